@@ -1,0 +1,196 @@
+"""Every byte of a deployed folder, attributed: the weights of which block, graph, metadata, or what should not ship.
+
+    python -m compress.budget runs/ctrgcn_lite/deploy --limit 10MB
+
+works on any folder. Exit code 0: within the limit; 2: over it; 1: bad input. MB = 10^6 bytes, every file counts.
+The last line of standard output is one JSON object.
+"""
+from __future__ import annotations
+
+import os
+import sys
+
+if __package__ in (None, ""):
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import argparse
+import json
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+from teachers.errors import BudgetExceeded, DataError, FeatherboneError, RecipeError
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+SHOWN_PARTS = 24  # rows of the printed table; the rest is summed up in one
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes of "10MB", "9.5 MB", "500KB", "8MiB" or a plain number of bytes. MB = 10^6 bytes, MiB = 2^20.
+
+    Raises:
+        ValueError: anything else, with the fix.
+    """
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", str(text))
+    if not match or match[2].upper() not in UNITS:
+        raise ValueError(f"cannot read the size {str(text)!r}: write a number with KB, MB, GB, KiB, MiB or GiB, "
+                         "for example 10MB (10^6 bytes each), or a plain number of bytes")
+    size_bytes = Decimal(match[1]) * UNITS[match[2].upper()]
+    if size_bytes != int(size_bytes):
+        raise ValueError(f"the size {str(text)!r} is not a whole number of bytes: round it")
+    return int(size_bytes)
+
+
+def format_size(size_bytes: float) -> str:
+    """1234567 -> "1.23 MB"; decimal units."""
+    for unit, one in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if abs(size_bytes) >= one:
+            return f"{size_bytes / one:.2f} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def measure(folder: Path, limit_bytes: int) -> dict:
+    """The `budget` value of a report: limit_bytes, total_bytes, within, advice and, file by file, its parts.
+
+    Every entry counts with the bytes it has on disk. A symbolic link ships as a link: it counts with its own few bytes
+    and is never followed; what it points to is counted where it lies, if it lies in the folder.
+
+    Raises:
+        DataError: `folder` is not a folder, or cannot be listed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give the folder that is deployed")
+    try:
+        files = [_measure_file(folder, path) for path in _entries(folder)]
+    except OSError as error:
+        raise DataError(f"{error.filename or folder}: cannot be read ({error.strerror}); "
+                        "every byte has to be counted, so mend its permissions") from error
+    total_bytes = sum(file["bytes"] for file in files)
+    measured = {"limit_bytes": limit_bytes, "total_bytes": total_bytes, "within": total_bytes <= limit_bytes,
+                "advice": "", "files": sorted(files, key=lambda file: (-file["bytes"], file["file"]))}
+    return measured | {"advice": _advice(measured)}
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """Everything below the folder that is not a folder; links to folders are entries, not ways."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _entries(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def _measure_file(folder: Path, path: Path) -> dict:
+    from compress.attribution import parts_of  # late: a recipe needs only `parse_size`
+
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        inside = path.resolve().is_relative_to(folder.resolve())
+        name = "link" if inside and path.exists() else "link out of the folder" if not inside else "broken link"
+        parts = [{"part": name, "kind": "other", "bytes": status.st_size}]
+    elif stat.S_ISREG(status.st_mode):
+        parts = parts_of(path, status.st_size)
+    else:
+        parts = [{"part": "not a file", "kind": "other", "bytes": status.st_size}]
+    shown = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+    return {"file": shown, "bytes": status.st_size, "parts": parts}
+
+
+def _advice(measured: dict) -> str:
+    """What to change, one remedy a line, largest gain first; empty if the folder is within its limit and ships whole."""
+    parts = [(part, file["file"]) for file in measured["files"] for part in file["parts"]]
+    says = [f"{name} links to something outside the folder, which does not ship: copy the file in."
+            for part, name in parts if part["part"] in ("link out of the folder", "broken link")]
+    if measured["within"]:
+        return "\n".join(says)
+    limit = measured["limit_bytes"]
+    says.insert(0, f"{format_size(measured['total_bytes'] - limit)} over the limit of {format_size(limit)}.")
+    remedies = Counter()
+    for part, name in parts:
+        remedies[name, _remedy(part["kind"], part["part"])] += part["bytes"]
+    for (name, remedy), size in remedies.most_common(3):
+        blamed = [part for part, file in parts if file == name and _remedy(part["kind"], part["part"]) == remedy]
+        largest = ", ".join(f"{part['part']} {format_size(part['bytes'])}" for part in blamed[:3])
+        says.append(f"{name}, {format_size(size)} ({largest}): {remedy}.")
+    weights = [file["file"] for file in measured["files"] if any(p["kind"] == "weights" for p in file["parts"])]
+    if len(weights) > 1:
+        says.append(f"{len(weights)} files hold weights ({', '.join(weights[:4])}): "
+                    "deploy only the format that is served (`export.formats`).")
+    return "\n".join(says)
+
+
+def _remedy(kind: str, part: str) -> str:
+    if part in ("op call stacks", "documentation text"):
+        return "strip this text, no output depends on it"
+    if kind == "weights":
+        return "prune or narrow the largest blocks, or store the weights as int8"
+    if kind == "graph":
+        return "fold convolutions and batch norms, and export the fused form of the network"
+    return "remove the file if nothing at run time reads it"
+
+
+def print_table(measured: dict, console=None) -> None:
+    """A table of the parts with bars, and whether the folder is within its limit, on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console(highlight=False)
+    total, limit = measured["total_bytes"], measured["limit_bytes"]
+    rows = sorted(((part["bytes"], file["file"], part["part"], part["kind"])
+                   for file in measured["files"] for part in file["parts"]), key=lambda row: (-row[0], row[1:]))
+    if len(rows) > SHOWN_PARTS:
+        rest = rows[SHOWN_PARTS - 1 :]
+        rows = rows[: SHOWN_PARTS - 1] + [(sum(row[0] for row in rest), f"{len(rest)} smaller parts", "", "")]
+    table = Table("file", "part", "kind", box=None, pad_edge=False, header_style="bold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("of all", justify="right")
+    table.add_column("", no_wrap=True)
+    styles = {"weights": "blue", "graph": "yellow", "metadata": "bright_black", "other": "magenta"}
+    longest = max((row[0] for row in rows), default=1)
+    for size, name, part, kind in rows:
+        bar = Text("█" * round(16 * size / longest) or "▏", styles.get(kind, ""))
+        share = f"{100 * size / total:.1f}%" if total else ""
+        table.add_row(Text(name), Text(part), Text(kind), format_size(size), share, bar)
+    if rows:
+        console.print(table)
+    verdict = Text("within the limit" if measured["within"] else "OVER THE LIMIT",
+                   "bold green" if measured["within"] else "bold red")
+    console.print(Text(f"{len(measured['files'])} files, {format_size(total)} of {format_size(limit)}: ") + verdict)
+    if measured["advice"]:
+        console.print(Text(measured["advice"]))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise RecipeError(f"{message}; see `python -m compress.budget --help`")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = _Parser(prog="python -m compress.budget", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="the folder that is deployed")
+    parser.add_argument("--limit", default="10MB", help="10MB (default), 500KB, 8MiB, a number of bytes")
+    try:
+        options = parser.parse_args(arguments)
+        try:
+            limit_bytes = parse_size(options.limit)
+        except ValueError as error:
+            raise RecipeError(f"--limit: {error}") from error
+        measured = measure(options.folder, limit_bytes)
+    except FeatherboneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        print(json.dumps({"exit_code": error.exit_code, "error": str(error)}))
+        return error.exit_code
+    print_table(measured)
+    exit_code = 0 if measured["within"] else BudgetExceeded.exit_code
+    print(json.dumps({"exit_code": exit_code} | measured))
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""State of a training in progress, written atomically each epoch, so that a killed run continues bit for bit.
+
+One `.npz`: weights of every network, optimiser velocities, the average of the weights, the best weights so far, and a
+JSON with epoch, history and the settings it belongs to. Random numbers need no state: every batch, augmentation and
+mixup draw is a function of (seed, epoch, index), and Paddle's generator is reseeded each epoch.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from teachers import networks, storage
+from teachers.errors import CheckpointError
+
+_VELOCITY = "_velocity_0"
+
+
+@dataclass
+class Progress:
+    """Where a training stands. `best` holds the weights of the best epoch, by the names of `networks.state_of`."""
+
+    epoch: int = 0
+    history: list[dict] = field(default_factory=list)
+    best_epoch: int = 0
+    best: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def digest(data: object) -> str:
+    """A short content hash of JSON-able data."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def save(path: Path, progress: Progress, nets: dict[str, nn.Layer], optimizer, scaler, settings: str) -> None:
+    """Write everything `restore` needs.
+
+    Raises:
+        StorageError: the disk is full or not writable; the checkpoint of the epoch before stays.
+    """
+    arrays = {f"{role}/{name}": value for role, net in nets.items() for name, value in networks.state_of(net).items()}
+    arrays |= {f"velocity/{name}": value for name, value in _velocities(nets, optimizer).items()}
+    arrays |= {f"best/{name}": value for name, value in progress.best.items()}
+    meta = {"format": "featherbone-training", "version": 1, "settings": settings, "epoch": progress.epoch,
+            "history": progress.history, "best_epoch": progress.best_epoch,
+            "scaler": {key: float(value) for key, value in scaler.state_dict().items()} if scaler else None}
+    storage.write_arrays(path, arrays, meta)
+
+
+def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: str) -> Progress:
+    """Put networks and optimiser back to where `save` found them; a fresh Progress if there is no file.
+
+    Raises:
+        CheckpointError: damaged, or written under other settings.
+    """
+    if not path.exists():
+        return Progress()
+    arrays, meta = storage.read_arrays(path)
+    if meta.get("format") != "featherbone-training" or meta.get("settings") != settings:
+        raise CheckpointError(f"{path}: was written under other settings (recipe, data, seed or weights); resume with the "
+                              "same ones, or start anew with another --output")
+    for role, net in nets.items():
+        networks.load_state(net, _part(arrays, role), f"{path}: {role}")
+    velocities = _part(arrays, "velocity")
+    own = {f"{role}/{name}": parameter for role, net in nets.items() for name, parameter in net.named_parameters()}
+    optimizer.set_state_dict({own[name].name + _VELOCITY: paddle.to_tensor(value) for name, value in velocities.items()})
+    if scaler and meta["scaler"]:
+        scaler.load_state_dict(meta["scaler"])
+    return Progress(meta["epoch"], meta["history"], meta["best_epoch"], _part(arrays, "best"))
+
+
+def _velocities(nets: dict[str, nn.Layer], optimizer) -> dict[str, np.ndarray]:
+    state = optimizer.state_dict()
+    return {f"{role}/{name}": np.array(state[parameter.name + _VELOCITY].numpy()) for role, net in nets.items()
+            for name, parameter in net.named_parameters() if parameter.name + _VELOCITY in state}
+
+
+def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name[len(prefix) + 1:]: value for name, value in arrays.items() if name.startswith(f"{prefix}/")}

@@ -1,0 +1,105 @@
+"""What a person sees while a run works: progress bars on stderr, one line an epoch, curves for VisualDL.
+
+On a terminal the bars move; elsewhere (a log file, CI) only finished lines are printed.
+"""
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from compress.curves import Curves
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line for a person, on stderr."""
+    err.print(text, markup=False)
+
+
+@contextmanager
+def bar(title: str, total: int, unit: str = "clips") -> Iterator[Callable[[int], None]]:
+    """A progress bar; yields `advance(count)`. Where there is no terminal, one line when it is done."""
+    started = time.monotonic()
+    with _progress() as progress:
+        task = progress.add_task(title, total=max(total, 1), info="")
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress.update(task, completed=done, info=f"{done / max(time.monotonic() - started, 1e-9):.0f} {unit}/s")
+
+        yield advance
+    if not err.is_terminal and done:
+        say(f"{title}: {done} {unit} in {time.monotonic() - started:.1f} s")
+
+
+def reading() -> Callable[[int, int, str], None]:
+    """A `progress` callback for data readers: a line at the end of anything that took more than two seconds."""
+    started = time.monotonic()
+
+    def show(done: int, total: int, what: str) -> None:
+        if err.is_terminal:
+            err.print(f"\r{what}: {done}/{total}", end="\n" if done == total else "", markup=False)
+        elif done == total and time.monotonic() - started > 2:
+            say(f"{what}: {total} in {time.monotonic() - started:.1f} s")
+
+    return show
+
+
+class Watch:
+    """Shows one training and writes its curves; the tags begin with `prefix`."""
+
+    def __init__(self, curves: Curves, prefix: str):
+        self.curves, self.prefix = curves, prefix
+        self._progress: Progress | None = None
+
+    def begin(self, title: str, epochs: int, history: list[dict]) -> None:
+        """Start the bar; a resumed training has `history` already."""
+        self.title, self.epochs, self.done = title, epochs, len(history)
+        self.seen, self.started = 0, time.monotonic()
+        if history:
+            say(f"{title}: continues after epoch {len(history)} of {epochs}")
+        self._progress = _progress()
+        self._progress.start()
+        self._task = self._progress.add_task(title, total=epochs, completed=self.done, info="")
+
+    def step(self, fraction: float, loss: float, top1: float, seen: int) -> None:
+        """Within an epoch: the part done, mean loss and top-1 (percent) so far, clips so far."""
+        self.seen = seen
+        speed = seen / max(time.monotonic() - self.started, 1e-9)
+        self._progress.update(self._task, completed=self.done + fraction,
+                              info=f"epoch {self.done + 1}/{self.epochs}  loss {loss:.3f}  top-1 {top1:.1f}%  {speed:.0f} clips/s")
+
+    def validating(self, count: int) -> None:
+        """Validation clips judged; keeps the bar alive."""
+        self._progress.refresh()
+
+    def epoch(self, record: dict, best_epoch: int) -> None:
+        """An epoch is done and saved."""
+        self.done, self.started = record["epoch"], time.monotonic()
+        train, val = record["train"], record["val"]
+        parts = "  ".join(f"{name} {value:.3f}" for name, value in train.items() if "/" not in name and name != "loss")
+        say(f"{self.title}  epoch {record['epoch']:>3}/{self.epochs}  loss {train['loss']:.4f} ({parts})  "
+            f"train top-1 {train['student/top1']:.2f}%  val top-1 {val['student/top1']:.2f}%"
+            f"{'  best' if best_epoch == record['epoch'] else ''}  {record['seconds']:.1f} s")
+        values = {f"{self.prefix}/train/{name}": value for name, value in train.items()}
+        values |= {f"{self.prefix}/val/{name}": value for name, value in val.items()}
+        self.curves.scalars(record["epoch"], values | {f"{self.prefix}/learning_rate": record["lr"]})
+        self._progress.update(self._task, completed=self.done, info=f"val top-1 {val['student/top1']:.2f}%")
+
+    def end(self) -> None:
+        """Take the bar away; safe to call twice."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def _progress() -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[info]}"), TimeElapsedColumn(),
+                    TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal)

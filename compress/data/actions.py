@@ -1,0 +1,78 @@
+"""The actions of the synthetic data set, as poses at moments; `kinematics.py` says what the angles mean."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Pose = dict[str, tuple[float, float, float]]  # hinge -> (pitch, twist, roll) in degrees
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action for the right hand or foot.
+
+    Attributes:
+        keys: (phase, pose added to the posture) within one repetition, which starts and ends in the posture.
+        reps, period: range of repetitions, and of seconds a repetition.
+        hold, spread: where the hinges go before the repetitions, drawn from hold - spread to hold + spread; hinges that are
+            not named stay where the person happened to have them.
+        returns: false: stays in the last pose.
+        lift: height of a jump between phases 0.4 and 0.75, metres.
+        sitting: share of clips in which it is done on a chair.
+    """
+
+    name: str
+    reps: tuple[int, int]
+    period: tuple[float, float]
+    keys: tuple[tuple[float, Pose], ...]
+    hold: Pose = field(default_factory=dict)
+    spread: Pose = field(default_factory=dict)
+    returns: bool = True
+    lift: float = 0.0
+    sitting: float = 0.0
+
+
+def both(**hinges: tuple[float, float, float]) -> Pose:
+    """A pose of both sides."""
+    return {f"{side}.{name}": angles for name, angles in hinges.items() for side in "rl"}
+
+
+ACTIONS = (
+    Action("wave", (3, 5), (0.6, 1.0), sitting=0.4,
+           hold={"r.shoulder": (10, -50, 65), "r.elbow": (80, 0, 0)}, spread={"r.shoulder": (20, 35, 35), "r.elbow": (15, 0, 0)},
+           keys=((0.25, {"r.elbow": (35, 0, 0)}), (0.75, {"r.elbow": (-35, 0, 0)}))),
+    Action("hammer", (3, 5), (0.6, 1.0), sitting=0.4,
+           hold={"r.shoulder": (45, 0, 15), "r.elbow": (80, 0, 0)}, spread={"r.shoulder": (30, 20, 15), "r.elbow": (20, 0, 0)},
+           keys=((0.3, {"r.shoulder": (35, 0, 0), "r.elbow": (15, 0, 0)}), (0.7, {"r.shoulder": (-30, 0, 0), "r.elbow": (-20, 0, 0)}))),
+    Action("clap", (3, 5), (0.6, 1.0), sitting=0.4,
+           hold=both(shoulder=(40, 15, 5), elbow=(70, 0, 0)), spread={"r.shoulder": (25, 0, 0), "l.shoulder": (25, 0, 0)},
+           keys=((0.25, both(shoulder=(0, 30, -5))), (0.75, both(shoulder=(0, -35, 10))))),
+    Action("box", (2, 4), (0.8, 1.2), sitting=0.2,
+           hold=both(shoulder=(30, 15, 10), elbow=(95, 0, 0)), spread=both(shoulder=(15, 10, 10), elbow=(15, 0, 0)),
+           keys=((0.25, {"r.shoulder": (50, 0, 0), "r.elbow": (-80, 0, 0), "chest": (0, 20, 0)}), (0.5, {}),
+                 (0.75, {"l.shoulder": (50, 0, 0), "l.elbow": (-80, 0, 0), "chest": (0, -20, 0)}))),
+    Action("flap both arms", (2, 4), (0.9, 1.4), sitting=0.4,
+           keys=((0.25, both(shoulder=(0, 0, 45))), (0.75, both(shoulder=(0, 0, -10))))),
+    Action("twist", (2, 3), (1.0, 1.6), sitting=0.2,
+           keys=((0.25, {"spine": (0, 20, 0), "chest": (0, 25, 0)}), (0.75, {"spine": (0, -20, 0), "chest": (0, -25, 0)}))),
+    Action("bow", (1, 2), (1.4, 2.2), sitting=0.2,
+           keys=((0.5, {"spine": (-30, 0, 0), "chest": (-25, 0, 0)}),)),
+    Action("kick", (2, 3), (0.8, 1.2),
+           keys=((0.3, {"r.hip": (-30, 0, 0), "r.knee": (-45, 0, 0)}), (0.7, {"r.hip": (55, 0, 0), "r.knee": (-5, 0, 0)}))),
+    Action("walk in place", (2, 4), (0.9, 1.3),
+           keys=((0.25, {"r.hip": (45, 0, 0), "r.knee": (-60, 0, 0)}), (0.5, {}),
+                 (0.75, {"l.hip": (45, 0, 0), "l.knee": (-60, 0, 0)}))),
+    Action("jump", (2, 3), (0.8, 1.2), lift=0.3,
+           keys=((0.25, both(hip=(40, 0, 0), knee=(-65, 0, 0), ankle=(25, 0, 0))), (0.5, both(ankle=(-30, 0, 0))),
+                 (0.8, both(hip=(30, 0, 0), knee=(-45, 0, 0), ankle=(15, 0, 0))))),
+    Action("squat", (1, 2), (1.4, 2.2),
+           keys=((0.5, both(hip=(80, 0, 8), knee=(-100, 0, 0), ankle=(25, 0, 0)) | {"spine": (-15, 0, 0)}),)),
+    Action("fall down", (1, 1), (0.9, 1.6), returns=False,
+           keys=((0.4, {"root": (-15, 0, 15)} | both(knee=(-40, 0, 0), hip=(35, 0, 0))),
+                 (0.9, {"root": (-20, 0, 80), "r.shoulder": (30, 0, 30)} | both(knee=(-35, 0, 0), hip=(30, 0, 0))))),
+)
+
+# Postures people are in whatever they do: a centre, and how far either way.
+ARMS = both(shoulder=(20, 10, 30), elbow=(60, 0, 0)), both(shoulder=(40, 45, 25), elbow=(50, 0, 0))
+TRUNK = {}, {"spine": (10, 8, 6), "chest": (8, 8, 6), "head": (15, 20, 8)}
+STANDING = both(hip=(10, 0, 8), knee=(-15, 0, 0)), both(hip=(15, 8, 6), knee=(15, 0, 0), ankle=(6, 0, 0))
+SITTING = both(hip=(85, 0, 8), knee=(-85, 0, 0)), both(hip=(10, 8, 8), knee=(20, 0, 0), ankle=(6, 0, 0))

@@ -1,0 +1,55 @@
+"""Batches prepared by background threads, in order, the same ones whatever the number of threads."""
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Callable, Iterator
+
+import numpy as np
+
+from compress.data.dataset import Split
+from teachers.errors import DataError, FeatherboneError
+
+AHEAD = 4  # batches in preparation while one is used
+
+Prepare = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+def sample_rng(key: tuple[int, ...], index: int) -> np.random.Generator:
+    """The generator of one sample: a function of (key, index) alone, so that a resumed run sees the same batches."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key, index])))
+
+
+def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, rng_key: tuple[int, ...] = (0,),
+            workers: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields (x (N, C, T, V, M) float32, y (N,) int64) along `order`; the last batch is as small as it is.
+
+    Raises:
+        DataError: preparing a clip failed; the message names the clip.
+    """
+    chunks = [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
+
+    def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.stack([_one(split, prepare, int(index), rng_key) for index in indices]), split.labels[indices]
+
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loader") as pool:
+        waiting: deque[Future] = deque()
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(load, chunk))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _one(split: Split, prepare: Prepare, index: int, rng_key: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.ascontiguousarray(prepare(split.clips[index], sample_rng(rng_key, index)), dtype=np.float32)
+    except FeatherboneError:
+        raise
+    except Exception as error:  # whatever a clip can break: the message must name it
+        raise DataError(f"clip {split.names[index]!r}: cannot be prepared ({type(error).__name__}: {error})") from error

@@ -1,0 +1,131 @@
+"""NW-UCLA (Wang et al., CVPR 2014, arXiv 1405.2941): the public JSON folder as it is, its split and its augmentation.
+
+Files are `aAA_sSS_eEE_vVV.json`, each `{file_name, skeletons [T][20][3], label}`. Views 1 and 2 train (1020 clips), view 3
+tests (464). The class comes from the action number in the file name; the `label` inside must say the same.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compress.data import transforms
+from compress.data.dataset import Dataset, Split
+from teachers.errors import DataError
+from teachers.skeleton import UCLA_20
+
+ACTIONS = {1: "pick up with one hand", 2: "pick up with two hands", 3: "drop trash", 4: "walk around", 5: "sit down",
+           6: "stand up", 8: "donning", 9: "doffing", 11: "throw", 12: "carry"}
+CLASS_OF = {action: index for index, action in enumerate(ACTIONS)}
+NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)")
+LARGEST_FILE = 20_000_000  # bytes; the longest public clip has 201 frames, about 0.3 MB
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys. `root`: the folder of JSON files, or its parent with `all_sqe` inside."""
+
+    root: str
+    frames: int = 52
+
+    def __post_init__(self):
+        if self.frames < 1:
+            raise ValueError("frames: must be at least 1")
+
+
+def load(config: Config, seed: int, progress=None) -> Dataset:
+    """Read the folder.
+
+    Raises:
+        DataError: no such folder, no clips of one split, or a file that cannot be read; it is named.
+    """
+    files = _files(Path(config.root))
+    digest, repairs = hashlib.sha256(json.dumps([config.frames]).encode()), []
+    clips: dict[str, list] = {"train": [], "val": []}
+    for done, path in enumerate(files, start=1):
+        label, view = _from_name(path)
+        data = path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None
+        if data is None:
+            raise DataError(f"{path}: {path.stat().st_size} bytes is no NW-UCLA clip; remove it")
+        digest.update(path.name.encode() + data)
+        clip, repaired = parse(data, str(path), label)
+        repairs += [f"{path.name}: {repaired}"] if repaired else []
+        clips["val" if view == 3 else "train"].append((path.stem, clip, label))
+        if progress:
+            progress(done, len(files), "reading NW-UCLA")
+    for split, views in (("train", "1 or 2"), ("val", "3")):
+        if not clips[split]:
+            raise DataError(f"{config.root}: has no clip of view {views}, so nothing to {'train on' if split == 'train' else 'test with'}; "
+                            "copy the whole public folder")
+    ops = ({"op": "centre", "joint": 1, "frame": 0}, {"op": "min_max", "low": -1.0, "high": 1.0},
+           {"op": "sample", "frames": config.frames})
+
+    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return training_view(clip, rng, config.frames)
+
+    notes = (f"{len(repairs)} clips repaired (frames with NaN or infinity take the nearest good frame): {'; '.join(repairs[:5])}",
+             ) if repairs else ()
+    return Dataset("nw_ucla", _split(clips["train"]), _split(clips["val"]), tuple(ACTIONS.values()), UCLA_20, config.frames, 1,
+                   ops, augment, digest.hexdigest(), notes=notes)
+
+
+def training_view(clip: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
+    """The public augmentation: centre, yaw and pitch within 60 degrees, scale 0.5-1.5, [-1, 1], random frames in order."""
+    pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
+    matrix = transforms.rotation(pitch, yaw, 0.0) * rng.uniform(0.5, 1.5)
+    moved = transforms.rotate(transforms.centre(clip, joint=1), matrix)
+    return transforms.random_sample(transforms.min_max(moved), rng, frames)
+
+
+def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray, str]:
+    """One JSON clip -> ((3, T, 20, 1) float32, what was repaired or "").
+
+    Raises:
+        DataError: not such a clip; `where` and the fix are named.
+    """
+    try:
+        content = json.loads(data)
+        skeletons = np.array(content["skeletons"], dtype=np.float32)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it again or "
+                        "remove it") from error
+    if skeletons.ndim != 3 or skeletons.shape[0] < 1 or skeletons.shape[1:] != (20, 3):
+        raise DataError(f"{where}: 'skeletons' has shape {skeletons.shape}, expected (frames, 20, 3); copy it again or remove it")
+    if label is not None and content.get("label", label + 1) != label + 1:
+        raise DataError(f"{where}: its label {content['label']!r} is not that of its name ({label + 1}); correct one of them")
+    good = np.isfinite(skeletons).all(axis=(1, 2))
+    if not good.any():
+        raise DataError(f"{where}: every frame holds NaN or infinity; remove the clip")
+    repaired = ""
+    if not good.all():
+        kept = np.flatnonzero(good)
+        nearest = kept[np.abs(np.arange(len(good))[:, None] - kept[None, :]).argmin(1)]
+        skeletons, repaired = skeletons[nearest], f"{int((~good).sum())} of {len(good)} frames"
+    return np.ascontiguousarray(skeletons.transpose(2, 0, 1)[..., None]), repaired
+
+
+def _files(root: Path) -> list[Path]:
+    folder = root / "all_sqe" if (root / "all_sqe").is_dir() else root
+    if not folder.is_dir():
+        raise DataError(f"{root}: no such folder; give data.root the NW-UCLA folder that holds a01_s01_e00_v01.json and the others")
+    files = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
+    if not files:
+        raise DataError(f"{folder}: holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA folder")
+    return files
+
+
+def _from_name(path: Path) -> tuple[int, int]:
+    action, _, _, view = map(int, NAME.fullmatch(path.stem).groups())
+    if action not in CLASS_OF or view not in (1, 2, 3):
+        raise DataError(f"{path}: action {action}, view {view} is not of NW-UCLA (actions {', '.join(map(str, ACTIONS))}; views 1-3); "
+                        "remove the file")
+    return CLASS_OF[action], view
+
+
+def _split(clips: list) -> Split:
+    names, arrays, labels = zip(*clips)
+    return Split(tuple(names), list(arrays), np.array(labels, dtype=np.int64))

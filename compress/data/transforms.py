@@ -1,0 +1,104 @@
+"""Preprocessing of clips (C, T, V, M): evaluation steps as data, training augmentation as pure functions.
+
+Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed folder, so a program
+elsewhere can feed the network. `apply` runs them in order.
+"""
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+
+
+def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
+    """A raw clip (C, T, V, M) through a list of steps; float32."""
+    clip = np.asarray(clip, dtype=np.float32)
+    for op in ops:
+        parameters = {key: value for key, value in op.items() if key != "op"}
+        clip = STEPS[op["op"]](clip, **parameters)
+    return np.ascontiguousarray(clip, dtype=np.float32)
+
+
+def centre(clip: np.ndarray, joint: int, frame: int = 0, person: int = 0) -> np.ndarray:
+    """Subtract one joint's position in one frame (all 0-based) from every point that is not missing (all zero)."""
+    origin = clip[:, frame, joint, person].reshape(-1, 1, 1, 1)
+    missing = (clip == 0).all(axis=(0, 2), keepdims=True)  # (1, T, 1, M): a person absent from a frame stays zero
+    return np.where(missing, clip, clip - origin)
+
+
+def trim(clip: np.ndarray) -> np.ndarray:
+    """Drop the all-zero frames at the end; a clip of nothing but zeros keeps one frame."""
+    return clip[:, :valid_length(clip)]
+
+
+def drop_empty(clip: np.ndarray) -> np.ndarray:
+    """Drop every all-zero frame; a clip of nothing but zeros keeps one frame."""
+    present = (clip != 0).any(axis=(0, 2, 3))
+    return clip[:, present] if present.any() else clip[:, :1]
+
+
+def min_max(clip: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
+    """Scale each axis to [low, high] over the whole clip; a flat axis goes to `low`."""
+    smallest, largest = clip.min(axis=(1, 2, 3), keepdims=True), clip.max(axis=(1, 2, 3), keepdims=True)
+    extent = np.where(largest > smallest, largest - smallest, 1)
+    return (clip - smallest) / extent * (high - low) + low
+
+
+def sample(clip: np.ndarray, frames: int) -> np.ndarray:
+    """`frames` frames evenly from first to last, indices rounded down as the public NW-UCLA pipeline does."""
+    return clip[:, np.linspace(0, clip.shape[1] - 1, frames).astype(int)]
+
+
+def crop_resize(clip: np.ndarray, ratio: float, frames: int) -> np.ndarray:
+    """The central `ratio` of the valid frames, resized to `frames` (CTR-GCN's test crop)."""
+    valid = valid_length(clip)
+    length = max(int(np.floor(valid * ratio)), 1)
+    start = (valid - length) // 2
+    return resize(clip[:, start:start + length], frames)
+
+
+STEPS = {function.__name__: function for function in (centre, trim, drop_empty, min_max, sample, crop_resize)}
+
+
+def valid_length(clip: np.ndarray) -> int:
+    """Index of the last frame that is not all zero, plus one; 1 for a clip of nothing but zeros."""
+    present = np.flatnonzero((clip != 0).any(axis=(0, 2, 3)))
+    return int(present[-1]) + 1 if present.size else 1
+
+
+def resize(clip: np.ndarray, frames: int) -> np.ndarray:
+    """Linear resize in time, pixel centres aligned (`align_corners=False`), edges repeated."""
+    T = clip.shape[1]
+    position = np.clip((np.arange(frames) + 0.5) * T / frames - 0.5, 0, T - 1)
+    left = np.floor(position).astype(int)
+    weight = (position - left).astype(np.float32).reshape(1, -1, 1, 1)
+    return clip[:, left] * (1 - weight) + clip[:, np.minimum(left + 1, T - 1)] * weight
+
+
+def random_crop_resize(clip: np.ndarray, rng: np.random.Generator, frames: int, low: float = 0.5, high: float = 1.0,
+                       shortest: int = 64) -> np.ndarray:
+    """CTR-GCN's training crop: ratio ~ U(low, high), at least `shortest` frames where there are as many, random start."""
+    valid = valid_length(clip)
+    length = min(max(int(np.floor(valid * rng.uniform(low, high))), shortest), valid)
+    start = int(rng.integers(valid - length + 1))
+    return resize(clip[:, start:start + length], frames)
+
+
+def random_sample(clip: np.ndarray, rng: np.random.Generator, frames: int, repeats: int = 100) -> np.ndarray:
+    """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public NW-UCLA pipeline)."""
+    T = clip.shape[1]
+    return clip[:, np.sort(rng.choice(T * repeats, frames, replace=False) % T)]
+
+
+def rotate(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Rotate all points by a (3, 3) matrix."""
+    return np.einsum("dc,ctvm->dtvm", matrix.astype(np.float32), clip)
+
+
+def rotation(x: float, y: float, z: float) -> np.ndarray:
+    """(3, 3) rotation by the angles (radians) around x, then y, then z: Rz @ Ry @ Rx."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos([x, y, z]), np.sin([x, y, z])
+    around_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    around_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    around_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return around_z @ around_y @ around_x

@@ -1,0 +1,23 @@
+"""Mixup on soft labels (Zhang et al., ICLR 2018, arXiv 1710.09412)."""
+from __future__ import annotations
+
+import numpy as np
+import paddle
+
+
+def mixup_batch(x, y, lam: float, permutation):
+    """x (N, ...) and soft labels y (N, K), each blended with its permuted self: lam * a + (1 - lam) * a[permutation].
+
+    With soft labels, cross-entropy on the blend equals lam * CE(a) + (1 - lam) * CE(b).
+    """
+    return tuple(lam * one + (1.0 - lam) * paddle.index_select(one, permutation) for one in (x, y))
+
+
+def draw(alpha: float, size: int, rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """One lambda ~ Beta(alpha, alpha) and one permutation (size,) int64 for a batch."""
+    return float(rng.beta(alpha, alpha)), rng.permutation(size).astype("int64")
+
+
+def soft_labels(y, classes: int, smoothing: float = 0.0):
+    """Integer labels (N,) -> (N, K) float32; label smoothing spreads `smoothing` evenly over all classes."""
+    return paddle.nn.functional.one_hot(y, classes) * (1.0 - smoothing) + smoothing / classes

@@ -1,0 +1,68 @@
+"""What is printed before a run (`--list`, `--dry-run`) and the line for machines after it."""
+from __future__ import annotations
+
+import importlib
+import json
+
+from rich.console import Console
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def print_recipes(found: list[tuple[str, str]]) -> int:
+    """The recipes with their first line of comment."""
+    table = Table("recipe", "what it does", box=None)
+    for name, what in found:
+        table.add_row(name, what)
+    out.print(table)
+    print(json.dumps({"recipes": [name for name, _ in found]}))
+    return 0
+
+
+def print_plan(recipe, dataset) -> int:
+    """Networks with parameters and MACs, steps, data counts and the files a run will write."""
+    from compress import pipeline
+    from teachers import networks
+
+    titles = [("teacher", _source(recipe.teacher))]
+    for number, step in enumerate(recipe.steps, start=1):
+        title = importlib.import_module(f"compress.steps.{step.kind}").title(step.config)
+        titles.append((f"step {number}", title if step.enabled else f"{step.kind}: switched off"))
+    specs = pipeline.planned_specs(recipe, dataset)
+    table = Table("", "what", "blocks", "parameters", "GMACs a clip", title=f"Plan of {recipe.name}", title_justify="left")
+    for (name, what), spec in zip(titles, specs):
+        table.add_row(name, what, str(len(spec.blocks)), f"{networks.parameters(spec):,}", f"{networks.macs(spec) / 1e9:.3f}")
+    out.print(table)
+    out.print(f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation clips, {len(dataset.classes)} classes, "
+              f"input (C, T, V, M) = {dataset.input_shape}")
+    for note in (*dataset.notes, *recipe.notes):
+        out.print(f"note: {note}", markup=False)
+    files = {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}
+    expected = [f"deploy/{file}" for kind in recipe.export.formats for file in files[kind]]
+    expected += ["deploy/deployed.json", "weights/teacher.npz", "weights/student.npz", "report.json", "report.html", "curves/"]
+    out.print(f"files: {', '.join(expected)}")
+    out.print(f"gates: deployed folder at most {recipe.budget.max_size / 1e6:g} MB, top-1 at most {recipe.budget.max_top1_drop:g} points "
+              "below the teacher")
+    print(json.dumps({"recipe": recipe.name, "params": networks.parameters(specs[0]), "student_params": networks.parameters(specs[-1]),
+                      "macs": networks.macs(specs[0]), "student_macs": networks.macs(specs[-1]), "train_clips": len(dataset.train),
+                      "val_clips": len(dataset.val), "files": expected}))
+    return 0
+
+
+def last_line(report: dict) -> dict:
+    """The run in one flat JSON object."""
+    teacher, student = report["networks"]
+    return {"status": report["status"], "exit_code": report["exit_code"], "recipe": report["recipe"], "output": report["output"],
+            "teacher_top1": teacher["top1"], "student_top1": student["top1"],
+            "deployed": {row["name"]: {key: row[key] for key in ("top1", "agreement", "max_rel_diff", "p50_ms", "bytes")}
+                         for row in report["runtimes"] if row["deployed"]},
+            "total_bytes": report["budget"]["total_bytes"], "limit_bytes": report["budget"]["limit_bytes"],
+            "ordinary_bytes": report["ordinary_export"]["bytes"], "seconds": round(report["provenance"]["wall_seconds"], 1),
+            "report": f"{report['output']}/report.html"}
+
+
+def _source(teacher) -> str:
+    if teacher.weights is None:
+        return f"{teacher.name}, trained {teacher.train.epochs} epochs first, or reused if it was before"
+    return f"{teacher.name} from {teacher.weights}" + (f", trained {teacher.train.epochs} epochs more" if teacher.finetune else "")

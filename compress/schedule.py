@@ -1,0 +1,21 @@
+"""Learning rate as a pure function of the iteration, so that a resumed run needs no scheduler state."""
+from __future__ import annotations
+
+import math
+
+
+def learning_rate(config, step: int, steps_per_epoch: int) -> float:
+    """The rate of iteration `step` (from 0).
+
+    Linear warm-up from `warmup_lr`, then `cosine` (lr/2 * (1 + cos(pi * epoch / epochs)), per iteration) or
+    `step` (times gamma at each milestone epoch).
+    """
+    epoch = step / steps_per_epoch
+    if config.schedule == "cosine":
+        base = config.lr * 0.5 * (1.0 + math.cos(math.pi * epoch / config.epochs))
+    else:
+        base = config.lr * config.gamma ** sum(epoch >= milestone for milestone in config.milestones)
+    if epoch < config.warmup_epochs:
+        done = (step + 1) / (config.warmup_epochs * steps_per_epoch)
+        return config.warmup_lr + (config.lr - config.warmup_lr) * min(done, 1.0)
+    return base

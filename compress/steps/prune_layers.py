@@ -1,0 +1,68 @@
+"""Remove whole blocks by id; the weights of the blocks that stay are copied by block id."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import paddle
+
+from compress.work import Outcome, State, Work
+from teachers import networks
+from teachers.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Keys of a `prune_layers` step."""
+
+    drop: tuple[str, ...]
+
+    def __post_init__(self):
+        if not self.drop:
+            raise ValueError("drop: name at least one block, for example [l10]")
+        if len(set(self.drop)) < len(self.drop):
+            raise ValueError("drop: names a block twice")
+
+
+def title(config: Config) -> str:
+    """What the step does, in words."""
+    return f"remove {'block' if len(config.drop) == 1 else 'blocks'} {', '.join(config.drop)}"
+
+
+def spec_after(spec, config: Config):
+    """The student's spec after the step.
+
+    Raises:
+        RecipeError: a block that the network does not have.
+    """
+    return networks.module(spec.network).drop_blocks(spec, config.drop)
+
+
+def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
+    """The student without `config.drop`. A tensor whose shape a removed neighbour changed starts afresh and is named."""
+    spec = spec_after(state.student.spec, config)
+    paddle.seed(work.seed * 1000 + number)
+    student = networks.build(spec)
+    fresh = copy_by_name(networks.state_of(state.student), student, config.drop)
+    student.eval()
+    notes = (f"fresh weights, since a removed block changed their shape: {', '.join(fresh[:6])}"
+             + (f" and {len(fresh) - 6} more" if len(fresh) > 6 else ""),) if fresh else ()
+    return Outcome(replace(state, student=student), notes=notes)
+
+
+def copy_by_name(source: dict, student, dropped: tuple[str, ...]) -> list[str]:
+    """Copy weights by block id and name; what is left over must be exactly the dropped blocks.
+
+    Returns:
+        names that stay freshly initialised: new, or of another shape, because the block before them is gone.
+    Raises:
+        CheckpointError: a tensor is left over that belongs to no dropped block.
+    """
+    own = networks.state_of(student)
+    rewired = {block.id for block in student.spec.blocks}
+    left = [name for name in source if name not in own and name.split(".")[0] not in dropped]
+    unexplained = [name for name in left if name.split(".")[0] not in rewired]
+    if unexplained:
+        raise CheckpointError(f"prune_layers: {', '.join(unexplained[:4])} belong to no dropped block")
+    fresh = [name for name in own if name not in source or source[name].shape != own[name].shape]
+    networks.load_state(student, own | {name: source[name] for name in own if name not in fresh}, "prune_layers")
+    return fresh

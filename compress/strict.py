@@ -1,0 +1,172 @@
+"""Values -> frozen dataclasses, strictly: the type hints are the schema, every error names file, place and fix.
+
+Hints understood: bool, int, float, str, X | None, tuple[X, ...], tuple[X, Y], Literal[...], nested dataclasses and
+Annotated[X, Build(function)], where `function(value, path)` does the work. A field `from_` is the key `from`.
+A `__post_init__` that raises ValueError("lr: must be above 0") is reported at that key's place.
+"""
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from compress.yaml_tree import Value, error, join
+
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Build:
+    """Annotation of a field that builds itself: `function(value, path)` returns its content or raises RecipeError."""
+
+    function: Callable[[Value, str], object]
+
+
+def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> str:
+    """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with `always_list`."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
+    listing = f"known: {', '.join(known)}" if known else "there are none"
+    if not near:
+        return f" ({listing})"
+    return f" (did you mean {near[0]!r}?{' ' + listing if always_list else ''})"
+
+
+def build(cls: type, value: Value, path: str, given: dict | None = None, beside: tuple[str, ...] = ()):
+    """An instance of the dataclass `cls` from a mapping.
+
+    Args:
+        path: dotted path of the mapping, for errors.
+        given: fields that the program sets; they are no keys.
+        beside: keys of the same mapping that were read already; errors name them among the known ones.
+
+    Raises:
+        RecipeError: unknown or missing key, wrong type, impossible value.
+    """
+    given = given or {}
+    entries = entries_of(value, path)
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields = {field.name.rstrip("_"): field for field in dataclasses.fields(cls)
+              if field.init and field.name not in given}
+    for key, entry in entries.items():
+        if key not in fields:
+            raise error(entry.place, path, f"unknown key {key!r}{did_you_mean(key, (*beside, *fields))}")
+    missing = [key for key, field in fields.items() if key not in entries and _required(field)]
+    if missing:
+        raise error(value.place, path, f"missing key{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}")
+    arguments = {fields[key].name: convert(hints[fields[key].name], entry, join(path, key))
+                 for key, entry in entries.items()}
+    try:
+        return cls(**arguments, **given)
+    except ValueError as problem:
+        raise _located(problem, value, path, fields) from None
+
+
+def entries_of(value: Value, path: str) -> dict[str, Value]:
+    """The keys of a mapping; an error for anything else."""
+    if not isinstance(value.data, dict):
+        raise wrong(value, path, "a mapping of keys")
+    return value.data
+
+
+def convert(hint, value: Value, path: str):
+    """The content of `value` as the type `hint` wants it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return next(extra for extra in arguments if isinstance(extra, Build)).function(value, path)
+    if origin in (types.UnionType, typing.Union):
+        (only,) = [argument for argument in arguments if argument is not type(None)]
+        return None if value.data is None else convert(only, value, path)
+    if origin is typing.Literal:
+        return _choice(arguments, value, path)
+    if origin is tuple:
+        return _tuple(arguments, value, path)
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, path)
+    if hint not in EXPECTED:
+        raise TypeError(f"{path}: no recipe value can have the type {hint}")
+    return _plain(hint, value, path)
+
+
+def wrong(value: Value, path: str, expected: str, fix: str = ""):
+    """The RecipeError of a value that has the wrong type."""
+    return error(value.place, path, f"expected {expected}, got {describe(value)}{fix}")
+
+
+def describe(value: Value) -> str:
+    """A value in the words of an error message."""
+    if isinstance(value.data, dict):
+        return f"a mapping ({', '.join(value.data)})"[:80]
+    if isinstance(value.data, tuple):
+        return "a list"
+    if value.data is None:
+        return "null"
+    shown = value.text if len(value.text) <= 60 else value.text[:57] + "..."
+    return repr(shown) if isinstance(value.data, str) else shown
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _plain(hint: type, value: Value, path: str):
+    data, expected = value.data, EXPECTED[hint]
+    if hint is float and isinstance(data, (int, float)) and not isinstance(data, bool):
+        if not math.isfinite(data):
+            raise wrong(value, path, "a finite number")
+        return float(data)
+    if type(data) is hint:
+        if hint is str and not data.isprintable():
+            raise error(value.place, path, f"text with a character that cannot be printed: {data[:60]!r}")
+        return data
+    raise wrong(value, path, expected, _fix(hint, value))
+
+
+def _fix(hint: type, value: Value) -> str:
+    data = value.data
+    if hint is str and isinstance(data, (bool, int, float)):
+        return f' (quote it: "{value.text}")'
+    if hint is int and isinstance(data, float) and data.is_integer():
+        return f" (write {data:.0f})"
+    if not isinstance(data, str):
+        return ""
+    if hint is bool:
+        word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(data.lower(), data.lower())
+        near = difflib.get_close_matches(word, ("true", "false"), n=1)
+        return f" (did you mean {near[0]}?)" if near else ""
+    return " (write it without quotes)" if value.quoted else ""
+
+
+def _choice(choices: tuple, value: Value, path: str):
+    for choice in choices:
+        if type(value.data) is type(choice) and value.data == choice:
+            return choice
+    near = difflib.get_close_matches(value.text, map(str, choices), n=1)
+    expected = ("one of " if len(choices) > 1 else "") + ", ".join(map(str, choices))
+    raise wrong(value, path, expected, f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _tuple(arguments: tuple, value: Value, path: str) -> tuple:
+    if not isinstance(value.data, tuple):
+        fix = f" (write [{value.text}])" if isinstance(value.data, (bool, int, float, str)) else ""
+        raise wrong(value, path, "a list", fix)
+    hints = arguments[:1] * len(value.data) if arguments[1:] == (...,) else arguments
+    if len(hints) != len(value.data):
+        raise error(value.place, path, f"expected a list of {len(hints)}, got {len(value.data)}")
+    return tuple(convert(hint, item, join(path, index)) for index, (hint, item) in enumerate(zip(hints, value.data)))
+
+
+def _located(problem: ValueError, value: Value, path: str, fields: Iterable[str]):
+    """The error of `__post_init__` at the place of the key it names first ("lr: ..." or "train.dml: ...")."""
+    keys, separator, message = str(problem).partition(": ")
+    names = keys.split(".")
+    if not separator or names[0] not in fields:
+        return error(value.place, path, str(problem))
+    for name in names:
+        path = join(path, name)
+        value = value.data.get(name, value) if isinstance(value.data, dict) else value
+    return error(value.place, path, message)

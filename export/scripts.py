@@ -1,0 +1,51 @@
+"""The command line that `export/static.py` and `export/to_onnx.py` share."""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+from export import package
+from teachers import checkpoints
+from teachers.errors import FeatherboneError
+
+CLIPS = 8  # random clips a script compares on; a run compares on its validation split
+
+
+class Parser(argparse.ArgumentParser):
+    """Usage errors end with 1, as every bad input does; 2 means "over budget" here."""
+
+    def error(self, message: str):
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}\n")
+
+
+def export(arguments: list[str] | None, kind: str, about: str) -> int:
+    """Export a weights file in one format; the last line of stdout is JSON."""
+    parser = Parser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", required=True, type=Path, help="a weights file of any format this project reads")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write")
+    parser.add_argument("--frames", type=int, help="input length T, for published checkpoints, which do not say it")
+    options = parser.parse_args(arguments)
+    try:
+        spec, _, trained_on = checkpoints.read(options.weights, options.frames)
+        network = checkpoints.load(options.weights, options.frames)
+        clips = np.random.default_rng(0).standard_normal((CLIPS, *spec.input_shape)).astype("float32")
+        with paddle.no_grad():
+            reference = network(paddle.to_tensor(clips)).numpy()
+        classes = trained_on.get("classes") or [f"class {index}" for index in range(spec.classes)]
+        found = package.build(network, options.out, (kind,), tuple(classes), tuple(trained_on.get("preprocessing", ())),
+                              trained_on.get("data", "unknown"), clips, reference)
+    except FeatherboneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    files = {path.name: path.stat().st_size for path in sorted(options.out.iterdir()) if path.is_file()}
+    for name, size in files.items():
+        print(f"{size:>12,} bytes  {options.out / name}")
+    print(f"compared with {options.weights} on {CLIPS} random clips: relative difference {found[kind]['max_rel_diff']:.1e}")
+    print(json.dumps({"out": str(options.out), "files": files, **found[kind]}))
+    return 0

@@ -1,0 +1,72 @@
+"""Minimal Paddle static export: the flat network as `model.pdmodel` + `model.pdiparams`, and nothing a runtime does not read.
+
+Run: python export/static.py --weights runs/NAME/weights/student.npz --out deploy
+"""
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import paddle  # noqa: E402
+from paddle import nn  # noqa: E402
+
+from export import scripts  # noqa: E402
+from teachers import storage  # noqa: E402
+
+MODEL, PARAMETERS = "model.pdmodel", "model.pdiparams"
+DEAD_ATTRIBUTES = ("op_callstack", "op_namescope", "op_device", "op_role", "op_role_var", "with_quant_attr")
+
+
+def flatten(network: nn.Layer) -> nn.Sequential:
+    """The flat inference network; `export/<network>.py` knows how to build it."""
+    return importlib.import_module(f"export.{network.spec.network}").flatten(network)
+
+
+def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
+    """Write the flat network for Paddle Inference; the batch size stays free.
+
+    Args:
+        flat: what `flatten` returned.
+        spec: the network's spec, for the input shape (N, C, T, V, M).
+        folder: where `model.pdmodel` and `model.pdiparams` go.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        trace(flat, spec, Path(temporary) / "model")
+        model = strip((Path(temporary) / MODEL).read_bytes())
+        parameters = (Path(temporary) / PARAMETERS).read_bytes()
+    storage.write_bytes(folder / PARAMETERS, parameters)
+    storage.write_bytes(folder / MODEL, model)
+    return [folder / MODEL, folder / PARAMETERS]
+
+
+def trace(network: nn.Layer, spec, prefix: Path) -> None:
+    """The ordinary `paddle.jit.save` of a network, with a free batch size."""
+    network.eval()
+    clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
+    paddle.jit.save(network, str(prefix), input_spec=[clip])
+
+
+def strip(program: bytes) -> bytes:
+    """A serialised program without call stacks and other attributes that no runtime reads; the numbers do not change."""
+    description = paddle.base.core.ProgramDesc(program)
+    for index in range(description.num_blocks()):
+        block = description.block(index)
+        for number in range(block.op_size()):
+            op = block.op(number)
+            for name in DEAD_ATTRIBUTES:
+                if op.has_attr(name):
+                    op.remove_attr(name)
+    return description.serialize_to_string()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return scripts.export(arguments, "paddle", __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Every exported file is compared with the trained network in the runtime that will serve it, before anything is reported."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from export.runtimes import Predict
+from teachers.errors import ExportMismatch
+
+TOLERANCE = 1e-5  # largest logit difference, relative to the largest logit, of a float32 file
+
+
+def difference(logits: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """How far logits (n, K) are from the trained network's: top-1 agreement (0..1), largest absolute difference, and that
+    divided by the largest reference logit."""
+    largest = float(np.abs(logits - reference).max()) if np.isfinite(logits).all() else float("inf")
+    return {"agreement": float((logits.argmax(1) == reference.argmax(1)).mean()), "max_abs_diff": largest,
+            "max_rel_diff": largest / max(float(np.abs(reference).max()), 1e-12)}
+
+
+def require_same(file: Path, predict: Predict, clips: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """Compare a file's logits on `clips` (n, C, T, V, M), in batches of 1 and of all, with the trained network's (n, K).
+
+    Raises:
+        ExportMismatch: names the file and how far off it is.
+    """
+    together = difference(_run(file, predict, clips), reference)
+    alone = difference(_run(file, predict, clips[:1]), reference[:1])
+    found = {key: (min if key == "agreement" else max)(together[key], alone[key]) for key in together}
+    if found["agreement"] < 1.0 or not found["max_rel_diff"] <= TOLERANCE:
+        raise ExportMismatch(f"{file}: disagrees with the trained network on {len(clips)} clips: top-1 agreement "
+                             f"{100 * found['agreement']:.2f}% (needed 100%), relative difference {found['max_rel_diff']:.2e} "
+                             f"(allowed {TOLERANCE:.0e}); do not deploy it")
+    return found
+
+
+def _run(file: Path, predict: Predict, clips: np.ndarray) -> np.ndarray:
+    try:
+        return predict(clips)
+    except Exception as error:  # each runtime raises its own kinds
+        raise ExportMismatch(f"{file}: its runtime cannot run it on input {clips.shape} ({str(error).strip()[:200]})") from error

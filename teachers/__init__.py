@@ -1,0 +1,12 @@
+"""The networks. A student is a smaller spec of a teacher.
+
+Importing this package prepares the process for Paddle 2.6.2, so every package of the project imports it first:
+
+- `zlib` is loaded before Paddle, whose library exports zlib symbols of its own; the other way round a later
+  `import paddleslim` dies with "inconsistent stream state".
+- FLAGS_use_stride_kernel=0: with strided kernels, transpose + reshape goes through a slow element-wise copy on CPU.
+"""
+import os
+import zlib  # noqa: F401  (before Paddle, see above)
+
+os.environ.setdefault("FLAGS_use_stride_kernel", "0")

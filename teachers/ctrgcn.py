@@ -1,0 +1,238 @@
+"""CTR-GCN (Chen et al., ICCV 2021, arXiv 2107.12213), exactly as published, written for a fast training step.
+
+The arithmetic of a graph unit, published as three modules of four small convolutions each, is done here in six
+operators: pooled features -> one relation conv -> one outer difference (a product with a constant matrix) -> one conv
+that yields all three refined topologies Q (B, C, 3V, V) -> one batched matmul with the values X (B, C, 3V, T).
+Alpha, the biases of conv3 and conv4 and the learnable topologies enter through the weights of that one conv.
+`benchmarks/published_ctrgcn.py` is the published form; `benchmarks/train_step.py` compares the two.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+from paddle.nn.initializer import Assign, Constant, Normal
+
+from teachers.errors import RecipeError
+from teachers.layers import BatchNorm, Conv, ConvBN
+from teachers.skeleton import Skeleton
+
+SUBSETS = 3  # identity, inward, outward
+
+
+@dataclass(frozen=True)
+class Block:
+    """One TCN-GCN unit. `residual` is false only for the network's first block."""
+
+    id: str
+    in_channels: int
+    out_channels: int
+    stride: int
+    residual: bool
+
+    @property
+    def relation_channels(self) -> int:
+        return 8 if self.in_channels in (3, 9) else self.in_channels // 8
+
+    @property
+    def projects(self) -> bool:
+        """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
+        return self.residual and (self.in_channels != self.out_channels or self.stride != 1)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
+
+    blocks: tuple[Block, ...]
+    classes: int
+    skeleton: Skeleton
+    frames: int
+    persons: int
+    channels: int = 3
+    network: str = "ctrgcn"
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """(C, T, V, M) of one clip."""
+        return self.channels, self.frames, self.skeleton.joints, self.persons
+
+
+def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3, width: int = 64) -> Spec:
+    """The published ten blocks; `width` is the channel count of l1 (64 as published), a multiple of 8."""
+    if width < 8 or width % 8:
+        raise RecipeError(f"teacher.width: CTR-GCN needs a multiple of 8 channels, got {width}")
+    plan = [width] * 4 + [2 * width] * 3 + [4 * width] * 3
+    blocks, last = [], channels
+    for number, out in enumerate(plan, start=1):
+        blocks.append(Block(f"l{number}", last, out, 2 if number in (5, 8) else 1, number > 1))
+        last = out
+    return Spec(tuple(blocks), classes, skeleton, frames, persons, channels)
+
+
+def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
+    """The spec without the named blocks. The next block takes over a dropped block's input width and stride.
+
+    Raises:
+        RecipeError: an id the network does not have, or no block left.
+    """
+    known = [block.id for block in spec.blocks]
+    unknown = [name for name in ids if name not in known]
+    if unknown:
+        raise RecipeError(f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})")
+    blocks: list[Block] = []
+    last, stride = spec.channels, 1
+    for block in spec.blocks:
+        stride *= block.stride
+        if block.id in ids:
+            continue
+        blocks.append(Block(block.id, last, block.out_channels, stride, bool(blocks)))
+        last, stride = block.out_channels, 1
+    if not blocks:
+        raise RecipeError("prune_layers.drop: names every block; at least one must stay")
+    return replace(spec, blocks=tuple(blocks))
+
+
+class GraphUnit(nn.Layer):
+    """Channel-wise topology refinement, eq. 1-6 of the paper: x (B, Cin, V, T) -> (B, C, V, T)."""
+
+    def __init__(self, block: Block, skeleton: Skeleton):
+        super().__init__()
+        V, C, Cin, R = skeleton.joints, block.out_channels, block.in_channels, block.relation_channels
+        # Output channels of `relation` are ordered (subset, R, [conv1, conv2]), those of `values` (C, subset).
+        self.relation_weight = self.create_parameter([2 * SUBSETS * R, Cin, 1], default_initializer=_normal(R))
+        self.relation_bias = self.create_parameter([2 * SUBSETS * R], is_bias=True)
+        self.values = Conv(Cin, SUBSETS * C, fan_out=C)
+        self.values_bias = self.create_parameter([C, SUBSETS], is_bias=True)
+        self.refine_weight = self.create_parameter([C, SUBSETS, R], default_initializer=_normal(C))
+        self.refine_bias = self.create_parameter([C, SUBSETS], is_bias=True)
+        self.topology = self.create_parameter([SUBSETS, V, V], default_initializer=Assign(skeleton.adjacency()))
+        self.alpha = self.create_parameter([1], default_initializer=Constant(0.0))
+        self.bn = BatchNorm(C, Constant(1e-6))
+        self.down = ConvBN(Cin, C) if Cin != C else None
+        self.channels, self.relations = C, R
+        self.register_buffer("difference", paddle.to_tensor(outer_difference(V)), persistable=False)
+        self.register_buffer("own_subset", paddle.eye(SUBSETS), persistable=False)
+
+    def topology_weights(self):
+        """(C, 3, 3R + 1 + 3): how each channel's topology mixes [3R relations, the constant one, 3 shared topologies]."""
+        C, R = self.channels, self.relations
+        own = self.own_subset.unsqueeze(0)  # (1, 3, 3)
+        refine = (self.refine_weight * self.alpha).unsqueeze(2) * own.unsqueeze(-1)  # (C, 3, 3, R), zero off the diagonal
+        return paddle.concat([refine.reshape([C, SUBSETS, SUBSETS * R]), (self.refine_bias * self.alpha).unsqueeze(-1),
+                              own.expand([C, SUBSETS, SUBSETS])], axis=2)
+
+    def relations_of(self, x):
+        """(B, 3R + 1 + 3, V * V), the last axis ordered (source joint v, target joint u)."""
+        B, V, R = x.shape[0], x.shape[2], self.relations
+        pooled = F.conv1d(x.mean(-1), self.relation_weight, self.relation_bias)  # (B, 6R, V): conv after pooling
+        relation = paddle.tanh(paddle.matmul(pooled.reshape([B, SUBSETS * R, 2 * V]), self.difference))
+        shared = self.topology.transpose([0, 2, 1]).reshape([1, SUBSETS, V * V])
+        constant = paddle.concat([paddle.ones([1, 1, V * V], dtype=shared.dtype), shared], axis=1)
+        return paddle.concat([relation, constant.expand([B, 1 + SUBSETS, V * V]).astype(relation.dtype)], axis=1)
+
+    def forward(self, x):
+        B, _, V, T = x.shape
+        C = self.channels
+        mixing = self.topology_weights()
+        relations = self.relations_of(x)
+        rows = mixing.shape[2]
+        Q = F.conv2d(relations.unsqueeze(-1), mixing.reshape([SUBSETS * C, rows, 1, 1])).reshape([B, C, SUBSETS * V, V])
+        X = self.values(x).reshape([B, C, SUBSETS * V, T])
+        y = paddle.matmul(Q, X, transpose_x=True)  # (B, C, V, T)
+        # conv3's bias b reaches target u as b * sum_v Q[v, u]: summed before the mixing, V times cheaper
+        bias_mixing = (mixing * self.values_bias.unsqueeze(-1)).sum(1)  # (C, 3R + 4)
+        y = y + F.conv1d(relations.reshape([B, rows, V, V]).sum(2), bias_mixing.unsqueeze(-1)).unsqueeze(-1)
+        return F.relu(self.bn(y) + (x if self.down is None else self.down(x)))
+
+
+class TemporalUnit(nn.Layer):
+    """Four temporal branches: kernel 5 at dilation 1 and 2, max pooling 3, and 1x1. x (B, C, V, T) -> (B, C, V, T / stride).
+
+    The four leading 1x1 convs are one conv, the BatchNorms behind the branches are one BatchNorm over the concatenation.
+    """
+
+    def __init__(self, channels: int, stride: int):
+        super().__init__()
+        width = self.width = channels // 4
+        self.stride = stride
+        self.reduce = Conv(channels, channels, fan_out=width)
+        self.reduce_bn = BatchNorm(3 * width, Normal(1.0, 0.02))
+        self.near = Conv(width, width, kernel=5, stride=stride)
+        self.far = Conv(width, width, kernel=5, stride=stride, dilation=2)
+        self.bn = BatchNorm(channels, Normal(1.0, 0.02))
+
+    def forward(self, x):
+        reduced, plain = paddle.split(self.reduce(x), [3 * self.width, self.width], axis=1)
+        near, far, pooled = paddle.split(F.relu(self.reduce_bn(reduced)), 3, axis=1)
+        if self.stride > 1:
+            plain = plain[:, :, :, ::self.stride]
+        pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
+        return self.bn(paddle.concat([self.near(near), self.far(far), pooled, plain], axis=1))
+
+
+class Unit(nn.Layer):
+    """ReLU(temporal(graph(x)) + residual(x))."""
+
+    def __init__(self, block: Block, skeleton: Skeleton):
+        super().__init__()
+        self.graph = GraphUnit(block, skeleton)
+        self.temporal = TemporalUnit(block.out_channels, block.stride)
+        self.has_residual = block.residual
+        self.residual = ConvBN(block.in_channels, block.out_channels, block.stride) if block.projects else None
+
+    def forward(self, x):
+        y = self.temporal(self.graph(x))
+        if self.has_residual:
+            y = y + (x if self.residual is None else self.residual(x))
+        return F.relu(y)
+
+
+class CTRGCN(nn.Layer):
+    """x (N, C, T, V, M) float32 -> logits (N, K)."""
+
+    def __init__(self, spec: Spec):
+        super().__init__()
+        self.spec = spec
+        C, _, V, M = spec.input_shape
+        self.data_bn = BatchNorm(M * V * C)
+        for block in spec.blocks:
+            self.add_sublayer(block.id, Unit(block, spec.skeleton))
+        self.fc = nn.Linear(spec.blocks[-1].out_channels, spec.classes,
+                            weight_attr=paddle.ParamAttr(initializer=Normal(0.0, math.sqrt(2.0 / spec.classes))),
+                            bias_attr=paddle.ParamAttr(initializer=Constant(0.0)))
+
+    def forward(self, x):
+        N, C, T, V, M = x.shape
+        x = self.data_bn(x.transpose([0, 4, 3, 1, 2]).reshape([N, M * V * C, T]))
+        x = x.reshape([N * M, V, C, T]).transpose([0, 2, 1, 3])
+        for block in self.spec.blocks:
+            x = getattr(self, block.id)(x)
+        return self.fc(x.mean([2, 3]).reshape([N, M, -1]).mean(1))
+
+
+def build(spec: Spec) -> CTRGCN:
+    """A freshly initialised network of this spec."""
+    return CTRGCN(spec)
+
+
+def spec_from_json(data: dict) -> Spec:
+    """The spec that `dataclasses.asdict` turned into `data`."""
+    skeleton = data["skeleton"] | {"bones": tuple(tuple(bone) for bone in data["skeleton"]["bones"])}
+    return Spec(**(data | {"blocks": tuple(Block(**block) for block in data["blocks"]), "skeleton": Skeleton(**skeleton)}))
+
+
+def outer_difference(V: int) -> np.ndarray:
+    """(2V, V*V) float32 D with ([a, b] @ D)[v * V + u] = a[u] - b[v]: ten times faster than a broadcast subtraction."""
+    identity = np.eye(V, dtype="float32")
+    target = np.broadcast_to(identity[:, None, :], (V, V, V))  # (joint, v, u)
+    source = np.broadcast_to(identity[:, :, None], (V, V, V))
+    return np.concatenate([target, -source]).reshape(2 * V, V * V)
+
+
+def _normal(fan_out: int):
+    return Normal(0.0, math.sqrt(2.0 / fan_out))

@@ -1,0 +1,176 @@
+"""CTR-GCN weights between the published key names and ours.
+
+Published names are those of the original repository, in Paddle's spelling (`_mean`, `_variance`, Linear (in, out)).
+Ours merge what runs as one operator. `from_published` derives the spec from the shapes, so a checkpoint says by itself
+which blocks, classes, joints and persons it has; only the number of frames, which no weight depends on, is not in it.
+"""
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from teachers.ctrgcn import SUBSETS, Block, Spec
+from teachers.errors import CheckpointError
+from teachers.skeleton import SKELETONS
+
+FRAMES = {"ntu_25": 64, "ucla_20": 52}  # as published
+
+
+def is_published(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether the key names are those of CTR-GCN."""
+    return any(re.fullmatch(r"l\d+\.gcn1\.PA", name) for name in arrays)
+
+
+class _Taker:
+    """Hands out arrays by name and remembers what is left, so that nothing is skipped unseen."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.left = dict(arrays)
+
+    def __call__(self, name: str) -> np.ndarray:
+        if name not in self.left:
+            raise CheckpointError(f"has no {name!r}")
+        return np.asarray(self.left.pop(name), dtype="float32")
+
+    def norm(self, name: str, conv_bias: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
+        """A BatchNorm; the bias of the conv in front of it goes into the mean: BN(x + b) with mean m is BN(x) with m - b."""
+        return {"weight": self(f"{name}.weight"), "bias": self(f"{name}.bias"), "_mean": self(f"{name}._mean") - conv_bias,
+                "_variance": self(f"{name}._variance")}
+
+
+def from_published(arrays: dict[str, np.ndarray], frames: int | None = None) -> tuple[Spec, dict[str, np.ndarray]]:
+    """Spec and our state from published names.
+
+    Raises:
+        CheckpointError: a key is missing or left over, or the shapes are not those of one CTR-GCN.
+    """
+    take = _Taker(arrays)
+    spec = _spec_of(arrays, frames)
+    state = {f"data_bn.{key}": value for key, value in take.norm("data_bn").items()}
+    for block in spec.blocks:
+        for key, value in _block_from_published(take, block).items():
+            state[f"{block.id}.{key}"] = value
+    state["fc.weight"], state["fc.bias"] = take("fc.weight"), take("fc.bias")
+    if take.left:
+        raise CheckpointError(f"holds {len(take.left)} tensors that CTR-GCN does not have: {', '.join(list(take.left)[:4])}")
+    return spec, state
+
+
+def _spec_of(arrays: dict[str, np.ndarray], frames: int | None) -> Spec:
+    ids = sorted({name.split(".")[0] for name in arrays if re.match(r"l\d+\.", name)}, key=lambda name: int(name[1:]))
+    blocks = []
+    for name in ids:
+        value = arrays.get(f"{name}.gcn1.convs.0.conv3.weight")
+        if value is None or value.ndim != 4:
+            raise CheckpointError(f"has no {name + '.gcn1.convs.0.conv3.weight'!r} of four dimensions")
+        out, last = value.shape[:2]
+        stride = 2 if f"{name}.residual.conv.weight" in arrays and out != last else 1
+        blocks.append(Block(name, last, out, stride, bool(blocks)))
+    joints = arrays[f"{ids[0]}.gcn1.PA"].shape[-1]
+    skeleton = next((one for one in SKELETONS.values() if one.joints == joints), None)
+    if skeleton is None:
+        raise CheckpointError(f"is for {joints} joints; known skeletons: "
+                              + ", ".join(f"{one.name} ({one.joints})" for one in SKELETONS.values()))
+    if "data_bn.weight" not in arrays or "fc.bias" not in arrays:
+        raise CheckpointError(f"has no {'data_bn.weight' if 'data_bn.weight' not in arrays else 'fc.bias'!r}")
+    persons, rest = divmod(arrays["data_bn.weight"].shape[0], blocks[0].in_channels * joints)
+    if rest or not persons:
+        raise CheckpointError(f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints} joints "
+                              f"x {blocks[0].in_channels} coordinates")
+    return Spec(tuple(blocks), arrays["fc.bias"].shape[0], skeleton, frames or FRAMES[skeleton.name], persons,
+                blocks[0].in_channels)
+
+
+def _block_from_published(take: _Taker, block: Block) -> dict[str, np.ndarray]:
+    gcn, tcn = f"{block.id}.gcn1", f"{block.id}.tcn1.branches"
+    subsets = [f"{gcn}.convs.{index}" for index in range(SUBSETS)]
+    relation = [[take(f"{one}.conv{number}.weight")[:, :, :, 0] for number in (1, 2)] for one in subsets]
+    relation_bias = [[take(f"{one}.conv{number}.bias") for number in (1, 2)] for one in subsets]
+    Cin, C = block.in_channels, block.out_channels
+    parts = {
+        "graph.relation_weight": np.stack([np.stack(pair, 1) for pair in relation]).reshape(-1, Cin, 1),
+        "graph.relation_bias": np.stack([np.stack(pair, 1) for pair in relation_bias]).reshape(-1),
+        "graph.values.weight": np.stack([take(f"{one}.conv3.weight") for one in subsets], 1).reshape(-1, Cin, 1, 1),
+        "graph.values_bias": np.stack([take(f"{one}.conv3.bias") for one in subsets], 1),
+        "graph.refine_weight": np.stack([take(f"{one}.conv4.weight")[:, :, 0, 0] for one in subsets], 1),
+        "graph.refine_bias": np.stack([take(f"{one}.conv4.bias") for one in subsets], 1),
+        "graph.topology": take(f"{gcn}.PA"),
+        "graph.alpha": take(f"{gcn}.alpha").reshape(1),
+    }
+    parts |= _named("graph.bn", take.norm(f"{gcn}.bn"))
+    if Cin != C:
+        parts["graph.down.conv.weight"] = take(f"{gcn}.down.0.weight")
+        parts |= _named("graph.down.bn", take.norm(f"{gcn}.down.1", take(f"{gcn}.down.0.bias")))
+    reduce_norms = [take.norm(f"{tcn}.{index}.1", take(f"{tcn}.{index}.0.bias")) for index in range(3)]
+    plain_bias = take(f"{tcn}.3.0.bias")
+    out_norms = [take.norm(f"{tcn}.{index}.3.bn", take(f"{tcn}.{index}.3.conv.bias")) for index in range(2)]
+    out_norms += [take.norm(f"{tcn}.2.4"), take.norm(f"{tcn}.3.1", plain_bias)]
+    parts["temporal.reduce.weight"] = np.concatenate([take(f"{tcn}.{index}.0.weight") for index in range(4)])
+    for name, index in (("near", 0), ("far", 1)):
+        parts[f"temporal.{name}.weight"] = take(f"{tcn}.{index}.3.conv.weight").transpose(0, 1, 3, 2)
+    parts |= _named("temporal.reduce_bn", _concatenated(reduce_norms)) | _named("temporal.bn", _concatenated(out_norms))
+    if block.projects:
+        parts["residual.conv.weight"] = take(f"{block.id}.residual.conv.weight")
+        parts |= _named("residual.bn", take.norm(f"{block.id}.residual.bn", take(f"{block.id}.residual.conv.bias")))
+    return parts
+
+
+def _concatenated(norms: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {key: np.concatenate([norm[key] for norm in norms]) for key in norms[0]}
+
+
+def _named(prefix: str, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{prefix}.{key}": value for key, value in parts.items()}
+
+
+def to_published(spec: Spec, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Our state in the published names, the exact inverse of `from_published`; biases that a BatchNorm cancels are zero."""
+    arrays = {f"data_bn.{key}": state[f"data_bn.{key}"] for key in ("weight", "bias", "_mean", "_variance")}
+    for block in spec.blocks:
+        own = {name[len(block.id) + 1:]: value for name, value in state.items() if name.startswith(f"{block.id}.")}
+        for key, value in (_graph_to_published(own, block) | _temporal_to_published(own, block)).items():
+            arrays[f"{block.id}.{key}"] = value
+    return arrays | {"fc.weight": state["fc.weight"], "fc.bias": state["fc.bias"]}
+
+
+def _graph_to_published(own: dict[str, np.ndarray], block: Block) -> dict[str, np.ndarray]:
+    Cin, C, R = block.in_channels, block.out_channels, block.relation_channels
+    relation = own["graph.relation_weight"].reshape(SUBSETS, R, 2, Cin, 1, 1)
+    relation_bias = own["graph.relation_bias"].reshape(SUBSETS, R, 2)
+    values = own["graph.values.weight"].reshape(C, SUBSETS, Cin, 1, 1)
+    parts = {"gcn1.PA": own["graph.topology"], "gcn1.alpha": own["graph.alpha"]} | _norm(own, "graph.bn", "gcn1.bn")
+    for index in range(SUBSETS):
+        conv = f"gcn1.convs.{index}.conv"
+        for role in (0, 1):
+            parts[f"{conv}{role + 1}.weight"] = relation[index, :, role]
+            parts[f"{conv}{role + 1}.bias"] = relation_bias[index, :, role]
+        parts[f"{conv}3.weight"], parts[f"{conv}3.bias"] = values[:, index], own["graph.values_bias"][:, index]
+        parts[f"{conv}4.weight"] = own["graph.refine_weight"][:, index, :, None, None]
+        parts[f"{conv}4.bias"] = own["graph.refine_bias"][:, index]
+    if Cin != C:
+        parts |= {"gcn1.down.0.weight": own["graph.down.conv.weight"], "gcn1.down.0.bias": np.zeros(C, "float32")}
+        parts |= _norm(own, "graph.down.bn", "gcn1.down.1")
+    if block.projects:
+        parts |= {"residual.conv.weight": own["residual.conv.weight"], "residual.conv.bias": np.zeros(C, "float32")}
+        parts |= _norm(own, "residual.bn", "residual.bn")
+    return parts
+
+
+def _temporal_to_published(own: dict[str, np.ndarray], block: Block) -> dict[str, np.ndarray]:
+    width, parts = block.out_channels // 4, {}
+    for index in range(4):
+        branch, rows = f"tcn1.branches.{index}", slice(index * width, (index + 1) * width)
+        parts[f"{branch}.0.weight"] = own["temporal.reduce.weight"][rows]
+        parts[f"{branch}.0.bias"] = np.zeros(width, "float32")
+        if index < 3:
+            parts |= _norm(own, "temporal.reduce_bn", f"{branch}.1", rows)
+        if index < 2:
+            kernel = own[f"temporal.{('near', 'far')[index]}.weight"]
+            parts |= {f"{branch}.3.conv.weight": kernel.transpose(0, 1, 3, 2), f"{branch}.3.conv.bias": np.zeros(width, "float32")}
+        parts |= _norm(own, "temporal.bn", f"{branch}.{('3.bn', '3.bn', '4', '1')[index]}", rows)
+    return parts
+
+
+def _norm(own: dict[str, np.ndarray], ours: str, theirs: str, rows: slice = slice(None)) -> dict[str, np.ndarray]:
+    return {f"{theirs}.{key}": own[f"{ours}.{key}"][rows] for key in ("weight", "bias", "_mean", "_variance")}

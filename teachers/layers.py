@@ -1,0 +1,62 @@
+"""Layers without the costs that CPU training pays for nothing.
+
+A conv bias in front of BatchNorm changes nothing but costs a broadcast add larger than the conv itself (Paddle 2.6.2,
+CPU), so no layer here has one; `teachers.ctrgcn_keys` absorbs published biases into the BatchNorm mean.
+Feature maps are (B, C, V, T), B = N * M: joints before frames, so that the graph product is one batched matmul.
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+from paddle.nn.initializer import Constant, Normal
+
+
+class BatchNorm(nn.Layer):
+    """BatchNorm over axis 1, momentum 0.9, epsilon 1e-5; the statistics move only in `train()`."""
+
+    def __init__(self, channels: int, weight_init: nn.initializer.Initializer | None = None):
+        super().__init__()
+        self.weight = self.create_parameter([channels], default_initializer=weight_init or Constant(1.0))
+        self.bias = self.create_parameter([channels], is_bias=True)
+        self.register_buffer("_mean", paddle.zeros([channels]))
+        self.register_buffer("_variance", paddle.ones([channels]))
+
+    def forward(self, x):
+        return F.batch_norm(x, self._mean, self._variance, self.weight, self.bias, training=self.training)
+
+    def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
+        """The evaluation-mode BatchNorm as x * scale + shift, both (C,) float64."""
+        scale = self.weight.numpy().astype("float64") / np.sqrt(self._variance.numpy().astype("float64") + 1e-5)
+        return scale, self.bias.numpy().astype("float64") - self._mean.numpy().astype("float64") * scale
+
+
+class Conv(nn.Layer):
+    """A convolution over frames, (1, kernel), no bias; the same padding at both ends."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, dilation: int = 1,
+                 fan_out: int | None = None):
+        super().__init__()
+        std = math.sqrt(2.0 / ((fan_out or out_channels) * kernel))  # kaiming normal, fan_out, as published
+        self.weight = self.create_parameter([out_channels, in_channels, 1, kernel], default_initializer=Normal(0.0, std))
+        self.stride, self.dilation = stride, dilation
+        self.padding = dilation * (kernel - 1) // 2
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight, stride=[1, self.stride], padding=[0, self.padding],
+                        dilation=[1, self.dilation])
+
+
+class ConvBN(nn.Layer):
+    """1x1 convolution and BatchNorm: the projections of a residual path."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
+        super().__init__()
+        self.conv = Conv(in_channels, out_channels, stride=stride)
+        self.bn = BatchNorm(out_channels)
+
+    def forward(self, x):
+        return self.bn(self.conv(x))

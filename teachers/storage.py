@@ -1,0 +1,86 @@
+"""Atomic files: a write ends with the whole file or with the old one, whatever happens in between."""
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator
+
+import numpy as np
+
+from teachers.errors import CheckpointError, StorageError
+
+META = "__meta__"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` that replaces it when the block ends well.
+
+    Raises:
+        StorageError: the disk is full or not writable. `path` keeps its old content and nothing is left behind.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot write it ({error.strerror or error}); free some space or choose another folder "
+                           "with --output, then continue with --resume") from error
+    finally:
+        if temporary is not None and temporary.exists():
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
+    """Write arrays and a JSON dict as one uncompressed `.npz`, atomically."""
+    with atomic(path) as temporary:
+        encoded = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+        np.savez(temporary, **{META: encoded}, **arrays)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """What `write_arrays` wrote.
+
+    Raises:
+        CheckpointError: missing, truncated or of another kind.
+    """
+    return _guarded(Path(path), _read_arrays)
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return arrays, json.loads(arrays.pop(META).tobytes().decode())
+
+
+def _guarded(path: Path, read: Callable):
+    try:
+        return read(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file; check the path") from error
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for a damaged file
+        raise CheckpointError(f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy it again or "
+                              "delete it") from error

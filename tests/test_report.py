@@ -1,0 +1,277 @@
+"""The report: whole, partial or hostile, it renders; the page needs nothing from outside."""
+from __future__ import annotations
+
+import copy
+import json
+import random
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.charts import Series, heatmap, line_chart, tick_label, ticks
+from compress.report import plain, print_summary, render, write
+from compress.report_view import SECTIONS, missing, steps, verdict, view_of
+from compress.wording import decimals, duration, settings, short_count, size
+from sample_report import sample_report
+from teachers.errors import StorageError
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Collects text, tags and attributes, and checks that every tag is closed in order."""
+
+    def __init__(self, html: str):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.attributes, self.pieces = [], [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.pieces.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.pieces)).replace("\u00a0", " ")
+
+
+def test_the_page_says_what_was_reached():
+    text = Page(render(sample_report())).text
+    for part in ("ctrgcn_lite_dml", "passed", "All 3 gates passed. The folder can be deployed.", "2.68 MB",
+                 "4.3× smaller", "94.18", "+0.21", "points against the teacher's 93.97", "2.2× faster", "801.20 k",
+                 "ONNX Runtime, ordinary export", "4.1e-06", "l9 weights", "tensor headers", "Remove blocks l8 and l10",
+                 "of 10.00 MB", "−62.72", "dml", "Learning rate", "pick up with one hand", "taken for", "2 clips are shorter",
+                 "3 × 52 × 20 × 1", "1 thread used", "paddlepaddle 2.6.2", "prune_layers: {drop: [l8, l10]}", "3f0c1d"):
+        assert part in text, part
+    assert "Not recorded" not in text
+
+
+def test_the_page_is_self_contained():
+    page = Page(render(sample_report()))
+    assert not {"script", "link", "img", "iframe", "object", "embed"} & set(page.tags)
+    assert not [value for name, value in page.attributes if name in ("src", "href", "srcset") or name.startswith("on")]
+    html = render(sample_report())
+    assert "http" not in html and "url(" not in html and "@import" not in html
+
+
+def test_every_text_of_the_report_is_escaped():
+    attack = "</style><script>alert('x')</script>\"'<b>&amp;{{ 7*7 }}"
+
+    def poison(value):
+        if isinstance(value, dict):
+            return {key: poison(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [poison(item) for item in value]
+        return attack if isinstance(value, str) and value not in ("teacher", "student") else value
+
+    report = poison(sample_report())
+    report["curves"][0]["epochs"][0]["train"][attack] = 1.0
+    report["steps"][0]["config"] = {attack: attack}
+    report["budget"]["advice"] = attack
+    page, clean = Page(render(report)), Page(render(sample_report()))
+    assert set(page.tags) <= set(clean.tags) | {"details", "summary"} and page.tags.count("style") == 1
+    assert {name for name, _ in page.attributes} <= {name for name, _ in clean.attributes}
+    assert "".join(page.pieces).count(attack) > 100 and "49" not in page.text
+
+
+@pytest.mark.parametrize("key", [*SECTIONS, "recipe", "status", "exit_code", "output"])
+def test_any_part_may_be_missing(key, capsys):
+    report = sample_report()
+    del report[key]
+    text = Page(render(report)).text
+    print_summary(report)
+    printed = " ".join(capsys.readouterr().out.split())
+    if key in SECTIONS:
+        assert f"Not recorded in this run: {SECTIONS[key]}." in text
+        assert f"Not recorded: {SECTIONS[key]}." in printed
+
+
+def test_nothing_at_all_still_renders(capsys):
+    text = Page(render({})).text
+    assert "unnamed run" in text and "incomplete" in text and "The run did not finish." in text
+    assert all(words in text for words in SECTIONS.values())
+    print_summary({})
+    assert "unnamed run: incomplete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_values_missing_anywhere_still_render(seed, capsys):
+    rng = random.Random(seed)
+
+    def thin(value):
+        if isinstance(value, dict):
+            kept = {key: thin(item) for key, item in value.items() if rng.random() > 0.12}
+            return {key: None if rng.random() < 0.08 else item for key, item in kept.items()}
+        return [thin(item) for item in value] if isinstance(value, list) else value
+
+    whole = sample_report(epochs=4)
+    report = thin(whole) | {"budget": whole["budget"]}  # `measure` returns it whole or not at all
+    Page(render(report))
+    print_summary(report)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changes, state, word, says", [
+    ({}, "passed", "passed", "All 3 gates passed. The folder can be deployed."),
+    ({"gates": []}, "passed", "passed", "No gate was set. The folder can be deployed."),
+    ({"status": "over budget", "exit_code": 2, "gates": [{"name": "size", "passed": False}]}, "failed", "over budget",
+     "1 of 1 gates failed: size."),
+    ({"status": "loss is not finite", "exit_code": 1, "gates": []}, "failed", "loss is not finite",
+     "The run ended with an error."),
+    ({"exit_code": 3}, "failed", "failed", "The run ended with an error."),
+    ({"gates": [{"name": "accuracy", "passed": False}]}, "failed", "failed", "1 of 1 gates failed: accuracy."),
+    ({"status": "failed: loss is not finite: lower lr", "exit_code": 1, "gates": []}, "failed", "failed",
+     "loss is not finite: lower lr"),
+    ({"status": "running", "exit_code": None, "gates": []}, "stopped", "incomplete",
+     "The run did not finish. This page shows what was recorded until then."),
+    ({"status": "interrupted", "exit_code": 130, "gates": []}, "stopped", "interrupted",
+     "The run did not finish. This page shows what was recorded until then."),
+])
+def test_the_verdict(changes, state, word, says):
+    assert verdict(sample_report() | changes) == {"state": state, "word": word, "says": says}
+
+
+def test_an_over_budget_report_shows_the_advice(capsys):
+    report = sample_report()
+    report["budget"] |= {"limit_bytes": 2_000_000, "within": False, "advice": "684.38 KB over.\nmodel.onnx: prune."}
+    text = Page(render(report)).text
+    assert "684.38 KB over." in text and "model.onnx: prune." in text
+    print_summary(report)
+    assert "model.onnx: prune." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [1, 2, 60, 120])
+def test_pages_for_other_numbers_of_classes(count):
+    page = Page(render(sample_report(tuple(f"a long name of class {k}" for k in range(count)), epochs=1)))
+    assert "What the student mixes up" in page.text
+
+
+def test_write_leaves_two_files_that_agree(tmp_path):
+    report = sample_report() | {"confusion": np.eye(10, dtype=np.int64), "output": Path("runs/x")}
+    report["networks"][0] |= {"top1": np.float32(93.5), "top5": float("nan")}
+    page = write(report, tmp_path / "new")
+    assert page == tmp_path / "new" / "report.html"
+    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
+    read = json.loads((tmp_path / "new" / "report.json").read_text("utf-8"), parse_constant=pytest.fail)
+    assert read["confusion"] == np.eye(10, dtype=int).tolist()
+    assert read["networks"][0]["top1"] == 93.5 and read["networks"][0]["top5"] is None and read["output"] == "runs/x"
+    assert render(read) == page.read_text("utf-8")
+    assert render(sample_report()) == render(json.loads(json.dumps(sample_report())))
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    write(sample_report(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(StorageError, match=r"report.json: could not be written \(No space left on device\); make room "
+                       "or choose another output folder, then run the same command again$"):
+        write({"recipe": "other"}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_text_that_is_not_unicode_does_not_stop_the_report(tmp_path):
+    assert b"caf\\udce9" in write({"recipe": "caf\udce9"}, tmp_path).read_bytes()
+    assert json.loads((tmp_path / "report.json").read_text("utf-8"))["recipe"].startswith("caf")
+
+
+def test_write_changes_nothing_in_the_report(tmp_path):
+    report, untouched = sample_report(), copy.deepcopy(sample_report())
+    write(report, tmp_path)
+    assert report == untouched
+
+
+def test_the_summary_names_the_outcome(capsys):
+    report = sample_report()
+    report["gates"][1]["says"] = "[red]literal"
+    print_summary(report)
+    printed = capsys.readouterr().out
+    for part in ("ctrgcn_lite_dml: passed", "✓ size: 2.68 MB of 10.00 MB", "[red]literal", "Teacher ctrgcn",
+                 "Store weights as", "Paddle Inference *", "21.40", "Deployed folder: 2.68 MB of 10.00 MB (ordinary export 11.63 MB)"):
+        assert part in printed, part
+
+
+def test_plain_values():
+    values = (np.float32(0.5), np.nan, {np.int8(3)}, Path("a"), True, None)
+    assert plain({1: values}) == {"1": [0.5, None, [3], "a", True, None]}
+
+
+def test_words_for_numbers():
+    assert [short_count(n) for n in (None, 12, 1500, 1_456_789, 2.5e9)] == ["–", "12", "1.50 k", "1.46 M", "2.50 G"]
+    seconds = {None: "–", 0.44: "0.4 s", 59: "59.0 s", 60: "1 min", 3725: "1 h 2 min", 7199: "2 h 0 min"}
+    assert {one: duration(one) for one in seconds} == seconds
+    assert [size(n) for n in (None, float("nan"), 10)] == ["–", "–", "10 B"]
+    assert [decimals(n, 2, " s") for n in (None, True, "1", 1.005, 1234.5)] == ["–", "–", "–", "1.00 s", "1,234.50 s"]
+
+
+def test_settings_leave_out_what_is_unset():
+    assert settings({"epochs": 65, "lr": 0.1, "dml": {"weight": 1.0, "freeze": True}, "ema": None, "drop": ["l8", "l10"],
+                     "milestones": []}) == "epochs 65 · lr 0.1 · dml.weight 1 · dml.freeze True · drop l8, l10"
+
+
+@pytest.mark.parametrize("name", ["ONNX Runtime, ordinary export", "ordinary export, ONNX Runtime"])
+def test_the_speed_gain_is_against_the_ordinary_export_in_the_same_runtime(name):
+    report = sample_report()
+    report["runtimes"][-1]["name"] = name
+    tiles = view_of(report)["tiles"]
+    assert tiles["fastest"]["name"] == "ONNX Runtime" and tiles["gain"]["speed"] == pytest.approx(47.9 / 21.4)
+
+
+def test_missing_and_steps():
+    assert missing(sample_report()) == [] and missing({}) == list(SECTIONS.values())
+    assert steps({}) == [] and steps({"networks": [{"role": "teacher", "name": "x"}]}) == []
+    assert [row["title"] for row in steps(sample_report())][:2] == ["Teacher ctrgcn", "Remove blocks l8 and l10"]
+
+
+@pytest.mark.parametrize("low, high, expected", [
+    (0, 100, [0, 20, 40, 60, 80, 100]), (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]), (3, 97, [20, 40, 60, 80]), (5, 5, [5]),
+    (0.0001, 0.0009, [0.0002, 0.0004, 0.0006, 0.0008]), (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+])
+def test_ticks_are_round(low, high, expected):
+    assert ticks(low, high) == pytest.approx(expected)
+
+
+def test_tick_labels():
+    labels = {0: "0", 0.1: "0.1", 0.0001: "0.0001", 0.00005: "5e-5", 1e6: "1e6", 93.75: "93.75"}
+    assert {value: tick_label(value) for value in labels} == labels
+
+
+def test_a_line_chart_leaves_gaps_where_nothing_was_recorded():
+    svg = line_chart("loss", [Series("<loss>", ((1, 2.0), (2, 1.0), (3, None), (4, 0.5)))])
+    assert svg.count("<polyline") == 2 and "&lt;loss&gt;" in svg and "None" not in svg and "nan" not in svg
+    assert line_chart("loss", [Series("loss", ((1, None),))]) == "" and line_chart("loss", []) == ""
+
+
+def test_a_line_stays_inside_the_chart():
+    svg = line_chart("loss", [Series("loss", tuple((n, (-1) ** n * 10.0**n) for n in range(1, 9)))])
+    (points,) = re.findall(r'points="([^"]+)"', svg)
+    pairs = [tuple(map(float, pair.split(","))) for pair in points.split()]
+    assert all(40 <= x <= 352 and 8 <= y <= 180 for x, y in pairs)
+    assert len(pairs) == 8
+
+
+def test_the_heatmap_has_a_cell_for_every_count_that_is_not_zero():
+    svg = heatmap([[3, 1, 0], [0, 0, 0], [0, 0, 5]], ["a", "<b>", "c"])
+    assert svg.count("<rect") == 1 + 3
+    assert "a → &lt;b&gt;: 1 of 4 (25.0%)" in svg

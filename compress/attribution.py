@@ -32,8 +32,9 @@ def block_of(name: str) -> str:
         components.pop(0)
     if not components:
         return "unnamed"
-    if len(components) == 1:
-        return re.sub(r"[_.:]+\d+$", "", components[0]) or components[0]
+    if len(components) == 1:  # a bare name is one tensor's, so its number is not a block's: `v173` tells nothing
+        stem = re.sub(r"[_:]*\d+$", "", components[0])
+        return stem if len(stem) > 1 else "unnamed"
     return components[0]
 
 

@@ -101,10 +101,11 @@ def _measure_file(folder: Path, path: Path) -> dict:
 
 
 def _advice(measured: dict) -> str:
-    """What to change, one remedy a line, largest gain first; empty if the folder is within its limit and ships whole."""
+    """What to change, one remedy a line, largest gain first; empty for a folder within its limit that ships whole."""
     parts = [(part, file["file"]) for file in measured["files"] for part in file["parts"]]
-    says = [f"{name} links to something outside the folder, which does not ship: copy the file in."
-            for part, name in parts if part["part"] in ("link out of the folder", "broken link")]
+    links = {"link out of the folder": "links out of the folder, so its target does not ship: copy the target in",
+             "broken link": "links to nothing: remove the link or put its target back"}
+    says = [f"{name} {links[part['part']]}." for part, name in parts if part["part"] in links]
     if measured["within"]:
         return "\n".join(says)
     limit = measured["limit_bytes"]

@@ -35,8 +35,10 @@ def render(report: dict) -> str:
 
     environment = Environment(autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True,
                               finalize=lambda value: "" if value is None else value)
-    numbers = {"size": wording.size, "decimals": wording.decimals, "count": wording.short_count, "duration": wording.duration}
-    environment.filters |= {name: _unbroken(function) for name, function in numbers.items()} | {"settings": wording.settings}
+    numbers = {"size": wording.size, "decimals": wording.decimals, "count": wording.short_count,
+               "duration": wording.duration}
+    environment.filters |= {name: _unbroken(function) for name, function in numbers.items()}
+    environment.filters["settings"] = wording.settings
     environment.globals |= {"share": wording.share, "difference": wording.difference, "number": wording.number}
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(view.view_of(plain(report)))
 
@@ -95,10 +97,11 @@ def print_summary(report: dict, console=None) -> None:
         for step in view.steps(report)])
     _print_table(console, "Runtimes (* deployed)", ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "size"), [
         (f"{row.get('name')}{' *' if row.get('deployed') else ''}", wording.decimals(row.get("top1"), 2),
-         wording.decimals(row.get("agreement"), 4), *(wording.decimals(row.get(key), 2) for key in ("p50_ms", "p95_ms")),
-         wording.size(row.get("bytes"))) for row in report.get("runtimes") or []])
+         wording.decimals(row.get("agreement"), 4), wording.decimals(row.get("p50_ms"), 2),
+         wording.decimals(row.get("p95_ms"), 2), wording.size(row.get("bytes")))
+        for row in report.get("runtimes") or []])
     if budget := report.get("budget"):
-        ordinary = (report.get("ordinary_export") or {}).get("bytes")
+        ordinary = view.ordinary_export(report).get("bytes")
         beside = f" (ordinary export {wording.size(ordinary)})" if ordinary else ""
         console.print(Text(f"Deployed folder: {wording.size(budget.get('total_bytes'))} of "
                            f"{wording.size(budget.get('limit_bytes'))}{beside}"))

@@ -54,7 +54,7 @@ def _tiles(report: dict, networks: dict) -> dict:
     deployed = [runtime for runtime in runtimes if runtime.get("deployed")]
     timed = [runtime for runtime in deployed if number(runtime.get("p50_ms"))]
     fastest = min(timed, key=lambda runtime: runtime["p50_ms"], default=None)
-    budget, ordinary = report.get("budget") or {}, report.get("ordinary_export") or {}
+    budget, ordinary = report.get("budget") or {}, ordinary_export(report)
     teacher, student = networks.get("teacher") or {}, networks.get("student") or {}
     gain = {}
     if number(budget.get("total_bytes")) and number(ordinary.get("bytes")):
@@ -65,6 +65,19 @@ def _tiles(report: dict, networks: dict) -> dict:
         gain["speed"] = before["p50_ms"] / fastest["p50_ms"] if number(before.get("p50_ms")) else None
     return {"budget": budget, "teacher": teacher, "student": student, "deployed": deployed, "fastest": fastest,
             "gain": gain, "drop": difference(student.get("top1"), teacher.get("top1"))}
+
+
+def ordinary_export(report: dict) -> dict:
+    """{"bytes", "files"} of the ordinary export in the formats that are deployed: like compared with like."""
+    ordinary = report.get("ordinary_export") or {}
+    deployed = {_is_onnx(file) for file in (report.get("budget") or {}).get("files") or []
+                if (file.get("file") or "").endswith((".onnx", ".pdmodel", ".pdiparams"))}
+    files = [file for file in ordinary.get("files") or [] if _is_onnx(file) in deployed and number(file.get("bytes"))]
+    return {"bytes": sum(file["bytes"] for file in files), "files": files} if files else ordinary
+
+
+def _is_onnx(file: dict) -> bool:
+    return (file.get("file") or "").endswith(".onnx")
 
 
 def _runtimes(report: dict) -> dict:
@@ -87,7 +100,7 @@ def _size(report: dict) -> dict | None:
             parts = parts[: SHOWN_PARTS - 1] + [{"part": f"{len(rest)} smaller parts", "kind": "other",
                                                  "bytes": sum(part["bytes"] for part in rest)}]
         files.append({"file": file["file"], "bytes": file["bytes"], "parts": parts})
-    ordinary = report.get("ordinary_export") or {}
+    ordinary = ordinary_export(report)
     total, limit = budget.get("total_bytes") or 0, budget.get("limit_bytes") or 0
     scale = max(total, ordinary.get("bytes") or 0, 1)
     advice = [line for line in (budget.get("advice") or "").splitlines() if line]
@@ -101,7 +114,11 @@ def steps(report: dict) -> list[dict]:
     """The teacher, then the student after every step; empty if no step was recorded."""
     rows = report.get("steps") or []
     teachers = [network for network in report.get("networks") or [] if network.get("role") == "teacher"][:1]
-    return [{"title": f"Teacher {network.get('name', '')}".strip()} | network for network in teachers if rows] + rows
+    first = [{"title": f"Teacher {network.get('name', '')}".strip()} | network for network in teachers if rows]
+    for row in rows:
+        config = {key: value for key, value in (row.get("config") or {}).items() if key != "enabled"}
+        first.append(row | {"config": config})
+    return first
 
 
 def _curve(curve: dict) -> dict:

@@ -115,7 +115,7 @@ class GraphUnit(nn.Layer):
         self.bn = BatchNorm(C, Constant(1e-6))
         self.down = ConvBN(Cin, C) if Cin != C else None
         self.channels, self.relations = C, R
-        self.register_buffer("difference", paddle.to_tensor(outer_difference(V)), persistable=False)
+        self.register_buffer("difference", paddle.to_tensor(outer_difference(V), dtype=paddle.get_default_dtype()), persistable=False)
         self.register_buffer("own_subset", paddle.eye(SUBSETS), persistable=False)
 
     def topology_weights(self):

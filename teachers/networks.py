@@ -61,7 +61,7 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
             raise CheckpointError(f"{where}: {name}: the file has shape {tuple(state[name].shape)}, "
                                   f"the network {tuple(value.shape)}")
     for name, value in own.items():
-        value.set_value(paddle.to_tensor(np.ascontiguousarray(state[name], dtype="float32")))
+        value.set_value(paddle.to_tensor(np.ascontiguousarray(state[name]), dtype=value.dtype))
 
 
 def _some(names_: list[str]) -> str:

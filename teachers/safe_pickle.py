@@ -17,16 +17,18 @@ def _encode(text: str, encoding: str = "latin1", *_unused) -> bytes:
     return text.encode(encoding)
 
 
-_reconstruct = np.core.multiarray._reconstruct
-_scalar = np.core.multiarray.scalar
+_BUILTINS = {"set": set, "frozenset": frozenset, "bytes": bytes}  # protocol 2 writes b"" as bytes()
+_MULTIARRAY = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": np.core.multiarray.scalar}
 _ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _encode,
-            **{(module, "_reconstruct"): _reconstruct for module in ("numpy.core.multiarray", "numpy._core.multiarray")},
-            **{(module, "scalar"): _scalar for module in ("numpy.core.multiarray", "numpy._core.multiarray")},
-            **{(module, "_frombuffer"): np.core.numeric._frombuffer for module in ("numpy.core.numeric", "numpy._core.numeric")}}
+            **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},
+            **{(f"numpy.{core}.multiarray", name): value for core in ("core", "_core") for name, value in _MULTIARRAY.items()},
+            **{(f"numpy.{core}.numeric", "_frombuffer"): np.core.numeric._frombuffer for core in ("core", "_core")}}
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can be guarded
+    dispatch = dict(pickle._Unpickler.dispatch)
+
     def __init__(self, data: bytes, where: str, error: type[FeatherboneError]):
         super().__init__(io.BytesIO(data), encoding="latin1")
         self._where, self._error = where, error
@@ -36,6 +38,17 @@ class _Unpickler(pickle.Unpickler):
             raise self._error(f"{self._where}: refuses to load '{module}.{name}': pickles may only hold numpy arrays and plain "
                               "containers")
         return _ALLOWED[module, name]
+
+    def _build(self):
+        """Set state on arrays, and on dtypes their byte order alone: a forged dtype makes numpy take bytes for pointers."""
+        target, state = self.stack[-2:]
+        if not isinstance(target, (np.ndarray, np.dtype)):
+            raise pickle.UnpicklingError(f"state for a {type(target).__name__}")
+        if isinstance(target, np.dtype) and tuple(state)[2:8] != target.__reduce__()[2][2:8]:
+            raise pickle.UnpicklingError(f"a {target} with fields or flags of its own")
+        self.load_build()
+
+    dispatch[pickle.BUILD[0]] = _build
 
 
 def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointError) -> object:

@@ -20,3 +20,65 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the real data and checkpoints of {path} (set FEATHERBONE_SHARED)")
     return path
+
+
+TINY = ["-o", "data.train_clips=24", "-o", "data.val_clips=12", "-o", "teacher.width=8", "-o", "teacher.train.epochs=1",
+        "-o", "steps.train.epochs=2", "-o", "budget.max_top1_drop=100"]
+
+
+@pytest.fixture(scope="session")
+def tiny_spec():
+    """A CTR-GCN of four narrow blocks on five joints, two persons, three classes: input (3, 8, 5, 2)."""
+    from teachers import ctrgcn
+    from teachers.skeleton import Skeleton
+
+    five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
+    full = ctrgcn.default_spec(classes=3, skeleton=five, frames=8, persons=2, width=8)
+    return ctrgcn.drop_blocks(full, ("l2", "l3", "l6", "l7", "l9", "l10"))
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset():
+    """Forty clips of three classes that differ in which joint moves; input (3, 8, 5, 2)."""
+    import numpy as np
+
+    from compress.data import transforms
+    from compress.data.dataset import Dataset, Split
+    from teachers.skeleton import Skeleton
+
+    generator = np.random.default_rng(7)
+
+    def split(name: str, count: int) -> Split:
+        labels = np.arange(count, dtype=np.int64) % 3
+        clips = generator.normal(0, 0.3, (count, 3, 8, 5, 2)).astype("float32")
+        for clip, label in zip(clips, labels):
+            clip[:, :, label] += np.sin(np.arange(8, dtype="float32"))[None, :, None]
+        return Split(tuple(f"{name}{index}" for index in range(count)), list(clips), labels)
+
+    def augment(clip, rng):
+        return transforms.rotate(clip, transforms.rotation(*rng.uniform(-0.2, 0.2, 3)))
+
+    five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
+    return Dataset("tiny", split("train", 26), split("val", 14), ("one", "two", "three"), five, 8, 2, (), augment, "tiny")
+
+
+@pytest.fixture
+def randomised():
+    """A function that gives a network weights at which every path carries a signal (alpha and BatchNorm included)."""
+    import numpy as np
+
+    from teachers import networks
+
+    def randomise(network, seed: int = 0):
+        generator = np.random.default_rng(seed)
+        state = networks.state_of(network)
+        for name, value in state.items():
+            if name.endswith("_variance"):
+                state[name] = generator.uniform(0.5, 2.0, value.shape).astype("float32")
+            elif value.ndim <= 1 or "bias" in name:
+                state[name] = (value + generator.normal(0, 0.3, value.shape)).astype("float32")
+        networks.load_state(network, state, "test")
+        network.eval()
+        return network
+
+    return randomise

@@ -68,7 +68,8 @@ def _curve(title: str, rng: np.random.Generator, epochs: int, parts: tuple[str, 
     for epoch in range(1, epochs + 1):
         rate = 0.1 * (0.1 ** ((epoch > 35) + (epoch > 55))) * min(1.0, epoch / 5)
         progress = 1 - np.exp(-epoch / 9) + 0.04 * (epoch > 35)
-        train = {part: float((2.2 if part == "ce" else 0.7) * (1.08 - progress) + rng.uniform(0, 0.06)) for part in parts}
+        scales = {"ce": 2.2, "dml": 0.7}
+        train = {part: scales[part] * (1.08 - progress) + float(rng.uniform(0, 0.06)) for part in parts}
         train |= {"loss": sum(train.values()), f"{title}/top1": float(min(100, 98 * progress + rng.uniform(-2, 2)))}
         top1 = min(94.4, 91 * progress + float(rng.uniform(-4, 3)) * (1.2 - progress))
         rows.append({"epoch": epoch, "lr": rate, "seconds": 216 + float(rng.uniform(-5, 5)), "train": train,

@@ -80,13 +80,14 @@ def assert_every_byte_counted(measured: dict, folder: Path):
 
 @pytest.mark.parametrize("text, size_bytes", [
     ("10MB", 10_000_000), ("9.5 MB", 9_500_000), ("500KB", 500_000), ("500kb", 500_000), ("1GB", 10**9),
-    ("8MiB", 8 * 2**20), ("2 KiB", 2048), ("12B", 12), ("123456", 123456), (123456, 123456), ("1.5KB", 1500), ("0.1MB", 100_000),
+    ("8MiB", 8 * 2**20), ("2 KiB", 2048), ("12B", 12), ("123456", 123456), (123456, 123456),
+    ("1.5KB", 1500), ("0.1MB", 100_000),
 ])
 def test_sizes_are_decimal_unless_they_say_otherwise(text, size_bytes):
     assert parse_size(text) == size_bytes
 
 
-@pytest.mark.parametrize("text", ["", "MB", "10 bananas", "-1MB", "1e3", "10M", "1_000", "10MB please", "٣MB", True, 1e-7])
+@pytest.mark.parametrize("text", ["", "MB", "10 bananas", "-1MB", "1e3", "10M", "1_000", "10MB now", "٣MB", True, 1e-7])
 def test_a_size_that_cannot_be_read_names_the_fix(text):
     with pytest.raises(ValueError, match="^cannot read the size .*: write a number with KB, MB, GB, KiB, MiB or GiB, "
                        r"for example 10MB \(10\^6 bytes each\), or a plain number of bytes$"):
@@ -104,9 +105,10 @@ def test_formatted_sizes():
 
 @pytest.mark.parametrize("name, block", [
     ("l1.gcn.weight", "l1"), ("l10.tcn.branches.0.conv.weight", "l10"), ("fc.weight", "fc"),
-    ("data_bn.bias", "data_bn"), ("model.l3.conv.weight", "l3"), ("conv2d_12.w_0", "conv2d"), ("batch_norm2d_3.w_2", "batch_norm2d"),
-    ("l1.gcn.weight_scale", "l1"), ("/l4/conv/Constant_output_0", "l4"), ("onnx::Conv_417", "onnx::Conv"), ("l1", "l1"),
-    ("model", "model"), ("", "unnamed"),
+    ("data_bn.bias", "data_bn"), ("model.l3.conv.weight", "l3"), ("conv2d_12.w_0", "conv2d"),
+    ("batch_norm2d_3.w_2", "batch_norm2d"),
+    ("l1.gcn.weight_scale", "l1"), ("/l4/conv/Constant_output_0", "l4"), ("onnx::Conv_417", "onnx::Conv"),
+    ("v173", "unnamed"), ("W0", "unnamed"), ("kernel2", "kernel"), ("model", "model"), ("", "unnamed"),
 ])
 def test_the_block_of_a_tensor(name, block):
     assert block_of(name) == block
@@ -219,9 +221,10 @@ def test_links_ship_as_links_and_are_never_followed(tmp_path):
     assert measured["total_bytes"] < 1000
     assert list(parts(measured, "inside")) == list(parts(measured, "loop")) == ["link"]
     assert list(parts(measured, "gone")) == ["broken link"]
-    assert measured["advice"].splitlines() == [
-        f"{name} links to something outside the folder, which does not ship: copy the file in."
-        for name in ("folder", "away.bin")]
+    assert sorted(measured["advice"].splitlines()) == [
+        "away.bin links out of the folder, so its target does not ship: copy the target in.",
+        "folder links out of the folder, so its target does not ship: copy the target in.",
+        "gone links to nothing: remove the link or put its target back."]
 
 
 def test_npz_arrays_are_named(tmp_path):
@@ -261,7 +264,8 @@ def test_over_the_limit_the_advice_names_the_largest_parts(exported, tmp_path, c
     advice = result["advice"].splitlines()
     assert result["exit_code"] == 2 and not result["within"]
     assert advice[0] == f"{format_size(result['total_bytes'] - 20_000)} over the limit of 20.00 KB."
-    assert advice[1] == "checkpoint.bin, 50.00 KB (.bin file 50.00 KB): remove the file if nothing at run time reads it."
+    assert advice[1] == ("checkpoint.bin, 50.00 KB (.bin file 50.00 KB): "
+                         "remove the file if nothing at run time reads it.")
     assert advice[-1] == ("2 files hold weights (model.onnx, model.pdiparams): deploy only the format that is served "
                           "(`export.formats`).")
     assert any("strip this text" in line for line in advice)

@@ -58,7 +58,8 @@ def test_the_page_says_what_was_reached():
     for part in ("ctrgcn_lite_dml", "passed", "All 3 gates passed. The folder can be deployed.", "2.68 MB",
                  "4.3× smaller", "94.18", "+0.21", "points against the teacher's 93.97", "2.2× faster", "801.20 k",
                  "ONNX Runtime, ordinary export", "4.1e-06", "l9 weights", "tensor headers", "Remove blocks l8 and l10",
-                 "of 10.00 MB", "−62.72", "dml", "Learning rate", "pick up with one hand", "taken for", "2 clips are shorter",
+                 "of 10.00 MB", "−62.72", "dml", "Learning rate", "pick up with one hand", "taken for",
+                 "2 clips are shorter than 10 frames",
                  "3 × 52 × 20 × 1", "1 thread used", "paddlepaddle 2.6.2", "prune_layers: {drop: [l8, l10]}", "3f0c1d"):
         assert part in text, part
     assert "Not recorded" not in text
@@ -208,7 +209,8 @@ def test_the_summary_names_the_outcome(capsys):
     print_summary(report)
     printed = capsys.readouterr().out
     for part in ("ctrgcn_lite_dml: passed", "✓ size: 2.68 MB of 10.00 MB", "[red]literal", "Teacher ctrgcn",
-                 "Store weights as", "Paddle Inference *", "21.40", "Deployed folder: 2.68 MB of 10.00 MB (ordinary export 11.63 MB)"):
+                 "Store weights as", "Paddle Inference *", "21.40",
+                 "Deployed folder: 2.68 MB of 10.00 MB (ordinary export 11.63 MB)"):
         assert part in printed, part
 
 
@@ -226,8 +228,9 @@ def test_words_for_numbers():
 
 
 def test_settings_leave_out_what_is_unset():
-    assert settings({"epochs": 65, "lr": 0.1, "dml": {"weight": 1.0, "freeze": True}, "ema": None, "drop": ["l8", "l10"],
-                     "milestones": []}) == "epochs 65 · lr 0.1 · dml.weight 1 · dml.freeze True · drop l8, l10"
+    values = {"epochs": 65, "lr": 0.1, "dml": {"weight": 1.0, "freeze": True}, "ema": None, "on": [],
+              "drop": ["l8", "l10"]}
+    assert settings(values) == "epochs 65 · lr 0.1 · dml.weight 1 · dml.freeze True · drop l8, l10"
 
 
 @pytest.mark.parametrize("name", ["ONNX Runtime, ordinary export", "ordinary export, ONNX Runtime"])
@@ -236,6 +239,17 @@ def test_the_speed_gain_is_against_the_ordinary_export_in_the_same_runtime(name)
     report["runtimes"][-1]["name"] = name
     tiles = view_of(report)["tiles"]
     assert tiles["fastest"]["name"] == "ONNX Runtime" and tiles["gain"]["speed"] == pytest.approx(47.9 / 21.4)
+
+
+def test_the_size_gain_compares_the_formats_that_are_deployed():
+    report = sample_report()
+    report["ordinary_export"]["bytes"] = 1  # of some of the files only
+    assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(11_630_000 / 2_684_380, rel=1e-3)
+    report["budget"]["files"] = [file for file in report["budget"]["files"] if not file["file"].endswith(".onnx")]
+    report["budget"]["total_bytes"] = 1_000_000
+    assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(5.93)
+    report["ordinary_export"] = {"bytes": 3_000_000}
+    assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(3.0)
 
 
 def test_missing_and_steps():

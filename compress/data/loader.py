@@ -24,13 +24,23 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
             workers: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (x (N, C, T, V, M) float32, y (N,) int64) along `order`; the last batch is as small as it is.
 
+    Args:
+        prepare: (raw clip, generator of this sample) -> (C, T, V, M).
+        order: indices into the split.
+        rng_key: what the generators depend on beside the index, such as (seed, epoch).
+
     Raises:
         DataError: preparing a clip failed; the message names the clip.
     """
     chunks = [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
 
     def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.stack([_one(split, prepare, int(index), rng_key) for index in indices]), split.labels[indices]
+        clips = [_one(split, prepare, int(index), rng_key) for index in indices]
+        for index, clip in zip(indices, clips):
+            if clip.shape != clips[0].shape:
+                raise DataError(f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's first "
+                                f"{clips[0].shape}; all must be alike")
+        return np.stack(clips), split.labels[indices]
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loader") as pool:
         waiting: deque[Future] = deque()
@@ -49,7 +59,7 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
 def _one(split: Split, prepare: Prepare, index: int, rng_key: tuple[int, ...]) -> np.ndarray:
     try:
         return np.ascontiguousarray(prepare(split.clips[index], sample_rng(rng_key, index)), dtype=np.float32)
-    except FeatherboneError:
-        raise
+    except FeatherboneError as error:
+        raise DataError(f"clip {split.names[index]!r}: {error}") from error
     except Exception as error:  # whatever a clip can break: the message must name it
         raise DataError(f"clip {split.names[index]!r}: cannot be prepared ({type(error).__name__}: {error})") from error

@@ -1,7 +1,8 @@
 """NW-UCLA (Wang et al., CVPR 2014, arXiv 1405.2941): the public JSON folder as it is, its split and its augmentation.
 
 Files are `aAA_sSS_eEE_vVV.json`, each `{file_name, skeletons [T][20][3], label}`. Views 1 and 2 train (1020 clips), view 3
-tests (464). The class comes from the action number in the file name; the `label` inside must say the same.
+tests (464). The class comes from the action number in the file name; the `label` inside, which counts the classes from 1,
+and the `file_name` inside must say the same where they are given.
 """
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterator
 
 import numpy as np
 
 from compress.data import transforms
+from compress.data.arrays import repair_frames
 from compress.data.dataset import Dataset, Split
 from teachers.errors import DataError
 from teachers.skeleton import UCLA_20
@@ -22,6 +25,7 @@ ACTIONS = {1: "pick up with one hand", 2: "pick up with two hands", 3: "drop tra
            6: "stand up", 8: "donning", 9: "doffing", 11: "throw", 12: "carry"}
 CLASS_OF = {action: index for index, action in enumerate(ACTIONS)}
 NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)")
+PUBLISHED = (1020, 464)  # clips to train and to test
 LARGEST_FILE = 20_000_000  # bytes; the longest public clip has 201 frames, about 0.3 MB
 
 
@@ -43,14 +47,12 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     Raises:
         DataError: no such folder, no clips of one split, or a file that cannot be read; it is named.
     """
-    files = _files(Path(config.root))
+    files = _files(Path(config.root).expanduser())
     digest, repairs = hashlib.sha256(json.dumps([config.frames]).encode()), []
     clips: dict[str, list] = {"train": [], "val": []}
     for done, path in enumerate(files, start=1):
         label, view = _from_name(path)
-        data = path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None
-        if data is None:
-            raise DataError(f"{path}: {path.stat().st_size} bytes is no NW-UCLA clip; remove it")
+        data = read_bytes(path)
         digest.update(path.name.encode() + data)
         clip, repaired = parse(data, str(path), label)
         repairs += [f"{path.name}: {repaired}"] if repaired else []
@@ -67,10 +69,9 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return training_view(clip, rng, config.frames)
 
-    notes = (f"{len(repairs)} clips repaired (frames with NaN or infinity take the nearest good frame): {'; '.join(repairs[:5])}",
-             ) if repairs else ()
-    return Dataset("nw_ucla", _split(clips["train"]), _split(clips["val"]), tuple(ACTIONS.values()), UCLA_20, config.frames, 1,
-                   ops, augment, digest.hexdigest(), notes=notes)
+    train, val = _split(clips["train"]), _split(clips["val"])
+    return Dataset("nw_ucla", train, val, tuple(ACTIONS.values()), UCLA_20, config.frames, 1, ops, augment, digest.hexdigest(),
+                   notes=tuple(_notes(train, val, repairs)))
 
 
 def training_view(clip: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
@@ -81,31 +82,68 @@ def training_view(clip: np.ndarray, rng: np.random.Generator, frames: int) -> np
     return transforms.random_sample(transforms.min_max(moved), rng, frames)
 
 
+def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:
+    """What a reader of the result should know of the data."""
+    if repairs:
+        yield (f"{len(repairs)} clip{'s' * (len(repairs) > 1)} repaired (frames with NaN or infinity take the nearest good frame): "
+               f"{'; '.join(repairs[:5])}{'; ...' * (len(repairs) > 5)}")
+    if (len(train), len(val)) != PUBLISHED:
+        yield f"{len(train)} training and {len(val)} test clips, where the public set has {PUBLISHED[0]} and {PUBLISHED[1]}"
+    known = {clip.tobytes() for clip in train.clips}
+    seen = [name for name, clip in zip(val.names, val.clips) if clip.tobytes() in known]
+    if seen:
+        yield (f"{len(seen)} of the {len(val)} test clips (actions {', '.join(sorted({name[:3] for name in seen}))}) are the same, "
+               "number for number, as a training clip; the published split is kept, but its accuracy is not all of unseen clips")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of one JSON file.
+
+    Raises:
+        DataError: it cannot be read, or is far larger than any clip.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise DataError(f"{path}: {size} bytes is no NW-UCLA clip; remove it")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again") from error
+
+
 def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray, str]:
     """One JSON clip -> ((3, T, 20, 1) float32, what was repaired or "").
+
+    Args:
+        where: the file, for messages.
+        label: class 0-9 that the content must not contradict; the name inside must not contradict `where` then either.
 
     Raises:
         DataError: not such a clip; `where` and the fix are named.
     """
     try:
         content = json.loads(data)
-        skeletons = np.array(content["skeletons"], dtype=np.float32)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        skeletons = np.array(content["skeletons"], dtype=np.float32)  # a null coordinate becomes NaN
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it again or "
                         "remove it") from error
     if skeletons.ndim != 3 or skeletons.shape[0] < 1 or skeletons.shape[1:] != (20, 3):
         raise DataError(f"{where}: 'skeletons' has shape {skeletons.shape}, expected (frames, 20, 3); copy it again or remove it")
-    if label is not None and content.get("label", label + 1) != label + 1:
-        raise DataError(f"{where}: its label {content['label']!r} is not that of its name ({label + 1}); correct one of them")
-    good = np.isfinite(skeletons).all(axis=(1, 2))
-    if not good.any():
+    if label is not None:
+        _check_identity(content, where, label)
+    clip, bad = repair_frames(np.ascontiguousarray(skeletons.transpose(2, 0, 1)[..., None]))
+    if bad == len(skeletons):
         raise DataError(f"{where}: every frame holds NaN or infinity; remove the clip")
-    repaired = ""
-    if not good.all():
-        kept = np.flatnonzero(good)
-        nearest = kept[np.abs(np.arange(len(good))[:, None] - kept[None, :]).argmin(1)]
-        skeletons, repaired = skeletons[nearest], f"{int((~good).sum())} of {len(good)} frames"
-    return np.ascontiguousarray(skeletons.transpose(2, 0, 1)[..., None]), repaired
+    return np.ascontiguousarray(clip), f"{bad} of {len(skeletons)} frames" if bad else ""
+
+
+def _check_identity(content: dict, where: str, label: int) -> None:
+    if content.get("label", label + 1) != label + 1:
+        raise DataError(f"{where}: its label {content['label']!r} is not that of its name ({label + 1}); correct one of them")
+    name = content.get("file_name", Path(where).stem)
+    if name not in (Path(where).stem, Path(where).name):
+        raise DataError(f"{where}: says inside that it is {name!r}; the name decides class and split, so rename the file or copy it "
+                        "again")
 
 
 def _files(root: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from compress.data.dataset import Dataset, Split
 from teachers.skeleton import NTU_25
 
 RATE = 30  # frames a second
-IDLE = (0.1, 1.2)  # seconds before and after an action
+IDLE = (0.1, 0.5)  # seconds before and after an action
 PEOPLE = {"train": range(0, 60), "val": range(100, 130)}
 
 
@@ -30,7 +30,7 @@ class Config:
     val_clips: int = 240
     frames: int = 16
     noise: float = 0.012
-    view_degrees: float = 45.0
+    view_degrees: float = 60.0
     missing: float = 0.1
 
     def __post_init__(self):
@@ -101,25 +101,24 @@ def clip(config: Config, seed: int, split: str, index: int) -> np.ndarray:
 def performance(action: Action, rng: np.random.Generator, tempo: float, amplitude: float) -> tuple[np.ndarray, np.ndarray]:
     """One doing of an action with idle time around it: angles (T, 25, 3) in degrees and lift off the ground (T,) in metres."""
     period = rng.uniform(*action.period) / tempo
-    active = period * rng.integers(action.reps[0], action.reps[1] + 1)
-    get_ready, before, after = rng.uniform((0.2, *IDLE[:1], *IDLE[:1]), (0.5, *IDLE[1:], *IDLE[1:]))
+    active = period * rng.uniform(*action.reps)
+    get_ready, before, after = rng.uniform((0.15, *IDLE[:1], *IDLE[:1]), (0.3, *IDLE[1:], *IDLE[1:]))
     time = np.arange(int((before + 2 * get_ready + active + after) * RATE)) / RATE - before - get_ready
     strength = amplitude * rng.uniform(0.8, 1.15)
-    phase = np.where((time >= 0) & (time < active), time / period % 1.0, 0.0)
     taken = kinematics.ease(time / get_ready + 1)  # 0: resting posture, 1: the action's own
-    if action.returns:
+    if action.returns:  # someone is caught anywhere in the cycle
         taken = taken * kinematics.ease((active - time) / get_ready + 1)
+        phase = (time / period + rng.random()) % 1.0
     else:
-        last = action.keys[-1][0]
-        phase = np.where(time >= active, last, phase * last)
+        phase = np.clip(time / period, 0, 1) * action.keys[-1][0]
     resting = posture(action, rng)
     hold = kinematics.pose_angles(action.hold)
     held = hold.any(axis=1)[:, None]  # (25, 1)
     own = np.where(held, hold + drawn(action.spread, rng), resting)
     moves = kinematics.through(tuple((at, kinematics.pose_angles(pose) * rng.uniform(0.85, 1.15, size=(25, 1)))
                                      for at, pose in action.keys), phase)
-    lift = action.lift * strength * np.sin(np.pi * np.clip((phase - 0.4) / 0.35, 0, 1))
-    angles = resting + (own - resting) * taken[:, None, None] + moves * strength + idle(rng, time)
+    lift = action.lift * strength * taken * np.sin(np.pi * np.clip((phase - 0.4) / 0.35, 0, 1))
+    angles = resting + (own - resting + moves * strength) * taken[:, None, None] + idle(rng, time)
     return kinematics.within_limits(angles), lift
 
 

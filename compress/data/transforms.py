@@ -9,13 +9,25 @@ from typing import Sequence
 
 import numpy as np
 
+from teachers.errors import DataError
+
 
 def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
-    """A raw clip (C, T, V, M) through a list of steps; float32."""
+    """A raw clip (C, T, V, M) through a list of steps; float32.
+
+    Raises:
+        DataError: a step that is not known, or one that cannot be done with its parameters.
+    """
     clip = np.asarray(clip, dtype=np.float32)
     for op in ops:
         parameters = {key: value for key, value in op.items() if key != "op"}
-        clip = STEPS[op["op"]](clip, **parameters)
+        if op.get("op") not in STEPS:
+            raise DataError(f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the version of the project "
+                            "that wrote it")
+        try:
+            clip = STEPS[op["op"]](clip, **parameters)
+        except (TypeError, ValueError, IndexError) as error:
+            raise DataError(f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): {error}") from error
     return np.ascontiguousarray(clip, dtype=np.float32)
 
 
@@ -50,11 +62,10 @@ def sample(clip: np.ndarray, frames: int) -> np.ndarray:
 
 
 def crop_resize(clip: np.ndarray, ratio: float, frames: int) -> np.ndarray:
-    """The central `ratio` of the valid frames, resized to `frames` (CTR-GCN's test crop)."""
+    """The valid frames less (1 - ratio) / 2 of them, rounded down, at either end (CTR-GCN's test crop), resized to `frames`."""
     valid = valid_length(clip)
-    length = max(int(np.floor(valid * ratio)), 1)
-    start = (valid - length) // 2
-    return resize(clip[:, start:start + length], frames)
+    cut = int((1 - ratio) * valid / 2)
+    return resize(clip[:, cut:valid - cut], frames)
 
 
 STEPS = {function.__name__: function for function in (centre, trim, drop_empty, min_max, sample, crop_resize)}
@@ -85,8 +96,10 @@ def random_crop_resize(clip: np.ndarray, rng: np.random.Generator, frames: int, 
 
 
 def random_sample(clip: np.ndarray, rng: np.random.Generator, frames: int, repeats: int = 100) -> np.ndarray:
-    """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public NW-UCLA pipeline)."""
+    """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public NW-UCLA pipeline); from
+    more copies where a clip is so short that these do not hold enough."""
     T = clip.shape[1]
+    repeats = max(repeats, -(-frames // T))
     return clip[:, np.sort(rng.choice(T * repeats, frames, replace=False) % T)]
 
 

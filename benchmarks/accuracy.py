@@ -1,0 +1,78 @@
+"""The accuracy comparison for any weights or deployed folder, ours or not, on the whole validation split of a recipe's data.
+
+Run: python benchmarks/accuracy.py --recipe ctrgcn_lite_dml [-o data.name=nw_ucla -o data.root=FOLDER] TARGET [TARGET ...]
+
+A TARGET is a weights file of any format this project reads, a folder that a run deployed, a foreign folder with a
+`.pdmodel` or `.onnx` in it, or such a file. The first target is the reference for agreement and difference.
+"""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
+from compress.evaluate import EvaluationSet, predictor  # noqa: E402
+from export import runtimes  # noqa: E402
+from export.scripts import Parser  # noqa: E402
+from teachers.errors import CheckpointError, FeatherboneError  # noqa: E402
+
+
+def predictors(target: Path, dataset, threads: int) -> list[tuple[str, object, tuple[Path, ...]]]:
+    """(name, predict, files) of everything a target can be run with.
+
+    Raises:
+        CheckpointError: nothing there that a runtime reads.
+    """
+    found = []
+    files = sorted(path for path in target.iterdir() if path.suffix in (".pdmodel", ".onnx")) if target.is_dir() else [target]
+    for path in files:
+        if path.suffix == ".pdmodel":
+            weights = path.with_suffix(".pdiparams")
+            found.append((f"{path} (Paddle Inference)", runtimes.paddle_inference(path, weights, threads), (path, weights)))
+        elif path.suffix == ".onnx":
+            found.append((f"{path} (ONNX Runtime)", runtimes.onnx_runtime(path, threads), (path,)))
+        else:
+            found.append((f"{path} (dygraph)", predictor(teacher.load_weights(str(path), dataset)), (path,)))
+    if not found:
+        raise CheckpointError(f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", default="ctrgcn_lite_dml", help="whose data set to use")
+    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument("targets", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        device.select(options.device)
+        dataset = pipeline.load_data(recipes.load(options.recipe, options.overrides))
+        clips, rows, reference = EvaluationSet(dataset, dataset.val), [], None
+        for target in options.targets:
+            for name, predict, files in predictors(target, dataset, runtimes.default_threads()):
+                row, logits = accuracy.row(name, predict, clips, reference, files)
+                reference = logits if reference is None else reference
+                rows.append(row)
+    except FeatherboneError as error:
+        console.say(f"error: {error}")
+        return error.exit_code
+    table = Table("target", "top-1 %", "top-5 %", "class mean %", "agreement %", "max rel. diff.", "p50 ms", "p95 ms", "bytes")
+    for row in rows:
+        table.add_row(row["name"], *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")), f"{100 * row['agreement']:.2f}",
+                      f"{row['max_rel_diff']:.1e}", f"{row['p50_ms']:.1f}", f"{row['p95_ms']:.1f}", f"{row['bytes']:,}")
+    Console(soft_wrap=True).print(table)
+    print(json.dumps({"data": dataset.name, "clips": len(clips), "rows": rows}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""A training step of our CTR-GCN against the published form: same weights, same batch, one process, ratio of medians.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/train_step.py [--batch 16] [--steps 10] [--skeleton ucla_20|ntu_25]
+"""
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import numpy as np  # noqa: E402
+import paddle  # noqa: E402
+
+from compress import device, provenance  # noqa: E402
+from compress.mixup import soft_labels  # noqa: E402
+from compress.objectives import cross_entropy  # noqa: E402
+from export.scripts import Parser  # noqa: E402
+from teachers import ctrgcn, ctrgcn_keys, networks  # noqa: E402
+from teachers.ctrgcn_published import PublishedCTRGCN  # noqa: E402
+from teachers.skeleton import SKELETONS  # noqa: E402
+
+SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}  # classes, frames, persons
+
+
+class Stepper:
+    """A network with its optimiser; one call is one training step."""
+
+    def __init__(self, network):
+        self.network = network
+        network.train()
+        self.optimizer = paddle.optimizer.Momentum(0.01, 0.9, parameters=network.parameters(), use_nesterov=True, weight_decay=1e-4)
+
+    def __call__(self, x, labels) -> tuple[float, float]:
+        """(loss, seconds)."""
+        started = time.perf_counter()
+        loss = cross_entropy(self.network(x), labels)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.clear_grad()
+        value = float(loss)
+        return value, time.perf_counter() - started
+
+
+def pair(spec) -> tuple:
+    """(ours, published form) with the same random weights; alpha is not zero, so that every path carries a gradient."""
+    paddle.seed(0)
+    ours = networks.build(spec)
+    state = networks.state_of(ours)
+    generator = np.random.default_rng(0)
+    for name, value in state.items():
+        if name.endswith(("alpha", "values_bias", "refine_bias", "graph.bn.weight")):
+            state[name] = generator.uniform(0.2, 0.6, value.shape).astype("float32")
+    networks.load_state(ours, state, "benchmark")
+    published = PublishedCTRGCN(spec)
+    networks.load_state(published, ctrgcn_keys.to_published(spec, state), "benchmark")
+    return ours, published
+
+
+def agreement(spec, batch: int = 4) -> dict[str, float]:
+    """Relative differences of the two forms in float64, where rounding does not hide a mistake: training-mode logits, and
+    the gradients of weights at both ends of the network."""
+    paddle.set_default_dtype("float64")
+    try:
+        ours, published = pair(spec)
+        generator = np.random.default_rng(1)
+        x = paddle.to_tensor(generator.standard_normal((batch, *spec.input_shape)))
+        labels = soft_labels(paddle.to_tensor(generator.integers(0, spec.classes, batch)), spec.classes).astype("float64")
+        logits = []
+        for network in (ours, published):
+            network.train()
+            logits.append(network(x))
+            cross_entropy(logits[-1], labels).backward()
+    finally:
+        paddle.set_default_dtype("float32")
+    first = spec.blocks[0].id
+    pairs = {"topology gradient": (getattr(ours, first).graph.topology, getattr(published, first).gcn1.PA),
+             "alpha gradient": (getattr(ours, first).graph.alpha, getattr(published, first).gcn1.alpha),
+             "classifier gradient": (ours.fc.weight, published.fc.weight)}
+    found = {"logits": _relative(*logits)}
+    return found | {name: _relative(mine.grad, theirs.grad) for name, (mine, theirs) in pairs.items()}
+
+
+def _relative(ours, published) -> float:
+    return float((ours - published).abs().max() / published.abs().max())
+
+
+def measure(ours, published, x, labels, steps: int) -> dict[str, list[float]]:
+    """Seconds of each step, the two in turn so that a drift of the machine meets both."""
+    steppers = {"ours": Stepper(ours), "published": Stepper(published)}
+    seconds: dict[str, list[float]] = {name: [] for name in steppers}
+    for number in range(steps + 2):
+        for name, step in steppers.items():
+            spent = step(x, labels)[1]
+            if number >= 2:
+                seconds[name].append(spent)
+    return seconds
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--skeleton", choices=sorted(SHAPES), default="ucla_20")
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    options = parser.parse_args(arguments)
+    device.select(options.device)
+    classes, frames, persons = SHAPES[options.skeleton]
+    spec = ctrgcn.default_spec(classes, SKELETONS[options.skeleton], frames, persons)
+    generator = np.random.default_rng(0)
+    x = paddle.to_tensor(generator.standard_normal((options.batch, *spec.input_shape)).astype("float32"))
+    labels = soft_labels(paddle.to_tensor(generator.integers(0, classes, options.batch)), classes)
+    ours, published = pair(spec)
+    agree = agreement(spec)
+    seconds = measure(ours, published, x, labels, options.steps)
+    medians = {name: float(np.median(values)) for name, values in seconds.items()}
+    for name, values in seconds.items():
+        print(f"{name:>10}: median {1000 * medians[name]:8.1f} ms  (min {1000 * min(values):.1f}, max {1000 * max(values):.1f}, "
+              f"{options.steps} steps, batch {options.batch}, {options.skeleton})")
+    print("agreement, relative: " + ", ".join(f"{name} {value:.1e}" for name, value in agree.items()))
+    ratio = medians["published"] / medians["ours"]
+    print(f"published / ours: {ratio:.2f}x")
+    print(json.dumps({"ratio": ratio, "median_seconds": medians, "agreement": agree, "batch": options.batch,
+                      "skeleton": options.skeleton, "hardware": provenance.hardware(), "versions": provenance.versions()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -77,6 +77,9 @@ def execute(run: Run) -> dict:
         report |= {"status": "interrupted" if interrupted else f"failed: {problem}",
                    "exit_code": 130 if interrupted else problem.exit_code}
         raise
+    except Exception as problem:  # a mistake of ours: the report still says how far the run came
+        report |= {"status": f"failed: {type(problem).__name__}: {problem}", "exit_code": 1}
+        raise
     finally:
         report["provenance"]["wall_seconds"] = time.monotonic() - started
         _write_report(report, run.folder)

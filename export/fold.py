@@ -30,8 +30,9 @@ class Plain(nn.Layer):
 
     def constant(self, name: str, value: np.ndarray):
         """A float32 weight that the export stores as `<block>.<name>`."""
-        attr = paddle.ParamAttr(name=f"{self.block}.{name}", initializer=Assign(np.asarray(value, dtype="float32")), trainable=False)
+        attr = paddle.ParamAttr(initializer=Assign(np.asarray(value, dtype="float32")), trainable=False)
         parameter = self.create_parameter(list(np.shape(value)), attr=attr)
+        parameter.name = f"{self.block}.{name}"  # afterwards: a name given at creation must be new in the whole process
         self.add_parameter(name.replace(".", "_"), parameter)
         return parameter
 

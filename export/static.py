@@ -15,7 +15,6 @@ if __package__ in (None, ""):
 import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
 
-from export import scripts  # noqa: E402
 from teachers import storage  # noqa: E402
 
 MODEL, PARAMETERS = "model.pdmodel", "model.pdiparams"
@@ -65,6 +64,8 @@ def strip(program: bytes) -> bytes:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    from export import scripts  # here: it imports this module
+
     return scripts.export(arguments, "paddle", __doc__)
 
 

@@ -17,7 +17,7 @@ import onnx  # noqa: E402
 import paddle2onnx  # noqa: E402
 from paddle import nn  # noqa: E402
 
-from export import scripts, static  # noqa: E402
+from export import static  # noqa: E402
 from teachers import storage  # noqa: E402
 
 MODEL = "model.onnx"
@@ -39,19 +39,36 @@ def save(network: nn.Layer, spec, folder: Path) -> list[Path]:
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """Short names for values and no names for nodes: the weights keep theirs, a runtime needs no others."""
-    kept = {one.name for one in (*model.graph.initializer, *model.graph.input)}
-    rename = {model.graph.output[0].name: "logits"}
-    for node in model.graph.node:
+    """Weights as initialisers under their own names, short names for other values, no names for nodes.
+
+    paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several operators read it.
+    """
+    graph, rename, stored = model.graph, {graph_output(model): "logits"}, {}
+    for node in [one for one in graph.node if one.op_type == "Constant" and one.attribute[0].HasField("t")]:
+        tensor = node.attribute[0].t
+        content = (tensor.data_type, tuple(tensor.dims), tensor.raw_data or tensor.SerializeToString())
+        if content not in stored:
+            stored[content] = name = node.output[0]
+            tensor.name = name
+            graph.initializer.append(tensor)
+        elif node.output[0] != stored[content]:
+            rename[node.output[0]] = stored[content]
+        graph.node.remove(node)
+    kept = {one.name for one in (*graph.initializer, *graph.input)}
+    for node in graph.node:
         node.name, node.doc_string = "", ""
         for name in node.output:
-            if name and name not in kept and name not in rename:
+            if name and name not in rename:
                 rename[name] = f"v{len(rename)}"
-    for node in model.graph.node:
         for names in (node.input, node.output):
-            names[:] = [rename.get(name, name) for name in names]
-    model.graph.output[0].name = "logits"
-    del model.graph.value_info[:]
+            names[:] = [name if name in kept else rename.get(name, name) for name in names]
+    graph.output[0].name = "logits"
+    del graph.value_info[:]
+
+
+def graph_output(model: onnx.ModelProto) -> str:
+    """The name of the one output, the logits."""
+    return model.graph.output[0].name
 
 
 @contextmanager
@@ -69,6 +86,8 @@ def quiet():
 
 
 def main(arguments: list[str] | None = None) -> int:
+    from export import scripts  # here: it imports this module
+
     return scripts.export(arguments, "onnx", __doc__)
 
 

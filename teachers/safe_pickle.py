@@ -1,4 +1,4 @@
-"""Pickles that may hold numpy arrays and plain containers only; anything else is refused by name, nothing is executed."""
+"""Pickles that may hold numpy arrays and plain containers; anything else is refused by name, nothing is executed."""
 from __future__ import annotations
 
 import io
@@ -22,8 +22,10 @@ _MULTIARRAY = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": np.cor
 _ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _encode,
             **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},
-            **{(f"numpy.{core}.multiarray", name): value for core in ("core", "_core") for name, value in _MULTIARRAY.items()},
-            **{(f"numpy.{core}.numeric", "_frombuffer"): np.core.numeric._frombuffer for core in ("core", "_core")}}
+            **{(f"numpy.{core}", name): value for core in ("core.multiarray", "_core.multiarray")
+               for name, value in _MULTIARRAY.items()},
+            **{(f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer
+               for core in ("core.numeric", "_core.numeric")}}
 
 
 class _Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can be guarded
@@ -35,12 +37,12 @@ class _Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can
 
     def find_class(self, module: str, name: str):
         if (module, name) not in _ALLOWED:
-            raise self._error(f"{self._where}: refuses to load '{module}.{name}': pickles may only hold numpy arrays and plain "
-                              "containers")
+            raise self._error(f"{self._where}: refuses to load '{module}.{name}': pickles may only hold numpy arrays "
+                              "and plain containers")
         return _ALLOWED[module, name]
 
     def _build(self):
-        """Set state on arrays, and on dtypes their byte order alone: a forged dtype makes numpy take bytes for pointers."""
+        """Set state on arrays, and byte order on dtypes: a forged dtype would make numpy take bytes for pointers."""
         target, state = self.stack[-2:]
         if not isinstance(target, (np.ndarray, np.dtype)):
             raise pickle.UnpicklingError(f"state for a {type(target).__name__}")
@@ -65,5 +67,5 @@ def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointErro
     except FeatherboneError:
         raise
     except Exception as problem:  # a damaged pickle can raise nearly anything
-        raise error(f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem}); copy or download it "
-                    "again") from problem
+        raise error(f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem}); copy or "
+                    "download it again") from problem

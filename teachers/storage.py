@@ -1,6 +1,7 @@
 """Atomic files: a write ends with the whole file or with the old one, whatever happens in between."""
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -48,7 +49,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write bytes atomically."""
     with atomic(path) as temporary:
         temporary.write_bytes(data)
@@ -56,9 +57,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """Write arrays and a JSON dict as one uncompressed `.npz`, atomically."""
-    with atomic(path) as temporary:
-        encoded = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
-        np.savez(temporary, **{META: encoded}, **arrays)
+    content = io.BytesIO()  # not straight to disk: zipfile complains on its own when the disk fills half-way
+    np.savez(content, **{META: np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}, **arrays)
+    write_bytes(path, content.getbuffer())
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:

@@ -62,7 +62,7 @@ def tiny_dataset():
     return Dataset("tiny", split("train", 26), split("val", 14), ("one", "two", "three"), five, 8, 2, (), augment, "tiny")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def randomised():
     """A function that gives a network weights at which every path carries a signal (alpha and BatchNorm included)."""
     import numpy as np

@@ -88,8 +88,8 @@ def test_an_error_in_a_thread_names_the_clip(error, message):
 def test_a_clip_of_another_shape_is_named():
     with pytest.raises(DataError) as caught:
         list(loader.batches(split(4), lambda clip, rng: clip[:, :4 - int(clip[0, 0, 0, 0] == 2)], 4, np.arange(4)))
-    assert str(caught.value) == ("clip 'clip2': has shape (3, 3, 2, 1) after preparation, the batch's first (3, 4, 2, 1); all must be "
-                                 "alike")
+    assert str(caught.value) == ("clip 'clip2': has shape (3, 3, 2, 1) after preparation, the batch's first (3, 4, 2, "
+                                 "1); all must be alike")
 
 
 def test_leaving_early_stops_the_threads():

@@ -26,7 +26,8 @@ def open_npy(path: Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:
-        raise DataError(f"{path}: not a readable .npy file of numbers, or truncated ({_first_line(error)}); copy it again") from error
+        raise DataError(f"{path}: not a readable .npy file of numbers, or truncated ({_first_line(error)}); copy it "
+                        "again") from error
 
 
 def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -44,7 +45,8 @@ def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:
-        raise DataError(f"{path}: not a readable .npz file of numbers, or truncated ({_first_line(error)}); copy it again") from error
+        raise DataError(f"{path}: not a readable .npz file of numbers, or truncated ({_first_line(error)}); copy it "
+                        "again") from error
 
 
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
@@ -73,8 +75,8 @@ def _first_line(error: Exception) -> str:
 
 
 def repair_frames(clip: np.ndarray) -> tuple[np.ndarray, int]:
-    """A clip (C, T, V, M) whose frames with NaN or infinity are replaced by the nearest good frame in time, the earlier of
-    two as near; and how many they were. All-zero frames, padding, are no replacement while there is another.
+    """A clip (C, T, V, M) whose frames with NaN or infinity are replaced by the nearest good frame in time, the earlier
+    of two as near; and how many they were. All-zero frames, padding, are no replacement while there is another.
 
     A clip without one good frame is returned as it is, with T as the count.
     """

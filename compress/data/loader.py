@@ -38,8 +38,8 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
         clips = [_one(split, prepare, int(index), rng_key) for index in indices]
         for index, clip in zip(indices, clips):
             if clip.shape != clips[0].shape:
-                raise DataError(f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's first "
-                                f"{clips[0].shape}; all must be alike")
+                raise DataError(f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's "
+                                f"first {clips[0].shape}; all must be alike")
         return np.stack(clips), split.labels[indices]
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loader") as pool:

@@ -38,7 +38,7 @@ def read(root: Path, benchmark: str) -> tuple[Part, Part]:
     """The training and the test part of a benchmark.
 
     Raises:
-        DataError: nothing or more than one thing to read below `root`, a damaged file, data and labels that do not match.
+        DataError: nothing or more than one thing to read below `root`, a damaged file, data and labels that differ.
     """
     place = find(root, benchmark)
     if place.suffix == ".npz":
@@ -56,17 +56,17 @@ def find(root: Path, benchmark: str) -> Path:
                             "or set data.benchmark to what the file is")
         return root
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give data.root the folder that holds {' or '.join(NPZ[benchmark])}, or "
-                        f"{benchmark}/train_data.npy and its neighbours")
+        raise DataError(f"{root}: no such folder; give data.root the folder that holds {' or '.join(NPZ[benchmark])}, "
+                        f"or {benchmark}/train_data.npy and its neighbours")
     found = [root / name for name in NPZ[benchmark] if (root / name).is_file()]
     found += [folder for folder in (root / benchmark, root) if (folder / "train_data.npy").is_file()
               and (folder != root or root.name not in NPZ or root.name == benchmark)]
     if len(found) > 1:
-        raise DataError(f"{root}: holds more than one {benchmark} preparation ({', '.join(path.name for path in found)}); "
-                        "give data.root the one to use")
+        raise DataError(f"{root}: holds more than one {benchmark} preparation "
+                        f"({', '.join(path.name for path in found)}); give data.root the one to use")
     if not found:
-        raise DataError(f"{root}: holds no {benchmark} preparation; expected {' or '.join(NPZ[benchmark])} (CTR-GCN), or "
-                        f"{benchmark}/train_data.npy, train_label.pkl, val_data.npy and val_label.pkl (PaddleVideo)")
+        raise DataError(f"{root}: holds no {benchmark} preparation; expected {' or '.join(NPZ[benchmark])} (CTR-GCN), "
+                        f"or {benchmark}/train_data.npy, train_label.pkl, val_data.npy and val_label.pkl (PaddleVideo)")
     return found[0]
 
 
@@ -90,7 +90,8 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
     _check_count(len(data), len(one_hot), where, f"y_{split}")
     marked = np.asarray(one_hot > 0).sum(axis=1)
     if (wrong := np.flatnonzero(marked != 1)).size:
-        raise DataError(f"{path}: y_{split}[{wrong[0]}] marks {marked[wrong[0]]} classes, expected one; prepare the file again")
+        raise DataError(f"{path}: y_{split}[{wrong[0]}] marks {marked[wrong[0]]} classes, expected one; prepare the "
+                        "file again")
     names = tuple(f"x_{split}[{index}]" for index in range(len(data)))
     return Part(where, data, np.asarray(one_hot).argmax(axis=1).astype(np.int64), names, one_hot.shape[1])
 
@@ -99,16 +100,17 @@ def _from_folder(folder: Path, split: str) -> Part:
     path = folder / f"{split}_label.pkl"
     data = open_npy(folder / f"{split}_data.npy")
     where = str(folder / f"{split}_data.npy")
-    _check_data(data, where, "(N, 3, frames, 25, 2)", data.ndim == 5 and data.shape[1] == 3 and data.shape[3:] == (25, 2))
+    fits = data.ndim == 5 and data.shape[1] == 3 and data.shape[3:] == (25, 2)
+    _check_data(data, where, "(N, 3, frames, 25, 2)", fits)
     names, labels = _labels(path)
     _check_count(len(data), len(labels), where, path.name)
     if (wrong := np.flatnonzero((labels < 0) | (labels >= 120))).size:
-        raise DataError(f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside 0-119; "
-                        "labels count from 0")
+        raise DataError(f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside "
+                        "0-119; labels count from 0")
     for index, (name, label) in enumerate(zip(names, labels)):
         if (action := _ACTION.search(name)) and int(action[1]) != label + 1:
-            raise DataError(f"{path}: entry {index}, {name!r}, has label {label}, but its name says {int(action[1]) - 1}; names or "
-                            "labels were reordered, copy the file again")
+            raise DataError(f"{path}: entry {index}, {name!r}, has label {label}, but its name says "
+                            f"{int(action[1]) - 1}; names or labels were reordered, copy the file again")
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]
         raise DataError(f"{path}: names {twice!r} twice; every clip may be in a split once")
@@ -134,9 +136,11 @@ def _labels(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
 
 def _check_data(data: np.ndarray, where: str, expected: str, fits: bool) -> None:
     if not fits or 0 in data.shape or data.dtype.kind != "f":
-        raise DataError(f"{where} has shape {data.shape} of {data.dtype}, expected {expected} of floats, at least one clip")
+        raise DataError(f"{where} has shape {data.shape} of {data.dtype}, expected {expected} of floats, at least one "
+                        "clip")
 
 
 def _check_count(clips: int, labels: int, where: str, label_place: str) -> None:
     if clips != labels:
-        raise DataError(f"{where} has {clips} clips, but {label_place} has {labels} labels; they must come from the same preparation")
+        raise DataError(f"{where} has {clips} clips, but {label_place} has {labels} labels; they must come from the "
+                        "same preparation")

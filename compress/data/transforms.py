@@ -1,7 +1,7 @@
 """Preprocessing of clips (C, T, V, M): evaluation steps as data, training augmentation as pure functions.
 
-Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed folder, so a program
-elsewhere can feed the network. `apply` runs them in order.
+Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed folder, so a
+program elsewhere can feed the network. `apply` runs them in order.
 """
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
     for op in ops:
         parameters = {key: value for key, value in op.items() if key != "op"}
         if op.get("op") not in STEPS:
-            raise DataError(f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the version of the project "
-                            "that wrote it")
+            raise DataError(f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the "
+                            "version of the project that wrote it")
         try:
             clip = STEPS[op["op"]](clip, **parameters)
         except (TypeError, ValueError, IndexError) as error:
-            raise DataError(f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): {error}") from error
+            raise DataError(f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): "
+                            f"{error}") from error
     return np.ascontiguousarray(clip, dtype=np.float32)
 
 
@@ -62,7 +63,7 @@ def sample(clip: np.ndarray, frames: int) -> np.ndarray:
 
 
 def crop_resize(clip: np.ndarray, ratio: float, frames: int) -> np.ndarray:
-    """The valid frames less (1 - ratio) / 2 of them, rounded down, at either end (CTR-GCN's test crop), resized to `frames`."""
+    """CTR-GCN's test crop: the valid frames less (1 - ratio) / 2 of them at either end, rounded down; resized."""
     valid = valid_length(clip)
     cut = int((1 - ratio) * valid / 2)
     return resize(clip[:, cut:valid - cut], frames)
@@ -88,7 +89,7 @@ def resize(clip: np.ndarray, frames: int) -> np.ndarray:
 
 def random_crop_resize(clip: np.ndarray, rng: np.random.Generator, frames: int, low: float = 0.5, high: float = 1.0,
                        shortest: int = 64) -> np.ndarray:
-    """CTR-GCN's training crop: ratio ~ U(low, high), at least `shortest` frames where there are as many, random start."""
+    """CTR-GCN's training crop: ratio ~ U(low, high), but `shortest` frames or more if there are as many."""
     valid = valid_length(clip)
     length = min(max(int(np.floor(valid * rng.uniform(low, high))), shortest), valid)
     start = int(rng.integers(valid - length + 1))
@@ -96,8 +97,8 @@ def random_crop_resize(clip: np.ndarray, rng: np.random.Generator, frames: int, 
 
 
 def random_sample(clip: np.ndarray, rng: np.random.Generator, frames: int, repeats: int = 100) -> np.ndarray:
-    """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public NW-UCLA pipeline); from
-    more copies where a clip is so short that these do not hold enough."""
+    """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public NW-UCLA pipeline);
+    from more copies where a clip is so short that these do not hold enough."""
     T = clip.shape[1]
     repeats = max(repeats, -(-frames // T))
     return clip[:, np.sort(rng.choice(T * repeats, frames, replace=False) % T)]

@@ -1,0 +1,134 @@
+"""Weights files: every known layout, strict keys, damage, and files that would run code."""
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import paddle
+import pytest
+
+from compress import teacher
+from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, storage
+from teachers.errors import CheckpointError, StorageError
+from teachers.skeleton import UCLA_20
+
+
+@pytest.fixture(scope="module")
+def network(randomised):
+    return randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, width=8)))
+
+
+def same(a, b):
+    one, other = networks.state_of(a), networks.state_of(b)
+    return a.spec == b.spec and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def published(network):
+    return ctrgcn_keys.to_published(network.spec, networks.state_of(network))
+
+
+def test_own_format_round_trips(network, tmp_path):
+    checkpoints.save(tmp_path / "net.npz", network, {"classes": ["a"]})
+    assert same(checkpoints.load(tmp_path / "net.npz"), network)
+    assert checkpoints.read(tmp_path / "net.npz")[2] == {"classes": ["a"]}
+
+
+def test_pruned_spec_with_another_stride_round_trips(tmp_path, tiny_spec, randomised):
+    tiny = randomised(networks.build(tiny_spec))
+    checkpoints.save(tmp_path / "tiny.npz", tiny)
+    assert same(checkpoints.load(tmp_path / "tiny.npz"), tiny)
+
+
+def test_paddlevideo_checkpoint(network, tmp_path):
+    arrays = {("head." if name.startswith("fc") else "backbone.") + name: paddle.to_tensor(value)
+              for name, value in published(network).items()}
+    paddle.save(arrays, str(tmp_path / "net.pdparams"))
+    assert same(checkpoints.load(tmp_path / "net.pdparams"), network)
+
+
+@pytest.mark.parametrize("name", ["ctrgcn_ntu60.pt", "ctrgcn_nwucla.pt", "ctrgcn_nwucla_joint_trained.pt"])
+def test_torch_checkpoints_without_torch(shared, name):
+    spec = checkpoints.load(shared / "weights" / name).spec
+    assert len(spec.blocks) == 10 and spec.classes == (60 if "ntu60" in name else 10)
+
+
+def test_missing_and_extra_keys_are_named(network, tmp_path):
+    arrays = published(network)
+    del arrays["l3.gcn1.alpha"]
+    paddle.save({name: paddle.to_tensor(value) for name, value in arrays.items()}, str(tmp_path / "a.pdparams"))
+    with pytest.raises(CheckpointError, match=r"a.pdparams: has no 'l3.gcn1.alpha'"):
+        checkpoints.load(tmp_path / "a.pdparams")
+    arrays = published(network) | {"l3.extra": np.zeros(2, "float32")}
+    paddle.save({name: paddle.to_tensor(value) for name, value in arrays.items()}, str(tmp_path / "b.pdparams"))
+    with pytest.raises(CheckpointError, match=r"b.pdparams: holds 1 tensors that CTR-GCN does not have: l3.extra"):
+        checkpoints.load(tmp_path / "b.pdparams")
+
+
+def test_wrong_shape_prints_both_sides(network, tmp_path):
+    state = networks.state_of(network)
+    state["fc.weight"] = np.zeros((32, 7), "float32")
+    checkpoints.save_state(tmp_path / "net.npz", network.spec, state)
+    with pytest.raises(CheckpointError, match=r"net.npz: fc.weight: the file has shape \(32, 7\), the network \(32, 4\)"):
+        checkpoints.load(tmp_path / "net.npz")
+
+
+def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset):
+    checkpoints.save(tmp_path / "net.npz", network)
+    with pytest.raises(CheckpointError, match=r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' is \(3, 8, 5, 2\)"):
+        teacher.load_weights(str(tmp_path / "net.npz"), tiny_dataset)
+
+
+@pytest.mark.parametrize("kept", [10, 1000, -200])
+@pytest.mark.parametrize("kind", ["npz", "pdparams", "pt"])
+def test_truncated_files(network, tmp_path, shared, kind, kept):
+    if kind == "npz":
+        checkpoints.save(tmp_path / "full", network)
+    elif kind == "pdparams":
+        paddle.save({name: paddle.to_tensor(value) for name, value in published(network).items()}, str(tmp_path / "full"))
+    else:
+        (tmp_path / "full").write_bytes((shared / "weights" / "ctrgcn_nwucla.pt").read_bytes())
+    path = tmp_path / f"cut.{kind}"
+    path.write_bytes((tmp_path / "full").read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=rf"cut.{kind}: .*(truncated|damaged)"):
+        checkpoints.load(path)
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_hostile_pickles_are_refused_and_not_executed(tmp_path, capsys):
+    (tmp_path / "net.pdparams").write_bytes(pickle.dumps({"l1.gcn1.PA": Hostile()}))
+    with pytest.raises(CheckpointError, match=r"refuses to load '(builtins|__builtin__).print'"):
+        checkpoints.load(tmp_path / "net.pdparams")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("net/data.pkl", pickle.dumps({"l1.gcn1.PA": Hostile()}))
+    (tmp_path / "net.pt").write_bytes(buffer.getvalue())
+    with pytest.raises(CheckpointError, match=r"net.pt: refuses to load '(builtins|__builtin__).print'"):
+        checkpoints.load(tmp_path / "net.pt")
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_unknown_layout_and_missing_file(tmp_path):
+    paddle.save({"encoder.weight": paddle.zeros([2])}, str(tmp_path / "net.pdparams"))
+    with pytest.raises(CheckpointError, match="an unknown layout; its keys start with encoder.weight"):
+        checkpoints.load(tmp_path / "net.pdparams")
+    with pytest.raises(CheckpointError, match="none.npz: no such file; check the path of the weights"):
+        checkpoints.load(tmp_path / "none.npz")
+
+
+def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    storage.write_arrays(path, {"x": np.arange(3)}, {"n": 1})
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full)
+    with pytest.raises(StorageError, match=r"a.npz: cannot write it \(No space left on device\); free some space"):
+        storage.write_arrays(path, {"x": np.arange(9)}, {"n": 2})
+    arrays, meta = storage.read_arrays(path)
+    assert meta == {"n": 1} and arrays["x"].tolist() == [0, 1, 2]
+    assert [one.name for one in tmp_path.iterdir()] == ["a.npz"]

@@ -1,0 +1,34 @@
+"""Accuracy counts samples; nothing is dropped or shuffled."""
+import numpy as np
+
+from compress.evaluate import EvaluationSet, accuracy, confusion, logits_of
+from export.verify import difference
+
+LOGITS = np.array([[3, 2, 1, 0, 0, 0], [0, 1, 2, 3, 4, 5], [9, 1, 2, 3, 4, 5], [0, 0, 7, 0, 0, 0]], dtype="float32")
+
+
+def test_accuracy_by_hand():
+    found = accuracy(LOGITS, np.array([0, 0, 0, 2]))
+    assert found["top1"] == 75.0
+    assert found["top5"] == 75.0  # the second clip's class is its sixth choice
+    assert abs(found["class_mean"] - 100 * (2 / 3 + 1) / 2) < 1e-9
+
+
+def test_confusion_rows_are_true_classes():
+    matrix = confusion(LOGITS, np.array([0, 1, 0, 2]), 6)
+    assert matrix.sum() == 4 and matrix[1, 5] == 1 and matrix[0, 0] == 2 and matrix[2, 2] == 1
+
+
+def test_every_clip_is_judged_once_in_order(tiny_dataset):
+    clips = EvaluationSet(tiny_dataset, tiny_dataset.val)
+    for batch in (1, 4, 14, 100):
+        seen = logits_of(lambda x: x.reshape(len(x), -1)[:, :3], clips, batch)
+        expected = np.stack([tiny_dataset.prepare(clip).reshape(-1)[:3] for clip in tiny_dataset.val.clips])
+        assert np.array_equal(seen, expected)
+
+
+def test_difference_sees_nan():
+    bad = LOGITS.copy()
+    bad[0, 0] = np.nan
+    assert difference(bad, LOGITS)["max_abs_diff"] == float("inf")
+    assert difference(LOGITS, LOGITS) == {"agreement": 1.0, "max_abs_diff": 0.0, "max_rel_diff": 0.0}

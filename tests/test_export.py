@@ -1,0 +1,161 @@
+"""Exported files compute what the network computes, hold nothing a runtime does not read, and describe themselves."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import paddle
+import pytest
+
+from export import deployed, ordinary, package, predict, runtimes, static, to_onnx, verify
+from teachers import checkpoints, networks
+from teachers.errors import CheckpointError, ExportMismatch
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = ("one", "two", "three")
+
+
+def logits_of(network, clips):
+    with paddle.no_grad():
+        return network(paddle.to_tensor(clips)).numpy()
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_spec, randomised):
+    """A tiny network with signal on every path, eight clips and its logits."""
+    network = randomised(networks.build(tiny_spec))
+    clips = np.random.default_rng(0).standard_normal((8, *tiny_spec.input_shape)).astype("float32")
+    return network, clips, logits_of(network, clips)
+
+
+@pytest.fixture(scope="module")
+def folder(trained, tmp_path_factory):
+    network, clips, reference = trained
+    path = tmp_path_factory.mktemp("deploy")
+    package.build(network, path, ("paddle", "onnx"), CLASSES, ({"op": "sample", "frames": 8},), "tiny", clips, reference)
+    return path
+
+
+def test_flat_network_equals_the_trained_one(trained):
+    network, clips, reference = trained
+    assert verify.difference(logits_of(static.flatten(network), clips), reference)["max_rel_diff"] < 1e-5
+
+
+def test_real_checkpoint_survives_folding(shared):
+    golden = np.load(shared / "golden" / "ctrgcn_nwucla.npz")
+    flat = static.flatten(checkpoints.load(shared / "weights" / "ctrgcn_nwucla.pt"))
+    assert np.abs(logits_of(flat, golden["input"]) - golden["logits"]).max() < 1e-4
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("kind", ["paddle", "onnx"])
+def test_every_runtime_agrees_at_any_batch_size(trained, folder, kind, batch):
+    _, clips, reference = trained
+    found = verify.difference(deployed.predictors(folder, deployed.read(folder))[kind](clips[:batch]), reference[:batch])
+    assert found["agreement"] == 1.0 and found["max_rel_diff"] < 1e-5
+
+
+def test_default_predictor_with_onednn_is_right_too(trained, folder):
+    """Paddle's own default for CPU may be oneDNN, which is wrong on a rank-4 conv2d feeding a matmul; our graph avoids that."""
+    _, clips, reference = trained
+    predict_ = runtimes.paddle_inference(folder / "model.pdmodel", folder / "model.pdiparams", onednn=True)
+    assert verify.difference(predict_(clips), reference)["max_rel_diff"] < 1e-4
+
+
+def test_folder_holds_only_what_is_deployed(folder):
+    assert sorted(path.name for path in folder.iterdir()) == ["deployed.json", "model.onnx", "model.pdiparams", "model.pdmodel"]
+    program = (folder / "model.pdmodel").read_bytes()
+    assert b"op_callstack" not in program and b".py" not in program and b"batch_norm" not in program
+
+
+def test_onnx_weights_keep_their_block_and_appear_once(folder):
+    model = onnx.load(folder / "model.onnx")
+    names = [one.name for one in model.graph.initializer]
+    assert not [node for node in model.graph.node if node.op_type == "Constant"]
+    assert any(name.startswith("l1.") for name in names) and any(name.startswith("fc.") for name in names)
+    assert len(set(names)) == len(names)
+
+
+def test_stripping_changes_no_number(trained, tmp_path):
+    network, clips, _ = trained
+    static.trace(static.flatten(network), network.spec, tmp_path / "model")
+    plain = runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(clips)
+    before = (tmp_path / "model.pdmodel").stat().st_size
+    (tmp_path / "model.pdmodel").write_bytes(static.strip((tmp_path / "model.pdmodel").read_bytes()))
+    assert np.array_equal(runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(clips), plain)
+    assert (tmp_path / "model.pdmodel").stat().st_size < 0.5 * before
+
+
+def test_smaller_than_the_ordinary_export(trained, folder, tmp_path):
+    network, clips, reference = trained
+    found = ordinary.save_ordinary(network, tmp_path)
+    sizes = {one["file"]: one["bytes"] for one in found["files"]}
+    assert found["bytes"] == sum(sizes.values())
+    assert (folder / "model.pdmodel").stat().st_size < 0.4 * sizes["model.pdmodel"]
+    assert (folder / "model.onnx").stat().st_size < sizes["model.onnx"]
+    assert verify.difference(runtimes.onnx_runtime(tmp_path / "model.onnx")(clips), reference)["max_rel_diff"] < 1e-4
+
+
+def test_file_of_another_network_is_refused(trained, folder):
+    network, clips, reference = trained
+    predict_ = deployed.predictors(folder, deployed.read(folder))["onnx"]
+    with pytest.raises(ExportMismatch, match=r"model.onnx: disagrees with the trained network on 8 clips: top-1 agreement .*do not deploy"):
+        verify.require_same(folder / "model.onnx", predict_, clips, -reference)
+    with pytest.raises(ExportMismatch, match=r"relative difference 1.0\de-04 \(allowed 1e-05\)"):
+        verify.require_same(folder / "model.onnx", predict_, clips, reference * (1 + 1.05e-4))
+
+
+def test_damaged_model_is_named(folder, tmp_path):
+    (tmp_path / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:500])
+    with pytest.raises(ExportMismatch, match="model.onnx: its runtime cannot load it"):
+        runtimes.onnx_runtime(tmp_path / "model.onnx")
+
+
+def test_description_says_how_to_feed_the_network(folder, tiny_spec):
+    description = deployed.read(folder)
+    assert description["classes"] == list(CLASSES) and description["input"]["shape"] == [None, 3, 8, 5, 2]
+    assert description["skeleton"]["joints"] == 5 and description["preprocessing"] == [{"op": "sample", "frames": 8}]
+    with pytest.raises(CheckpointError, match="deployed.json: no such file; give a deployed folder"):
+        deployed.read(folder.parent / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["paddle", "onnx"])
+def test_predict_from_the_folder_alone(trained, folder, tmp_path, capsys, kind):
+    _, clips, reference = trained
+    np.save(tmp_path / "many.npy", clips[:3])
+    assert predict.main([str(folder), str(tmp_path / "many.npy"), "--runtime", kind]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [one["class"] for one in said["clips"]] == [CLASSES[index] for index in reference[:3].argmax(1)]
+    assert all(abs(sum(best["score"] for best in one["top5"]) - 1) < 0.01 for one in said["clips"])
+
+
+def test_predict_refuses_another_skeleton(folder, tmp_path, capsys):
+    np.save(tmp_path / "clip.npy", np.zeros((3, 8, 25, 2), "float32"))
+    assert predict.main([str(folder), str(tmp_path / "clip.npy")]) == 1
+    assert "has 3 coordinates of 25 joints; this network needs 3 of 5 (five)" in capsys.readouterr().err
+
+
+def test_predict_needs_a_clip_that_exists(folder, tmp_path, capsys):
+    assert predict.main([str(folder), str(tmp_path / "none.npy")]) == 1
+    assert "none.npy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script, files", [("static.py", ["model.pdiparams", "model.pdmodel"]), ("to_onnx.py", ["model.onnx"])])
+def test_export_scripts(trained, tmp_path, script, files):
+    network, _, _ = trained
+    checkpoints.save(tmp_path / "net.npz", network, {"classes": CLASSES, "data": "tiny", "preprocessing": []})
+    done = subprocess.run([sys.executable, str(ROOT / "export" / script), "--weights", "net.npz", "--out", "deploy"], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(said["files"]) == ["deployed.json", *files] and said["max_rel_diff"] <= 1e-5
+    assert deployed.read(tmp_path / "deploy")["classes"] == list(CLASSES)
+
+
+def test_export_script_with_bad_weights(tmp_path):
+    (tmp_path / "net.npz").write_bytes(b"PK\x03\x04 cut short")
+    done = subprocess.run([sys.executable, str(ROOT / "export/static.py"), "--weights", "net.npz", "--out", "deploy"], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "net.npz: damaged or truncated" in done.stderr and "Traceback" not in done.stderr

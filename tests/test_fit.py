@@ -1,0 +1,132 @@
+"""The training loop: who moves and who does not, every method, exact resume, non-finite losses."""
+import numpy as np
+import paddle
+import pytest
+
+from compress import checkpoint, fit as loop, objectives
+from compress.console import Watch
+from compress.curves import Curves
+from compress.evaluate import EvaluationSet
+from compress.steps.train import Config, Dml, Kd, Mixup, moves_teacher, title
+from teachers import networks
+from teachers.errors import CheckpointError, TrainingError
+
+METHODS = {
+    "plain": Config(epochs=1, lr=0.05, batch_size=8),
+    "mixup": Config(epochs=1, lr=0.05, batch_size=8, mixup=Mixup(0.5), label_smoothing=0.1),
+    "one_way": Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=True)),
+    "mutual": Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=False)),
+    "kd": Config(epochs=1, lr=0.05, batch_size=8, kd=Kd(1.0, 4.0)),
+    "clipped_steps_ema": Config(epochs=1, lr=0.05, batch_size=8, clip_norm=0.5, schedule="step", milestones=(1,), ema=0.9),
+}
+
+
+def job(config, dataset, spec, folder, seed=3):
+    paddle.seed(seed)
+    student, teacher = networks.build(spec), networks.build(spec)
+    moving = moves_teacher(config)
+    needed = config.dml is not None or config.kd is not None
+    trained = {"student": student} | ({"teacher": teacher} if moving else {})
+    frozen = {"teacher": teacher} if needed and not moving else {}
+    return loop.Job("test", trained, frozen, config, objectives.build(config), dataset, EvaluationSet(dataset, dataset.val), seed,
+                    folder / "state.npz", checkpoint.digest(repr(config)), Watch(Curves(folder / "curves"), "test")), teacher
+
+
+def state(network):
+    return {name: value.copy() for name, value in networks.state_of(network).items()}
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains(name, tiny_dataset, tiny_spec, tmp_path):
+    config = METHODS[name]
+    one, teacher = job(config, tiny_dataset, tiny_spec, tmp_path)
+    before, teacher_before = state(one.trained["student"]), state(teacher)
+    progress = loop.fit(one)
+    after = state(one.trained["student"])
+    assert not equal(before, after)
+    assert not np.array_equal(before["l1.graph.bn._mean"], after["l1.graph.bn._mean"])
+    assert equal(teacher_before, state(teacher)) != moves_teacher(config)
+    assert np.isfinite(progress.history[0]["train"]["loss"])
+    assert {"student/top1", "student/top5", "student/class_mean"} <= progress.history[0]["val"].keys()
+    assert ("teacher/top1" in progress.history[0]["val"]) == moves_teacher(config)
+
+
+def test_frozen_teacher_never_moves_batchnorm_included(tiny_dataset, tiny_spec, tmp_path):
+    one, teacher = job(METHODS["one_way"], tiny_dataset, tiny_spec, tmp_path)
+    teacher.train()
+    before = state(teacher)
+    loop.fit(one)
+    assert equal(before, state(teacher)) and not teacher.training
+
+
+def test_learns_the_tiny_classes(tiny_dataset, tiny_spec, tmp_path):
+    one, _ = job(Config(epochs=12, lr=0.1, batch_size=8, warmup_epochs=1), tiny_dataset, tiny_spec, tmp_path)
+    history = loop.fit(one).history
+    assert max(record["val"]["student/top1"] for record in history) >= 85
+    assert history[-1]["train"]["loss"] < 0.5 * history[0]["train"]["loss"]
+
+
+def test_student_ends_with_its_best_epoch(tiny_dataset, tiny_spec, tmp_path):
+    one, _ = job(Config(epochs=4, lr=0.1, batch_size=8), tiny_dataset, tiny_spec, tmp_path)
+    progress = loop.fit(one)
+    tops = [record["val"]["student/top1"] for record in progress.history]
+    assert tops[progress.best_epoch - 1] == max(tops)
+    assert equal(state(one.trained["student"]), progress.best)
+
+
+@pytest.mark.parametrize("name", ["mixup", "mutual", "clipped_steps_ema"])
+def test_interrupted_training_continues_bit_for_bit(name, tiny_dataset, tiny_spec, tmp_path, monkeypatch):
+    config = METHODS[name].__class__(**{**METHODS[name].__dict__, "epochs": 3})
+    whole, whole_teacher = job(config, tiny_dataset, tiny_spec, tmp_path / "whole")
+    expected = loop.fit(whole)
+    first, _ = job(config, tiny_dataset, tiny_spec, tmp_path / "cut")
+    steps = iter(range(100))
+    original = loop.Trainer.step
+
+    def stops_in_the_second_epoch(self, *arguments):
+        if next(steps) == 6:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(loop.Trainer, "step", stops_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(first)
+    monkeypatch.setattr(loop.Trainer, "step", original)
+    again, again_teacher = job(config, tiny_dataset, tiny_spec, tmp_path / "cut", seed=3)
+    for network in again.trained.values():  # whatever the new process starts from must not matter
+        networks.load_state(network, {key: value * 0 + 1 for key, value in state(network).items()}, "test")
+    found = loop.fit(again)
+    strip = [{key: value for key, value in record.items() if key != "seconds"} for record in expected.history]
+    assert [{key: value for key, value in record.items() if key != "seconds"} for record in found.history] == strip
+    assert equal(state(whole.trained["student"]), state(again.trained["student"]))
+    if name == "mutual":
+        assert equal(state(whole_teacher), state(again_teacher))
+
+
+def test_resuming_under_other_settings_is_refused(tiny_dataset, tiny_spec, tmp_path):
+    one, _ = job(METHODS["plain"], tiny_dataset, tiny_spec, tmp_path)
+    loop.fit(one)
+    other, _ = job(METHODS["mixup"], tiny_dataset, tiny_spec, tmp_path)
+    with pytest.raises(CheckpointError, match="state.npz: was written under other settings"):
+        loop.fit(other)
+
+
+def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_dataset, tiny_spec, tmp_path, monkeypatch):
+    one, _ = job(Config(epochs=3, lr=0.05, batch_size=8), tiny_dataset, tiny_spec, tmp_path)
+    original, steps = objectives.cross_entropy, iter(range(100))
+    monkeypatch.setattr(objectives, "cross_entropy",
+                        lambda logits, labels: original(logits, labels) * (float("nan") if next(steps) == 5 else 1.0))
+    with pytest.raises(TrainingError, match=r"test: the loss became nan in epoch 2, .*the state after epoch 1 is kept in .*state.npz"):
+        loop.fit(one)
+    monkeypatch.setattr(objectives, "cross_entropy", original)
+    again, _ = job(Config(epochs=3, lr=0.05, batch_size=8), tiny_dataset, tiny_spec, tmp_path)
+    assert len(loop.fit(again).history) == 3
+
+
+def test_titles_are_honest():
+    assert "one-way distillation" in title(METHODS["one_way"]) and "mutual" not in title(METHODS["one_way"])
+    assert "mutual learning, both networks trained" in title(METHODS["mutual"])

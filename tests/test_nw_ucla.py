@@ -185,3 +185,13 @@ def test_a_split_without_clips_is_an_error(folder):
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="frames: must be at least 1"):
         nw_ucla.Config("x", frames=0)
+
+
+def test_training_view_turns_around_the_vertical_first(monkeypatch):
+    """Public order: yaw, then pitch, so that the vertical axis keeps to the y-z plane: nobody leans sideways."""
+    matrices = []
+    monkeypatch.setattr(nw_ucla.transforms, "rotate", lambda clip, matrix: matrices.append(matrix) or clip)
+    clip = np.random.default_rng(0).standard_normal((3, 6, 20, 1)).astype("float32")
+    for seed in range(5):
+        nw_ucla.training_view(clip, np.random.default_rng(seed), 4)
+    assert all(abs(matrix[0, 1]) < 1e-12 and abs(matrix[0, 0]) < abs(np.linalg.norm(matrix[0])) for matrix in matrices)

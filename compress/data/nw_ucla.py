@@ -77,7 +77,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
 def training_view(clip: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
     """The public augmentation: centre, yaw and pitch within 60 degrees, scale, [-1, 1], random frames in order."""
     pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
-    matrix = transforms.rotation(pitch, yaw, 0.0) * rng.uniform(0.5, 1.5)
+    matrix = transforms.rotation(pitch, 0, 0) @ transforms.rotation(0, yaw, 0) * rng.uniform(0.5, 1.5)  # yaw first
     moved = transforms.rotate(transforms.centre(clip, joint=1), matrix)
     return transforms.random_sample(transforms.min_max(moved), rng, frames)
 

@@ -24,11 +24,17 @@ def row(name: str, predict: Predict, clips: EvaluationSet, reference: np.ndarray
         reference: logits of the trained network, to compare with; None where this is the trained network.
         files: what the runtime reads; their bytes are counted.
     """
-    with console.bar(name, len(clips)) as advance:
-        logits = logits_of(predict, clips, advance=advance)
-    found = {"name": name, "file": files[0].name if files else None, "deployed": deployed, **accuracy(logits, clips.labels)}
+    found, logits = score(name, predict, clips)
+    found |= {"name": name, "file": files[0].name if files else None, "deployed": deployed}
     found |= difference(logits, logits if reference is None else reference) | latency(predict, clips)
     return found | {"bytes": sum(path.stat().st_size for path in files) or None}, logits
+
+
+def score(name: str, predict: Predict, clips: EvaluationSet) -> tuple[dict, np.ndarray]:
+    """(top1, top5 and class_mean in percent, the logits (n, K)) of the whole split, with a progress bar."""
+    with console.bar(name, len(clips)) as advance:
+        logits = logits_of(predict, clips, advance=advance)
+    return accuracy(logits, clips.labels), logits
 
 
 def latency(predict: Predict, clips: EvaluationSet) -> dict[str, float]:

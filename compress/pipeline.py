@@ -117,7 +117,7 @@ def _stages(run: Run, report: dict) -> None:
     teacher = teachers_.obtain(recipe.teacher, work, run.shelf)
     if teacher.history:
         report["curves"].append({"title": "teacher", "epochs": list(teacher.history)})
-    row, teacher_logits = accuracy.row("teacher", predictor(teacher.network), work.validation)
+    row, teacher_logits = accuracy.score("teacher", predictor(teacher.network), work.validation)
     report["networks"].append(_network("teacher", teacher.network, row, teacher.origin))
     checkpoints.save(run.folder / "weights" / "teacher.npz", teacher.network, teachers_.describe(dataset))
     state = _steps(run, work, State(_student(recipe, teacher.network, dataset), teacher.network), report)
@@ -146,7 +146,7 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
         work = replace(work, origin=checkpoint.digest([work.origin, number, step.kind, repr(step.config)]))
         outcome = _finished(work, number, state) or _apply(module, step, work, number, state)
         state = outcome.state
-        row, _ = accuracy.row(f"step {number}: {module.title(step.config)}", predictor(state.student), work.validation)
+        row, _ = accuracy.score(f"step {number}: {module.title(step.config)}", predictor(state.student), work.validation)
         report["steps"].append({"name": step.kind, "title": module.title(step.config), "config": recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
                                 "seconds": time.monotonic() - started, "notes": list(outcome.notes), **_cost(state.student),
                                 **{key: row[key] for key in ("top1", "top5", "class_mean")}})

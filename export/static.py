@@ -5,6 +5,7 @@ Run: python export/static.py --weights runs/NAME/weights/student.npz --out deplo
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +17,10 @@ import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
 
 from teachers import storage  # noqa: E402
+from teachers.errors import StorageError  # noqa: E402
 
 MODEL, PARAMETERS = "model.pdmodel", "model.pdiparams"
+NEEDED_BYTES = 50_000_000  # less free space than this explains a failed write
 DEAD_ATTRIBUTES = ("op_callstack", "op_namescope", "op_device", "op_role", "op_role_var", "with_quant_attr")
 
 
@@ -44,10 +47,19 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
 
 
 def trace(network: nn.Layer, spec, prefix: Path) -> None:
-    """The ordinary `paddle.jit.save` of a network, with a free batch size."""
+    """The ordinary `paddle.jit.save` of a network, with a free batch size.
+
+    Raises:
+        StorageError: there is no room left at `prefix`.
+    """
     network.eval()
     clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
-    paddle.jit.save(network, str(prefix), input_spec=[clip])
+    try:
+        paddle.jit.save(network, str(prefix), input_spec=[clip])
+    except Exception as error:  # Paddle raises OSError or its own kinds when a write fails
+        if shutil.disk_usage(prefix.parent).free < NEEDED_BYTES:
+            raise StorageError(f"{prefix.parent}: no room left to export to; free some space and continue with --resume") from error
+        raise
 
 
 def strip(program: bytes) -> bytes:

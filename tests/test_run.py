@@ -187,3 +187,32 @@ def test_list_names_every_recipe(tmp_path):
 def test_runs_as_a_module_too():
     done = subprocess.run([sys.executable, "-m", "compress.run", "--list"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "ctrgcn_lite_dml" in done.stdout
+
+
+def test_accuracy_benchmark_takes_weights_ours_and_foreign_folders(finished):
+    arguments = ["--recipe", "ctrgcn_lite_dml", "-o", "data.train_clips=36", "-o", "data.val_clips=12", "--device", "cpu",
+                 "run/weights/student.npz", "run/deploy", "run/ordinary/model.onnx"]
+    done = subprocess.run([sys.executable, str(ROOT / "benchmarks/accuracy.py"), *arguments], cwd=finished[0], capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    assert len(rows) == 4 and all(row["agreement"] == 1.0 for row in rows)
+    report = json.loads((finished[0] / "run" / "report.json").read_text())
+    assert rows[0]["top1"] == report["runtimes"][0]["top1"]
+
+
+def test_predict_with_the_delivered_folder(finished, tmp_path):
+    from compress.data import synthetic
+
+    dataset = synthetic.load(synthetic.Config(train_clips=12, val_clips=12), 1)
+    np.save(tmp_path / "clip.npy", dataset.val.clips[0])
+    done = subprocess.run([sys.executable, str(ROOT / "export/predict.py"), str(finished[0] / "run/deploy"), str(tmp_path / "clip.npy")],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1])["clips"][0]["class"] in dataset.classes
+
+
+def test_foreign_budget_command(finished):
+    done = subprocess.run([sys.executable, "-m", "compress.budget", str(finished[0] / "run/ordinary"), "--limit", "10KB"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "model.pdmodel" in done.stdout

@@ -38,7 +38,7 @@ def both(**hinges: tuple[float, float, float]) -> Pose:
 
 ACTIONS = (
     Action("wave", (2, 3), (0.9, 1.4), sitting=0.4,
-           hold={"r.shoulder": (10, -50, 65), "r.elbow": (75, 0, 0)}, spread={"r.shoulder": (20, 35, 35), "r.elbow": (15, 0, 0)},
+           hold={"r.shoulder": (20, -30, 50), "r.elbow": (75, 0, 0)}, spread={"r.shoulder": (30, 40, 35), "r.elbow": (10, 0, 0)},
            keys=((0.25, {"r.elbow": (50, 0, 0)}), (0.75, {"r.elbow": (-50, 0, 0)}))),
     Action("hammer", (2, 3), (0.9, 1.4), sitting=0.4,
            hold={"r.shoulder": (45, 0, 15), "r.elbow": (70, 0, 0)}, spread={"r.shoulder": (30, 20, 15), "r.elbow": (20, 0, 0)},
@@ -47,15 +47,15 @@ ACTIONS = (
            hold=both(shoulder=(40, 0, 5), elbow=(75, 0, 0)), spread={"r.shoulder": (25, 0, 0), "l.shoulder": (25, 0, 0)},
            keys=((0.25, both(shoulder=(0, 45, -5))), (0.75, both(shoulder=(0, -45, 15))))),
     Action("box", (2, 3), (0.9, 1.4), sitting=0.2,
-           hold=both(shoulder=(30, 15, 10), elbow=(95, 0, 0)), spread=both(shoulder=(15, 10, 10), elbow=(15, 0, 0)),
-           keys=((0.25, {"r.shoulder": (50, 0, 0), "r.elbow": (-80, 0, 0), "chest": (0, 20, 0)}), (0.5, {}),
-                 (0.75, {"l.shoulder": (50, 0, 0), "l.elbow": (-80, 0, 0), "chest": (0, -20, 0)}))),
+           hold=both(shoulder=(30, 10, 15), elbow=(80, 0, 0)), spread=both(shoulder=(20, 20, 15), elbow=(10, 0, 0)),
+           keys=((0.25, {"r.shoulder": (45, 0, 0), "r.elbow": (-65, 0, 0), "l.shoulder": (-30, 0, 0), "l.elbow": (40, 0, 0)}),
+                 (0.75, {"l.shoulder": (45, 0, 0), "l.elbow": (-65, 0, 0), "r.shoulder": (-30, 0, 0), "r.elbow": (40, 0, 0)}))),
     Action("flap both arms", (2, 3), (0.9, 1.4), sitting=0.4,
            keys=((0.25, both(shoulder=(0, 0, 65))), (0.75, both(shoulder=(0, 0, -20))))),
     Action("twist", (2, 3), (1.0, 1.5), sitting=0.2,
            keys=((0.25, {"spine": (0, 25, 0), "chest": (0, 30, 0)}), (0.75, {"spine": (0, -25, 0), "chest": (0, -30, 0)}))),
     Action("bow", (1, 2), (1.2, 1.8), sitting=0.2,
-           keys=((0.5, {"spine": (-35, 0, 0), "chest": (-30, 0, 0)}),)),
+           keys=((0.5, {"spine": (-30, 0, 0), "chest": (-25, 0, 0)}),)),
     Action("kick", (2, 3), (0.9, 1.4),
            keys=((0.3, {"r.hip": (-35, 0, 0), "r.knee": (-45, 0, 0)}), (0.7, {"r.hip": (65, 0, 0), "r.knee": (-5, 0, 0)}))),
     Action("walk in place", (2, 3), (0.9, 1.4),
@@ -73,6 +73,6 @@ ACTIONS = (
 
 # Postures people are in whatever they do: a centre, and how far either way.
 ARMS = both(shoulder=(20, 10, 30), elbow=(60, 0, 0)), both(shoulder=(40, 45, 25), elbow=(50, 0, 0))
-TRUNK = {}, {"spine": (10, 8, 6), "chest": (8, 8, 6), "head": (15, 20, 8)}
-STANDING = both(hip=(10, 0, 8), knee=(-15, 0, 0)), both(hip=(15, 8, 6), knee=(15, 0, 0), ankle=(6, 0, 0))
+TRUNK = {}, {"spine": (14, 8, 6), "chest": (12, 8, 6), "head": (15, 20, 8)}
+STANDING = both(hip=(20, 0, 8), knee=(-30, 0, 0)), both(hip=(20, 8, 6), knee=(30, 0, 0), ankle=(6, 0, 0))
 SITTING = both(hip=(85, 0, 8), knee=(-85, 0, 0)), both(hip=(10, 8, 8), knee=(20, 0, 0), ankle=(6, 0, 0))

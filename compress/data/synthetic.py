@@ -26,11 +26,11 @@ class Config:
     """Recipe keys. `noise`: standard deviation of a joint in metres; `view_degrees`: the camera's largest angle from the
     front; `missing`: share of clips with frames in which the sensor lost the person (all zero)."""
 
-    train_clips: int = 600
+    train_clips: int = 360
     val_clips: int = 240
     frames: int = 16
     noise: float = 0.012
-    view_degrees: float = 60.0
+    view_degrees: float = 20.0
     missing: float = 0.1
 
     def __post_init__(self):

@@ -1,9 +1,8 @@
 """CTR-GCN (Chen et al., ICCV 2021, arXiv 2107.12213), exactly as published, written for a fast training step.
 
-The arithmetic of a graph unit, published as three modules of four small convolutions each, is done here in six
-operators: pooled features -> one relation conv -> one outer difference (a product with a constant matrix) -> one conv
-that yields all three refined topologies Q (B, C, 3V, V) -> one batched matmul with the values X (B, C, 3V, T).
-Alpha, the biases of conv3 and conv4 and the learnable topologies enter through the weights of that one conv.
+A graph unit pools its features before the relation convs, which are one conv for all three subsets, takes their outer
+difference as a product with a constant matrix, and refines each subset's topology Q (B, C, V, V) with one conv whose
+weights carry alpha, the bias of conv4 and the learnable topology too; conv3's bias is added once, after the products.
 `benchmarks/published_ctrgcn.py` is the published form; `benchmarks/train_step.py` compares the two.
 """
 from __future__ import annotations
@@ -116,37 +115,32 @@ class GraphUnit(nn.Layer):
         self.down = ConvBN(Cin, C) if Cin != C else None
         self.channels, self.relations = C, R
         self.register_buffer("difference", paddle.to_tensor(outer_difference(V), dtype=paddle.get_default_dtype()), persistable=False)
-        self.register_buffer("own_subset", paddle.eye(SUBSETS), persistable=False)
 
-    def topology_weights(self):
-        """(C, 3, 3R + 1 + 3): how each channel's topology mixes [3R relations, the constant one, 3 shared topologies]."""
-        C, R = self.channels, self.relations
-        own = self.own_subset.unsqueeze(0)  # (1, 3, 3)
-        refine = (self.refine_weight * self.alpha).unsqueeze(2) * own.unsqueeze(-1)  # (C, 3, 3, R), zero off the diagonal
-        return paddle.concat([refine.reshape([C, SUBSETS, SUBSETS * R]), (self.refine_bias * self.alpha).unsqueeze(-1),
-                              own.expand([C, SUBSETS, SUBSETS])], axis=2)
+    def mixing(self):
+        """(C, 3, R + 2): how a channel's topology of each subset mixes [R relations, the constant one, the shared topology]."""
+        one = paddle.ones([self.channels, SUBSETS, 1], dtype=self.refine_weight.dtype)
+        return paddle.concat([self.refine_weight * self.alpha, (self.refine_bias * self.alpha).unsqueeze(-1), one], axis=2)
 
     def relations_of(self, x):
-        """(B, 3R + 1 + 3, V * V), the last axis ordered (source joint v, target joint u)."""
+        """(B, 3, R + 2, V * V), the last axis ordered (source joint v, target joint u); rows as `mixing` takes them."""
         B, V, R = x.shape[0], x.shape[2], self.relations
         pooled = F.conv1d(x.mean(-1), self.relation_weight, self.relation_bias)  # (B, 6R, V): conv after pooling
-        relation = paddle.tanh(paddle.matmul(pooled.reshape([B, SUBSETS * R, 2 * V]), self.difference))
-        shared = self.topology.transpose([0, 2, 1]).reshape([1, SUBSETS, V * V])
-        constant = paddle.concat([paddle.ones([1, 1, V * V], dtype=shared.dtype), shared], axis=1)
-        return paddle.concat([relation, constant.expand([B, 1 + SUBSETS, V * V]).astype(relation.dtype)], axis=1)
+        relation = paddle.tanh(paddle.matmul(pooled.reshape([B, SUBSETS, R, 2 * V]), self.difference))
+        shared = self.topology.transpose([0, 2, 1]).reshape([1, SUBSETS, 1, V * V])
+        constant = paddle.concat([paddle.ones([1, SUBSETS, 1, V * V], dtype=shared.dtype), shared], axis=2)
+        return paddle.concat([relation, constant.expand([B, SUBSETS, 2, V * V]).astype(relation.dtype)], axis=2)
 
     def forward(self, x):
-        B, _, V, T = x.shape
-        C = self.channels
-        mixing = self.topology_weights()
-        relations = self.relations_of(x)
-        rows = mixing.shape[2]
-        Q = F.conv2d(relations.unsqueeze(-1), mixing.reshape([SUBSETS * C, rows, 1, 1])).reshape([B, C, SUBSETS * V, V])
-        X = self.values(x).reshape([B, C, SUBSETS * V, T])
-        y = paddle.matmul(Q, X, transpose_x=True)  # (B, C, V, T)
+        B, Cin, V, T = x.shape
+        C, rows = self.channels, self.relations + 2
+        mixing, relations = self.mixing(), self.relations_of(x)
         # conv3's bias b reaches target u as b * sum_v Q[v, u]: summed before the mixing, V times cheaper
-        bias_mixing = (mixing * self.values_bias.unsqueeze(-1)).sum(1)  # (C, 3R + 4)
-        y = y + F.conv1d(relations.reshape([B, rows, V, V]).sum(2), bias_mixing.unsqueeze(-1)).unsqueeze(-1)
+        bias_mixing = (mixing * self.values_bias.unsqueeze(-1)).reshape([C, SUBSETS * rows, 1])
+        y = F.conv1d(relations.reshape([B, SUBSETS * rows, V, V]).sum(2), bias_mixing).unsqueeze(-1)  # (B, C, V, 1)
+        values = self.values.weight.reshape([C, SUBSETS, Cin, 1, 1]).unbind(1)
+        for mix, relation, weight in zip(mixing.unbind(1), relations.unbind(1), values):
+            Q = F.conv2d(relation.unsqueeze(-1), mix.reshape([C, rows, 1, 1])).reshape([B, C, V, V])
+            y = paddle.matmul(Q, F.conv2d(x, weight), transpose_x=True) + y  # (B, C, V, T)
         return F.relu(self.bn(y) + (x if self.down is None else self.down(x)))
 
 

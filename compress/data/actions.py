@@ -21,7 +21,7 @@ class Action:
     """
 
     name: str
-    reps: tuple[int, int]
+    reps: tuple[float, float]
     period: tuple[float, float]
     keys: tuple[tuple[float, Pose], ...]
     hold: Pose = field(default_factory=dict)
@@ -37,34 +37,34 @@ def both(**hinges: tuple[float, float, float]) -> Pose:
 
 
 ACTIONS = (
-    Action("wave", (2, 3), (0.9, 1.4), sitting=0.4,
+    Action("wave", (1.5, 2.2), (0.9, 1.4), sitting=0.4,
            hold={"r.shoulder": (20, -30, 50), "r.elbow": (75, 0, 0)}, spread={"r.shoulder": (30, 40, 35), "r.elbow": (10, 0, 0)},
-           keys=((0.25, {"r.elbow": (50, 0, 0)}), (0.75, {"r.elbow": (-50, 0, 0)}))),
-    Action("hammer", (2, 3), (0.9, 1.4), sitting=0.4,
+           keys=((0.25, {"r.elbow": (60, 0, 0)}), (0.75, {"r.elbow": (-60, 0, 0)}))),
+    Action("hammer", (1.5, 2.2), (0.9, 1.4), sitting=0.4,
            hold={"r.shoulder": (45, 0, 15), "r.elbow": (70, 0, 0)}, spread={"r.shoulder": (30, 20, 15), "r.elbow": (20, 0, 0)},
            keys=((0.25, {"r.shoulder": (55, 0, 0), "r.elbow": (15, 0, 0)}), (0.75, {"r.shoulder": (-50, 0, 0), "r.elbow": (-20, 0, 0)}))),
-    Action("clap", (2, 3), (0.9, 1.4), sitting=0.4,
+    Action("clap", (1.5, 2.2), (0.9, 1.4), sitting=0.4,
            hold=both(shoulder=(40, 0, 5), elbow=(75, 0, 0)), spread={"r.shoulder": (25, 0, 0), "l.shoulder": (25, 0, 0)},
            keys=((0.25, both(shoulder=(0, 45, -5))), (0.75, both(shoulder=(0, -45, 15))))),
-    Action("box", (2, 3), (0.9, 1.4), sitting=0.2,
+    Action("box", (1.5, 2.2), (0.9, 1.4), sitting=0.2,
            hold=both(shoulder=(30, 10, 15), elbow=(80, 0, 0)), spread=both(shoulder=(20, 20, 15), elbow=(10, 0, 0)),
            keys=((0.25, {"r.shoulder": (45, 0, 0), "r.elbow": (-65, 0, 0), "l.shoulder": (-30, 0, 0), "l.elbow": (40, 0, 0)}),
                  (0.75, {"l.shoulder": (45, 0, 0), "l.elbow": (-65, 0, 0), "r.shoulder": (-30, 0, 0), "r.elbow": (40, 0, 0)}))),
-    Action("flap both arms", (2, 3), (0.9, 1.4), sitting=0.4,
+    Action("flap both arms", (1.5, 2.2), (0.9, 1.4), sitting=0.4,
            keys=((0.25, both(shoulder=(0, 0, 65))), (0.75, both(shoulder=(0, 0, -20))))),
-    Action("twist", (2, 3), (1.0, 1.5), sitting=0.2,
+    Action("twist", (1.5, 2.2), (1.0, 1.5), sitting=0.2,
            keys=((0.25, {"spine": (0, 25, 0), "chest": (0, 30, 0)}), (0.75, {"spine": (0, -25, 0), "chest": (0, -30, 0)}))),
-    Action("bow", (1, 2), (1.2, 1.8), sitting=0.2,
+    Action("bow", (1.2, 1.8), (1.2, 1.8), sitting=0.2,
            keys=((0.5, {"spine": (-30, 0, 0), "chest": (-25, 0, 0)}),)),
-    Action("kick", (2, 3), (0.9, 1.4),
+    Action("kick", (1.5, 2.2), (0.9, 1.4),
            keys=((0.3, {"r.hip": (-35, 0, 0), "r.knee": (-45, 0, 0)}), (0.7, {"r.hip": (65, 0, 0), "r.knee": (-5, 0, 0)}))),
-    Action("walk in place", (2, 3), (0.9, 1.4),
+    Action("walk in place", (1.5, 2.2), (0.9, 1.4),
            keys=((0.25, {"r.hip": (55, 0, 0), "r.knee": (-75, 0, 0)}), (0.5, {}),
                  (0.75, {"l.hip": (55, 0, 0), "l.knee": (-75, 0, 0)}))),
-    Action("jump", (2, 3), (0.9, 1.3), lift=0.3,
+    Action("jump", (1.5, 2.2), (0.9, 1.3), lift=0.3,
            keys=((0.25, both(hip=(40, 0, 0), knee=(-65, 0, 0), ankle=(25, 0, 0))), (0.5, both(ankle=(-30, 0, 0))),
                  (0.8, both(hip=(30, 0, 0), knee=(-45, 0, 0), ankle=(15, 0, 0))))),
-    Action("squat", (1, 2), (1.3, 2.0),
+    Action("squat", (1.2, 1.8), (1.3, 2.0),
            keys=((0.5, both(hip=(80, 0, 8), knee=(-100, 0, 0), ankle=(25, 0, 0)) | {"spine": (-15, 0, 0)}),)),
     Action("fall down", (1, 1), (0.9, 1.6), returns=False,
            keys=((0.4, {"root": (-15, 0, 15)} | both(knee=(-40, 0, 0), hip=(35, 0, 0))),

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Literal, Iterator
 
 import numpy as np
 
@@ -31,10 +31,17 @@ LARGEST_FILE = 20_000_000  # bytes; the longest public clip has 201 frames, abou
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys. `root`: the folder of JSON files, or its parent with `all_sqe` inside."""
+    """Recipe keys.
+
+    Attributes:
+        root: the folder of JSON files, or its parent with `all_sqe` inside.
+        turns: how training views are turned. "public": yaw, then pitch, so that nobody leans sideways. "any_lean": pitch,
+            then yaw, so that people lean sideways too, a stronger augmentation that generalised better to the third view.
+    """
 
     root: str
     frames: int = 52
+    turns: Literal["public", "any_lean"] = "public"
 
     def __post_init__(self):
         if self.frames < 1:
@@ -48,7 +55,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         DataError: no such folder, no clips of one split, or a file that cannot be read; it is named.
     """
     files = _files(Path(config.root).expanduser())
-    digest, repairs = hashlib.sha256(json.dumps([config.frames]).encode()), []
+    digest, repairs = hashlib.sha256(json.dumps([config.frames, config.turns]).encode()), []
     clips: dict[str, list] = {"train": [], "val": []}
     for done, path in enumerate(files, start=1):
         label, view = _from_name(path)
@@ -67,17 +74,19 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
            {"op": "sample", "frames": config.frames})
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return training_view(clip, rng, config.frames)
+        return training_view(clip, rng, config.frames, config.turns)
 
     train, val = _split(clips["train"]), _split(clips["val"])
     return Dataset("nw_ucla", train, val, tuple(ACTIONS.values()), UCLA_20, config.frames, 1, ops, augment,
                    digest.hexdigest(), notes=tuple(_notes(train, val, repairs)))
 
 
-def training_view(clip: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
+def training_view(clip: np.ndarray, rng: np.random.Generator, frames: int, turns: str = "public") -> np.ndarray:
     """The public augmentation: centre, yaw and pitch within 60 degrees, scale, [-1, 1], random frames in order."""
     pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
-    matrix = transforms.rotation(pitch, 0, 0) @ transforms.rotation(0, yaw, 0) * rng.uniform(0.5, 1.5)  # yaw first
+    matrices = transforms.rotation(pitch, 0, 0), transforms.rotation(0, yaw, 0)
+    last, first = matrices if turns == "public" else matrices[::-1]
+    matrix = last @ first * rng.uniform(0.5, 1.5)
     moved = transforms.rotate(transforms.centre(clip, joint=1), matrix)
     return transforms.random_sample(transforms.min_max(moved), rng, frames)
 

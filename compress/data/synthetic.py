@@ -17,7 +17,7 @@ from compress.data.dataset import Dataset, Split
 from teachers.skeleton import NTU_25
 
 RATE = 30  # frames a second
-IDLE = (0.1, 0.5)  # seconds before and after an action
+IDLE = (0.0, 0.4)  # seconds before and after an action
 PEOPLE = {"train": range(0, 60), "val": range(100, 130)}
 
 
@@ -72,7 +72,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
 def training_view(raw: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
     """Centre, turn within 0.3 rad around each axis (CTR-GCN), crop at random to 75-100 %, resize to `frames`."""
     present = transforms.centre(transforms.drop_empty(raw), joint=0)
-    turned = transforms.rotate(present, transforms.rotation(*rng.uniform(-0.3, 0.3, size=3)))
+    turned = transforms.rotate(present, transforms.rotation(*rng.uniform(-0.1, 0.1, size=3)))
     return transforms.random_crop_resize(turned, rng, frames, low=0.75, shortest=frames)
 
 

@@ -1,0 +1,51 @@
+"""The README tells the truth: its options, files, keys and commands exist, and none is left out."""
+import dataclasses
+import re
+from pathlib import Path
+
+from compress import recipe, run
+from compress.steps import train
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def test_every_option_is_documented():
+    options = {option for action in run.parser()._actions for option in action.option_strings} - {"-h", "--help"}
+    assert options and all(f"`{option}`" in TEXT or f"[{option}" in TEXT for option in options)
+
+
+def test_every_exit_code_is_documented():
+    for words in ("0 delivered", "1 bad input", "2 over the size budget", "3 too much accuracy lost", "4 an\nexported file disagrees", "130 interrupted"):
+        assert words in TEXT
+
+
+def test_every_training_key_is_documented():
+    assert all(re.search(rf"\b{field.name}\b", TEXT) for field in dataclasses.fields(train.Config))
+
+
+def test_the_recipe_shown_is_a_recipe(tmp_path):
+    shown = next(block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "teacher:" in block)
+    (tmp_path / "shown.yaml").write_text(shown)
+    assert [step.kind for step in recipe.load(tmp_path / "shown.yaml").steps] == ["prune_layers", "train"]
+
+
+def test_scripts_and_folders_named_in_it_exist():
+    for name in set(re.findall(r"python ((?:compress|export|benchmarks)/\w+\.py)", TEXT)):
+        assert (ROOT / name).is_file(), name
+    for name in ("compress", "configs", "teachers", "export", "benchmarks", "tests"):
+        assert f"{name}/" in TEXT and (ROOT / name).is_dir()
+
+
+def test_every_step_and_data_set_is_named():
+    for folder in ("steps", "data"):
+        for path in (ROOT / "compress" / folder).glob("*.py"):
+            if re.search(r"^class Config", path.read_text(), re.MULTILINE):
+                assert re.search(rf"\b{path.stem}\b", TEXT), path.stem
+
+
+def test_ci_calls_the_test_command():
+    command = next(line for line in TEXT.splitlines() if "requirements-test.txt" in line)
+    assert "pip install -r requirements-test.txt && python -m pytest" in command
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert "requirements-test.txt" in ci and "python -m pytest" in ci

@@ -59,9 +59,9 @@ class Watch:
         self.curves, self.prefix = curves, prefix
         self._progress: Progress | None = None
 
-    def begin(self, title: str, epochs: int, history: list[dict]) -> None:
+    def begin(self, title: str, learner: str, epochs: int, history: list[dict]) -> None:
         """Start the bar; a resumed training has `history` already."""
-        self.title, self.epochs, self.done = title, epochs, len(history)
+        self.title, self.judged, self.epochs, self.done = title, f"{learner}/top1", epochs, len(history)
         self.seen, self.started = 0, time.monotonic()
         if history:
             say(f"{title}: continues after epoch {len(history)} of {epochs}")
@@ -86,12 +86,12 @@ class Watch:
         train, val = record["train"], record["val"]
         parts = "  ".join(f"{name} {value:.3f}" for name, value in train.items() if "/" not in name and name != "loss")
         say(f"{self.title}  epoch {record['epoch']:>3}/{self.epochs}  loss {train['loss']:.4f} ({parts})  "
-            f"train top-1 {train['student/top1']:.2f}%  val top-1 {val['student/top1']:.2f}%"
+            f"train top-1 {train[self.judged]:.2f}%  val top-1 {val[self.judged]:.2f}%"
             f"{'  best' if best_epoch == record['epoch'] else ''}  {record['seconds']:.1f} s")
         values = {f"{self.prefix}/train/{name}": value for name, value in train.items()}
         values |= {f"{self.prefix}/val/{name}": value for name, value in val.items()}
         self.curves.scalars(record["epoch"], values | {f"{self.prefix}/learning_rate": record["lr"]})
-        self._progress.update(self._task, completed=self.done, info=f"val top-1 {val['student/top1']:.2f}%")
+        self._progress.update(self._task, completed=self.done, info=f"val top-1 {val[self.judged]:.2f}%")
 
     def end(self) -> None:
         """Take the bar away; safe to call twice."""

@@ -28,7 +28,8 @@ class Job:
 
     Attributes:
         title: a person's name for it, for example "student".
-        trained: networks that learn, by role; "student" is the one that is kept.
+        trained: networks that learn, by role.
+        learner: the role that is judged and ends with its best weights, "student" or "teacher".
         frozen: networks that only predict; they stay in evaluation mode.
         config: a `compress.steps.train.Config`.
         state_path: where progress is kept; an existing file is continued.
@@ -47,6 +48,7 @@ class Job:
     state_path: Path
     settings: str
     watch: object
+    learner: str = "student"
 
 
 class Trainer:
@@ -62,8 +64,8 @@ class Trainer:
         self.scaler = paddle.amp.GradScaler() if self.amp else None
         self.average = None
         if config.ema is not None:
-            self.average = networks.build(job.trained["student"].spec)
-            networks.load_state(self.average, networks.state_of(job.trained["student"]), "average of weights")
+            self.average = networks.build(job.trained[job.learner].spec)
+            networks.load_state(self.average, networks.state_of(job.trained[job.learner]), "average of weights")
             self.average.eval()
         for net in job.frozen.values():
             net.eval()
@@ -96,13 +98,13 @@ class Trainer:
     @paddle.no_grad()
     def _follow(self):
         decay = self.job.config.ema
-        own = self.job.trained["student"].state_dict()
+        own = self.job.trained[self.job.learner].state_dict()
         for name, value in self.average.state_dict().items():
             paddle.assign(value * decay + own[name] * (1.0 - decay), output=value)
 
 
 def fit(job: Job) -> checkpoint.Progress:
-    """Train to the end; the student is left with its best weights.
+    """Train to the end; the learner is left with its best weights.
 
     Progress is saved after every epoch; an epoch that was under way when the process died is done again, identically.
 
@@ -112,7 +114,8 @@ def fit(job: Job) -> checkpoint.Progress:
     """
     trainer = Trainer(job)
     progress = checkpoint.restore(job.state_path, trainer.saved, trainer.optimizer, trainer.scaler, job.settings)
-    job.watch.begin(job.title, job.config.epochs, progress.history)
+    job.watch.begin(job.title, job.learner, job.config.epochs, progress.history)
+    judged = f"{job.learner}/top1"
     while progress.epoch < job.config.epochs:
         started = time.monotonic()
         train = _epoch(trainer, progress.epoch)
@@ -120,14 +123,14 @@ def fit(job: Job) -> checkpoint.Progress:
         record["seconds"] = time.monotonic() - started
         progress.epoch += 1
         progress.history.append(record)
-        if record["val"]["student/top1"] >= max(one["val"]["student/top1"] for one in progress.history):
+        if record["val"][judged] >= max(one["val"][judged] for one in progress.history):
             progress.best_epoch = progress.epoch
-            progress.best = networks.state_of(trainer.average if trainer.average is not None else job.trained["student"])
+            progress.best = networks.state_of(trainer.average if trainer.average is not None else job.trained[job.learner])
         with finish_first():
             checkpoint.save(job.state_path, progress, trainer.saved, trainer.optimizer, trainer.scaler, job.settings)
         job.watch.epoch(record, progress.best_epoch)
     job.watch.end()
-    networks.load_state(job.trained["student"], progress.best, f"best epoch of {job.title}")
+    networks.load_state(job.trained[job.learner], progress.best, f"best epoch of {job.title}")
     for net in job.trained.values():
         net.eval()
     return progress
@@ -159,7 +162,7 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
         seen += len(y)
         if time.monotonic() - shown > REPORT_SECONDS or step + 1 == steps:
             _require_finite(job, float(sums["loss"]), epoch, step)
-            job.watch.step((step + 1) / steps, float(sums["loss"]) / seen, 100 * float(sums["student/top1"]) / seen, seen)
+            job.watch.step((step + 1) / steps, float(sums["loss"]) / seen, 100 * float(sums[f"{job.learner}/top1"]) / seen, seen)
             shown = time.monotonic()
     scale = {name: 100.0 if name.endswith("/top1") else 1.0 for name in sums}
     return {name: float(value) / samples * scale[name] for name, value in sums.items()} | {"lr": lr}
@@ -179,10 +182,10 @@ def _require_finite(job: Job, loss: float, epoch: int, step: int) -> None:
 
 
 def _validate(trainer: Trainer) -> dict[str, float]:
-    """Top-1 and top-5 of every network that learns, on the validation split; the student's is the average's if there is one."""
+    """Top-1 and top-5 of every network that learns, on the validation split; the learner's is the average's if there is one."""
     job, found = trainer.job, {}
     for role, net in job.trained.items():
-        judged = trainer.average if role == "student" and trainer.average is not None else net
+        judged = trainer.average if role == job.learner and trainer.average is not None else net
         logits = logits_of(predictor(judged), job.validation, advance=job.watch.validating)
         found |= {f"{role}/{key}": value for key, value in accuracy(logits, job.validation.labels).items()}
     return found

@@ -31,20 +31,20 @@ def kd(student, teacher, temperature: float):
     return temperature ** 2 * kl(teacher / temperature, student / temperature)
 
 
-def build(config) -> Objective:
-    """The objective of a train step: CE on the student, plus what the config adds under the teacher."""
+def build(config, learner: str = "student") -> Objective:
+    """The objective of a training: CE on the learner, plus what the config adds under the teacher."""
 
     def objective(logits: Logits, labels):
-        parts = {"ce": cross_entropy(logits["student"], labels)}
+        parts = {"ce": cross_entropy(logits[learner], labels)}
         loss = parts["ce"]
         if config.dml is not None:
-            parts["dml"] = dml(logits["student"], logits["teacher"])
+            parts["dml"] = dml(logits[learner], logits["teacher"])
             loss = loss + config.dml.weight * parts["dml"]
             if not config.dml.freeze_teacher:
                 parts["teacher_ce"] = cross_entropy(logits["teacher"], labels)
                 loss = loss + parts["teacher_ce"]
         if config.kd is not None:
-            parts["kd"] = kd(logits["student"], logits["teacher"], config.kd.temperature)
+            parts["kd"] = kd(logits[learner], logits["teacher"], config.kd.temperature)
             loss = loss + config.kd.weight * parts["kd"]
         return loss, parts
 

@@ -91,8 +91,8 @@ def describe(dataset: Dataset) -> dict:
 def _train(network: nn.Layer, config: Config, work: Work, key: str) -> checkpoint.Progress:
     watch = Watch(work.curves, "teacher")
     try:
-        return fit(Job("teacher", {"student": network}, {}, config.train, objectives.build(config.train), work.dataset,
+        return fit(Job("teacher", {"teacher": network}, {}, config.train, objectives.build(config.train, "teacher"), work.dataset,
                        work.validation, seed=work.seed * 1000, state_path=work.folder / "state" / "teacher.npz", settings=key,
-                       watch=watch))
+                       watch=watch, learner="teacher"))
     finally:
         watch.end()

@@ -43,8 +43,9 @@ def pose_angles(pose: dict[str, tuple[float, float, float]]) -> np.ndarray:
 
 
 def within_limits(angles: np.ndarray) -> np.ndarray:
-    """Angles (..., 25, 3) with elbows and knees that bend one way only."""
+    """Angles (..., 25, 3) with elbows and knees that bend one way only, and nobody tilted beyond lying."""
     limited = angles.copy()
+    limited[..., 0, :] = np.clip(limited[..., 0, :], -90, 90)
     limited[..., [9, 5], 0] = np.clip(limited[..., [9, 5], 0], 0, 150)
     limited[..., [17, 13], 0] = np.clip(limited[..., [17, 13], 0], -150, 0)
     return limited

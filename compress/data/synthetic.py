@@ -23,14 +23,14 @@ PEOPLE = {"train": range(0, 60), "val": range(100, 130)}
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys. `noise`: standard deviation of a joint in metres; `view_degrees`: the camera's largest angle from the
-    front; `missing`: share of clips with frames in which the sensor lost the person (all zero)."""
+    """Recipe keys. `noise`: standard deviation of a joint in metres; `view_degrees`: the camera's largest angle from
+    the front; `missing`: share of clips with frames in which the sensor lost the person (all zero)."""
 
-    train_clips: int = 360
+    train_clips: int = 480
     val_clips: int = 240
     frames: int = 16
     noise: float = 0.012
-    view_degrees: float = 20.0
+    view_degrees: float = 15.0
     missing: float = 0.1
 
     def __post_init__(self):
@@ -70,7 +70,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
 
 
 def training_view(raw: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
-    """Centre, turn within 0.3 rad around each axis (CTR-GCN), crop at random to 75-100 %, resize to `frames`."""
+    """Centre, turn within 0.1 rad around each axis, crop at random to 75-100 %, resize to `frames`."""
     present = transforms.centre(transforms.drop_empty(raw), joint=0)
     turned = transforms.rotate(present, transforms.rotation(*rng.uniform(-0.1, 0.1, size=3)))
     return transforms.random_crop_resize(turned, rng, frames, low=0.75, shortest=frames)
@@ -86,7 +86,7 @@ def clip(config: Config, seed: int, split: str, index: int) -> np.ndarray:
     """One raw clip (3, T, 25, 1) float32 in camera coordinates (metres, z away from the camera), 30 frames a second."""
     person = np.random.default_rng([seed, person_of(split, index)])
     offsets, handedness = kinematics.body(person), person.random()
-    style = person.uniform(0.85, 1.15, size=2)  # tempo, amplitude
+    style = person.uniform(0.88, 1.12, size=2)  # tempo, amplitude
     rng = np.random.default_rng([seed, 1000 + list(PEOPLE).index(split), index])
     action = ACTIONS[index % len(ACTIONS)]
     angles, lift = performance(action, rng, tempo=style[0], amplitude=style[1])
@@ -102,9 +102,9 @@ def performance(action: Action, rng: np.random.Generator, tempo: float, amplitud
     """One doing of an action with idle time around it: angles (T, 25, 3) in degrees and lift off the ground (T,) in metres."""
     period = rng.uniform(*action.period) / tempo
     active = period * rng.uniform(*action.reps)
-    get_ready, before, after = rng.uniform((0.15, *IDLE[:1], *IDLE[:1]), (0.3, *IDLE[1:], *IDLE[1:]))
+    get_ready, (before, after) = rng.uniform(0.15, 0.3), rng.uniform(*IDLE, size=2)
     time = np.arange(int((before + 2 * get_ready + active + after) * RATE)) / RATE - before - get_ready
-    strength = amplitude * rng.uniform(0.8, 1.15)
+    strength = amplitude * rng.uniform(0.9, 1.15)
     taken = kinematics.ease(time / get_ready + 1)  # 0: resting posture, 1: the action's own
     if action.returns:  # someone is caught anywhere in the cycle
         taken = taken * kinematics.ease((active - time) / get_ready + 1)

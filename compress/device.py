@@ -12,6 +12,7 @@ def select(name: str) -> str:
     Raises:
         RecipeError: `gpu` was asked for and this Paddle or this machine has none.
     """
+    paddle.disable_signal_handler()  # else Paddle 2.6.2 turns SIGTERM into a process that hangs
     usable = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if name == "gpu" and not usable:
         reason = "finds no CUDA device" if paddle.is_compiled_with_cuda() else "is the CPU build"

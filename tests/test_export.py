@@ -132,7 +132,7 @@ def test_predict_from_the_folder_alone(trained, folder, tmp_path, capsys, kind):
 
 
 def test_predict_refuses_another_skeleton(folder, tmp_path, capsys):
-    np.save(tmp_path / "clip.npy", np.zeros((3, 8, 25, 2), "float32"))
+    np.save(tmp_path / "clip.npy", np.ones((3, 8, 25, 2), "float32"))
     assert predict.main([str(folder), str(tmp_path / "clip.npy")]) == 1
     assert "has 3 coordinates of 25 joints; this network needs 3 of 5 (five)" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ import onnx
 import paddle
 import pytest
 
-from export import deployed, ordinary, package, predict, runtimes, static, to_onnx, verify
+from export import deployed, ordinary, package, predict, runtimes, static, verify
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, ExportMismatch
 

@@ -16,6 +16,7 @@ from compress.recipe_types import Teacher as Config
 from compress.work import Work
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError
+from teachers.published import Hints
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def load_weights(path: str, dataset: Dataset) -> nn.Layer:
     Raises:
         CheckpointError: the file cannot be used, or is for another input or class count.
     """
-    network = checkpoints.load(path, dataset.frames)
+    network = checkpoints.load(path, Hints(dataset.frames, dataset.persons, dataset.skeleton))
     spec = network.spec
     for what, own, wanted in (("input (C, T, V, M)", spec.input_shape, dataset.input_shape),
                               ("number of classes", spec.classes, len(dataset.classes)),

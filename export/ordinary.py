@@ -4,7 +4,6 @@ It stands beside ours in every report, so that the gain is visible.
 """
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import paddle2onnx
@@ -21,11 +20,8 @@ def save_ordinary(network: nn.Layer, folder: Path) -> dict:
     Returns:
         {"bytes": of all files, "files": [{"file", "bytes"}]}.
     """
-    spec = network.spec
-    keys = importlib.import_module(f"teachers.{spec.network}_keys")
-    form = importlib.import_module(f"teachers.{spec.network}_published")
     folder.mkdir(parents=True, exist_ok=True)
-    static.trace(form.published(spec, keys.to_published(spec, networks.state_of(network))), spec, folder / "model")
+    static.trace(networks.published(network), network.spec, folder / "model")
     with quiet():
         paddle2onnx.export(str(folder / "model.pdmodel"), str(folder / "model.pdiparams"), str(folder / "model.onnx"),
                            opset_version=OPSET)

@@ -12,6 +12,7 @@ import paddle
 from export import package
 from teachers import checkpoints
 from teachers.errors import FeatherboneError
+from teachers.published import Hints
 
 CLIPS = 8  # random clips a script compares on; a run compares on its validation split
 
@@ -32,8 +33,9 @@ def export(arguments: list[str] | None, kind: str, about: str) -> int:
     parser.add_argument("--frames", type=int, help="input length T, for published checkpoints, which do not say it")
     options = parser.parse_args(arguments)
     try:
-        spec, _, trained_on = checkpoints.read(options.weights, options.frames)
-        network = checkpoints.load(options.weights, options.frames)
+        hints = Hints(frames=options.frames)
+        spec, _, trained_on = checkpoints.read(options.weights, hints)
+        network = checkpoints.load(options.weights, hints)
         clips = np.random.default_rng(0).standard_normal((CLIPS, *spec.input_shape)).astype("float32")
         with paddle.no_grad():
             reference = network(paddle.to_tensor(clips)).numpy()

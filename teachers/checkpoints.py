@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
-from teachers import ctrgcn_keys, networks, safe_pickle, storage, torch_zip
+from teachers import networks, safe_pickle, specs, storage, torch_zip
 from teachers.errors import CheckpointError
+from teachers.published import Hints
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "net")
-_PREFIXES = ("module.", "backbone.", "head.", "model.")
+_PREFIXES = ("module.", "backbone.", "head.", "model.", "cls_head.")
+_PARTS = ("Student", "Teacher")  # of a checkpoint that PaddleVideo's distillation saved
 _TORCH_TO_PADDLE = {"running_mean": "_mean", "running_var": "_variance"}
 
 
@@ -30,25 +32,26 @@ def save_state(path: Path, spec, state: dict[str, np.ndarray], about: dict | Non
     storage.write_arrays(path, state, meta)
 
 
-def load(path: Path | str, frames: int | None = None) -> nn.Layer:
+def load(path: Path | str, hints: Hints = Hints()) -> nn.Layer:
     """The network a weights file holds, in evaluation mode.
 
     Args:
-        path: ours, Paddle's or torch's format.
-        frames: input length T for published checkpoints, which do not say it; the network's published one if None.
+        path: ours, Paddle's or torch's format. `FILE#Teacher` takes the teacher of a distillation checkpoint, whose
+            student is taken otherwise.
+        hints: what published checkpoints do not say.
     Raises:
         CheckpointError: what is wrong with the file, and where.
     """
-    spec, state, _ = read(path, frames)
+    spec, state, _ = read(path, hints)
     network = networks.build(spec)
     networks.load_state(network, state, str(path))
     network.eval()
     return network
 
 
-def read(path: Path | str, frames: int | None = None) -> tuple[object, dict[str, np.ndarray], dict]:
+def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np.ndarray], dict]:
     """(spec, state in our names, about) of a weights file; see `load`."""
-    path = Path(path)
+    path, part = _file_and_part(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path of the weights")
     if zipfile.is_zipfile(path):
@@ -56,22 +59,46 @@ def read(path: Path | str, frames: int | None = None) -> tuple[object, dict[str,
             ours = f"{storage.META}.npy" in archive.namelist()
         if ours:
             return _read_ours(path)
-        arrays = _flat(torch_zip.read(path), path)
-        arrays = {name: _paddle_layout(name, value) for name, value in arrays.items()}
+        arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_zip.read(path), path).items()}
     else:
         head = path.open("rb").read(2)
         if head == b"PK":
             raise CheckpointError(f"{path}: damaged or truncated (a zip without its directory); copy or download it again")
         arrays = _flat(safe_pickle.load(path.read_bytes(), str(path)), path)
+    return (*_understand(_part(arrays, part, path), path, hints), {})
+
+
+def layouts() -> dict[str, tuple[str, ...]]:
+    """The checkpoint layouts each network is read from, in words."""
+    return {name: networks.keys(name).READS for name in networks.names()}
+
+
+def _file_and_part(path: Path | str) -> tuple[Path, str | None]:
+    file, separator, part = str(path).rpartition("#")
+    return (Path(file), part) if separator and part in _PARTS and not Path(path).is_file() else (Path(path), None)
+
+
+def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[str, np.ndarray]:
+    """One network of a distillation checkpoint, whose keys start with `Student.` or `Teacher.`; or all there is."""
+    present = [one for one in _PARTS if any(name.startswith(f"{one}.") for name in arrays)]
+    if part is not None and part not in present:
+        raise CheckpointError(f"{path}: has no part {part!r} (it holds {', '.join(present) or 'one network'})")
+    if not present:
+        return arrays
+    chosen = f"{part or present[0]}."
+    return {name.removeprefix(chosen): value for name, value in arrays.items() if name.startswith(chosen)}
+
+
+def _understand(arrays: dict[str, np.ndarray], path: Path, hints: Hints) -> tuple[object, dict[str, np.ndarray]]:
     arrays = {_plain_name(name): value for name, value in arrays.items() if not name.endswith("num_batches_tracked")}
-    if not ctrgcn_keys.is_published(arrays):
-        raise CheckpointError(f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: CTR-GCN "
-                              "as the original repository (torch) and PaddleVideo save it, and files of this project")
-    try:
-        spec, state = ctrgcn_keys.from_published(arrays, frames)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    return spec, state, {}
+    for name in networks.names():
+        if networks.keys(name).is_published(arrays):
+            try:
+                return networks.keys(name).from_published(arrays, hints)
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: as {name}: {error}") from error
+    known = "; ".join(f"{name} from {', '.join(reads)}" for name, reads in layouts().items() if reads)
+    raise CheckpointError(f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: files of this project; {known}")
 
 
 def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
@@ -80,22 +107,23 @@ def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
         raise CheckpointError(f"{path}: is a {meta.get('format', 'file')} of version {meta.get('version')}, not a network; "
                               "give the weights file of a run, `weights/student.npz`")
     try:
-        spec = networks.module(meta["spec"]["network"]).spec_from_json(meta["spec"])
-    except (KeyError, TypeError, ImportError) as error:
+        spec = specs.from_json(networks.module(meta["spec"]["network"]).Spec, meta["spec"])
+    except (KeyError, TypeError, ValueError, ImportError) as error:
         raise CheckpointError(f"{path}: its network description cannot be read ({error})") from error
     return spec, arrays, meta["about"]
 
 
 def _flat(data: object, path: Path) -> dict[str, np.ndarray]:
-    """The dict of named arrays inside whatever the file wraps it in."""
+    """The dict of named arrays inside whatever the file wraps it in. Paddle 2.0 to 2.2 saved (name, array) pairs."""
     for _ in range(3):
         if not isinstance(data, dict):
             break
-        arrays = {str(name): value for name, value in data.items() if isinstance(value, np.ndarray)}
-        if arrays:
-            return arrays
         inner = [data[name] for name in _WRAPPERS if isinstance(data.get(name), dict)]
         if not inner:
+            pairs = {name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in data.items()}
+            arrays = {str(name): value for name, value in pairs.items() if isinstance(value, np.ndarray)}
+            if arrays:
+                return arrays
             break
         data = inner[0]
     raise CheckpointError(f"{path}: holds no named weights; save the network's state dict")
@@ -111,4 +139,4 @@ def _plain_name(name: str) -> str:
 
 def _paddle_layout(name: str, value: np.ndarray) -> np.ndarray:
     """Linear weights are (out, in) in torch and (in, out) in Paddle."""
-    return value.T if name.endswith("fc.weight") and value.ndim == 2 else value
+    return value.T if name.endswith(".weight") and value.ndim == 2 else value

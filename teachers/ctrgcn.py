@@ -3,7 +3,7 @@
 A graph unit pools its features before the relation convs, which are one conv for all three subsets, takes their outer
 difference as a product with a constant matrix, and refines each subset's topology Q (B, C, V, V) with one conv whose
 weights carry alpha, the bias of conv4 and the learnable topology too; conv3's bias is added once, after the products.
-`benchmarks/published_ctrgcn.py` is the published form; `benchmarks/train_step.py` compares the two.
+`teachers/ctrgcn_published.py` is the published form; `benchmarks/train_step.py` compares the two.
 """
 from __future__ import annotations
 
@@ -61,11 +61,21 @@ class Spec:
         return self.channels, self.frames, self.skeleton.joints, self.persons
 
 
-def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3, width: int = 64) -> Spec:
-    """The published ten blocks; `width` is the channel count of l1 (64 as published), a multiple of 8."""
-    if width < 8 or width % 8:
-        raise RecipeError(f"teacher.width: CTR-GCN needs a multiple of 8 channels, got {width}")
-    plan = [width] * 4 + [2 * width] * 3 + [4 * width] * 3
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys: `width`, the channels of l1 (64 as published), a multiple of 8."""
+
+    width: int = 64
+
+    def __post_init__(self):
+        if self.width < 8 or self.width % 8:
+            raise ValueError(f"width: CTR-GCN needs a multiple of 8 channels, got {self.width}")
+
+
+def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
+                 config: Config = Config()) -> Spec:
+    """The published ten blocks."""
+    plan = [config.width] * 4 + [2 * config.width] * 3 + [4 * config.width] * 3
     blocks, last = [], channels
     for number, out in enumerate(plan, start=1):
         blocks.append(Block(f"l{number}", last, out, 2 if number in (5, 8) else 1, number > 1))
@@ -212,12 +222,6 @@ class CTRGCN(nn.Layer):
 def build(spec: Spec) -> CTRGCN:
     """A freshly initialised network of this spec."""
     return CTRGCN(spec)
-
-
-def spec_from_json(data: dict) -> Spec:
-    """The spec that `dataclasses.asdict` turned into `data`."""
-    skeleton = data["skeleton"] | {"bones": tuple(tuple(bone) for bone in data["skeleton"]["bones"])}
-    return Spec(**(data | {"blocks": tuple(Block(**block) for block in data["blocks"]), "skeleton": Skeleton(**skeleton)}))
 
 
 def outer_difference(V: int) -> np.ndarray:

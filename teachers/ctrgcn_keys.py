@@ -12,9 +12,11 @@ import numpy as np
 
 from teachers.ctrgcn import SUBSETS, Block, Spec
 from teachers.errors import CheckpointError
-from teachers.skeleton import SKELETONS
+from teachers.published import Hints, Taker
+from teachers.skeleton import NTU_25, UCLA_20
 
-FRAMES = {"ntu_25": 64, "ucla_20": 52}  # as published
+READS = ("CTR-GCN's own repository (torch)", "PaddleVideo")
+FRAMES = {25: 64, 20: 52}  # as published, by joints
 
 
 def is_published(arrays: dict[str, np.ndarray]) -> bool:
@@ -22,42 +24,24 @@ def is_published(arrays: dict[str, np.ndarray]) -> bool:
     return any(re.fullmatch(r"l\d+\.gcn1\.PA", name) for name in arrays)
 
 
-class _Taker:
-    """Hands out arrays by name and remembers what is left, so that nothing is skipped unseen."""
-
-    def __init__(self, arrays: dict[str, np.ndarray]):
-        self.left = dict(arrays)
-
-    def __call__(self, name: str) -> np.ndarray:
-        if name not in self.left:
-            raise CheckpointError(f"has no {name!r}")
-        return np.asarray(self.left.pop(name), dtype="float32")
-
-    def norm(self, name: str, conv_bias: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
-        """A BatchNorm; the bias of the conv in front of it goes into the mean: BN(x + b) with mean m is BN(x) with m - b."""
-        return {"weight": self(f"{name}.weight"), "bias": self(f"{name}.bias"), "_mean": self(f"{name}._mean") - conv_bias,
-                "_variance": self(f"{name}._variance")}
-
-
-def from_published(arrays: dict[str, np.ndarray], frames: int | None = None) -> tuple[Spec, dict[str, np.ndarray]]:
+def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 
     Raises:
         CheckpointError: a key is missing or left over, or the shapes are not those of one CTR-GCN.
     """
-    take = _Taker(arrays)
-    spec = _spec_of(arrays, frames)
+    take = Taker(arrays)
+    spec = _spec_of(arrays, hints)
     state = {f"data_bn.{key}": value for key, value in take.norm("data_bn").items()}
     for block in spec.blocks:
         for key, value in _block_from_published(take, block).items():
             state[f"{block.id}.{key}"] = value
     state["fc.weight"], state["fc.bias"] = take("fc.weight"), take("fc.bias")
-    if take.left:
-        raise CheckpointError(f"holds {len(take.left)} tensors that CTR-GCN does not have: {', '.join(list(take.left)[:4])}")
+    take.finish("CTR-GCN")
     return spec, state
 
 
-def _spec_of(arrays: dict[str, np.ndarray], frames: int | None) -> Spec:
+def _spec_of(arrays: dict[str, np.ndarray], hints: Hints) -> Spec:
     ids = sorted({name.split(".")[0] for name in arrays if re.match(r"l\d+\.", name)}, key=lambda name: int(name[1:]))
     blocks = []
     for name in ids:
@@ -68,21 +52,18 @@ def _spec_of(arrays: dict[str, np.ndarray], frames: int | None) -> Spec:
         stride = 2 if f"{name}.residual.conv.weight" in arrays and out != last else 1
         blocks.append(Block(name, last, out, stride, bool(blocks)))
     joints = arrays[f"{ids[0]}.gcn1.PA"].shape[-1]
-    skeleton = next((one for one in SKELETONS.values() if one.joints == joints), None)
-    if skeleton is None:
-        raise CheckpointError(f"is for {joints} joints; known skeletons: "
-                              + ", ".join(f"{one.name} ({one.joints})" for one in SKELETONS.values()))
+    skeleton = hints.graph(joints, (NTU_25, UCLA_20))
     if "data_bn.weight" not in arrays or "fc.bias" not in arrays:
         raise CheckpointError(f"has no {'data_bn.weight' if 'data_bn.weight' not in arrays else 'fc.bias'!r}")
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], blocks[0].in_channels * joints)
     if rest or not persons:
         raise CheckpointError(f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints} joints "
                               f"x {blocks[0].in_channels} coordinates")
-    return Spec(tuple(blocks), arrays["fc.bias"].shape[0], skeleton, frames or FRAMES[skeleton.name], persons,
+    return Spec(tuple(blocks), arrays["fc.bias"].shape[0], skeleton, hints.frames or FRAMES.get(joints, 64), persons,
                 blocks[0].in_channels)
 
 
-def _block_from_published(take: _Taker, block: Block) -> dict[str, np.ndarray]:
+def _block_from_published(take: Taker, block: Block) -> dict[str, np.ndarray]:
     gcn, tcn = f"{block.id}.gcn1", f"{block.id}.tcn1.branches"
     subsets = [f"{gcn}.convs.{index}" for index in range(SUBSETS)]
     relation = [[take(f"{one}.conv{number}.weight")[:, :, :, 0] for number in (1, 2)] for one in subsets]

@@ -1,7 +1,7 @@
 """Layers without the costs that CPU training pays for nothing.
 
 A conv bias in front of BatchNorm changes nothing but costs a broadcast add larger than the conv itself (Paddle 2.6.2,
-CPU), so no layer here has one; `teachers.ctrgcn_keys` absorbs published biases into the BatchNorm mean.
+CPU), so no layer here has one; the `*_keys.py` files absorb published biases into the BatchNorm mean.
 Feature maps are (B, C, V, T), B = N * M: joints before frames, so that the graph product is one batched matmul.
 """
 from __future__ import annotations
@@ -35,19 +35,20 @@ class BatchNorm(nn.Layer):
 
 
 class Conv(nn.Layer):
-    """A convolution over frames, (1, kernel), no bias; the same padding at both ends."""
+    """A convolution over frames, (1, kernel), no bias; the same padding at both ends. `groups` = channels: depthwise."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, dilation: int = 1,
-                 fan_out: int | None = None):
+                 fan_out: int | None = None, groups: int = 1):
         super().__init__()
-        std = math.sqrt(2.0 / ((fan_out or out_channels) * kernel))  # kaiming normal, fan_out, as published
-        self.weight = self.create_parameter([out_channels, in_channels, 1, kernel], default_initializer=Normal(0.0, std))
-        self.stride, self.dilation = stride, dilation
+        std = math.sqrt(2.0 * groups / ((fan_out or out_channels) * kernel))  # kaiming normal, fan_out, as published
+        self.weight = self.create_parameter([out_channels, in_channels // groups, 1, kernel],
+                                            default_initializer=Normal(0.0, std))
+        self.stride, self.dilation, self.groups = stride, dilation, groups
         self.padding = dilation * (kernel - 1) // 2
 
     def forward(self, x):
         return F.conv2d(x, self.weight, stride=[1, self.stride], padding=[0, self.padding],
-                        dilation=[1, self.dilation])
+                        dilation=[1, self.dilation], groups=self.groups)
 
 
 class ConvBN(nn.Layer):

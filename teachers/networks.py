@@ -1,7 +1,8 @@
 """What every network file offers, reached by the name in its spec: `spec.network` is the file's name.
 
-A network `teachers/NAME.py` has `Spec` (blocks as data), `default_spec`, `drop_blocks`, `build` and `spec_from_json`;
-`teachers/NAME_cost.py` counts `parameters` and `macs`; `teachers/NAME_keys.py` reads published checkpoints.
+A network `teachers/NAME.py` has `Config` (its keys in a recipe), `Spec` (blocks as data), `default_spec`, `drop_blocks` and
+`build`; `teachers/NAME_cost.py` counts `parameters` and `macs`; `teachers/NAME_keys.py` reads published checkpoints
+(`teachers/published.py`). Where our form differs from the published one, `teachers/NAME_published.py` has the latter.
 """
 from __future__ import annotations
 
@@ -23,6 +24,20 @@ def names() -> list[str]:
 def module(network: str):
     """The module of a network, by name."""
     return importlib.import_module(f"teachers.{network}")
+
+
+def keys(network: str):
+    """The module that reads a network's published checkpoints."""
+    return importlib.import_module(f"teachers.{network}_keys")
+
+
+def published(network: nn.Layer) -> nn.Layer:
+    """The network as its authors write it, with these weights; itself where ours is no other form."""
+    spec = network.spec
+    if not Path(__file__).with_name(f"{spec.network}_published.py").is_file():
+        return network
+    form = importlib.import_module(f"teachers.{spec.network}_published")
+    return form.published(spec, keys(spec.network).to_published(spec, state_of(network)))
 
 
 def build(spec) -> nn.Layer:

@@ -17,7 +17,8 @@ def _encode(text: str, encoding: str = "latin1", *_unused) -> bytes:
     return text.encode(encoding)
 
 
-_BUILTINS = {"set": set, "frozenset": frozenset, "bytes": bytes}  # protocol 2 writes b"" as bytes()
+_BUILTINS = {"set": set, "frozenset": frozenset, "bytes": bytes,  # protocol 2 writes b"" as bytes()
+             "tuple": tuple, "list": list, "dict": dict}  # Paddle reduces its tensors to tuple((name, array))
 _MULTIARRAY = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": np.core.multiarray.scalar}
 _ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _encode,

@@ -33,7 +33,7 @@ def tiny_spec():
     from teachers.skeleton import Skeleton
 
     five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
-    full = ctrgcn.default_spec(classes=3, skeleton=five, frames=8, persons=2, width=8)
+    full = ctrgcn.default_spec(classes=3, skeleton=five, frames=8, persons=2, config=ctrgcn.Config(8))
     return ctrgcn.drop_blocks(full, ("l2", "l3", "l6", "l7", "l9", "l10"))
 
 

@@ -15,7 +15,7 @@ from teachers.skeleton import UCLA_20
 
 @pytest.fixture(scope="module")
 def network(randomised):
-    return randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, width=8)))
+    return randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(8))))
 
 
 def same(a, b):
@@ -56,11 +56,11 @@ def test_missing_and_extra_keys_are_named(network, tmp_path):
     arrays = published(network)
     del arrays["l3.gcn1.alpha"]
     paddle.save({name: paddle.to_tensor(value) for name, value in arrays.items()}, str(tmp_path / "a.pdparams"))
-    with pytest.raises(CheckpointError, match=r"a.pdparams: has no 'l3.gcn1.alpha'"):
+    with pytest.raises(CheckpointError, match=r"a.pdparams: as ctrgcn: has no 'l3.gcn1.alpha'"):
         checkpoints.load(tmp_path / "a.pdparams")
     arrays = published(network) | {"l3.extra": np.zeros(2, "float32")}
     paddle.save({name: paddle.to_tensor(value) for name, value in arrays.items()}, str(tmp_path / "b.pdparams"))
-    with pytest.raises(CheckpointError, match=r"b.pdparams: holds 1 tensors that CTR-GCN does not have: l3.extra"):
+    with pytest.raises(CheckpointError, match=r"b.pdparams: as ctrgcn: holds 1 tensors that CTR-GCN does not have: l3.extra"):
         checkpoints.load(tmp_path / "b.pdparams")
 
 

@@ -8,6 +8,7 @@ from compress.steps import prune_layers
 from compress.work import State
 from teachers import checkpoints, ctrgcn, ctrgcn_cost, ctrgcn_keys, ctrgcn_published, networks
 from teachers.errors import RecipeError
+from teachers.published import Hints
 from teachers.skeleton import NTU_25, UCLA_20
 
 FULL = ctrgcn.default_spec(60, NTU_25, 64, 2)
@@ -38,12 +39,12 @@ def test_reproduces_the_golden_outputs_of_torch_checkpoints(shared, name):
 
 @pytest.mark.parametrize("dropped", [(), ("l5",), ("l1", "l8", "l10")])
 def test_training_equals_the_published_form_in_float64(dropped):
-    full = ctrgcn.default_spec(5, UCLA_20, 12, 2, width=16)
+    full = ctrgcn.default_spec(5, UCLA_20, 12, 2, config=ctrgcn.Config(16))
     assert max(train_step.agreement(ctrgcn.drop_blocks(full, dropped) if dropped else full).values()) < 1e-9
 
 
 def test_published_names_round_trip(tiny_spec, randomised):
-    spec = ctrgcn.default_spec(4, UCLA_20, 52, 1, width=16)
+    spec = ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(16))
     state = networks.state_of(randomised(networks.build(spec)))
     back_spec, back = ctrgcn_keys.from_published(ctrgcn_keys.to_published(spec, state))
     assert back_spec == spec and back.keys() == state.keys()
@@ -52,14 +53,14 @@ def test_published_names_round_trip(tiny_spec, randomised):
 
 def test_biases_before_batchnorm_are_absorbed(randomised):
     """A published checkpoint with non-zero biases computes the same without them."""
-    spec = ctrgcn.default_spec(4, UCLA_20, 8, 1, width=16)
+    spec = ctrgcn.default_spec(4, UCLA_20, 8, 1, config=ctrgcn.Config(16))
     arrays = ctrgcn_keys.to_published(spec, networks.state_of(randomised(networks.build(spec))))
     generator = np.random.default_rng(3)
     for name, value in arrays.items():
         if name.endswith(("0.bias", "conv.bias")):
             arrays[name] = generator.normal(0, 0.5, value.shape).astype("float32")
     reference = ctrgcn_published.published(spec, arrays)
-    own_spec, state = ctrgcn_keys.from_published(arrays, frames=8)
+    own_spec, state = ctrgcn_keys.from_published(arrays, Hints(frames=8))
     own = networks.build(own_spec)
     networks.load_state(own, state, "test")
     own.eval()
@@ -69,7 +70,7 @@ def test_biases_before_batchnorm_are_absorbed(randomised):
 
 @pytest.mark.parametrize("block", [f"l{number}" for number in range(1, 11)])
 def test_any_block_may_go(block):
-    spec = ctrgcn.drop_blocks(ctrgcn.default_spec(4, UCLA_20, 8, 1, width=8), (block,))
+    spec = ctrgcn.drop_blocks(ctrgcn.default_spec(4, UCLA_20, 8, 1, config=ctrgcn.Config(8)), (block,))
     network = networks.build(spec)
     network.eval()
     assert block not in [one.id for one in spec.blocks] and len(spec.blocks) == 9
@@ -90,7 +91,7 @@ def test_unknown_block_is_refused():
 
 
 def test_pruning_copies_by_block_id(tiny_spec, randomised):
-    teacher = randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 8, 1, width=8)))
+    teacher = randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 8, 1, config=ctrgcn.Config(8))))
 
     class Work:
         seed = 1
@@ -104,7 +105,7 @@ def test_pruning_copies_by_block_id(tiny_spec, randomised):
 
 
 def test_pruning_a_widening_block_says_what_starts_afresh():
-    teacher = networks.build(ctrgcn.default_spec(4, UCLA_20, 8, 1, width=8))
+    teacher = networks.build(ctrgcn.default_spec(4, UCLA_20, 8, 1, config=ctrgcn.Config(8)))
 
     class Work:
         seed = 1

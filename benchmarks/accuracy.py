@@ -3,7 +3,8 @@
 Run: python benchmarks/accuracy.py --recipe ctrgcn_lite_dml [-o data.name=nw_ucla -o data.root=FOLDER] TARGET [TARGET ...]
 
 A TARGET is a weights file of any format this project reads, a folder that a run deployed, a foreign folder with a
-`.pdmodel` or `.onnx` in it, or such a file. The first target is the reference for agreement and difference.
+`.pdmodel` or `.onnx` in it, or such a file. What a run wrote knows the input it sees clips through; anything else takes the
+input of the recipe's teacher. The first target is the reference for agreement and difference.
 """
 from __future__ import annotations
 
@@ -20,14 +21,17 @@ from rich.table import Table  # noqa: E402
 
 from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
 from compress.evaluate import EvaluationSet, predictor  # noqa: E402
-from export import runtimes  # noqa: E402
+from compress.inputs.view import View, from_ops  # noqa: E402
+from export import deployed, runtimes  # noqa: E402
 from export.scripts import Parser  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError  # noqa: E402
 
 
-def predictors(target: Path, dataset, threads: int) -> list[tuple[str, object, tuple[Path, ...]]]:
-    """(name, predict, files) of everything a target can be run with.
+def predictors(target: Path, dataset, where: teacher.Seat, threads: int) -> list[tuple[str, object, tuple[Path, ...], View]]:
+    """(name, predict, files, view) of everything a target can be run with.
 
+    Args:
+        where: how a target sees clips that does not say it itself.
     Raises:
         CheckpointError: nothing there that a runtime reads.
     """
@@ -36,14 +40,23 @@ def predictors(target: Path, dataset, threads: int) -> list[tuple[str, object, t
     for path in files:
         if path.suffix == ".pdmodel":
             weights = path.with_suffix(".pdiparams")
-            found.append((f"{path} (Paddle Inference)", runtimes.paddle_inference(path, weights, threads), (path, weights)))
+            found.append((f"{path} (Paddle Inference)", runtimes.paddle_inference(path, weights, threads), (path, weights), described(path, where)))
         elif path.suffix == ".onnx":
-            found.append((f"{path} (ONNX Runtime)", runtimes.onnx_runtime(path, threads), (path,)))
+            found.append((f"{path} (ONNX Runtime)", runtimes.onnx_runtime(path, threads), (path,), described(path, where)))
         else:
-            found.append((f"{path} (dygraph)", predictor(teacher.load_weights(str(path), dataset)), (path,)))
+            model = teacher.any_weights(path, dataset, where)
+            found.append((f"{path} (dygraph)", predictor(model.network), (path,), model.view))
     if not found:
         raise CheckpointError(f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder")
     return found
+
+
+def described(path: Path, where: teacher.Seat) -> View:
+    """The view that `deployed.json` beside an exported file tells of, else the recipe's."""
+    if not (path.parent / deployed.NAME).is_file():
+        return where.view
+    description = deployed.read(path.parent)
+    return from_ops(tuple(description["preprocessing"]), tuple(description["input"]["shape"][1:]), description.get("views", 1))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,11 +68,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         device.select(options.device)
-        dataset = pipeline.load_data(recipes.load(options.recipe, options.overrides))
-        clips, rows, reference = EvaluationSet(dataset, dataset.val), [], None
+        recipe = recipes.load(options.recipe, options.overrides)
+        dataset = pipeline.load_data(recipe)
+        where, rows, reference = pipeline.seats(recipe, dataset)[0][0], [], None
         for target in options.targets:
-            for name, predict, files in predictors(target, dataset, runtimes.default_threads()):
-                row, logits = accuracy.row(name, predict, clips, reference, files)
+            for name, predict, files, view in predictors(target, dataset, where, runtimes.default_threads()):
+                row, logits = accuracy.row(name, predict, EvaluationSet(dataset.val, view, view.clips), reference, files)
                 reference = logits if reference is None else reference
                 rows.append(row)
     except FeatherboneError as error:
@@ -70,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
         table.add_row(row["name"], *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")), f"{100 * row['agreement']:.2f}",
                       f"{row['max_rel_diff']:.1e}", f"{row['p50_ms']:.1f}", f"{row['p95_ms']:.1f}", f"{row['bytes']:,}")
     Console(soft_wrap=True).print(table)
-    print(json.dumps({"data": dataset.name, "clips": len(clips), "rows": rows}))
+    print(json.dumps({"data": dataset.name, "clips": len(dataset.val), "rows": rows}))
     return 0
 
 

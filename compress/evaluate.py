@@ -1,6 +1,7 @@
 """The only place accuracy is counted: samples, never means of batches; nothing is shuffled or dropped."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Callable, Iterator
 
 import numpy as np
@@ -8,37 +9,44 @@ import paddle
 from paddle import nn
 
 from compress.data import loader
-from compress.data.dataset import Dataset, Split
+from compress.data.dataset import Split
+from compress.inputs.view import View
 
 CACHE_BYTES = 512_000_000
 
 
 class EvaluationSet:
-    """A split as the network sees it, in order. Prepared once and kept when it fits in CACHE_BYTES."""
+    """A split as a network sees it, in order: `clips` views of every sample, one after the other (N-clip testing).
 
-    def __init__(self, dataset: Dataset, split: Split):
-        self.dataset, self.split = dataset, split
+    Prepared once and kept when it fits in CACHE_BYTES.
+    """
+
+    def __init__(self, split: Split, view: View, clips: int = 1):
+        self.split, self.view, self.clips = split, view if clips == view.clips else replace(view, clips=clips), clips
         self.labels = np.asarray(split.labels)
-        self._keep = len(split.names) * int(np.prod(dataset.input_shape)) * 4 <= CACHE_BYTES
-        self._clips: np.ndarray | None = None
+        self._keep = len(split.names) * clips * int(np.prod(view.shape)) * 4 <= CACHE_BYTES
+        self._prepared_clips: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batches(self, batch_size: int) -> Iterator[np.ndarray]:
-        """(N, C, T, V, M) float32 in the order of the split, the last one as small as it is."""
-        if self._keep and self._clips is None:
-            self._clips = np.concatenate(list(self._prepared(64)))
-        if self._clips is None:
+        """(N, C, T, V, M) float32 in the order of the split, whole samples, the last one as small as it is."""
+        if self._keep and self._prepared_clips is None:
+            self._prepared_clips = np.concatenate(list(self._prepared(64)))
+        if self._prepared_clips is None:
             yield from self._prepared(batch_size)
         else:
-            for start in range(0, len(self), batch_size):
-                yield self._clips[start:start + batch_size]
+            step = max(1, batch_size // self.clips) * self.clips
+            for start in range(0, len(self._prepared_clips), step):
+                yield self._prepared_clips[start:start + step]
 
     def _prepared(self, batch_size: int) -> Iterator[np.ndarray]:
-        order = np.arange(len(self))
-        for x, _ in loader.batches(self.split, lambda clip, _rng: self.dataset.prepare(clip), batch_size, order):
-            yield x
+        def views(clip, _rng):
+            return np.stack([self.view.prepare(clip, number) for number in range(self.clips)])
+
+        for x, _ in loader.batches(self.split, views, max(1, batch_size // self.clips), np.arange(len(self))):
+            yield x.reshape(-1, *x.shape[2:])
 
 
 def predictor(network: nn.Layer) -> Callable[[np.ndarray], np.ndarray]:
@@ -58,13 +66,26 @@ def predictor(network: nn.Layer) -> Callable[[np.ndarray], np.ndarray]:
 
 def logits_of(predict: Callable[[np.ndarray], np.ndarray], clips: EvaluationSet, batch_size: int = 16,
               advance: Callable[[int], None] | None = None) -> np.ndarray:
-    """Logits (n, K) of a whole split."""
+    """Logits (n, K) of a whole split; with several views a sample, the logarithm of their mean softmax."""
     found = []
     for x in clips.batches(batch_size):
         found.append(predict(x))
         if advance:
-            advance(len(x))
-    return np.concatenate(found)
+            advance(len(x) // clips.clips)
+    return averaged(np.concatenate(found), clips.clips)
+
+
+def averaged(logits: np.ndarray, views: int) -> np.ndarray:
+    """Logits (n * views, K) -> (n, K): the logarithm of the mean softmax over a sample's views; unchanged for one view."""
+    if views == 1:
+        return logits
+    return np.log(softmax(logits).reshape(-1, views, logits.shape[1]).mean(1) + 1e-12).astype(logits.dtype)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Scores (n, K) that add up to one, from logits."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

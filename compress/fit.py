@@ -1,10 +1,12 @@
 """The only training loop. Methods are objectives handed to it; it knows networks, batches and epochs."""
 from __future__ import annotations
 
+import copy
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import paddle
@@ -14,7 +16,9 @@ from compress import checkpoint, mixup, schedule
 from compress.data import loader
 from compress.data.dataset import Dataset
 from compress.evaluate import EvaluationSet, accuracy, logits_of, predictor
+from compress.inputs.view import View
 from compress.interrupt import finish_first
+from compress.model import Model, fused, views_of
 from compress.objectives import Objective
 from teachers import networks
 from teachers.errors import TrainingError
@@ -30,7 +34,8 @@ class Job:
         title: a person's name for it, for example "student".
         trained: networks that learn, by role.
         learner: the role that is judged and ends with its best weights, "student" or "teacher".
-        frozen: networks that only predict; they stay in evaluation mode.
+        frozen: networks that only predict, one or an ensemble a role; they stay in evaluation mode.
+        evaluation: the validation split through a view.
         config: a `compress.steps.train.Config`.
         state_path: where progress is kept; an existing file is continued.
         settings: hash of all that the result depends on.
@@ -38,17 +43,27 @@ class Job:
     """
 
     title: str
-    trained: dict[str, nn.Layer]
-    frozen: dict[str, nn.Layer]
+    trained: dict[str, Model]
+    frozen: dict[str, tuple[Model, ...]]
     config: object
     objective: Objective
     dataset: Dataset
-    validation: EvaluationSet
+    evaluation: Callable[[View], EvaluationSet]
     seed: int
     state_path: Path
     settings: str
     watch: object
     learner: str = "student"
+
+    @property
+    def networks(self) -> dict[str, nn.Layer]:
+        """The networks that learn, by role."""
+        return {role: one.network for role, one in self.trained.items()}
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Every view that any of the networks needs."""
+        return views_of([*self.trained.values(), *(one for members in self.frozen.values() for one in members)])
 
 
 class Trainer:
@@ -56,7 +71,7 @@ class Trainer:
 
     def __init__(self, job: Job):
         self.job, config = job, job.config
-        self.parameters = [one for net in job.trained.values() for one in net.parameters() if not one.stop_gradient]
+        self.parameters = [one for net in job.networks.values() for one in net.parameters() if not one.stop_gradient]
         clip = nn.ClipGradByGlobalNorm(config.clip_norm) if config.clip_norm else None
         self.optimizer = paddle.optimizer.Momentum(config.lr, config.momentum, parameters=self.parameters, use_nesterov=True,
                                                    weight_decay=config.weight_decay, grad_clip=clip)
@@ -64,23 +79,23 @@ class Trainer:
         self.scaler = paddle.amp.GradScaler() if self.amp else None
         self.average = None
         if config.ema is not None:
-            self.average = networks.build(job.trained[job.learner].spec)
-            networks.load_state(self.average, networks.state_of(job.trained[job.learner]), "average of weights")
+            self.average = networks.build(job.networks[job.learner].spec)
+            networks.load_state(self.average, networks.state_of(job.networks[job.learner]), "average of weights")
             self.average.eval()
-        for net in job.frozen.values():
-            net.eval()
+        for one in (one for members in job.frozen.values() for one in members):
+            one.network.eval()
 
     @property
     def saved(self) -> dict[str, nn.Layer]:
-        return self.job.trained | ({"average": self.average} if self.average is not None else {})
+        return self.job.networks | ({"average": self.average} if self.average is not None else {})
 
-    def step(self, x, labels, lr: float):
-        """One update on x (N, C, T, V, M) and soft labels (N, K); returns (loss parts, logits by role), on the device."""
+    def step(self, batch: dict, labels, lr: float):
+        """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts, logits by role), on the device."""
         job = self.job
         with paddle.no_grad():
-            logits = {role: net(x) for role, net in job.frozen.items()}
+            logits = {role: fused(members, batch) for role, members in job.frozen.items()}
         with paddle.amp.auto_cast(enable=self.amp):
-            logits |= {role: net(x) for role, net in job.trained.items()}
+            logits |= {role: one(batch) for role, one in job.trained.items()}
         loss, parts = job.objective({role: value.astype("float32") for role, value in logits.items()}, labels)
         self.optimizer.set_lr(lr)
         if self.scaler:
@@ -98,7 +113,7 @@ class Trainer:
     @paddle.no_grad()
     def _follow(self):
         decay = self.job.config.ema
-        own = self.job.trained[self.job.learner].state_dict()
+        own = self.job.networks[self.job.learner].state_dict()
         for name, value in self.average.state_dict().items():
             paddle.assign(value * decay + own[name] * (1.0 - decay), output=value)
 
@@ -125,13 +140,13 @@ def fit(job: Job) -> checkpoint.Progress:
         progress.history.append(record)
         if record["val"][judged] >= max(one["val"][judged] for one in progress.history):
             progress.best_epoch = progress.epoch
-            progress.best = networks.state_of(trainer.average if trainer.average is not None else job.trained[job.learner])
+            progress.best = networks.state_of(trainer.average if trainer.average is not None else job.networks[job.learner])
         with finish_first():
             checkpoint.save(job.state_path, progress, trainer.saved, trainer.optimizer, trainer.scaler, job.settings)
         job.watch.epoch(record, progress.best_epoch)
     job.watch.end()
-    networks.load_state(job.trained[job.learner], progress.best, f"best epoch of {job.title}")
-    for net in job.trained.values():
+    networks.load_state(job.networks[job.learner], progress.best, f"best epoch of {job.title}")
+    for net in job.networks.values():
         net.eval()
     return progress
 
@@ -143,19 +158,23 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     steps = math.ceil(samples / config.batch_size)
     rng = np.random.default_rng([job.seed, epoch])
     paddle.seed(int(rng.integers(2 ** 31)))
-    for net in job.trained.values():
+    for net in job.networks.values():
         net.train()
     sums: dict[str, paddle.Tensor] = {}
     shown, seen, lr = time.monotonic(), 0, 0.0
-    batches = loader.batches(job.dataset.train, job.dataset.augment, config.batch_size, rng.permutation(samples),
+    keys = [view.fingerprint for view in job.views]
+    batches = loader.batches(job.dataset.train, _augment(job.views), config.batch_size, rng.permutation(samples),
                              rng_key=(job.seed, epoch))
     for step, (x, y) in enumerate(batches):
         lr = schedule.learning_rate(config, epoch * steps + step, steps)
-        x, labels = paddle.to_tensor(x), mixup.soft_labels(paddle.to_tensor(y), len(job.dataset.classes), config.label_smoothing)
+        batch = {key: paddle.to_tensor(one) for key, one in zip(keys, x if isinstance(x, tuple) else (x,))}
+        labels = mixup.soft_labels(paddle.to_tensor(y), len(job.dataset.classes), config.label_smoothing)
         if config.mixup is not None:
             lam, permutation = mixup.draw(config.mixup.alpha, len(y), rng)
-            x, labels = mixup.mixup_batch(x, labels, lam, paddle.to_tensor(permutation))
-        parts, logits = trainer.step(x, labels, lr)
+            permutation = paddle.to_tensor(permutation)
+            batch = {key: mixup.blend(one, lam, permutation) for key, one in batch.items()}
+            labels = mixup.blend(labels, lam, permutation)
+        parts, logits = trainer.step(batch, labels, lr)
         for name, part in (parts | _right(logits, labels, job.trained)).items():
             weighted = part * float(len(y))
             sums[name] = sums[name] + weighted if name in sums else weighted
@@ -166,6 +185,13 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
             shown = time.monotonic()
     scale = {name: 100.0 if name.endswith("/top1") else 1.0 for name in sums}
     return {name: float(value) / samples * scale[name] for name, value in sums.items()} | {"lr": lr}
+
+
+def _augment(views: tuple[View, ...]):
+    """(clip, generator) -> the training view of each; views of one kind crop and turn the clip alike."""
+    if len(views) == 1:
+        return views[0].augment
+    return lambda clip, rng: tuple(view.augment(clip, copy.deepcopy(rng)) for view in views)
 
 
 def _right(logits: dict, labels, roles) -> dict[str, paddle.Tensor]:
@@ -184,8 +210,9 @@ def _require_finite(job: Job, loss: float, epoch: int, step: int) -> None:
 def _validate(trainer: Trainer) -> dict[str, float]:
     """Top-1 and top-5 of every network that learns, on the validation split; the learner's is the average's if there is one."""
     job, found = trainer.job, {}
-    for role, net in job.trained.items():
-        judged = trainer.average if role == job.learner and trainer.average is not None else net
-        logits = logits_of(predictor(judged), job.validation, advance=job.watch.validating)
-        found |= {f"{role}/{key}": value for key, value in accuracy(logits, job.validation.labels).items()}
+    for role, one in job.trained.items():
+        judged = trainer.average if role == job.learner and trainer.average is not None else one.network
+        clips = job.evaluation(one.view)
+        logits = logits_of(predictor(judged), clips, advance=job.watch.validating)
+        found |= {f"{role}/{key}": value for key, value in accuracy(logits, clips.labels).items()}
     return found

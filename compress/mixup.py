@@ -5,12 +5,12 @@ import numpy as np
 import paddle
 
 
-def mixup_batch(x, y, lam: float, permutation):
-    """x (N, ...) and soft labels y (N, K), each blended with its permuted self: lam * a + (1 - lam) * a[permutation].
+def blend(x, lam: float, permutation):
+    """x (N, ...), clips or soft labels, blended with its permuted self: lam * x + (1 - lam) * x[permutation].
 
-    With soft labels, cross-entropy on the blend equals lam * CE(a) + (1 - lam) * CE(b).
+    With soft labels blended alike, cross-entropy equals lam * CE(a) + (1 - lam) * CE(b).
     """
-    return tuple(lam * one + (1.0 - lam) * paddle.index_select(one, permutation) for one in (x, y))
+    return lam * x + (1.0 - lam) * paddle.index_select(x, permutation)
 
 
 def draw(alpha: float, size: int, rng: np.random.Generator) -> tuple[float, np.ndarray]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Callable
 
+import numpy as np
 import paddle
 from paddle.nn import functional as F
 
@@ -13,6 +14,30 @@ Objective = Callable[[Logits, paddle.Tensor], tuple[paddle.Tensor, dict[str, pad
 def cross_entropy(logits, labels):
     """Cross-entropy with soft labels (N, K), batch mean."""
     return -(labels * F.log_softmax(logits, axis=1)).sum(1).mean()
+
+
+def focal(logits, labels, weights, gamma: float):
+    """Class-balanced focal loss, -sum_k w_k y_k (1 - p_k)^gamma log p_k with p = softmax, batch mean; soft labels (N, K).
+
+    Args:
+        weights: (K,) of `class_weights`.
+    """
+    log_p = F.log_softmax(logits, axis=1)
+    return -(weights * labels * (1.0 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+
+
+def class_weights(counts: np.ndarray, beta: float) -> np.ndarray:
+    """(K,) float32, (1 - beta) / (1 - beta^n) of a class with n clips (Cui et al., arXiv 1901.05555, eq. 10), scaled to a
+    mean of one over the classes that occur; a class without clips weighs nothing."""
+    counts = np.asarray(counts, dtype="float64")
+    present = counts > 0
+    raw = np.where(present, (1.0 - beta) / np.where(present, 1.0 - beta ** counts, 1.0), 0.0)
+    return (raw / raw[present].mean()).astype("float32")
+
+
+def class_counts(dataset) -> np.ndarray:
+    """(K,) number of training clips of each class."""
+    return np.bincount(dataset.train.labels, minlength=len(dataset.classes))
 
 
 def kl(target, logits):
@@ -31,12 +56,20 @@ def kd(student, teacher, temperature: float):
     return temperature ** 2 * kl(teacher / temperature, student / temperature)
 
 
-def build(config, learner: str = "student") -> Objective:
-    """The objective of a training: CE on the learner, plus what the config adds under the teacher."""
+def build(config, learner: str = "student", counts: np.ndarray | None = None) -> Objective:
+    """The objective of a training: CE or focal loss on the learner, plus what the config adds under the teacher.
+
+    Args:
+        counts: (K,) clips of each class, for the focal loss.
+    """
+    weights = paddle.to_tensor(class_weights(counts, config.focal.beta)) if config.focal is not None else None
 
     def objective(logits: Logits, labels):
-        parts = {"ce": cross_entropy(logits[learner], labels)}
-        loss = parts["ce"]
+        if weights is None:
+            parts = {"ce": cross_entropy(logits[learner], labels)}
+        else:
+            parts = {"focal": focal(logits[learner], labels, weights, config.focal.gamma)}
+        loss = sum(parts.values())
         if config.dml is not None:
             parts["dml"] = dml(logits[learner], logits["teacher"])
             loss = loss + config.dml.weight * parts["dml"]

@@ -12,10 +12,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
+import paddle
 
-from compress import accuracy, budget, checkpoint, console, provenance, recipe as recipes, report as reports, teacher as teachers_
+from compress import (accuracy, budget, checkpoint, console, evaluate, fusion, provenance, recipe as recipes, report as reports,
+                      teacher as teachers_)
 from compress.curves import Curves
 from compress.evaluate import EvaluationSet, confusion, predictor
+from compress.model import Model
 from compress.recipe_types import Recipe
 from compress.work import Outcome, State, Work
 from export import deployed, package, runtimes
@@ -48,18 +51,31 @@ def load_data(recipe: Recipe):
     return module.load(recipe.data.config, recipe.seed, console.reading())
 
 
-def planned_specs(recipe: Recipe, dataset) -> list:
-    """The teacher's spec and the student's after each step; a block or weights file that does not fit is found here."""
-    spec = (teachers_.load_weights(recipe.teacher.weights, dataset).spec if recipe.teacher.weights is not None
-            else teachers_.spec_for(recipe.teacher, dataset))
+def seats(recipe: Recipe, dataset) -> tuple[list[teachers_.Seat], teachers_.Seat]:
+    """(a seat for each teacher network, the student's seat)."""
+    teachers = [teachers_.seat(recipe, dataset, member.input) for member in recipe.teacher.members]
+    own = recipe.student.input
+    return teachers, teachers[0] if own is None else teachers_.seat(recipe, dataset, own)
+
+
+def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
+    """(the teacher networks' specs, the student's before the first and after each step); a block or weights file that does
+    not fit is found here."""
+    places, place = seats(recipe, dataset)
+    teachers = [_spec(member.weights, member.network, where) for member, where in zip(recipe.teacher.members, places)]
+    student = recipe.student
+    config = student.network or recipe.teacher.members[0].network
+    spec = teachers[0] if student.network is None and student.weights is None else _spec(student.weights, config, place)
     specs = [spec]
-    if recipe.student.weights is not None:
-        spec = teachers_.load_weights(recipe.student.weights, dataset).spec
     for step in recipe.steps:
         if step.enabled:
             spec = importlib.import_module(f"compress.steps.{step.kind}").spec_after(spec, step.config)
         specs.append(spec)
-    return specs
+    return teachers, specs
+
+
+def _spec(weights: str | None, network, where):
+    return teachers_.spec_for(network, where) if weights is None else teachers_.load_weights(weights, where, network.config).spec
 
 
 def execute(run: Run) -> dict:
@@ -108,32 +124,75 @@ def _stages(run: Run, report: dict) -> None:
     recipe = run.recipe
     dataset = load_data(recipe)
     report["data"] = {"name": dataset.name, "classes": list(dataset.classes), "train_clips": len(dataset.train),
-                      "val_clips": len(dataset.val), "input_shape": list(dataset.input_shape), "skeleton": dataset.skeleton.name,
+                      "val_clips": len(dataset.val), "skeleton": (recipe.skeleton or dataset.skeleton).name,
                       "notes": list(dataset.notes)}
     planned_specs(recipe, dataset)
-    origin = teachers_.identity(recipe.teacher, dataset, recipe.seed)
-    work = Work(run.folder, dataset, EvaluationSet(dataset, dataset.val), Curves(run.folder / "curves"), recipe.seed,
-                checkpoint.digest([origin, recipe.student.weights]))
-    teacher = teachers_.obtain(recipe.teacher, work, run.shelf)
-    if teacher.history:
-        report["curves"].append({"title": "teacher", "epochs": list(teacher.history)})
-    row, teacher_logits = accuracy.score("teacher", predictor(teacher.network), work.validation)
-    report["networks"].append(_network("teacher", teacher.network, row, teacher.origin))
-    checkpoints.save(run.folder / "weights" / "teacher.npz", teacher.network, teachers_.describe(dataset))
-    state = _steps(run, work, State(_student(recipe, teacher.network, dataset), teacher.network), report)
-    checkpoints.save(run.folder / "weights" / "student.npz", state.student, teachers_.describe(dataset))
-    _deliver(run, work, state, row["top1"], teacher_logits, report)
+    places, place = seats(recipe, dataset)
+    report["data"]["input"] = {"name": place.view.name, "shape": list(place.view.shape)}
+    members = recipe.teacher.members
+    origin = [teachers_.identity(member, where, recipe.seed) for member, where in zip(members, places)]
+    work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed,
+                checkpoint.digest([origin, repr(recipe.student), place.view.fingerprint]))
+    teacher, logits = _teachers(run, work, places, report)
+    student = _student(recipe, teacher[0], place)
+    state = _steps(run, work, State(student, teacher), report)
+    checkpoints.save(run.folder / "weights" / "student.npz", state.student.network, teachers_.describe(dataset, state.student.view))
+    _deliver(run, work, state, logits, report)
     work.curves.close()
 
 
-def _student(recipe: Recipe, teacher, dataset):
-    """The network that the steps change: a copy of the teacher, or one read from `student.weights`."""
-    if recipe.student.weights is not None:
-        return teachers_.load_weights(recipe.student.weights, dataset)
-    student = networks.build(teacher.spec)
-    networks.load_state(student, networks.state_of(teacher), "the student's copy of the teacher")
-    student.eval()
-    return student
+def _teachers(run: Run, work: Work, places: list, report: dict) -> tuple[tuple[Model, ...], np.ndarray]:
+    """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in `weights/`."""
+    members, found, single = run.recipe.teacher.members, [], len(run.recipe.teacher.members) == 1
+    for number, (member, where) in enumerate(zip(members, places), start=1):
+        name = "teacher" if single else f"teacher {number}: {member.network.name}, {where.view.title}"
+        found.append(teachers_.obtain(member, where, work, run.shelf, "teacher" if single else f"teacher{number}"))
+        report["curves"] += [{"title": name, "epochs": list(found[-1].history)}] if found[-1].history else []
+        model = found[-1].model
+        row, logits = accuracy.score(name, predictor(model.network), work.evaluation(model.view, model.view.clips))
+        report.setdefault("members", []).append(_network(name, model.network, row, found[-1].origin) | {
+            "name": model.network.spec.network if single else name, "weight": member.weight, "logits": logits})
+        file = "teacher.npz" if single else f"teacher{number}.npz"
+        checkpoints.save(run.folder / "weights" / file, model.network, teachers_.describe(work.dataset, model.view))
+    models = tuple(one.model for one in found)
+    rows, logits = report["members"], [one.pop("logits") for one in report["members"]]
+    labels = np.asarray(work.dataset.val.labels)
+    if run.recipe.teacher.find_weights:
+        weights = fusion.find_weights(logits, labels)
+        models = tuple(replace(one, weight=weight) for one, weight in zip(models, weights))
+        report["members"] = rows = [row | {"weight": weight} for row, weight in zip(rows, weights)]
+        report["data"]["notes"].append(f"the ensemble's weights were found on the validation split; weights of one half judge the other "
+                                       f"half to {fusion.cross_validated(logits, labels):.2f} %")
+    fused = fusion.fuse(logits, tuple(one.weight for one in models)) if len(models) > 1 else logits[0]
+    report["networks"].append(_fused_row(rows, fused, labels))
+    if single:
+        del report["members"]
+    return models, fused
+
+
+def _fused_row(rows: list[dict], logits: np.ndarray, labels: np.ndarray) -> dict:
+    """The teacher in the report: its one network, or all of an ensemble together."""
+    if len(rows) == 1:
+        return {key: value for key, value in rows[0].items() if key != "weight"} | {"role": "teacher"}
+    named = ", ".join(f"{row['name']} x {row['weight']:g}" for row in rows)
+    return {"role": "teacher", "name": f"ensemble of {len(rows)}", "blocks": [], "params": sum(row["params"] for row in rows),
+            "macs": sum(row["macs"] for row in rows), **evaluate.accuracy(logits, labels), "origin": named}
+
+
+def _student(recipe: Recipe, teacher: Model, where) -> Model:
+    """The network that the steps change: a copy of the (first) teacher, its layout with other weights, or one of its own."""
+    chosen = recipe.student
+    if chosen.weights is not None:
+        config = (chosen.network or recipe.teacher.members[0].network).config
+        return Model(teachers_.load_weights(chosen.weights, where, config), where.view)
+    if chosen.network is not None:
+        paddle.seed(recipe.seed + 1)
+        network = networks.build(teachers_.spec_for(chosen.network, where))
+    else:
+        network = networks.build(teacher.network.spec)
+        networks.load_state(network, networks.state_of(teacher.network), "the student's copy of the teacher")
+    network.eval()
+    return Model(network, where.view)
 
 
 def _steps(run: Run, work: Work, state: State, report: dict) -> State:
@@ -146,9 +205,11 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
         work = replace(work, origin=checkpoint.digest([work.origin, number, step.kind, repr(step.config)]))
         outcome = _finished(work, number, state) or _apply(module, step, work, number, state)
         state = outcome.state
-        row, _ = accuracy.score(f"step {number}: {module.title(step.config)}", predictor(state.student), work.validation)
+        student = state.student
+        row, _ = accuracy.score(f"step {number}: {module.title(step.config)}", predictor(student.network),
+                                work.evaluation(student.view, student.view.clips))
         report["steps"].append({"name": step.kind, "title": module.title(step.config), "config": recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
-                                "seconds": time.monotonic() - started, "notes": list(outcome.notes), **_cost(state.student),
+                                "seconds": time.monotonic() - started, "notes": list(outcome.notes), **_cost(student.network),
                                 **{key: row[key] for key in ("top1", "top5", "class_mean")}})
         if outcome.history:
             report["curves"].append({"title": f"step {number}: {step.kind}", "epochs": list(outcome.history)})
@@ -157,9 +218,12 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
 
 def _apply(module, step, work: Work, number: int, state: State) -> Outcome:
     outcome = module.apply(state, step.config, work, number)
+    after = outcome.state
     about = {"history": list(outcome.history), "best_epoch": outcome.best_epoch, "notes": list(outcome.notes), "origin": work.origin}
-    for role in ("teacher", "student"):  # the student last: its file says that the step is finished
-        checkpoints.save(_step_file(work, number, role), getattr(outcome.state, role), about)
+    if len(after.teacher) == 1:  # an ensemble never changes
+        about["teacher_view"] = after.teacher[0].view.fingerprint
+        checkpoints.save(_step_file(work, number, "teacher"), after.teacher[0].network, about)
+    checkpoints.save(_step_file(work, number, "student"), after.student.network, about)  # last: it says that the step is finished
     return outcome
 
 
@@ -171,8 +235,12 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
         raise CheckpointError(f"{_step_file(work, number, 'student')}: belongs to another recipe, data or seed; resume with the same ones, "
                               "or start anew with another --output")
     console.say(f"step {number}: was finished before")
-    state = State(*(checkpoints.load(_step_file(work, number, role)) for role in ("student", "teacher")))
-    return Outcome(state, tuple(about["history"]), about["best_epoch"], tuple(about["notes"]))
+    student = replace(state.student, network=checkpoints.load(_step_file(work, number, "student")))
+    teacher = state.teacher
+    if "teacher_view" in about:
+        view = next(one.view for one in (*state.teacher, state.student) if one.view.fingerprint == about["teacher_view"])
+        teacher = (Model(checkpoints.load(_step_file(work, number, "teacher")), view),)
+    return Outcome(State(student, teacher), tuple(about["history"]), about["best_epoch"], tuple(about["notes"]))
 
 
 def _step_file(work: Work, number: int, role: str) -> Path:
@@ -188,38 +256,40 @@ def _network(role: str, network, row: dict, origin: str) -> dict:
             **{key: row[key] for key in ("top1", "top5", "class_mean")}, "origin": origin}
 
 
-def _deliver(run: Run, work: Work, state: State, teacher_top1: float, teacher_logits: np.ndarray, report: dict) -> None:
+def _deliver(run: Run, work: Work, state: State, teacher_logits: np.ndarray, report: dict) -> None:
     """Export, verify, compare, weigh, judge."""
-    recipe, dataset, clips = run.recipe, work.dataset, work.validation
-    row, logits = accuracy.row("trained network (dygraph)", predictor(state.student), clips)
-    report["networks"].append(_network("student", state.student, row, "this run"))
+    recipe, dataset, student = run.recipe, work.dataset, state.student.network
+    view = state.student.view
+    clips, teacher_top1 = work.evaluation(view, view.clips), report["networks"][0]["top1"]
+    row, logits = accuracy.row("trained network (dygraph)", predictor(student), clips)
+    report["networks"].append(_network("student", student, row, "this run"))
     matrix = confusion(logits, clips.labels, len(dataset.classes))
     report |= {"runtimes": [row], "confusion": matrix.tolist(),
                "per_class": accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits)}
     sample = next(clips.batches(ORDINARY_CLIPS))
     folder = run.folder / "deploy"
-    package.build(state.student, folder, recipe.export.formats, dataset.classes, dataset.eval_ops, dataset.name, sample,
-                  logits[:len(sample)])
+    reference = predictor(student)(sample)
+    package.build(student, folder, recipe.export.formats, teachers_.describe(dataset, view), sample, reference)
     description = deployed.read(folder)
     threads = runtimes.default_threads()
     for kind, predict in deployed.predictors(folder, description, threads).items():
         name = {"paddle": "Paddle Inference", "onnx": "ONNX Runtime"}[kind]
         files = tuple(folder / file for file in description["files"][kind])
         report["runtimes"].append(accuracy.row(name, predict, clips, logits, files, deployed=True)[0])
-    report["ordinary_export"] = save_ordinary(state.student, run.folder / "ordinary")
-    report["runtimes"] += _ordinary_rows(run.folder / "ordinary", threads, clips, sample, logits)
+    report["ordinary_export"] = save_ordinary(student, run.folder / "ordinary")
+    report["runtimes"] += _ordinary_rows(run.folder / "ordinary", threads, clips, sample, reference)
     report["budget"] = budget.measure(folder, recipe.budget.max_size)
     _judge(run, work, report, teacher_top1, matrix)
 
 
-def _ordinary_rows(folder: Path, threads: int, clips: EvaluationSet, sample: np.ndarray, logits: np.ndarray) -> list[dict]:
+def _ordinary_rows(folder: Path, threads: int, clips: EvaluationSet, sample: np.ndarray, reference: np.ndarray) -> list[dict]:
     rows = []
     for name, predict, files in (
             ("ordinary export, Paddle Inference", runtimes.paddle_inference(folder / "model.pdmodel", folder / "model.pdiparams", threads),
              sorted(folder.glob("model.pd*"))),
             ("ordinary export, ONNX Runtime", runtimes.onnx_runtime(folder / "model.onnx", threads), [folder / "model.onnx"])):
         rows.append({"name": name, "file": files[0].name, "deployed": False, "bytes": sum(file.stat().st_size for file in files),
-                     "note": f"compared on the first {len(sample)} clips", **package.verify.difference(predict(sample), logits[:len(sample)]),
+                     "note": f"compared on the first {len(sample)} clips", **package.verify.difference(predict(sample), reference),
                      **accuracy.latency(predict, clips)})
     return rows
 

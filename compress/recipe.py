@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from compress import overrides as override_module
-from compress import recipe_types
+from compress import recipe_inputs, recipe_types
 from compress.recipe_types import ROOT, Recipe
 from compress.strict import build, did_you_mean, entries_of
 from compress.yaml_tree import Value, join, parse
@@ -36,6 +36,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         root = override_module.apply(root, override)
     root, notes = _drop_foreign_keys(before, override_module.with_step_mappings(root))
+    root = recipe_inputs.fill(root)
     return build(Recipe, root, "", given={"name": path.stem, "path": path, "text": text, "overrides": tuple(overrides),
                                           "notes": notes})
 
@@ -54,8 +55,10 @@ def to_dict(recipe: Recipe) -> dict:
     return {
         "name": recipe.name,
         "seed": recipe.seed,
-        "data": {"name": recipe.data.name, **_plain(recipe.data.config)},
-        "teacher": _plain(recipe.teacher),
+        "data": _plain(recipe.data),
+        "input": _plain(recipe.input),
+        "skeleton": _plain(recipe.skeleton),
+        "teacher": _teacher(recipe.teacher),
         "student": _plain(recipe.student),
         "steps": [{step.kind: {**_plain(step.config), "enabled": step.enabled}} for step in recipe.steps],
         "export": _plain(recipe.export),
@@ -82,7 +85,18 @@ def flatten(tree: dict) -> dict[str, object]:
     return flat
 
 
+def _teacher(teacher: recipe_types.Teacher) -> dict:
+    if len(teacher.members) == 1:
+        return _plain(teacher.members[0])
+    return {"ensemble": [_plain(one) for one in teacher.members], "find_weights": teacher.find_weights}
+
+
 def _plain(value):
+    if isinstance(value, recipe_types.Choice):
+        return {"name": value.name, **_plain(value.config)}
+    if dataclasses.is_dataclass(value) and hasattr(value, "network"):  # the network's keys stand beside the others
+        rest = {item.name.rstrip("_"): _plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.name != "network"}
+        return (_plain(value.network) if value.network else {}) | rest
     if dataclasses.is_dataclass(value):
         return {item.name.rstrip("_"): _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

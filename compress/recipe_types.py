@@ -1,10 +1,11 @@
 """What a recipe can say: its sections as frozen dataclasses, and the combinations that cannot work.
 
-Names are files: `data.name: nw_ucla` is compress/data/nw_ucla.py, a step `train` is compress/steps/train.py,
-`teacher.name: ctrgcn` is teachers/ctrgcn.py. `recipe.py` reads the YAML.
+Names are files: `data.name: nw_ucla` is compress/data/nw_ucla.py, `input.name: crop_resize` compress/inputs/crop_resize.py, a
+step `train` compress/steps/train.py, `teacher.name: ctrgcn` teachers/ctrgcn.py. `recipe.py` reads the YAML.
 """
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 from dataclasses import dataclass, field, replace
@@ -14,16 +15,19 @@ from typing import Annotated, Literal
 from compress.steps import train
 from compress.strict import Build, build, convert, did_you_mean, entries_of, wrong
 from compress.yaml_tree import Value, error, join
+from teachers.errors import RecipeError
+from teachers.skeleton import SKELETONS, Skeleton
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a file must define at its top level to be such a name; read without importing it.
 DATA = ("data set", "compress/data", r"^class Config\b")
 STEP = ("step", "compress/steps", r"^class Config\b")
+INPUT = ("input", "compress/inputs", r"^class Config\b")
 NETWORK = ("network", "teachers", r"^def default_spec\b")
 
 
 def names(what: tuple[str, str, str]) -> list[str]:
-    """The names that a recipe can use for DATA, STEP or NETWORK."""
+    """The names that a recipe can use for DATA, INPUT, STEP or NETWORK."""
     _, folder, marker = what
     return sorted(file.stem for file in (ROOT / folder).glob("*.py")
                   if re.search(marker, file.read_text(encoding="utf-8"), re.MULTILINE))
@@ -36,18 +40,20 @@ def _name(what: tuple[str, str, str], value: Value, path: str) -> str:
     return name
 
 
-def _network(value: Value, path: str) -> str:
-    return _name(NETWORK, value, path)
-
-
 def config_class(what: tuple[str, str, str], name: str) -> type:
-    """The dataclass of the keys that one data set or step has of its own."""
+    """The dataclass of the keys that one data set, input, step or network has of its own."""
     return importlib.import_module(f"{what[1].replace('/', '.')}.{name}").Config
 
 
+def usual_input(data: str) -> tuple[str, dict]:
+    """(name, keys it changes) of the input pipeline that a data set is usually seen through."""
+    module = importlib.import_module(f"{DATA[1].replace('/', '.')}.{data}")
+    return module.INPUT, getattr(module, "INPUT_DEFAULTS", {})
+
+
 @dataclass(frozen=True)
-class DataChoice:
-    """`data:`, a data set's name and the keys of its own `Config` beside it."""
+class Choice:
+    """A data set, an input or a network: its name and the keys of its own `Config` beside it."""
 
     name: str
     config: object
@@ -62,12 +68,64 @@ class Step:
     enabled: bool = True
 
 
-def _data(value: Value, path: str) -> DataChoice:
+def _choice(what: tuple[str, str, str], value: Value, path: str) -> Choice:
     entries = dict(entries_of(value, path))
     if "name" not in entries:
-        raise error(value.place, path, f"missing key 'name' (known: {', '.join(names(DATA))})")
-    name = _name(DATA, entries.pop("name"), join(path, "name"))
-    return DataChoice(name, build(config_class(DATA, name), replace(value, data=entries), path, beside=("name",)))
+        raise error(value.place, path, f"missing key 'name' (known: {', '.join(names(what))})")
+    name = _name(what, entries.pop("name"), join(path, "name"))
+    return Choice(name, build(config_class(what, name), replace(value, data=entries), path, beside=("name",)))
+
+
+def _data(value: Value, path: str) -> Choice:
+    return _choice(DATA, value, path)
+
+
+def _input(value: Value, path: str) -> Choice | None:
+    return None if value.data is None else _choice(INPUT, value, path)
+
+
+def _skeleton(value: Value, path: str) -> Skeleton | None:
+    """A known skeleton by name, or one described as {name, joints, bones, centre}."""
+    if value.data is None:
+        return None
+    if isinstance(value.data, str):
+        if value.data not in SKELETONS:
+            raise error(value.place, path, f"unknown skeleton {value.data!r}{did_you_mean(value.data, SKELETONS, always_list=True)}")
+        return SKELETONS[value.data]
+    try:
+        return build(Skeleton, value, path).checked()
+    except RecipeError as problem:
+        raise problem if str(problem).startswith(value.place) else error(value.place, path, str(problem)) from None
+
+
+def _network_and(cls: type, value: Value, path: str, default: str | None, beside: tuple[str, ...] = ()):
+    """A `cls` whose `network` is chosen by `name`, with the network's own keys in the same mapping."""
+    entries = dict(entries_of(value, path))
+    chosen = entries.pop("name", Value(default, value.place, default or ""))
+    network = None
+    if chosen.data is not None:
+        name = _name(NETWORK, chosen, join(path, "name"))
+        own = {field.name for field in dataclasses.fields(config_class(NETWORK, name))}
+        mine = {key: entries.pop(key) for key in tuple(entries) if key in own}
+        network = Choice(name, build(config_class(NETWORK, name), replace(value, data=mine), path))
+        beside = ("name", *beside, *sorted(own))
+    return build(cls, replace(value, data=entries), path, given={"network": network}, beside=beside or ("name",))
+
+
+def _teacher(value: Value, path: str) -> Teacher:
+    entries = entries_of(value, path)
+    if "ensemble" not in entries:
+        return Teacher((_network_and(Member, value, path, "ctrgcn", beside=("ensemble",)),))
+    ensemble, place = entries["ensemble"], join(path, "ensemble")
+    if not isinstance(ensemble.data, tuple) or len(ensemble.data) < 2:
+        raise wrong(ensemble, place, "a list of two or more networks")
+    members = tuple(_network_and(Member, one, join(place, index), "ctrgcn") for index, one in enumerate(ensemble.data))
+    find = convert(bool, entries["find_weights"], join(path, "find_weights")) if "find_weights" in entries else False
+    return Teacher(members, find)
+
+
+def _student(value: Value, path: str) -> Student:
+    return _network_and(Student, value, path, None)
 
 
 def _step(value: Value, path: str) -> Step:
@@ -94,18 +152,20 @@ def _size(value: Value, path: str) -> int:
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """`teacher:`. Weights null: train it first. With `finetune` it is trained from `weights` on.
+class Member:
+    """A teacher network. Weights null: train it first. With `finetune` it is trained from `weights` on.
 
     Attributes:
-        width: base channels, those of the first block.
+        network: its name and own keys, such as `width`.
+        weight: its share in an ensemble.
     """
 
-    name: Annotated[str, Build(_network)] = "ctrgcn"
+    network: Choice
+    input: Annotated[Choice | None, Build(_input)] = None
     weights: str | None = None
     finetune: bool = False
     train: train.Config | None = None
-    width: int = 64
+    weight: float = 1.0
 
     def __post_init__(self):
         if self.weights == "":
@@ -118,20 +178,37 @@ class Teacher:
         for method in ("dml", "kd"):
             if self.train is not None and getattr(self.train, method) is not None:
                 raise ValueError(f"train.{method}: the teacher has no teacher of its own (move it to a train step)")
-        if self.width < 1:
-            raise ValueError("width: must be at least 1")
+        if self.weight <= 0:
+            raise ValueError("weight: must be above 0")
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """`teacher:`, one network, or an ensemble whose logits are averaged by weight.
+
+    Attributes:
+        find_weights: find the ensemble's weights on the validation split instead of taking the given ones.
+    """
+
+    members: tuple[Member, ...]
+    find_weights: bool = False
 
 
 @dataclass(frozen=True)
 class Student:
-    """`student:`, the network that the steps change: the teacher's copy, or its layout with other `weights`."""
+    """`student:`, the network that the steps change: the (first) teacher's copy, its layout with other `weights`, or, with a
+    `name`, a network of its own, with an input of its own."""
 
+    network: Choice | None
     from_: Literal["teacher"] = "teacher"
+    input: Annotated[Choice | None, Build(_input)] = None
     weights: str | None = None
 
     def __post_init__(self):
         if self.weights == "":
             raise ValueError("weights: expected a file's path or null, got ''")
+        if self.network is None and self.input is not None:
+            raise ValueError("input: a copy of the teacher has the teacher's input (give the student a `name` for another)")
 
 
 @dataclass(frozen=True)
@@ -169,15 +246,19 @@ class Recipe:
         name: the file's name without its ending.
         text: the file as it was read; `overrides` were applied on top.
         notes: in words, what an override made fall away.
+        input: how networks see clips; `recipe_inputs.py` fills it in, here and in every network, where it is left out.
+        skeleton: the graph of the networks; None: the data set's.
     """
 
     name: str
     path: Path
-    data: Annotated[DataChoice, Build(_data)]
-    teacher: Teacher
+    data: Annotated[Choice, Build(_data)]
+    teacher: Annotated[Teacher, Build(_teacher)]
     budget: Budget
     seed: int = 1
-    student: Student = Student()
+    input: Annotated[Choice | None, Build(_input)] = None
+    skeleton: Annotated[Skeleton | None, Build(_skeleton)] = None
+    student: Annotated[Student, Build(_student)] = Student(None)
     steps: tuple[Annotated[Step, Build(_step)], ...] = ()
     export: Export = Export()
     text: str = field(default="", repr=False)

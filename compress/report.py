@@ -90,6 +90,9 @@ def print_summary(report: dict, console=None) -> None:
         text.append("\n").append(*mark).append(f"{gate.get('name')}: {gate.get('says') or ''}")
     title = Text(f" {report.get('recipe') or 'unnamed run'}: {verdict['word']} ", f"bold {colour}")
     console.print(Panel(text, title=title, title_align="left", border_style=colour))
+    _print_table(console, "Networks of the teacher", ("network", "weight", "params", "top-1", "top-5", "class mean"), [
+        (row.get("name"), wording.decimals(row.get("weight"), 1), wording.short_count(row.get("params")),
+         *(wording.decimals(row.get(key), 2) for key in ("top1", "top5", "class_mean"))) for row in report.get("members") or []])
     _print_table(console, "After each step", ("step", "params", "MACs", "top-1", "top-5", "class mean", "time"), [
         (step.get("title") or step.get("name"), *(wording.short_count(step.get(key)) for key in ("params", "macs")),
          *(wording.decimals(step.get(key), 2) for key in ("top1", "top5", "class_mean")),

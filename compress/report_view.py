@@ -21,15 +21,17 @@ def view_of(report: dict) -> dict:
         "recipe": report.get("recipe") or "unnamed run", "verdict": verdict(report), "missing": missing(report),
         "gates": report.get("gates") or [], "tiles": _tiles(report, networks), "output": report.get("output"),
         "runtimes": _runtimes(report), "size": _size(report), "steps": steps(report),
-        "networks": report.get("networks") or [], "curves": [_curve(curve) for curve in report.get("curves") or []],
+        "networks": report.get("networks") or [], "members": report.get("members") or [], "curves": [_curve(curve) for curve in report.get("curves") or []],
         "per_class": _per_class(report), "confusion": _confusion(report), "data": report.get("data") or {},
         "provenance": report.get("provenance") or {},
     }
 
 
 def missing(report: dict) -> list[str]:
-    """What the report lacks, in words."""
-    return [words for key, words in SECTIONS.items() if not report.get(key)]
+    """What the report lacks, in words. A finished run may have had no steps, and nothing to train."""
+    finished = report.get("exit_code") in (0, 2, 3)
+    return [words for key, words in SECTIONS.items()
+            if not report.get(key) and not (finished and key in ("steps", "curves") and report.get(key) == [])]
 
 
 def verdict(report: dict) -> dict:

@@ -1,4 +1,4 @@
-"""The teacher: read from a file, or trained first and kept under a hash of all that decides its weights."""
+"""The teacher: networks read from files, or trained first and kept under a hash of all that decides their weights."""
 from __future__ import annotations
 
 import hashlib
@@ -12,88 +12,151 @@ from compress import checkpoint, console, objectives
 from compress.console import Watch
 from compress.data.dataset import Dataset
 from compress.fit import Job, fit
-from compress.recipe_types import Teacher as Config
+from compress.inputs import view as views
+from compress.inputs.view import View
+from compress.model import Model
+from compress.recipe_types import Choice, Member, Recipe
 from compress.work import Work
 from teachers import checkpoints, networks
-from teachers.errors import CheckpointError
+from teachers.errors import CheckpointError, RecipeError
 from teachers.published import Hints
+from teachers.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A ready teacher; `origin` says in words where its weights come from, `history` how it was trained."""
+    """A ready teacher network; `origin` says in words where its weights come from, `history` how it was trained."""
 
-    network: nn.Layer
+    model: Model
     origin: str
     history: tuple[dict, ...] = ()
     best_epoch: int = 0
 
 
-def spec_for(config: Config, dataset: Dataset):
-    """The teacher's spec for this data, before any weights are read."""
-    return networks.module(config.name).default_spec(len(dataset.classes), dataset.skeleton, dataset.frames, dataset.persons,
-                                                     dataset.channels, config.width)
+@dataclass(frozen=True)
+class Seat:
+    """What a network of a recipe needs to fit its data: the classes, the graph and the view of a clip."""
+
+    dataset: Dataset
+    skeleton: Skeleton
+    view: View
+
+    @property
+    def classes(self) -> int:
+        return len(self.dataset.classes)
 
 
-def load_weights(path: str, dataset: Dataset) -> nn.Layer:
+def seat(recipe: Recipe, dataset: Dataset, choice: Choice) -> Seat:
+    """The place of a network that sees clips through the input `choice`.
+
+    Raises:
+        RecipeError: the recipe's skeleton is not for these data.
+    """
+    skeleton = recipe.skeleton or dataset.skeleton
+    if skeleton.joints != dataset.skeleton.joints:
+        raise RecipeError(f"skeleton: {skeleton.name!r} has {skeleton.joints} joints, the clips of {dataset.name!r} have "
+                          f"{dataset.skeleton.joints}; describe the skeleton that the data was recorded with")
+    return Seat(dataset, skeleton, views.build(choice.name, choice.config, dataset, skeleton))
+
+
+def spec_for(network: Choice, where: Seat):
+    """The published spec of a network for these data, before any weights are read."""
+    C, T, _, M = where.view.shape
+    return networks.module(network.name).default_spec(where.classes, where.skeleton, T, M, C, network.config)
+
+
+def load_weights(path: str, where: Seat, config: object | None = None) -> nn.Layer:
     """A network from a weights file, checked against the data.
 
+    Args:
+        config: the network's `Config`, for what a published checkpoint does not tell.
     Raises:
         CheckpointError: the file cannot be used, or is for another input or class count.
     """
-    network = checkpoints.load(path, Hints(dataset.frames, dataset.persons, dataset.skeleton))
+    _, T, _, M = where.view.shape
+    network = checkpoints.load(path, Hints(T, M, where.skeleton, config))
     spec = network.spec
-    for what, own, wanted in (("input (C, T, V, M)", spec.input_shape, dataset.input_shape),
-                              ("number of classes", spec.classes, len(dataset.classes)),
-                              ("skeleton", spec.skeleton.name, dataset.skeleton.name)):
+    for what, own, wanted in (("input (C, T, V, M)", spec.input_shape, where.view.shape),
+                              ("number of classes", spec.classes, where.classes)):
         if own != wanted:
-            raise CheckpointError(f"{path}: its {what} is {own}, that of data set {dataset.name!r} is {wanted}; give weights "
-                                  "trained on this data, or the data they were trained on")
+            raise CheckpointError(f"{path}: its {what} is {own}, that of data set {where.dataset.name!r} through input "
+                                  f"{where.view.name!r} is {wanted}; give weights trained on this data, or the data they were trained on")
     return network
 
 
-def identity(config: Config, dataset: Dataset, seed: int) -> str:
-    """Hash of everything that decides the teacher's weights."""
-    weights = hashlib.sha256(Path(config.weights).read_bytes()).hexdigest() if config.weights and Path(config.weights).is_file() else None
-    trained = repr(config.train) if config.weights is None or config.finetune else None
-    return checkpoint.digest([repr(spec_for(config, dataset)), weights, trained, dataset.fingerprint, seed])
+def identity(member: Member, where: Seat, seed: int) -> str:
+    """Hash of everything that decides a teacher's weights."""
+    file = Path(member.weights) if member.weights else None
+    weights = hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else member.weights
+    trained = repr(member.train) if member.weights is None or member.finetune else None
+    return checkpoint.digest([repr(spec_for(member.network, where)), weights, trained, where.dataset.fingerprint, where.view.fingerprint, seed])
 
 
-def obtain(config: Config, work: Work, shelf: Path) -> Teacher:
-    """The teacher of a run. A trained one is kept on `shelf` and found there by the next run with the same recipe.
+def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "teacher") -> Teacher:
+    """A teacher network. A trained one is kept on `shelf` and found there by the next run with the same recipe.
 
+    Args:
+        name: of the training, in curves and messages; an ensemble's members are told apart by it.
     Raises:
         CheckpointError, TrainingError, StorageError: see `load_weights` and `compress.fit.fit`.
     """
-    dataset = work.dataset
-    if config.weights is not None and not config.finetune:
-        return Teacher(load_weights(config.weights, dataset), config.weights)
-    key = identity(config, dataset, work.seed)
-    path = shelf / f"{config.name}-{key}.npz"
+    config = member.network.config
+    if member.weights is not None and not member.finetune:
+        return Teacher(Model(load_weights(member.weights, where, config), where.view, member.weight), member.weights)
+    key = identity(member, where, work.seed)
+    path = shelf / f"{member.network.name}-{key}.npz"
     if path.exists():
         _, _, about = checkpoints.read(path)
-        console.say(f"teacher: reuses {path}")
-        return Teacher(load_weights(str(path), dataset), f"reused: {path}", tuple(about["history"]), about["best_epoch"])
-    if config.weights is not None:
-        network, origin = load_weights(config.weights, dataset), f"trained in this run from {config.weights}"
+        console.say(f"{name}: reuses {path}")
+        model = Model(load_weights(str(path), where), where.view, member.weight)
+        return Teacher(model, f"reused: {path}", tuple(about["history"]), about["best_epoch"])
+    if member.weights is not None:
+        network, origin = load_weights(member.weights, where, config), f"trained in this run from {member.weights}"
     else:
         paddle.seed(work.seed)
-        network, origin = networks.build(spec_for(config, dataset)), "trained in this run"
-    progress = _train(network, config, work, key)
-    checkpoints.save(path, network, describe(dataset) | {"history": progress.history, "best_epoch": progress.best_epoch})
-    return Teacher(network, origin, tuple(progress.history), progress.best_epoch)
+        network, origin = networks.build(spec_for(member.network, where)), "trained in this run"
+    model = Model(network, where.view, member.weight)
+    progress = _train(model, member, work, key, name)
+    checkpoints.save(path, network, describe(work.dataset, where.view) | {"history": progress.history, "best_epoch": progress.best_epoch})
+    return Teacher(model, origin, tuple(progress.history), progress.best_epoch)
 
 
-def describe(dataset: Dataset) -> dict:
+def as_saved(path: Path, dataset: Dataset) -> Model:
+    """A network from a weights file of a run, seen through the input it was trained with, for clips of `dataset`.
+
+    Raises:
+        CheckpointError: the file does not say how it sees clips, or is for other clips or classes.
+    """
+    _, _, about = checkpoints.read(path)
+    if not about.get("preprocessing"):
+        raise CheckpointError(f"{path}: does not say through what input it sees clips; give a file of a run's weights/ folder, or name the "
+                              "checkpoint in the recipe's teacher, with its input")
+    network = checkpoints.load(path)
+    recorded = about["recorded"]
+    if (recorded["channels"], recorded["joints"]) != (dataset.channels, dataset.skeleton.joints) or network.spec.classes != len(dataset.classes):
+        raise CheckpointError(f"{path}: was trained on {network.spec.classes} classes of clips with {recorded['channels']} coordinates of "
+                              f"{recorded['joints']} joints, data set {dataset.name!r} has {len(dataset.classes)}, {dataset.channels} and "
+                              f"{dataset.skeleton.joints}; give the data it was trained on")
+    return Model(network, views.from_ops(tuple(about["preprocessing"]), network.spec.input_shape, about.get("views", 1)))
+
+
+def any_weights(path: Path, dataset: Dataset, where: Seat) -> Model:
+    """A network from any weights file: through the input it was trained with if the file tells, else through `where`."""
+    _, _, about = checkpoints.read(path, Hints(where.view.shape[1], where.view.shape[3], where.skeleton))
+    return as_saved(path, dataset) if about.get("preprocessing") else Model(load_weights(str(path), where), where.view)
+
+
+def describe(dataset: Dataset, view: View) -> dict:
     """What a weights file says about its data: enough to export and feed the network later."""
-    return {"data": dataset.name, "classes": list(dataset.classes), "preprocessing": list(dataset.eval_ops)}
+    return {"data": dataset.name, "classes": list(dataset.classes), "preprocessing": list(view.eval_ops), "views": view.clips,
+            "recorded": {"channels": dataset.channels, "joints": dataset.skeleton.joints}}
 
 
-def _train(network: nn.Layer, config: Config, work: Work, key: str) -> checkpoint.Progress:
-    watch = Watch(work.curves, "teacher")
+def _train(model: Model, member: Member, work: Work, key: str, name: str) -> checkpoint.Progress:
+    watch = Watch(work.curves, name)
+    objective = objectives.build(member.train, "teacher", objectives.class_counts(work.dataset))
     try:
-        return fit(Job("teacher", {"teacher": network}, {}, config.train, objectives.build(config.train, "teacher"), work.dataset,
-                       work.validation, seed=work.seed * 1000, state_path=work.folder / "state" / "teacher.npz", settings=key,
-                       watch=watch, learner="teacher"))
+        return fit(Job(name, {"teacher": model}, {}, member.train, objective, work.dataset, work.evaluation, seed=work.seed * 1000,
+                       state_path=work.folder / "state" / f"{name}.npz", settings=key, watch=watch, learner="teacher"))
     finally:
         watch.end()

@@ -1,14 +1,14 @@
 """What travels between the steps of a run."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from paddle import nn
 
 from compress.curves import Curves
 from compress.data.dataset import Dataset
 from compress.evaluate import EvaluationSet
+from compress.inputs.view import View
+from compress.model import Model
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,25 @@ class Work:
 
     folder: Path
     dataset: Dataset
-    validation: EvaluationSet
     curves: Curves
     seed: int
     origin: str
+    prepared: dict = field(default_factory=dict, compare=False, repr=False)
+
+    def evaluation(self, view: View, clips: int = 1) -> EvaluationSet:
+        """The validation split through a view, `clips` views a sample; prepared once for all who ask."""
+        key = view.fingerprint, clips
+        if key not in self.prepared:
+            self.prepared[key] = EvaluationSet(self.dataset.val, view, clips)
+        return self.prepared[key]
 
 
 @dataclass(frozen=True)
 class State:
     """The networks between two steps. Each carries its spec, so a step may hand on a smaller student."""
 
-    student: nn.Layer
-    teacher: nn.Layer
+    student: Model
+    teacher: tuple[Model, ...]
 
 
 @dataclass(frozen=True)

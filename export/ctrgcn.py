@@ -40,13 +40,14 @@ class Block(nn.Layer):
 
     def __init__(self, name: str, unit: Unit):
         super().__init__()
-        self.graph, self.temporal = Graph(name, unit.graph), Temporal(name, unit.temporal)
+        self.graph = None if unit.graph is None else Graph(name, unit.graph)
+        self.temporal = Temporal(name, unit.temporal)
         self.has_residual = unit.has_residual
         self.residual = None if unit.residual is None else FoldedConv(
             name, "residual", *fold(array(unit.residual.conv.weight), unit.residual.bn), like=unit.residual.conv)
 
     def forward(self, x):
-        y = self.temporal(self.graph(x))
+        y = self.temporal(x if self.graph is None else self.graph(x))
         if self.has_residual:
             y = y + (x if self.residual is None else self.residual(x))
         return F.relu(y)
@@ -59,12 +60,12 @@ class Graph(Plain):
         super().__init__(name)
         C, R = self.channels, self.relations = unit.channels, unit.relations
         scale, shift = unit.bn.scale_and_shift()
-        order = np.arange(SUBSETS * R * 2).reshape(SUBSETS * R, 2).T.reshape(-1)  # (subset, R, role) -> (role, subset, R)
+        order = np.arange(unit.groups * R * 2).reshape(-1, 2).T.reshape(-1)  # (group, R, role) -> (role, group, R)
         self.relation = self.constant("relation.w", array(unit.relation_weight)[order, :, 0])
         self.relation_bias = self.constant("relation.b", array(unit.relation_bias)[order].reshape(-1, 1))
         alpha = array(unit.alpha)
         refine = (array(unit.refine_weight) * alpha).transpose(1, 0, 2).reshape(SUBSETS * C, R, 1, 1)
-        self.refine = FoldedConv(name, "refine", refine, (array(unit.refine_bias) * alpha).T, groups=SUBSETS)
+        self.refine = FoldedConv(name, "refine", refine, (array(unit.refine_bias) * alpha).T, groups=unit.groups)
         V = unit.topology.shape[-1]
         self.topology = self.constant("topology", array(unit.topology).transpose(1, 0, 2).reshape(V, SUBSETS * V))
         values = array(unit.values.weight).reshape(C, SUBSETS, -1) * scale.reshape(C, 1, 1)
@@ -79,9 +80,9 @@ class Graph(Plain):
 
     def forward(self, x):
         V, T, C = x.shape[2], x.shape[3], self.channels
-        pooled = paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias  # (B, 6R, V)
+        pooled = paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias  # (B, 2 * groups * R, V)
         target, source = paddle.split(pooled, 2, axis=1)
-        relation = paddle.tanh(target.unsqueeze(-1) - source.unsqueeze(-2))  # (B, 3R, V, V)
+        relation = paddle.tanh(target.unsqueeze(-1) - source.unsqueeze(-2))  # (B, groups * R, V, V)
         # Through rank 5 on the way to the matmul: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
         Q = self.refine(relation).reshape([-1, SUBSETS, C, V, V]).transpose([0, 2, 3, 1, 4])
         Q = Q.reshape([-1, C, V, SUBSETS * V]) + self.topology
@@ -97,7 +98,8 @@ class Temporal(Plain):
         super().__init__(name)
         width = self.width = unit.width
         scale, shift = unit.bn.scale_and_shift()
-        parts = [(scale[index * width:(index + 1) * width], shift[index * width:(index + 1) * width]) for index in range(4)]
+        ends = [0, width, 2 * width, 3 * width, len(scale)]
+        parts = [(scale[start:end], shift[start:end]) for start, end in zip(ends, ends[1:])]
         reduce = array(unit.reduce.weight)
         self.reduce = FoldedConv(name, "reduce", *fold(reduce[:3 * width], unit.reduce_bn))
         self.near = FoldedConv(name, "near", *fold(array(unit.near.weight), parts[0]), like=unit.near)

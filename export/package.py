@@ -11,10 +11,12 @@ from export import deployed, static, to_onnx, verify
 WRITERS = {"paddle": static.save, "onnx": to_onnx.save}
 
 
-def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], classes: tuple[str, ...], preprocessing: tuple[dict, ...],
-          data: str, clips: np.ndarray, reference: np.ndarray) -> dict[str, dict[str, float]]:
+def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict, clips: np.ndarray,
+          reference: np.ndarray) -> dict[str, dict[str, float]]:
     """Export, then compare on `clips` (n, C, T, V, M) with the trained network's logits `reference` (n, K).
 
+    Args:
+        about: what the network was trained on, for `export.deployed.describe`.
     Returns:
         per format, the differences of `export.verify.difference`.
     Raises:
@@ -26,7 +28,7 @@ def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], classes: tu
         stale.unlink(missing_ok=True)
     flat = static.flatten(network)
     files = {kind: [path.name for path in WRITERS[kind](flat, network.spec, folder)] for kind in formats}
-    description = deployed.describe(network.spec, classes, preprocessing, files, data)
+    description = deployed.describe(network.spec, about, files)
     found = {kind: verify.require_same(folder / files[kind][0], predict, clips, reference)
              for kind, predict in deployed.predictors(folder, description).items()}
     deployed.write(folder, description)

@@ -19,29 +19,35 @@ from export.scripts import Parser  # noqa: E402
 from teachers.errors import DataError, FeatherboneError  # noqa: E402
 
 
-def prepare(raw: np.ndarray, description: dict, name: str) -> np.ndarray:
-    """A raw clip (C, T, V, M) through the folder's preprocessing; persons are cut or padded with zeros to the network's M.
+def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> np.ndarray:
+    """View `number` of a raw clip (C, T, V, M) after the folder's preprocessing; persons are cut or padded with zeros to the
+    network's M. C and V of a recording are not always the network's: streams and branches are made on the way.
 
     Raises:
         DataError: another skeleton than the network's.
     """
     C, T, V, M = description["input"]["shape"][1:]
-    if raw.shape[0] != C or raw.shape[2] != V:
-        raise DataError(f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs {C} of {V} "
-                        f"({description['skeleton']['name']})")
+    recorded = description.get("recorded") or {"channels": C, "joints": V}
+    if (raw.shape[0], raw.shape[2]) != (recorded["channels"], recorded["joints"]):
+        raise DataError(f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs {recorded['channels']} of "
+                        f"{recorded['joints']} ({description['skeleton']['name']})")
     persons = raw[..., :M]
     padded = np.concatenate([persons, np.zeros((*persons.shape[:3], M - persons.shape[3]), persons.dtype)], axis=3)
-    x = transforms.apply(padded, description["preprocessing"])
-    if x.shape[1] != T:
-        raise DataError(f"{name}: has {x.shape[1]} frames after preprocessing, the network needs {T}; the folder's deployed.json "
-                        "does not say how to get there (it was exported from a checkpoint without data)")
+    x = transforms.apply(padded, transforms.numbered(description["preprocessing"], number, description.get("views", 1)))
+    if x.shape != (C, T, V, M):
+        raise DataError(f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the network needs {T} of {C}; the "
+                        "folder's deployed.json does not say how to get there (it was exported from a checkpoint without data)")
     return x
 
 
-def top_classes(logits: np.ndarray, classes: list[str], count: int = 5) -> list[dict]:
-    """The best classes of one clip with their softmax scores."""
-    scores = np.exp(logits - logits.max())
-    scores /= scores.sum()
+def scores_of(logits: np.ndarray) -> np.ndarray:
+    """Logits (n, K) of the views of one clip -> (K,) softmax, averaged over them."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def top_classes(scores: np.ndarray, classes: list[str], count: int = 5) -> list[dict]:
+    """The best classes of one clip with their scores (K,)."""
     return [{"class": classes[index], "score": round(float(scores[index]), 4)} for index in np.argsort(-scores, kind="stable")[:count]]
 
 
@@ -60,8 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise DataError(f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})")
         for path in options.clips:
             for name, raw in clips.read_clip(path):
-                logits = predictors[kind](prepare(raw, description, name)[None])[0]
-                best = top_classes(logits, description["classes"])
+                views = [prepare(raw, description, name, number) for number in range(description.get("views", 1))]
+                best = top_classes(scores_of(predictors[kind](np.stack(views))), description["classes"])
                 results.append({"clip": name, **best[0], "top5": best})
                 print(f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
                       + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:]))

@@ -39,9 +39,7 @@ def export(arguments: list[str] | None, kind: str, about: str) -> int:
         clips = np.random.default_rng(0).standard_normal((CLIPS, *spec.input_shape)).astype("float32")
         with paddle.no_grad():
             reference = network(paddle.to_tensor(clips)).numpy()
-        classes = trained_on.get("classes") or [f"class {index}" for index in range(spec.classes)]
-        found = package.build(network, options.out, (kind,), tuple(classes), tuple(trained_on.get("preprocessing", ())),
-                              trained_on.get("data", "unknown"), clips, reference)
+        found = package.build(network, options.out, (kind,), trained_on, clips, reference)
     except FeatherboneError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
-from teachers import networks, safe_pickle, specs, storage, torch_zip
+from teachers import networks, safe_pickle, specs, storage, torch_legacy, torch_zip
 from teachers.errors import CheckpointError
 from teachers.published import Hints
 
@@ -61,10 +61,14 @@ def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np
             return _read_ours(path)
         arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_zip.read(path), path).items()}
     else:
-        head = path.open("rb").read(2)
-        if head == b"PK":
+        with path.open("rb") as file:
+            head = file.read(32)
+        if head.startswith(b"PK"):
             raise CheckpointError(f"{path}: damaged or truncated (a zip without its directory); copy or download it again")
-        arrays = _flat(safe_pickle.load(path.read_bytes(), str(path)), path)
+        if torch_legacy.recognises(head):
+            arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_legacy.read(path), path).items()}
+        else:
+            arrays = _flat(safe_pickle.load(path.read_bytes(), str(path)), path)
     return (*_understand(_part(arrays, part, path), path, hints), {})
 
 

@@ -8,6 +8,7 @@ weights carry alpha, the bias of conv4 and the learnable topology too; conv3's b
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,7 +36,7 @@ class Block:
 
     @property
     def relation_channels(self) -> int:
-        return 8 if self.in_channels in (3, 9) else self.in_channels // 8
+        return 8 if self.in_channels in (3, 9) or self.in_channels < 8 else self.in_channels // 8
 
     @property
     def projects(self) -> bool:
@@ -72,12 +73,16 @@ class Config:
             raise ValueError(f"width: CTR-GCN needs a multiple of 8 channels, got {self.width}")
 
 
+def widths(base: int) -> list[int]:
+    """Output channels of the ten published blocks."""
+    return [base] * 4 + [2 * base] * 3 + [4 * base] * 3
+
+
 def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
                  config: Config = Config()) -> Spec:
     """The published ten blocks."""
-    plan = [config.width] * 4 + [2 * config.width] * 3 + [4 * config.width] * 3
     blocks, last = [], channels
-    for number, out in enumerate(plan, start=1):
+    for number, out in enumerate(widths(config.width), start=1):
         blocks.append(Block(f"l{number}", last, out, 2 if number in (5, 8) else 1, number > 1))
         last = out
     return Spec(tuple(blocks), classes, skeleton, frames, persons, channels)
@@ -99,7 +104,7 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
         stride *= block.stride
         if block.id in ids:
             continue
-        blocks.append(Block(block.id, last, block.out_channels, stride, bool(blocks)))
+        blocks.append(replace(block, in_channels=last, stride=stride, residual=bool(blocks)))
         last, stride = block.out_channels, 1
     if not blocks:
         raise RecipeError("prune_layers.drop: names every block; at least one must stay")
@@ -107,14 +112,18 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
 
 
 class GraphUnit(nn.Layer):
-    """Channel-wise topology refinement, eq. 1-6 of the paper: x (B, Cin, V, T) -> (B, C, V, T)."""
+    """Channel-wise topology refinement, eq. 1-6 of the paper: x (B, Cin, V, T) -> (B, C, V, T).
 
-    def __init__(self, block: Block, skeleton: Skeleton):
+    Args:
+        groups: 3, each subset has relations of its own; 1, the three share one.
+    """
+
+    def __init__(self, block: Block, skeleton: Skeleton, groups: int = SUBSETS):
         super().__init__()
         V, C, Cin, R = skeleton.joints, block.out_channels, block.in_channels, block.relation_channels
-        # Output channels of `relation` are ordered (subset, R, [conv1, conv2]), those of `values` (C, subset).
-        self.relation_weight = self.create_parameter([2 * SUBSETS * R, Cin, 1], default_initializer=_normal(R))
-        self.relation_bias = self.create_parameter([2 * SUBSETS * R], is_bias=True)
+        # Output channels of `relation` are ordered (group, R, [conv1, conv2]), those of `values` (C, subset).
+        self.relation_weight = self.create_parameter([2 * groups * R, Cin, 1], default_initializer=_normal(R))
+        self.relation_bias = self.create_parameter([2 * groups * R], is_bias=True)
         self.values = Conv(Cin, SUBSETS * C, fan_out=C)
         self.values_bias = self.create_parameter([C, SUBSETS], is_bias=True)
         self.refine_weight = self.create_parameter([C, SUBSETS, R], default_initializer=_normal(C))
@@ -123,7 +132,7 @@ class GraphUnit(nn.Layer):
         self.alpha = self.create_parameter([1], default_initializer=Constant(0.0))
         self.bn = BatchNorm(C, Constant(1e-6))
         self.down = ConvBN(Cin, C) if Cin != C else None
-        self.channels, self.relations = C, R
+        self.channels, self.relations, self.groups = C, R, groups
         self.register_buffer("difference", paddle.to_tensor(outer_difference(V), dtype=paddle.get_default_dtype()), persistable=False)
 
     def mixing(self):
@@ -134,8 +143,10 @@ class GraphUnit(nn.Layer):
     def relations_of(self, x):
         """(B, 3, R + 2, V * V), the last axis ordered (source joint v, target joint u); rows as `mixing` takes them."""
         B, V, R = x.shape[0], x.shape[2], self.relations
-        pooled = F.conv1d(x.mean(-1), self.relation_weight, self.relation_bias)  # (B, 6R, V): conv after pooling
-        relation = paddle.tanh(paddle.matmul(pooled.reshape([B, SUBSETS, R, 2 * V]), self.difference))
+        pooled = F.conv1d(x.mean(-1), self.relation_weight, self.relation_bias)  # (B, 2 * groups * R, V): conv after pooling
+        relation = paddle.tanh(paddle.matmul(pooled.reshape([B, self.groups, R, 2 * V]), self.difference))
+        if self.groups != SUBSETS:
+            relation = relation.expand([B, SUBSETS, R, V * V])
         shared = self.topology.transpose([0, 2, 1]).reshape([1, SUBSETS, 1, V * V])
         constant = paddle.concat([paddle.ones([1, SUBSETS, 1, V * V], dtype=shared.dtype), shared], axis=2)
         return paddle.concat([relation, constant.expand([B, SUBSETS, 2, V * V]).astype(relation.dtype)], axis=2)
@@ -155,23 +166,24 @@ class GraphUnit(nn.Layer):
 
 
 class TemporalUnit(nn.Layer):
-    """Four temporal branches: kernel 5 at dilation 1 and 2, max pooling 3, and 1x1. x (B, C, V, T) -> (B, C, V, T / stride).
+    """Four temporal branches: kernel 5 at dilation 1 and 2, max pooling 3, and 1x1. x (B, Cin, V, T) -> (B, C, V, T / stride).
 
+    The last one takes the channels that remain: 62 -> 15, 15, 15, 17. `in_channels` is C where it is not given.
     The four leading 1x1 convs are one conv, the BatchNorms behind the branches are one BatchNorm over the concatenation.
     """
 
-    def __init__(self, channels: int, stride: int):
+    def __init__(self, channels: int, stride: int, in_channels: int | None = None):
         super().__init__()
         width = self.width = channels // 4
-        self.stride = stride
-        self.reduce = Conv(channels, channels, fan_out=width)
+        self.stride, self.last = stride, channels - 3 * width
+        self.reduce = Conv(in_channels or channels, channels, fan_out=width)
         self.reduce_bn = BatchNorm(3 * width, Normal(1.0, 0.02))
         self.near = Conv(width, width, kernel=5, stride=stride)
         self.far = Conv(width, width, kernel=5, stride=stride, dilation=2)
         self.bn = BatchNorm(channels, Normal(1.0, 0.02))
 
     def forward(self, x):
-        reduced, plain = paddle.split(self.reduce(x), [3 * self.width, self.width], axis=1)
+        reduced, plain = paddle.split(self.reduce(x), [3 * self.width, self.last], axis=1)
         near, far, pooled = paddle.split(F.relu(self.reduce_bn(reduced)), 3, axis=1)
         if self.stride > 1:
             plain = plain[:, :, :, ::self.stride]
@@ -180,32 +192,36 @@ class TemporalUnit(nn.Layer):
 
 
 class Unit(nn.Layer):
-    """ReLU(temporal(graph(x)) + residual(x))."""
+    """ReLU(temporal(graph(x)) + residual(x)); without a graph unit, ReLU(temporal(x) + residual(x))."""
 
-    def __init__(self, block: Block, skeleton: Skeleton):
+    def __init__(self, block: Block, graph: GraphUnit | None, temporal: TemporalUnit):
         super().__init__()
-        self.graph = GraphUnit(block, skeleton)
-        self.temporal = TemporalUnit(block.out_channels, block.stride)
+        self.graph, self.temporal = graph, temporal
         self.has_residual = block.residual
         self.residual = ConvBN(block.in_channels, block.out_channels, block.stride) if block.projects else None
 
     def forward(self, x):
-        y = self.temporal(self.graph(x))
+        y = self.temporal(x if self.graph is None else self.graph(x))
         if self.has_residual:
             y = y + (x if self.residual is None else self.residual(x))
         return F.relu(y)
 
 
-class CTRGCN(nn.Layer):
-    """x (N, C, T, V, M) float32 -> logits (N, K)."""
+def unit(block: Block, skeleton: Skeleton) -> Unit:
+    """The unit of one block."""
+    return Unit(block, GraphUnit(block, skeleton), TemporalUnit(block.out_channels, block.stride))
 
-    def __init__(self, spec: Spec):
+
+class CTRGCN(nn.Layer):
+    """x (N, C, T, V, M) float32 -> logits (N, K), of the units that `unit` makes."""
+
+    def __init__(self, spec: Spec, unit: Callable[[Block, Skeleton], Unit] = unit):
         super().__init__()
         self.spec = spec
         C, _, V, M = spec.input_shape
         self.data_bn = BatchNorm(M * V * C)
         for block in spec.blocks:
-            self.add_sublayer(block.id, Unit(block, spec.skeleton))
+            self.add_sublayer(block.id, unit(block, spec.skeleton))
         self.fc = nn.Linear(spec.blocks[-1].out_channels, spec.classes,
                             weight_attr=paddle.ParamAttr(initializer=Normal(0.0, math.sqrt(2.0 / spec.classes))),
                             bias_attr=paddle.ParamAttr(initializer=Constant(0.0)))

@@ -1,6 +1,7 @@
 """CTR-GCN weights between the published key names and ours.
 
 Published names are those of the original repository, in Paddle's spelling (`_mean`, `_variance`, Linear (in, out)).
+PYSKL and mmaction2 name the blocks otherwise and sum over the other end of an edge; their weights are brought to that form.
 Ours merge what runs as one operator. `from_published` derives the spec from the shapes, so a checkpoint says by itself
 which blocks, classes, joints and persons it has; only the number of frames, which no weight depends on, is not in it.
 """
@@ -13,15 +14,15 @@ import numpy as np
 from teachers.ctrgcn import SUBSETS, Block, Spec
 from teachers.errors import CheckpointError
 from teachers.published import Hints, Taker
-from teachers.skeleton import NTU_25, UCLA_20
+from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL, UCLA_20
 
-READS = ("CTR-GCN's own repository (torch)", "PaddleVideo")
+READS = ("CTR-GCN's own repository (torch)", "PaddleVideo", "PYSKL and mmaction2 (torch)")
 FRAMES = {25: 64, 20: 52}  # as published, by joints
 
 
 def is_published(arrays: dict[str, np.ndarray]) -> bool:
-    """Whether the key names are those of CTR-GCN."""
-    return any(re.fullmatch(r"l\d+\.gcn1\.PA", name) for name in arrays)
+    """Whether the key names are those of CTR-GCN; its light variants have no biases in temporal convs."""
+    return any(re.fullmatch(r"(l\d+|net\.\d+)\.tcn1\.branches\.\d\.0\.bias", name) for name in arrays)
 
 
 def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tuple[Spec, dict[str, np.ndarray]]:
@@ -30,8 +31,10 @@ def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tup
     Raises:
         CheckpointError: a key is missing or left over, or the shapes are not those of one CTR-GCN.
     """
+    pyskl = any(name.startswith("net.") for name in arrays)
+    arrays = _from_pyskl(arrays) if pyskl else arrays
     take = Taker(arrays)
-    spec = _spec_of(arrays, hints)
+    spec = _spec_of(arrays, hints, pyskl)
     state = {f"data_bn.{key}": value for key, value in take.norm("data_bn").items()}
     for block in spec.blocks:
         for key, value in _block_from_published(take, block).items():
@@ -41,7 +44,27 @@ def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tup
     return spec, state
 
 
-def _spec_of(arrays: dict[str, np.ndarray], hints: Hints) -> Spec:
+def _from_pyskl(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Names and weights of PYSKL and mmaction2 as the original repository's.
+
+    Theirs is out[v] = sum over u of Q[u, v] x[u] with Q = A + f(a[u] - b[v]), the original sums over v: so A is transposed,
+    and for tanh(-b[u] + a[v]) instead of tanh(a[u] - b[v]) conv1 and conv2 swap places and signs.
+    """
+    renamed = {}
+    for name, value in arrays.items():
+        if name == "A":  # the graph before training, which nothing reads
+            continue
+        if match := re.fullmatch(r"net\.(\d+)\.(.+)", name):
+            name = f"l{int(match[1]) + 1}.{match[2]}"
+        if name.endswith(".gcn1.A"):
+            name, value = f"{name[:-2]}.PA", value.swapaxes(-1, -2)
+        elif match := re.fullmatch(r"(.+\.convs\.\d+\.conv)([12])(\.\w+)", name):
+            name, value = f"{match[1]}{3 - int(match[2])}{match[3]}", -value
+        renamed[re.sub(r"^fc_cls\.", "fc.", name)] = value
+    return renamed
+
+
+def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, pyskl: bool) -> Spec:
     ids = sorted({name.split(".")[0] for name in arrays if re.match(r"l\d+\.", name)}, key=lambda name: int(name[1:]))
     blocks = []
     for name in ids:
@@ -52,15 +75,15 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints) -> Spec:
         stride = 2 if f"{name}.residual.conv.weight" in arrays and out != last else 1
         blocks.append(Block(name, last, out, stride, bool(blocks)))
     joints = arrays[f"{ids[0]}.gcn1.PA"].shape[-1]
-    skeleton = hints.graph(joints, (NTU_25, UCLA_20))
+    skeleton = hints.graph(joints, (NTU_25_PYSKL, COCO_17) if pyskl else (NTU_25, UCLA_20))
     if "data_bn.weight" not in arrays or "fc.bias" not in arrays:
         raise CheckpointError(f"has no {'data_bn.weight' if 'data_bn.weight' not in arrays else 'fc.bias'!r}")
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], blocks[0].in_channels * joints)
     if rest or not persons:
         raise CheckpointError(f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints} joints "
                               f"x {blocks[0].in_channels} coordinates")
-    return Spec(tuple(blocks), arrays["fc.bias"].shape[0], skeleton, hints.frames or FRAMES.get(joints, 64), persons,
-                blocks[0].in_channels)
+    frames = hints.frames or (100 if pyskl else FRAMES.get(joints, 64))
+    return Spec(tuple(blocks), arrays["fc.bias"].shape[0], skeleton, frames, persons, blocks[0].in_channels)
 
 
 def _block_from_published(take: Taker, block: Block) -> dict[str, np.ndarray]:

@@ -17,41 +17,90 @@ def _encode(text: str, encoding: str = "latin1", *_unused) -> bytes:
     return text.encode(encoding)
 
 
-_BUILTINS = {"set": set, "frozenset": frozenset, "bytes": bytes,  # protocol 2 writes b"" as bytes()
-             "tuple": tuple, "list": list, "dict": dict}  # Paddle reduces its tensors to tuple((name, array))
-_MULTIARRAY = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": np.core.multiarray.scalar}
-_ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
-            ("_codecs", "encode"): _encode,
-            **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},
-            **{(f"numpy.{core}", name): value for core in ("core.multiarray", "_core.multiarray")
-               for name, value in _MULTIARRAY.items()},
-            **{(f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer
-               for core in ("core.numeric", "_core.numeric")}}
+def _bytes() -> bytes:
+    """Protocol 2 writes b"" as a call of `bytes`."""
+    return b""
 
 
-class _Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can be guarded
+def _container(kind: type):
+    """`kind(items)`, only of what is in memory already: of an array with forged strides it could fill all of it."""
+    def made(items=()):
+        if not isinstance(items, (list, tuple, set, frozenset, dict)):
+            raise pickle.UnpicklingError(f"a {kind.__name__} of a {type(items).__name__}")
+        return kind(items)
+    return made
+
+
+def _scalar(dtype: np.dtype, value) -> np.generic:
+    """A numpy number; without a value, numpy would fill the memory that the dtype claims."""
+    return np.core.multiarray.scalar(dtype, value)
+
+
+# Paddle reduces its tensors to tuple((name, array))
+_BUILTINS = {"bytes": _bytes, **{kind.__name__: _container(kind) for kind in (set, frozenset, tuple, list, dict)}}
+_MULTIARRAY = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": _scalar}
+ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
+           ("_codecs", "encode"): _encode,
+           **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},
+           **{(f"numpy.{core}", name): value for core in ("core.multiarray", "_core.multiarray")
+              for name, value in _MULTIARRAY.items()},
+           **{(f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer
+              for core in ("core.numeric", "_core.numeric")}}
+
+
+class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can be guarded
+    """Unpickles what `allowed` names, from a file that holds its bytes in memory (`io.BytesIO`).
+
+    Attributes:
+        allowed: what a pickle may name, by (module, name).
+        holds: what such a pickle may hold, for the message.
+        stateless: classes whose state is thrown away instead of refused.
+    """
+
+    allowed = ALLOWED
+    holds = "pickles may only hold numpy arrays and plain containers"
+    stateless: tuple[type, ...] = ()
     dispatch = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, data: bytes, where: str, error: type[FeatherboneError]):
-        super().__init__(io.BytesIO(data), encoding="latin1")
+    def __init__(self, file: io.BytesIO, where: str, error: type[FeatherboneError] = CheckpointError):
+        super().__init__(file, encoding="latin1")
         self._where, self._error = where, error
 
     def find_class(self, module: str, name: str):
-        if (module, name) not in _ALLOWED:
-            raise self._error(f"{self._where}: refuses to load '{module}.{name}': pickles may only hold numpy arrays "
-                              "and plain containers")
-        return _ALLOWED[module, name]
+        if (module, name) not in self.allowed:
+            raise self._error(f"{self._where}: refuses to load '{module}.{name}': {self.holds}")
+        return self.allowed[module, name]
 
     def _build(self):
         """Set state on arrays, and byte order on dtypes: a forged dtype would make numpy take bytes for pointers."""
         target, state = self.stack[-2:]
+        if isinstance(target, self.stateless):
+            self.stack.pop()
+            return
         if not isinstance(target, (np.ndarray, np.dtype)):
             raise pickle.UnpicklingError(f"state for a {type(target).__name__}")
         if isinstance(target, np.dtype) and tuple(state)[2:8] != target.__reduce__()[2][2:8]:
             raise pickle.UnpicklingError(f"a {target} with fields or flags of its own")
         self.load_build()
 
+    def _bytearray(self):
+        """Reads what there is: Python would allocate the size that the file claims first."""
+        size = int.from_bytes(self.read(8), "little")
+        content = self.read(size)
+        if len(content) != size:
+            raise EOFError(f"{len(content)} of {size} bytes")
+        self.append(bytearray(content))
+
+    def _global(self):
+        """A name of which the file holds only the start is no other name: the file is truncated."""
+        module, name = self.readline(), self.readline()
+        if not name.endswith(b"\n"):
+            raise EOFError("within a name")
+        self.append(self.find_class(module[:-1].decode(), name[:-1].decode()))
+
+    dispatch[pickle.GLOBAL[0]] = _global
     dispatch[pickle.BUILD[0]] = _build
+    dispatch[pickle.BYTEARRAY8[0]] = _bytearray
 
 
 def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointError) -> object:
@@ -64,7 +113,7 @@ def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointErro
         error: the pickle is damaged, or wants anything but numpy arrays, numbers, text and plain containers.
     """
     try:
-        return _Unpickler(data, where, error).load()
+        return Unpickler(io.BytesIO(data), where, error).load()
     except FeatherboneError:
         raise
     except Exception as problem:  # a damaged pickle can raise nearly anything

@@ -42,7 +42,6 @@ def tiny_dataset():
     """Forty clips of three classes that differ in which joint moves; input (3, 8, 5, 2)."""
     import numpy as np
 
-    from compress.data import transforms
     from compress.data.dataset import Dataset, Split
     from teachers.skeleton import Skeleton
 
@@ -55,11 +54,20 @@ def tiny_dataset():
             clip[:, :, label] += np.sin(np.arange(8, dtype="float32"))[None, :, None]
         return Split(tuple(f"{name}{index}" for index in range(count)), list(clips), labels)
 
+    five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
+    return Dataset("tiny", split("train", 26), split("val", 14), ("one", "two", "three"), five, 2, 3, "tiny", (), "none")
+
+
+@pytest.fixture(scope="session")
+def tiny_view():
+    """The tiny clips as they are, turned a little in training."""
+    from compress.data import transforms
+    from compress.inputs.view import View
+
     def augment(clip, rng):
         return transforms.rotate(clip, transforms.rotation(*rng.uniform(-0.2, 0.2, 3)))
 
-    five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
-    return Dataset("tiny", split("train", 26), split("val", 14), ("one", "two", "three"), five, 8, 2, (), augment, "tiny")
+    return View("tiny", (3, 8, 5, 2), (), augment, "tiny view")
 
 
 @pytest.fixture(scope="session")

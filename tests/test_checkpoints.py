@@ -1,4 +1,5 @@
 """Weights files: every known layout, strict keys, damage, and files that would run code."""
+import dataclasses
 import io
 import pickle
 import zipfile
@@ -10,7 +11,8 @@ import pytest
 from compress import teacher
 from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, storage
 from teachers.errors import CheckpointError, StorageError
-from teachers.skeleton import UCLA_20
+from teachers.published import Hints
+from teachers.skeleton import UCLA_20, Skeleton
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +74,24 @@ def test_wrong_shape_prints_both_sides(network, tmp_path):
         checkpoints.load(tmp_path / "net.npz")
 
 
-def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset):
+def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", network)
-    with pytest.raises(CheckpointError, match=r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' is \(3, 8, 5, 2\)"):
-        teacher.load_weights(str(tmp_path / "net.npz"), tiny_dataset)
+    seat = teacher.Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+    with pytest.raises(CheckpointError, match=r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' through input 'tiny' is \(3, 8, 5, 2\)"):
+        teacher.load_weights(str(tmp_path / "net.npz"), seat)
+
+
+def test_weights_for_another_number_of_classes_are_refused(tiny_spec, tmp_path, tiny_dataset, tiny_view):
+    checkpoints.save(tmp_path / "net.npz", networks.build(dataclasses.replace(tiny_spec, classes=7)))
+    with pytest.raises(CheckpointError, match=r"net.npz: its number of classes is 7, that of data set 'tiny' through input 'tiny' is 3"):
+        teacher.load_weights(str(tmp_path / "net.npz"), teacher.Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view))
+
+
+def test_weights_for_another_skeleton_are_refused(tmp_path, shared):
+    hints = Hints(skeleton=Skeleton("hand", 21, tuple((joint, 1) for joint in range(2, 22)), 1))
+    for name in ("ctrgcn_ntu60.pt", "stgcnpp_ntu60.pth", "stgcn_ntu60.pth"):
+        with pytest.raises(CheckpointError, match=rf"{name}: as \w+: is for 25 joints, the skeleton 'hand' has 21"):
+            checkpoints.load(shared / "weights" / name, hints)
 
 
 @pytest.mark.parametrize("kept", [10, 1000, -200])

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks import train_step
 from compress.steps import prune_layers
+from compress.model import Model
 from compress.work import State
 from teachers import checkpoints, ctrgcn, ctrgcn_cost, ctrgcn_keys, ctrgcn_published, networks
 from teachers.errors import RecipeError
@@ -96,12 +97,12 @@ def test_pruning_copies_by_block_id(tiny_spec, randomised):
     class Work:
         seed = 1
 
-    outcome = prune_layers.apply(State(teacher, teacher), prune_layers.Config(("l10",)), Work, 1)
-    before, after = networks.state_of(teacher), networks.state_of(outcome.state.student)
+    outcome = prune_layers.apply(State(Model(teacher, None), (Model(teacher, None),)), prune_layers.Config(("l10",)), Work, 1)
+    before, after = networks.state_of(teacher), networks.state_of(outcome.state.student.network)
     assert outcome.notes == ()
     assert {name for name in before if name not in after} == {name for name in before if name.startswith("l10.")}
     assert all(np.array_equal(before[name], after[name]) for name in after)
-    assert outcome.state.teacher is teacher
+    assert outcome.state.teacher[0].network is teacher
 
 
 def test_pruning_a_widening_block_says_what_starts_afresh():
@@ -110,5 +111,47 @@ def test_pruning_a_widening_block_says_what_starts_afresh():
     class Work:
         seed = 1
 
-    outcome = prune_layers.apply(State(teacher, teacher), prune_layers.Config(("l5",)), Work, 1)
+    outcome = prune_layers.apply(State(Model(teacher, None), (Model(teacher, None),)), prune_layers.Config(("l5",)), Work, 1)
     assert "l6.graph.relation_weight" in outcome.notes[0]
+
+
+def in_pyskl_names(arrays, generator):
+    """Published arrays renamed to PYSKL's layout, as they are: another network, for PYSKL reads them differently."""
+    renamed = {"A": generator.normal(size=(3, 20, 20)).astype("float32")}
+    for name, value in arrays.items():
+        block, _, rest = name.partition(".")
+        name = f"net.{int(block[1:]) - 1}.{rest}" if block[1:].isdigit() else name
+        renamed[name.replace("gcn1.PA", "gcn1.A").replace("fc.", "fc_cls.")] = value
+    return renamed
+
+
+def test_pyskl_and_mmaction2_names(randomised):
+    """Their graph unit sums over the first index of Q, and their difference runs from source to target."""
+    spec = ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(16))
+    generator = np.random.default_rng(4)
+    original = ctrgcn_keys.to_published(spec, networks.state_of(randomised(networks.build(spec))))
+    arrays = in_pyskl_names(original, generator)
+    assert ctrgcn_keys.is_published(arrays)
+    own_spec, state = ctrgcn_keys.from_published(arrays, Hints(frames=52, skeleton=UCLA_20))
+    assert own_spec == spec and state.keys() == networks.state_of(networks.build(spec)).keys()
+    own = networks.build(spec)
+    networks.load_state(own, state, "test")
+    own.eval()
+    x = generator.normal(size=(2, 3, 6, 20)).astype("float32")  # (B, C, T, V)
+    unit, y = "net.0.gcn1", 0
+    for subset in range(3):
+        weights = {number: arrays[f"{unit}.convs.{subset}.conv{number}.weight"][:, :, 0, 0] for number in range(1, 5)}
+        biases = {number: arrays[f"{unit}.convs.{subset}.conv{number}.bias"][:, None, None] for number in range(1, 5)}
+        one, two, three = (np.einsum("rc,bctv->brtv", weights[number], x) + biases[number] for number in (1, 2, 3))
+        relation = np.tanh(one.mean(2)[..., None] - two.mean(2)[..., None, :])  # (B, R, u, v)
+        Q = (np.einsum("cr,bruv->bcuv", weights[4], relation) + biases[4]) * arrays[f"{unit}.alpha"] + arrays[f"{unit}.A"][subset]
+        y = y + np.einsum("bcuv,bctu->bctv", Q, three)
+    norm = {key: arrays[f"{unit}.bn.{key}"][:, None, None] for key in ("weight", "bias", "_mean", "_variance")}
+    y = (y - norm["_mean"]) / np.sqrt(norm["_variance"] + 1e-5) * norm["weight"] + norm["bias"]
+    down = own.l1.graph.down(paddle.to_tensor(x.transpose(0, 1, 3, 2))).numpy()
+    expected = np.maximum(y.transpose(0, 1, 3, 2) + down, 0)
+    found = own.l1.graph(paddle.to_tensor(x.transpose(0, 1, 3, 2))).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    turned = networks.build(spec)
+    networks.load_state(turned, ctrgcn_keys.from_published(original, Hints(frames=52))[1], "test")
+    assert np.abs(turned.l1.graph(paddle.to_tensor(x.transpose(0, 1, 3, 2))).numpy() - expected).max() > 0.1

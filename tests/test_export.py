@@ -34,7 +34,8 @@ def trained(tiny_spec, randomised):
 def folder(trained, tmp_path_factory):
     network, clips, reference = trained
     path = tmp_path_factory.mktemp("deploy")
-    package.build(network, path, ("paddle", "onnx"), CLASSES, ({"op": "sample", "frames": 8},), "tiny", clips, reference)
+    package.build(network, path, ("paddle", "onnx"), {"classes": CLASSES, "preprocessing": [{"op": "sample", "frames": 8}], "data": "tiny"}, clips,
+                  reference)
     return path
 
 

@@ -1,4 +1,6 @@
 """The training loop: who moves and who does not, every method, exact resume, non-finite losses."""
+import dataclasses
+
 import numpy as np
 import paddle
 import pytest
@@ -7,7 +9,8 @@ from compress import checkpoint, fit as loop, objectives
 from compress.console import Watch
 from compress.curves import Curves
 from compress.evaluate import EvaluationSet
-from compress.steps.train import Config, Dml, Kd, Mixup, moves_teacher, title
+from compress.model import Model
+from compress.steps.train import Config, Dml, Focal, Kd, Mixup, moves_teacher, title
 from teachers import networks
 from teachers.errors import CheckpointError, TrainingError
 
@@ -16,19 +19,27 @@ METHODS = {
     "mixup": Config(epochs=1, lr=0.05, batch_size=8, mixup=Mixup(0.5), label_smoothing=0.1),
     "one_way": Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=True)),
     "mutual": Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=False)),
+    "focal": Config(epochs=1, lr=0.05, batch_size=8, focal=Focal(0.99, 2.0), mixup=Mixup(0.5)),
     "kd": Config(epochs=1, lr=0.05, batch_size=8, kd=Kd(1.0, 4.0)),
     "clipped_steps_ema": Config(epochs=1, lr=0.05, batch_size=8, clip_norm=0.5, schedule="step", milestones=(1,), ema=0.9),
 }
 
 
-def job(config, dataset, spec, folder, seed=3):
+@pytest.fixture
+def tiny_job(tiny_dataset, tiny_spec, tiny_view, tmp_path):
+    """(config, folder) -> (a job on the tiny data, its teacher)."""
+    return lambda config, folder=tmp_path, seed=3: job(config, tiny_dataset, tiny_view, tiny_spec, folder, seed)
+
+
+def job(config, dataset, view, spec, folder, seed=3):
     paddle.seed(seed)
     student, teacher = networks.build(spec), networks.build(spec)
     moving = moves_teacher(config)
     needed = config.dml is not None or config.kd is not None
-    trained = {"student": student} | ({"teacher": teacher} if moving else {})
-    frozen = {"teacher": teacher} if needed and not moving else {}
-    return loop.Job("test", trained, frozen, config, objectives.build(config), dataset, EvaluationSet(dataset, dataset.val), seed,
+    trained = {"student": Model(student, view)} | ({"teacher": Model(teacher, view)} if moving else {})
+    frozen = {"teacher": (Model(teacher, view),)} if needed and not moving else {}
+    objective = objectives.build(config, counts=objectives.class_counts(dataset))
+    return loop.Job("test", trained, frozen, config, objective, dataset, lambda one: EvaluationSet(dataset.val, one), seed,
                     folder / "state.npz", checkpoint.digest(repr(config)), Watch(Curves(folder / "curves"), "test")), teacher
 
 
@@ -41,12 +52,12 @@ def equal(one, other):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_trains(name, tiny_dataset, tiny_spec, tmp_path):
+def test_every_method_trains(name, tiny_job, tmp_path):
     config = METHODS[name]
-    one, teacher = job(config, tiny_dataset, tiny_spec, tmp_path)
-    before, teacher_before = state(one.trained["student"]), state(teacher)
+    one, teacher = tiny_job(config)
+    before, teacher_before = state(one.networks["student"]), state(teacher)
     progress = loop.fit(one)
-    after = state(one.trained["student"])
+    after = state(one.networks["student"])
     assert not equal(before, after)
     assert not np.array_equal(before["l1.graph.bn._mean"], after["l1.graph.bn._mean"])
     assert equal(teacher_before, state(teacher)) != moves_teacher(config)
@@ -55,35 +66,35 @@ def test_every_method_trains(name, tiny_dataset, tiny_spec, tmp_path):
     assert ("teacher/top1" in progress.history[0]["val"]) == moves_teacher(config)
 
 
-def test_frozen_teacher_never_moves_batchnorm_included(tiny_dataset, tiny_spec, tmp_path):
-    one, teacher = job(METHODS["one_way"], tiny_dataset, tiny_spec, tmp_path)
+def test_frozen_teacher_never_moves_batchnorm_included(tiny_job, tmp_path):
+    one, teacher = tiny_job(METHODS["one_way"])
     teacher.train()
     before = state(teacher)
     loop.fit(one)
     assert equal(before, state(teacher)) and not teacher.training
 
 
-def test_learns_the_tiny_classes(tiny_dataset, tiny_spec, tmp_path):
-    one, _ = job(Config(epochs=12, lr=0.1, batch_size=8, warmup_epochs=1), tiny_dataset, tiny_spec, tmp_path)
+def test_learns_the_tiny_classes(tiny_job, tmp_path):
+    one, _ = tiny_job(Config(epochs=12, lr=0.1, batch_size=8, warmup_epochs=1))
     history = loop.fit(one).history
     assert max(record["val"]["student/top1"] for record in history) >= 85
     assert history[-1]["train"]["loss"] < 0.5 * history[0]["train"]["loss"]
 
 
-def test_student_ends_with_its_best_epoch(tiny_dataset, tiny_spec, tmp_path):
-    one, _ = job(Config(epochs=4, lr=0.1, batch_size=8), tiny_dataset, tiny_spec, tmp_path)
+def test_student_ends_with_its_best_epoch(tiny_job, tmp_path):
+    one, _ = tiny_job(Config(epochs=4, lr=0.1, batch_size=8))
     progress = loop.fit(one)
     tops = [record["val"]["student/top1"] for record in progress.history]
     assert tops[progress.best_epoch - 1] == max(tops)
-    assert equal(state(one.trained["student"]), progress.best)
+    assert equal(state(one.networks["student"]), progress.best)
 
 
 @pytest.mark.parametrize("name", ["mixup", "mutual", "clipped_steps_ema"])
-def test_interrupted_training_continues_bit_for_bit(name, tiny_dataset, tiny_spec, tmp_path, monkeypatch):
+def test_interrupted_training_continues_bit_for_bit(name, tiny_job, tmp_path, monkeypatch):
     config = METHODS[name].__class__(**{**METHODS[name].__dict__, "epochs": 3})
-    whole, whole_teacher = job(config, tiny_dataset, tiny_spec, tmp_path / "whole")
+    whole, whole_teacher = tiny_job(config, tmp_path / "whole")
     expected = loop.fit(whole)
-    first, _ = job(config, tiny_dataset, tiny_spec, tmp_path / "cut")
+    first, _ = tiny_job(config, tmp_path / "cut")
     steps = iter(range(100))
     original = loop.Trainer.step
 
@@ -96,37 +107,61 @@ def test_interrupted_training_continues_bit_for_bit(name, tiny_dataset, tiny_spe
     with pytest.raises(KeyboardInterrupt):
         loop.fit(first)
     monkeypatch.setattr(loop.Trainer, "step", original)
-    again, again_teacher = job(config, tiny_dataset, tiny_spec, tmp_path / "cut", seed=3)
-    for network in again.trained.values():  # whatever the new process starts from must not matter
+    again, again_teacher = tiny_job(config, tmp_path / "cut")
+    for network in again.networks.values():  # whatever the new process starts from must not matter
         networks.load_state(network, {key: value * 0 + 1 for key, value in state(network).items()}, "test")
     found = loop.fit(again)
     strip = [{key: value for key, value in record.items() if key != "seconds"} for record in expected.history]
     assert [{key: value for key, value in record.items() if key != "seconds"} for record in found.history] == strip
-    assert equal(state(whole.trained["student"]), state(again.trained["student"]))
+    assert equal(state(whole.networks["student"]), state(again.networks["student"]))
     if name == "mutual":
         assert equal(state(whole_teacher), state(again_teacher))
 
 
-def test_resuming_under_other_settings_is_refused(tiny_dataset, tiny_spec, tmp_path):
-    one, _ = job(METHODS["plain"], tiny_dataset, tiny_spec, tmp_path)
+def test_resuming_under_other_settings_is_refused(tiny_job, tmp_path):
+    one, _ = tiny_job(METHODS["plain"])
     loop.fit(one)
-    other, _ = job(METHODS["mixup"], tiny_dataset, tiny_spec, tmp_path)
+    other, _ = tiny_job(METHODS["mixup"])
     with pytest.raises(CheckpointError, match="state.npz: was written under other settings"):
         loop.fit(other)
 
 
-def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_dataset, tiny_spec, tmp_path, monkeypatch):
-    one, _ = job(Config(epochs=3, lr=0.05, batch_size=8), tiny_dataset, tiny_spec, tmp_path)
+def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_job, tmp_path, monkeypatch):
+    one, _ = tiny_job(Config(epochs=3, lr=0.05, batch_size=8))
     original, steps = objectives.cross_entropy, iter(range(100))
     monkeypatch.setattr(objectives, "cross_entropy",
                         lambda logits, labels: original(logits, labels) * (float("nan") if next(steps) == 5 else 1.0))
     with pytest.raises(TrainingError, match=r"test: the loss became nan in epoch 2, .*the state after epoch 1 is kept in .*state.npz"):
         loop.fit(one)
     monkeypatch.setattr(objectives, "cross_entropy", original)
-    again, _ = job(Config(epochs=3, lr=0.05, batch_size=8), tiny_dataset, tiny_spec, tmp_path)
+    again, _ = tiny_job(Config(epochs=3, lr=0.05, batch_size=8))
     assert len(loop.fit(again).history) == 3
 
 
 def test_titles_are_honest():
     assert "one-way distillation" in title(METHODS["one_way"]) and "mutual" not in title(METHODS["one_way"])
     assert "mutual learning, both networks trained" in title(METHODS["mutual"])
+
+
+def test_an_ensemble_of_streams_teaches_and_stays_frozen(tiny_dataset, tiny_spec, tiny_view, tmp_path):
+    """Members see the same augmented clip through views of their own; the student sees its own."""
+    halved = dataclasses.replace(tiny_view, augment=lambda clip, rng: tiny_view.augment(clip, rng) / 2, fingerprint="halved")
+    one, _ = job(METHODS["one_way"], tiny_dataset, tiny_view, tiny_spec, tmp_path)
+    members = tuple(Model(networks.build(tiny_spec), view, weight) for view, weight in ((tiny_view, 3.0), (halved, 1.0)))
+    one = dataclasses.replace(one, frozen={"teacher": members})
+    seen, original = [], loop.Trainer.step
+
+    def watched(self, batch, labels, lr):
+        parts, logits = original(self, batch, labels, lr)
+        with paddle.no_grad():
+            by_hand = 0.75 * members[0].network(batch["tiny view"]) + 0.25 * members[1].network(batch["halved"])
+        seen.append((batch, float((by_hand - logits["teacher"]).abs().max())))
+        return parts, logits
+
+    before = [state(member.network) for member in members]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Trainer, "step", watched)
+        loop.fit(one)
+    assert all(equal(*pair) for pair in zip(before, [state(member.network) for member in members]))
+    assert seen and all(difference < 1e-5 for _, difference in seen)
+    assert all(np.allclose(batch["tiny view"].numpy(), 2 * batch["halved"].numpy(), atol=1e-6) for batch, _ in seen)

@@ -60,3 +60,28 @@ def test_objective_is_the_weighted_sum_of_its_parts(config, expected):
     assert abs(float(loss) - sum(weights[name] * float(part) for name, part in parts.items())) < 1e-5
     loss.backward()
     assert logits["student"].grad is not None
+
+
+def test_focal_loss_by_hand():
+    logits, labels = np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.3, 0.7]])
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    weights, gamma = np.array([0.5, 1.5]), 2.0
+    expected = -(weights * labels * (1 - p) ** gamma * np.log(p)).sum(1).mean()
+    found = objectives.focal(paddle.to_tensor(logits), paddle.to_tensor(labels), paddle.to_tensor(weights), gamma)
+    assert abs(float(found) - expected) < 1e-9
+
+
+def test_focal_loss_without_weights_and_gamma_is_cross_entropy():
+    generator = np.random.default_rng(0)
+    logits = paddle.to_tensor(generator.normal(size=(5, 4)).astype("float32"))
+    labels = paddle.to_tensor(generator.dirichlet(np.ones(4), 5).astype("float32"))
+    found = objectives.focal(logits, labels, paddle.ones([4]), 0.0)
+    assert abs(float(found) - float(objectives.cross_entropy(logits, labels))) < 1e-6
+
+
+def test_class_weights_follow_the_effective_number_of_clips():
+    weights = objectives.class_weights(np.array([1, 10, 0, 1000]), 0.99)
+    raw = [(1 - 0.99) / (1 - 0.99 ** n) for n in (1, 10, 1000)]
+    np.testing.assert_allclose(weights[[0, 1, 3]], np.array(raw) / np.mean(raw), rtol=1e-6)
+    assert weights[2] == 0
+    np.testing.assert_allclose(objectives.class_weights(np.array([3, 50]), 0.0), [1, 1])

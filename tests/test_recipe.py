@@ -14,6 +14,7 @@ import yaml
 
 from compress import recipe, recipe_types
 from compress.steps import prune_layers, train
+from teachers import ctrgcn
 from teachers.errors import RecipeError
 
 NAMES = recipe_types.names
@@ -50,15 +51,30 @@ class BbbConfig:
     clips: int = 5
 
 
+@dataclass(frozen=True)
+class SeeConfig:
+    frames: int = 64
+    stream: str = "joint"
+
+
+@dataclass(frozen=True)
+class LookConfig:
+    branches: int = 3
+
+
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch, request):
     """Two data sets of this file and the names that recipes here may use, except for the test of the real recipes."""
     if request.function is test_every_recipe_loads:
         return
-    for name, config in (("aaa", AaaConfig), ("bbb", BbbConfig)):
-        monkeypatch.setitem(sys.modules, f"compress.data.{name}", types.SimpleNamespace(Config=config))
+    for name, config, usual in (("aaa", AaaConfig, "see"), ("bbb", BbbConfig, "look")):
+        monkeypatch.setitem(sys.modules, f"compress.data.{name}", types.SimpleNamespace(
+            Config=config, INPUT=usual, INPUT_DEFAULTS={"frames": 16} if usual == "see" else {}))
+    for name, config in (("see", SeeConfig), ("look", LookConfig)):
+        monkeypatch.setitem(sys.modules, f"compress.inputs.{name}", types.SimpleNamespace(Config=config))
     monkeypatch.setattr(recipe_types, "names", {
         recipe_types.DATA: ["aaa", "bbb"],
+        recipe_types.INPUT: ["look", "see"],
         recipe_types.STEP: ["prune_layers", "train"],
         recipe_types.NETWORK: ["ctrgcn"]}.get)
 
@@ -92,10 +108,12 @@ def changed(old: str, new: str) -> str:
 def test_a_recipe_becomes_typed_values(load):
     loaded = load(GOOD)
     assert (loaded.name, loaded.seed, loaded.path.name, loaded.text) == ("r", 7, "r.yaml", GOOD)
-    assert loaded.data == recipe_types.DataChoice("aaa", AaaConfig(12, "slow"))
-    assert loaded.teacher == recipe_types.Teacher(train=train.Config(epochs=2, lr=0.1))
-    assert loaded.teacher.name == "ctrgcn" and loaded.teacher.width == 64
-    assert loaded.student.from_ == "teacher"
+    assert loaded.data == recipe_types.Choice("aaa", AaaConfig(12, "slow"))
+    seen = recipe_types.Choice("see", SeeConfig(16))
+    network = recipe_types.Choice("ctrgcn", ctrgcn.Config(64))
+    assert loaded.input == seen and loaded.skeleton is None
+    assert loaded.teacher == recipe_types.Teacher((recipe_types.Member(network, seen, train=train.Config(epochs=2, lr=0.1)),))
+    assert loaded.student == recipe_types.Student(None)
     assert loaded.steps == (
         recipe_types.Step("prune_layers", prune_layers.Config(("l10",))),
         recipe_types.Step("train", train.Config(epochs=3, lr=0.01, mixup=train.Mixup(0.5))))
@@ -125,7 +143,7 @@ def test_a_step_without_settings(load, monkeypatch, entry):
         ratio: float = 0.5
 
     monkeypatch.setitem(sys.modules, "compress.steps.noop", types.SimpleNamespace(Config=Config))
-    monkeypatch.setattr(recipe_types, "names", lambda what: ["aaa", "ctrgcn", "noop", "train"])
+    monkeypatch.setattr(recipe_types, "names", lambda what: ["aaa", "ctrgcn", "noop", "see", "train"])
     text = changed("prune_layers: {drop: [l10]}", entry)
     assert load(text).steps[0] == recipe_types.Step("noop", Config())
     assert load(text, "steps.noop.ratio=1").steps[0].config.ratio == 1.0
@@ -157,7 +175,7 @@ def test_anchors_aliases_and_merges(load):
     loaded = load(text.replace("      epochs: 3\n", "      <<: *base\n"))
     assert loaded.steps[1].config == train.Config(epochs=2, lr=0.01, mixup=train.Mixup(0.5))
     loaded = load(text.replace("steps:\n", "steps:\n  - train: *base\n"))
-    assert loaded.steps[0].config == loaded.teacher.train
+    assert loaded.steps[0].config == loaded.teacher.members[0].train
 
 
 def test_a_byte_order_mark_and_windows_line_ends(load):
@@ -173,8 +191,8 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
     ("alpha: 0.5", "beta: 0.5", "r.yaml:13: steps[1].train.mixup: unknown key 'beta' (known: alpha)"),
     ("seed: 7", "sede: 7", "r.yaml:3: unknown key 'sede' (did you mean 'seed'?)"),
     ("seed: 7", "name: x",
-     "r.yaml:3: unknown key 'name' (known: data, teacher, budget, seed, student, steps, export)"),
-    ("seed: 7", "1: x", "r.yaml:3: unknown key '1' (known: data, teacher, budget, seed, student, steps, export)"),
+     "r.yaml:3: unknown key 'name' (known: data, teacher, budget, seed, input, skeleton, student, steps, export)"),
+    ("seed: 7", "1: x", "r.yaml:3: unknown key '1' (known: data, teacher, budget, seed, input, skeleton, student, steps, export)"),
     ("from: teacher", "from_: teacher", "r.yaml:7: student: unknown key 'from_' (did you mean 'from'?)"),
     ("      lr: 1e-2\n", "", "r.yaml:10: steps[1].train: missing key 'lr'"),
     ("{epochs: 2, lr: 1e-1}", "{}", "r.yaml:6: teacher.train: missing keys 'epochs', 'lr'"),
@@ -268,7 +286,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
      "r.yaml:6: teacher.train.dml: the teacher has no teacher of its own (move it to a train step)"),
     ("{epochs: 2, lr: 1e-1}", "{epochs: 2, lr: 1e-1, kd: {}}",
      "r.yaml:6: teacher.train.kd: the teacher has no teacher of its own (move it to a train step)"),
-    ("teacher:\n", "teacher:\n  width: 0\n", "r.yaml:6: teacher.width: must be at least 1"),
+    ("teacher:\n", "teacher:\n  width: 0\n", "r.yaml:6: teacher.width: CTR-GCN needs a multiple of 8 channels, got 0"),
     # YAML
     ("seed: 7", "seed: !!python/object/apply:os.system ['true']",
      "r.yaml:3: seed: tag '!!python/object/apply:os.system' is not allowed (remove it)"),
@@ -335,9 +353,9 @@ def test_every_way_to_name_a_step(load, override):
     ("seed=0", lambda r: r.seed, 0),
     ("budget.max_size=2MB", lambda r: r.budget.max_size, 2_000_000),
     ("budget.max_size=99", lambda r: r.budget.max_size, 99),
-    ("teacher.train={epochs: 9, lr: 1}", lambda r: r.teacher.train, train.Config(epochs=9, lr=1.0)),
-    ("teacher.weights=a=b.pdparams", lambda r: r.teacher.weights, "a=b.pdparams"),
-    ("teacher.weights=", lambda r: r.teacher.weights, None),
+    ("teacher.train={epochs: 9, lr: 1}", lambda r: r.teacher.members[0].train, train.Config(epochs=9, lr=1.0)),
+    ("teacher.weights=a=b.pdparams", lambda r: r.teacher.members[0].weights, "a=b.pdparams"),
+    ("teacher.weights=", lambda r: r.teacher.members[0].weights, None),
     ("steps.train.mixup=null", lambda r: r.steps[1].config.mixup, None),
     ("steps.train.dml={}", lambda r: r.steps[1].config.dml, train.Dml()),
     ("steps.train.dml.weight=2", lambda r: r.steps[1].config.dml, train.Dml(2.0)),
@@ -354,7 +372,7 @@ def test_overrides(load, override, get, value):
 
 def test_overrides_apply_in_order(load):
     loaded = load(GOOD, "teacher.train=null", "teacher.train.epochs=4", "teacher.train.lr=1", "seed=1", "seed=2")
-    assert loaded.teacher.train == train.Config(epochs=4, lr=1.0) and loaded.seed == 2
+    assert loaded.teacher.members[0].train == train.Config(epochs=4, lr=1.0) and loaded.seed == 2
 
 
 def test_an_override_mends_a_wrong_value_of_the_file(load):
@@ -364,7 +382,7 @@ def test_an_override_mends_a_wrong_value_of_the_file(load):
 def test_one_override_of_an_alias_leaves_its_twin(load):
     text = GOOD.replace("train: {epochs: 2, lr: 1e-1}", "train: &base {epochs: 2, lr: 1e-1}")
     loaded = load(text.replace("  - prune_layers: {drop: [l10]}", "  - train: *base"), "teacher.train.lr=3")
-    assert (loaded.teacher.train.lr, loaded.steps[0].config.lr) == (3.0, 0.1)
+    assert (loaded.teacher.members[0].train.lr, loaded.steps[0].config.lr) == (3.0, 0.1)
 
 
 @pytest.mark.parametrize("override, expected", [
@@ -435,7 +453,7 @@ def test_to_dict_is_plain_complete_and_loads_again(load):
     plain = recipe.to_dict(loaded)
     assert json.loads(json.dumps(plain)) == plain
     assert plain["data"] == {"name": "aaa", "clips": 12, "mode": "slow", "window": [0.0, 1.0]}
-    assert plain["student"] == {"from": "teacher", "weights": None}
+    assert plain["student"] == {"from": "teacher", "input": None, "weights": None}
     assert plain["steps"][0] == {"prune_layers": {"drop": ["l10"], "enabled": False}}
     assert plain["budget"] == {"max_size": 10_000_000, "max_top1_drop": 0.5}
     assert plain.pop("name") == "r"

@@ -4,9 +4,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.data import kinematics, synthetic
+from compress.data import kinematics, synthetic, transforms
 from compress.data.actions import ACTIONS, Action
 from compress.data.synthetic import Config
+from compress.inputs import crop_resize, view
 from teachers.skeleton import NTU_25
 
 CLEAN = Config(noise=0.0, missing=0.0)
@@ -17,15 +18,21 @@ def dataset():
     return synthetic.load(Config(), seed=1)
 
 
-def prepared(dataset, split) -> np.ndarray:
-    return np.stack([dataset.prepare(clip) for clip in split.clips])
+@pytest.fixture(scope="module")
+def through(dataset):
+    """The clips as networks usually see them."""
+    return view.build(dataset.input, crop_resize.Config(**synthetic.INPUT_DEFAULTS), dataset)
 
 
-def test_shapes_names_and_counts(dataset):
+def prepared(through, split) -> np.ndarray:
+    return np.stack([through.prepare(clip) for clip in split.clips])
+
+
+def test_shapes_names_and_counts(dataset, through):
     assert (dataset.name, dataset.skeleton, dataset.persons) == ("synthetic", NTU_25, 1)
     assert dataset.classes == tuple(action.name for action in ACTIONS) and len(set(dataset.classes)) == 12
     assert (len(dataset.train), len(dataset.val)) == (480, 240)
-    assert dataset.input_shape == (3, 16, 25, 1)
+    assert through.shape == (3, 16, 25, 1)
     lengths = set()
     for split in (dataset.train, dataset.val):
         assert len(set(split.names)) == len(split.clips) == len(split.labels) and split.labels.dtype == np.int64
@@ -35,18 +42,18 @@ def test_shapes_names_and_counts(dataset):
     assert len(lengths) > 20 and 30 <= min(lengths) and max(lengths) <= 240
 
 
-def test_both_views_of_a_clip_are_finite_network_inputs(dataset):
-    x = prepared(dataset, dataset.val)
+def test_both_views_of_a_clip_are_finite_network_inputs(dataset, through):
+    x = prepared(through, dataset.val)
     assert x.shape == (240, 3, 16, 25, 1) and x.dtype == np.float32 and np.isfinite(x).all()
     assert np.abs(x).max() < 3  # metres from the base of the spine
     for index, clip in enumerate(dataset.train.clips[:50]):
-        view = dataset.augment(clip, np.random.default_rng(index))
-        assert view.shape == dataset.input_shape and view.dtype == np.float32 and np.isfinite(view).all()
+        seen = through.augment(clip, np.random.default_rng(index))
+        assert seen.shape == through.shape and seen.dtype == np.float32 and np.isfinite(seen).all()
 
 
-def test_augmentation_depends_on_its_generator_alone(dataset):
+def test_augmentation_depends_on_its_generator_alone(dataset, through):
     clip = dataset.train.clips[0]
-    first, again, other = (dataset.augment(clip, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    first, again, other = (through.augment(clip, np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
@@ -55,7 +62,7 @@ def test_same_seed_same_clips_and_fingerprint():
     first, again, other = (synthetic.load(small, seed) for seed in (3, 3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(first.train.clips, again.train.clips))
     assert first.fingerprint == again.fingerprint != other.fingerprint
-    assert first.fingerprint != synthetic.load(Config(train_clips=24, val_clips=12, frames=32), 3).fingerprint
+    assert first.fingerprint != synthetic.load(Config(train_clips=24, val_clips=12, noise=0.02), 3).fingerprint
 
 
 def test_a_clip_does_not_depend_on_how_many_there_are():
@@ -98,12 +105,15 @@ def test_everybody_moves_at_human_speed_and_only_jumping_leaves_the_ground(index
     assert (np.ptp(lowest) > 0.2) == (ACTIONS[index].lift > 0)
 
 
-def test_some_clips_have_lost_frames_and_preparing_closes_the_gap(dataset):
-    gaps = [(~(clip != 0).any(axis=(0, 2, 3))).sum() for clip in dataset.train.clips]
+def test_some_recordings_have_lost_frames_and_the_set_holds_none_of_them(dataset, through):
+    recorded = [synthetic.clip(Config(), 1, "train", index) for index in range(480)]
+    gaps = [(~(clip != 0).any(axis=(0, 2, 3))).sum() for clip in recorded]
     assert 20 < np.count_nonzero(gaps) < 90 and max(gaps) <= 5
-    clip = dataset.train.clips[int(np.argmax(gaps))]
-    assert (dataset.prepare(clip) != 0).any(axis=(0, 2, 3)).all()
-    assert not any((clip == 0).all(axis=(0, 2, 3)).any() for clip in synthetic.load(Config(24, 12, missing=0.0), 1).train.clips)
+    worst = int(np.argmax(gaps))
+    held = dataset.train.clips[worst]
+    assert held.shape[1] == recorded[worst].shape[1] - gaps[worst] and (held != 0).any(axis=(0, 2, 3)).all()
+    assert np.array_equal(transforms.apply(held, dataset.base_ops), held)
+    assert np.array_equal(through.prepare(recorded[worst]), through.prepare(held))
 
 
 def test_mirrored_motion_is_the_reflection():
@@ -147,7 +157,6 @@ def test_whoever_falls_stays_down():
 @pytest.mark.parametrize("field, value, message", [
     ("train_clips", 11, "train_clips: must be at least 12, one clip of every class"),
     ("val_clips", 0, "val_clips: must be at least 12, one clip of every class"),
-    ("frames", 3, "frames: must be at least 4 (the network halves them twice)"),
     ("noise", -0.1, "noise: must not be negative"),
     ("view_degrees", 200.0, "view_degrees: must be between 0 and 180"),
     ("missing", 1.5, "missing: must be between 0 and 1")])
@@ -164,9 +173,9 @@ def test_progress_reaches_the_total():
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
-def test_a_linear_model_stays_below_sixty_percent(dataset):
+def test_a_linear_model_stays_below_sixty_percent(dataset, through):
     linear_model = pytest.importorskip("sklearn.linear_model")
-    train, val = (prepared(dataset, split).reshape(len(split), -1) for split in (dataset.train, dataset.val))
+    train, val = (prepared(through, split).reshape(len(split), -1) for split in (dataset.train, dataset.val))
     mean, spread = train.mean(0), train.std(0) + 1e-6
     model = linear_model.LogisticRegression(max_iter=100).fit((train - mean) / spread, dataset.train.labels)
     found = model.score((val - mean) / spread, dataset.val.labels)

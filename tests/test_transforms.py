@@ -64,7 +64,10 @@ def test_trim_and_drop_empty_differ_in_gaps():
 def test_a_clip_of_nothing_but_zeros_goes_through_every_step():
     nothing = np.zeros((3, 5, 2, 1), np.float32)
     for op in ({"op": "trim"}, {"op": "drop_empty"}, {"op": "centre", "joint": 0}, {"op": "sample", "frames": 4},
-               {"op": "crop_resize", "ratio": 0.95, "frames": 4}):
+               {"op": "crop_resize", "ratio": 0.95, "frames": 4}, {"op": "uniform", "frames": 9}, {"op": "loop", "frames": 9},
+               {"op": "normalise_3d", "centre": 1, "spine": [0, 1], "shoulders": [0, 1]}, {"op": "normalise_2d"},
+               {"op": "view_transform", "centre": 1, "spine": [0, 1], "shoulders": [0, 1]},
+               {"op": "stream", "kind": "bone_motion", "bones": [[1, 2]]}):
         assert not transforms.apply(nothing, [op]).any()
     assert np.isfinite(transforms.apply(nothing, [{"op": "min_max"}])).all()
 
@@ -90,6 +93,32 @@ def test_crop_resize_keeps_gaps_inside_the_clip():
     assert times(transforms.crop_resize(clip, 1.0, 8)) == [1, 2, 3, 0, 5, 6, 7, 8]
 
 
+@pytest.mark.parametrize("length, clip, clips, expected", [
+    (8, 0, 1, [2, 4, 6, 8]), (8, 0, 2, [1, 3, 5, 7]), (8, 1, 2, [2, 4, 6, 8]), (6, 0, 1, [1, 3, 4, 6]), (4, 3, 10, [1, 2, 3, 4]),
+    (3, 0, 1, [1, 2, 3, 1]), (3, 1, 3, [2, 3, 1, 2]), (2, 3, 4, [2, 1, 2, 1]), (1, 0, 1, [1, 1, 1, 1])])
+def test_uniform_takes_one_frame_of_each_segment_or_goes_round(length, clip, clips, expected):
+    assert times(transforms.uniform(ramp(length), 4, clip, clips)) == expected
+
+
+def test_views_of_uniform_differ_and_stay_inside_the_clip():
+    views = [times(transforms.uniform(ramp(300), 100, clip, 10)) for clip in range(10)]
+    assert min(map(min, views)) == 1 and max(map(max, views)) == 300
+    assert all(frame == sorted(frame) for frame in views) and views[0] != views[9]
+    short = [times(transforms.uniform(ramp(50), 100, clip, 10)) for clip in range(10)]
+    assert [view[0] for view in short] == [1, 6, 11, 16, 21, 26, 31, 36, 41, 46]
+
+
+def test_only_numbered_steps_change_with_the_view():
+    ops = ({"op": "trim"}, {"op": "uniform", "frames": 4, "clip": 0, "clips": 1})
+    assert transforms.numbered(ops, 2, 3) == ({"op": "trim"}, {"op": "uniform", "frames": 4, "clip": 2, "clips": 3})
+
+
+def test_loop_goes_round_and_fit_pads_with_zeros():
+    assert times(transforms.loop(ramp(3), 7)) == [1, 2, 3, 1, 2, 3, 1]
+    assert times(transforms.loop(ramp(5), 2)) == times(transforms.fit(ramp(5), 2)) == [1, 2]
+    assert times(transforms.fit(ramp(2), 4)) == [1, 2, 0, 0]
+
+
 def test_apply_runs_steps_in_order_and_returns_contiguous_float32():
     ops = [{"op": "sample", "frames": 3}, {"op": "centre", "joint": 0}, {"op": "min_max", "low": 0, "high": 10}]
     out = transforms.apply(ramp(5).astype(np.float64), json.loads(json.dumps(ops)))
@@ -101,7 +130,8 @@ def test_apply_names_an_unknown_step_and_one_that_does_not_fit():
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "sampel", "frames": 3}])
     assert str(caught.value) == ("preprocessing: unknown step 'sampel' (known: centre, trim, drop_empty, min_max, "
-                                 "sample, crop_resize); use the version of the project that wrote it")
+                                 "sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream, "
+                                 "branches); use the version of the project that wrote it")
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "centre", "joint": 25}])
     assert str(caught.value).startswith("preprocessing: {'op': 'centre', 'joint': 25} does not fit a clip of shape "
@@ -138,6 +168,19 @@ def test_random_sample_favours_no_frame():
     np.testing.assert_allclose(counts / len(drawn), 0.1, atol=0.01)
 
 
+@pytest.mark.parametrize("length", [1, 30, 52, 80, 103, 104, 300])
+def test_random_uniform_draws_from_every_part(length):
+    for seed in range(20):
+        drawn = times(transforms.random_uniform(ramp(length), np.random.default_rng(seed), 52))
+        assert len(drawn) == 52 and set(drawn) <= set(range(1, length + 1))
+        if length < 52:
+            assert set(np.diff(drawn) % length) == {1 % length}
+        elif length < 104:
+            assert set(np.diff(drawn)) <= {1, 2}
+        else:
+            assert all(k * length // 52 < frame <= (k + 1) * length // 52 for k, frame in enumerate(drawn))
+
+
 @pytest.mark.parametrize("valid, shortest", [(200, 100), (100, 64), (70, 64), (64, 64), (40, 40), (1, 1)])
 def test_random_crop_resize_keeps_to_the_published_lengths(valid, shortest):
     """Half to all of the valid frames, but at least 64 of them where there are as many."""
@@ -152,7 +195,7 @@ def test_random_crop_resize_keeps_to_the_published_lengths(valid, shortest):
 
 def test_random_views_depend_on_the_generator_alone():
     clip = ramp(90)
-    for view in (transforms.random_sample, transforms.random_crop_resize):
+    for view in (transforms.random_sample, transforms.random_crop_resize, transforms.random_uniform):
         first, again, other = (view(clip, np.random.default_rng(seed), 52) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)
         assert (first != other).any()

@@ -1,12 +1,14 @@
-"""What a data set is to the rest of the project."""
+"""What a data set is to the rest of the project: clips as recorded, and no opinion on how a network sees them.
+
+That is an input's business (`compress/inputs`); a data set only names the one that is usual for it.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Sequence
+from typing import Sequence
 
 import numpy as np
 
-from compress.data import transforms
 from teachers.skeleton import Skeleton
 
 
@@ -33,11 +35,12 @@ class Dataset:
     """A loaded data set.
 
     Attributes:
-        frames, persons, channels: T, M and C of the network input.
-        eval_ops: evaluation preprocessing as data (`compress.data.transforms`); it travels with the deployed model.
-        augment: a raw clip and a generator -> a training view (C, T, V, M) float32.
-        fingerprint: SHA-256 of all that decides what the network sees.
+        persons, channels: M and C of the clips; every clip has as many.
+        fingerprint: SHA-256 of the content and of the data set's own settings.
         notes: what was repaired or counted while reading, in words.
+        input: the file of `compress/inputs` that clips are seen through where a recipe says nothing else.
+        base_ops: steps (`compress.data.transforms`) that bring a clip as recorded to what the set holds. Every input starts
+            with them, so that a deployed network can be fed recordings; they leave the clips of the set as they are.
     """
 
     name: str
@@ -45,19 +48,9 @@ class Dataset:
     val: Split
     classes: tuple[str, ...]
     skeleton: Skeleton
-    frames: int
     persons: int
-    eval_ops: tuple[dict, ...]
-    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+    channels: int
     fingerprint: str
-    channels: int = 3
     notes: tuple[str, ...] = ()
-
-    @property
-    def input_shape(self) -> tuple[int, int, int, int]:
-        """(C, T, V, M) of one network input."""
-        return self.channels, self.frames, self.skeleton.joints, self.persons
-
-    def prepare(self, clip: np.ndarray) -> np.ndarray:
-        """A raw clip as the network sees it in evaluation, (C, T, V, M) float32."""
-        return transforms.apply(clip, self.eval_ops)
+    input: str = "crop_resize"
+    base_ops: tuple[dict, ...] = ()

@@ -12,7 +12,7 @@ from teachers.errors import DataError, FeatherboneError
 
 AHEAD = 4  # batches in preparation while one is used
 
-Prepare = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Prepare = Callable[[np.ndarray, np.random.Generator], "np.ndarray | tuple[np.ndarray, ...]"]
 
 
 def sample_rng(key: tuple[int, ...], index: int) -> np.random.Generator:
@@ -25,7 +25,7 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
     """Yields (x (N, C, T, V, M) float32, y (N,) int64) along `order`; the last batch is as small as it is.
 
     Args:
-        prepare: (raw clip, generator of this sample) -> (C, T, V, M).
+        prepare: (raw clip, generator of this sample) -> (C, T, V, M), or a tuple of several views; then x is a tuple too.
         order: indices into the split.
         rng_key: what the generators depend on beside the index, such as (seed, epoch).
 
@@ -34,13 +34,10 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
     """
     chunks = [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
 
-    def load(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def load(indices: np.ndarray):
         clips = [_one(split, prepare, int(index), rng_key) for index in indices]
-        for index, clip in zip(indices, clips):
-            if clip.shape != clips[0].shape:
-                raise DataError(f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's "
-                                f"first {clips[0].shape}; all must be alike")
-        return np.stack(clips), split.labels[indices]
+        views = tuple(_stack(split, indices, one) for one in zip(*clips))
+        return views[0] if len(views) == 1 else views, split.labels[indices]
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loader") as pool:
         waiting: deque[Future] = deque()
@@ -56,9 +53,18 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
                 future.cancel()
 
 
-def _one(split: Split, prepare: Prepare, index: int, rng_key: tuple[int, ...]) -> np.ndarray:
+def _stack(split: Split, indices: np.ndarray, clips: tuple[np.ndarray, ...]) -> np.ndarray:
+    for index, clip in zip(indices, clips):
+        if clip.shape != clips[0].shape:
+            raise DataError(f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's "
+                            f"first {clips[0].shape}; all must be alike")
+    return np.stack(clips)
+
+
+def _one(split: Split, prepare: Prepare, index: int, rng_key: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     try:
-        return np.ascontiguousarray(prepare(split.clips[index], sample_rng(rng_key, index)), dtype=np.float32)
+        made = prepare(split.clips[index], sample_rng(rng_key, index))
+        return tuple(np.ascontiguousarray(one, dtype=np.float32) for one in (made if isinstance(made, tuple) else (made,)))
     except FeatherboneError as error:
         raise DataError(f"clip {split.names[index]!r}: {error}") from error
     except Exception as error:  # whatever a clip can break: the message must name it

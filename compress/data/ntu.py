@@ -1,13 +1,11 @@
 """NTU RGB+D 60 and 120 (Shahroudy et al., arXiv 1604.02808; Liu et al., arXiv 1905.04757), two persons, 25 joints.
 
 Reads what people have (`ntu_files.py`): CTR-GCN's NTU60_CS.npz, NTU60_CV.npz, NTU120_CSub.npz, NTU120_CSet.npz, or
-PaddleVideo's {xsub,xview}/{train,val}_data.npy with their label pickles. Clips stay on disk. The views are CTR-GCN's
-(arXiv 2107.12213): random crop and one rotation a clip to train, the central 95 % to test, both resized to `frames`.
+PaddleVideo's {xsub,xview}/{train,val}_data.npy with their label pickles. Clips stay on disk.
 """
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,34 +20,19 @@ from compress.data.ntu_actions import NTU_120
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
-TEST_CROP = 0.95
+INPUT = "crop_resize"
 
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys.
-
-    Attributes:
-        root: the folder of the prepared files, or one `.npz`.
-        crop: the shortest part of a clip that is trained on, but at least `frames` frames where there are as many.
-        rotation: the largest training rotation around each axis, in radians.
-    """
+    """Recipe keys; `root` is the folder of the prepared files, or one `.npz`."""
 
     root: str
     benchmark: Literal["xsub", "xview", "xset"] = "xsub"
-    frames: int = 64
-    crop: float = 0.5
-    rotation: float = 0.3
 
     def __post_init__(self):
         if self.benchmark not in ntu_files.NPZ:
             raise ValueError("benchmark: must be xsub, xview or xset")
-        if self.frames < 1:
-            raise ValueError("frames: must be at least 1")
-        if not 0 < self.crop <= 1:
-            raise ValueError("crop: must be above 0 and at most 1")
-        if not 0 <= self.rotation <= np.pi:
-            raise ValueError("rotation: must be between 0 and pi (radians)")
 
 
 class Clips(Sequence):
@@ -83,8 +66,8 @@ class Clips(Sequence):
 class Survey:
     """One look at every clip before work starts: fingerprint, mended and empty clips, are coordinates centred?"""
 
-    def __init__(self, settings: list):
-        self.digest = hashlib.sha256(json.dumps(settings).encode())
+    def __init__(self):
+        self.digest = hashlib.sha256()
         self.mended: list[str] = []
         self.empty: list[str] = []
         self.centred = True
@@ -121,7 +104,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     parts = ntu_files.read(Path(config.root).expanduser(), config.benchmark)
     classes = _classes(parts)
     total, done = sum(len(part.labels) for part in parts), 0
-    survey = Survey([config.frames, config.crop, config.rotation])
+    survey = Survey()
 
     def advance() -> None:
         nonlocal done
@@ -136,20 +119,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         splits.append(Split(part.names, clips, part.labels))
     # Public preparations have joint 2 of the first frame at the origin; a raw clip for the deployed network needs it.
     centre = ({"op": "centre", "joint": 1, "frame": 0},) if survey.centred else ()
-    ops = (*centre, {"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames})
-
-    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return training_view(clip, rng, config)
-
-    return Dataset("ntu", *splits, classes, NTU_25, config.frames, 2, ops, augment, survey.digest.hexdigest(),
-                   notes=(*survey.notes(), *_overlap(parts)))
-
-
-def training_view(clip: np.ndarray, rng: np.random.Generator, config: Config) -> np.ndarray:
-    """CTR-GCN's training view (3, T, 25, 2): random crop, resized, then one rotation for the whole clip."""
-    resized = transforms.random_crop_resize(clip, rng, config.frames, low=config.crop, shortest=config.frames)
-    angles = rng.uniform(-config.rotation, config.rotation, size=3)
-    return transforms.rotate(resized, transforms.rotation(*angles))
+    return Dataset("ntu", *splits, classes, NTU_25, persons=2, channels=3, fingerprint=survey.digest.hexdigest(),
+                   notes=(*survey.notes(), *_overlap(parts)), input=INPUT, base_ops=centre)
 
 
 def _classes(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:

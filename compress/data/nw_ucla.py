@@ -1,4 +1,4 @@
-"""NW-UCLA (Wang et al., CVPR 2014, arXiv 1405.2941): the public JSON folder as it is, its split and its augmentation.
+"""NW-UCLA (Wang et al., CVPR 2014, arXiv 1405.2941): the public JSON folder as it is, and its split.
 
 Files are `aAA_sSS_eEE_vVV.json`, each `{file_name, skeletons [T][20][3], label}`. Views 1 and 2 train (1020 clips),
 view 3 tests (464). The class comes from the action number in the file name; the `label` inside, which counts the
@@ -11,11 +11,10 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Iterator
+from typing import Iterator
 
 import numpy as np
 
-from compress.data import transforms
 from compress.data.arrays import repair_frames
 from compress.data.dataset import Dataset, Split
 from teachers.errors import DataError
@@ -26,26 +25,15 @@ ACTIONS = {1: "pick up with one hand", 2: "pick up with two hands", 3: "drop tra
 CLASS_OF = {action: index for index, action in enumerate(ACTIONS)}
 NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)")
 PUBLISHED = (1020, 464)  # clips to train and to test
+INPUT = "min_max_sample"
 LARGEST_FILE = 20_000_000  # bytes; the longest public clip has 201 frames, about 0.3 MB
 
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys.
-
-    Attributes:
-        root: the folder of JSON files, or its parent with `all_sqe` inside.
-        turns: how training views are turned. "public": yaw, then pitch, so that nobody leans sideways. "any_lean": pitch,
-            then yaw, so that people lean sideways too, a stronger augmentation that generalised better to the third view.
-    """
+    """Recipe keys; `root` is the folder of JSON files, or its parent with `all_sqe` inside."""
 
     root: str
-    frames: int = 52
-    turns: Literal["public", "any_lean"] = "public"
-
-    def __post_init__(self):
-        if self.frames < 1:
-            raise ValueError("frames: must be at least 1")
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:
@@ -55,7 +43,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         DataError: no such folder, no clips of one split, or a file that cannot be read; it is named.
     """
     files = _files(Path(config.root).expanduser())
-    digest, repairs = hashlib.sha256(json.dumps([config.frames, config.turns]).encode()), []
+    digest, repairs = hashlib.sha256(), []
     clips: dict[str, list] = {"train": [], "val": []}
     for done, path in enumerate(files, start=1):
         label, view = _from_name(path)
@@ -70,25 +58,9 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         if not clips[split]:
             raise DataError(f"{config.root}: has no clip of view {views}, so nothing to "
                             f"{'train on' if split == 'train' else 'test with'}; copy the whole public folder")
-    ops = ({"op": "centre", "joint": 1, "frame": 0}, {"op": "min_max", "low": -1.0, "high": 1.0},
-           {"op": "sample", "frames": config.frames})
-
-    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return training_view(clip, rng, config.frames, config.turns)
-
     train, val = _split(clips["train"]), _split(clips["val"])
-    return Dataset("nw_ucla", train, val, tuple(ACTIONS.values()), UCLA_20, config.frames, 1, ops, augment,
-                   digest.hexdigest(), notes=tuple(_notes(train, val, repairs)))
-
-
-def training_view(clip: np.ndarray, rng: np.random.Generator, frames: int, turns: str = "public") -> np.ndarray:
-    """The public augmentation: centre, yaw and pitch within 60 degrees, scale, [-1, 1], random frames in order."""
-    pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
-    matrices = transforms.rotation(pitch, 0, 0), transforms.rotation(0, yaw, 0)
-    last, first = matrices if turns == "public" else matrices[::-1]
-    matrix = last @ first * rng.uniform(0.5, 1.5)
-    moved = transforms.rotate(transforms.centre(clip, joint=1), matrix)
-    return transforms.random_sample(transforms.min_max(moved), rng, frames)
+    return Dataset("nw_ucla", train, val, tuple(ACTIONS.values()), UCLA_20, persons=1, channels=3, fingerprint=digest.hexdigest(),
+                   notes=tuple(_notes(train, val, repairs)), input=INPUT)
 
 
 def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:

@@ -19,6 +19,9 @@ from teachers.skeleton import NTU_25
 RATE = 30  # frames a second
 IDLE = (0.0, 0.4)  # seconds before and after an action
 PEOPLE = {"train": range(0, 60), "val": range(100, 130)}
+INPUT = "crop_resize"
+INPUT_DEFAULTS = {"frames": 16, "crop": 0.75, "rotation": 0.1}  # a repetition or two, from the front
+BASE_OPS = ({"op": "drop_empty"}, {"op": "centre", "joint": 0, "frame": 0})
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,6 @@ class Config:
 
     train_clips: int = 480
     val_clips: int = 240
-    frames: int = 16
     noise: float = 0.012
     view_degrees: float = 15.0
     missing: float = 0.1
@@ -37,8 +39,6 @@ class Config:
         for name in ("train_clips", "val_clips"):
             if getattr(self, name) < len(ACTIONS):
                 raise ValueError(f"{name}: must be at least {len(ACTIONS)}, one clip of every class")
-        if self.frames < 4:
-            raise ValueError("frames: must be at least 4 (the network halves them twice)")
         if self.noise < 0:
             raise ValueError("noise: must not be negative")
         if not 0 <= self.view_degrees <= 180:
@@ -48,32 +48,19 @@ class Config:
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:
-    """Generate the data set; the same (config, seed) gives the same clips."""
+    """Generate the data set; the same (config, seed) gives the same clips, without lost frames and standing at the origin."""
     total, splits = config.train_clips + config.val_clips, {}
     for split, count, before in (("train", config.train_clips, 0), ("val", config.val_clips, config.train_clips)):
         clips = []
         for index in range(count):
-            clips.append(clip(config, seed, split, index))
+            clips.append(transforms.apply(clip(config, seed, split, index), BASE_OPS))
             if progress:
                 progress(before + index + 1, total, "generating clips")
         labels = np.arange(count, dtype=np.int64) % len(ACTIONS)
         names = tuple(f"{split}_{index:05d}_p{person_of(split, index):03d}_a{labels[index]:02d}" for index in range(count))
         splits[split] = Split(names, clips, labels)
-    ops = ({"op": "drop_empty"}, {"op": "centre", "joint": 0, "frame": 0},
-           {"op": "crop_resize", "ratio": 0.95, "frames": config.frames})
-
-    def augment(raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return training_view(raw, rng, config.frames)
-
-    return Dataset("synthetic", splits["train"], splits["val"], tuple(action.name for action in ACTIONS), NTU_25,
-                   config.frames, 1, ops, augment, _fingerprint(config, seed, splits))
-
-
-def training_view(raw: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
-    """Centre, turn within 0.1 rad around each axis, crop at random to 75-100 %, resize to `frames`."""
-    present = transforms.centre(transforms.drop_empty(raw), joint=0)
-    turned = transforms.rotate(present, transforms.rotation(*rng.uniform(-0.1, 0.1, size=3)))
-    return transforms.random_crop_resize(turned, rng, frames, low=0.75, shortest=frames)
+    return Dataset("synthetic", splits["train"], splits["val"], tuple(action.name for action in ACTIONS), NTU_25, persons=1,
+                   channels=3, fingerprint=_fingerprint(config, seed, splits), input=INPUT, base_ops=BASE_OPS)
 
 
 def person_of(split: str, index: int) -> int:
@@ -83,7 +70,7 @@ def person_of(split: str, index: int) -> int:
 
 
 def clip(config: Config, seed: int, split: str, index: int) -> np.ndarray:
-    """One raw clip (3, T, 25, 1) float32 in camera coordinates (metres, z away from the camera), 30 frames a second."""
+    """One clip as recorded, (3, T, 25, 1) float32 in camera coordinates (metres, z away from the camera), 30 frames a second."""
     person = np.random.default_rng([seed, person_of(split, index)])
     offsets, handedness = kinematics.body(person), person.random()
     style = person.uniform(0.88, 1.12, size=2)  # tempo, amplitude

@@ -1,7 +1,7 @@
 """Preprocessing of clips (C, T, V, M): evaluation steps as data, training augmentation as pure functions.
 
 Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed folder, so a
-program elsewhere can feed the network. `apply` runs them in order.
+program elsewhere can feed the network. `apply` runs them in order. More steps are in `normalise.py` and `streams.py`.
 """
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Sequence
 
 import numpy as np
 
+from compress.data.normalise import normalise_2d, normalise_3d, view_transform
+from compress.data.streams import branches, stream
 from teachers.errors import DataError
 
 
@@ -30,6 +32,11 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
             raise DataError(f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): "
                             f"{error}") from error
     return np.ascontiguousarray(clip, dtype=np.float32)
+
+
+def numbered(ops: Sequence[dict], number: int, clips: int) -> tuple[dict, ...]:
+    """The steps that make view `number` of `clips` of a clip (N-clip testing); steps without a key `clips` are in every view."""
+    return tuple({**op, "clip": number, "clips": clips} if "clips" in op else op for op in ops)
 
 
 def centre(clip: np.ndarray, joint: int, frame: int = 0, person: int = 0) -> np.ndarray:
@@ -69,7 +76,31 @@ def crop_resize(clip: np.ndarray, ratio: float, frames: int) -> np.ndarray:
     return resize(clip[:, cut:valid - cut], frames)
 
 
-STEPS = {function.__name__: function for function in (centre, trim, drop_empty, min_max, sample, crop_resize)}
+def loop(clip: np.ndarray, frames: int) -> np.ndarray:
+    """The clip again and again until `frames` are full; a longer one is cut."""
+    return clip[:, np.arange(frames) % clip.shape[1]]
+
+
+def fit(clip: np.ndarray, frames: int) -> np.ndarray:
+    """The first `frames` frames, with zeros behind where there are fewer."""
+    return np.pad(clip[:, :frames], ((0, 0), (0, max(0, frames - clip.shape[1])), (0, 0), (0, 0)))
+
+
+def uniform(raw: np.ndarray, frames: int, clip: int = 0, clips: int = 1) -> np.ndarray:
+    """View `clip` of `clips`: of each of `frames` equal segments the frame at (clip + 1/2) / clips of its length.
+
+    A clip with fewer frames goes round; view i starts i / clips of the way through it.
+    """
+    T = raw.shape[1]
+    if T < frames:
+        start = clip if T < clips else clip * T // clips
+        return raw[:, (start + np.arange(frames)) % T]
+    return raw[:, (2 * (np.arange(frames) * clips + clip) + 1) * T // (2 * clips * frames)]  # whole numbers: no rounding
+
+
+STEPS = {function.__name__: function for function in (
+    centre, trim, drop_empty, min_max, sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream,
+    branches)}
 
 
 def valid_length(clip: np.ndarray) -> int:
@@ -104,8 +135,25 @@ def random_sample(clip: np.ndarray, rng: np.random.Generator, frames: int, repea
     return clip[:, np.sort(rng.choice(T * repeats, frames, replace=False) % T)]
 
 
+def random_uniform(clip: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
+    """PYSKL's training sample: a random frame of each of `frames` segments.
+
+    A clip shorter than that goes round from a random frame on; one shorter than twice that leaves out frames at random, at
+    most one between two that are taken.
+    """
+    T = clip.shape[1]
+    if T < frames:
+        return clip[:, (rng.integers(T) + np.arange(frames)) % T]
+    if T < 2 * frames:
+        left_out = np.zeros(frames + 1, dtype=int)
+        left_out[rng.choice(frames + 1, T - frames, replace=False)] = 1
+        return clip[:, np.arange(frames) + left_out.cumsum()[:-1]]
+    edges = np.arange(frames + 1) * T // frames
+    return clip[:, rng.integers(edges[:-1], edges[1:])]
+
+
 def rotate(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Rotate all points by a (3, 3) matrix."""
+    """Rotate all points by a (C, C) matrix."""
     return np.einsum("dc,ctvm->dtvm", matrix.astype(np.float32), clip)
 
 

@@ -39,14 +39,15 @@ def spec_after(spec, config: Config):
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The student without `config.drop`. A tensor whose shape a removed neighbour changed starts afresh and is named."""
-    spec = spec_after(state.student.spec, config)
+    before = state.student.network
+    spec = spec_after(before.spec, config)
     paddle.seed(work.seed * 1000 + number)
     student = networks.build(spec)
-    fresh = copy_by_name(networks.state_of(state.student), student, config.drop)
+    fresh = copy_by_name(networks.state_of(before), student, config.drop)
     student.eval()
     notes = (f"fresh weights, since a removed block changed their shape: {', '.join(fresh[:6])}"
              + (f" and {len(fresh) - 6} more" if len(fresh) > 6 else ""),) if fresh else ()
-    return Outcome(replace(state, student=student), notes=notes)
+    return Outcome(replace(state, student=replace(state.student, network=student)), notes=notes)
 
 
 def copy_by_name(source: dict, student, dropped: tuple[str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from compress import checkpoint, objectives
 from compress.console import Watch
 from compress.fit import Job, fit
 from compress.work import Outcome, State, Work
+from teachers.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,25 @@ class Kd:
 
 
 @dataclass(frozen=True)
+class Focal:
+    """Class-balanced focal loss in place of cross-entropy, for long-tailed data (Cui et al., arXiv 1901.05555).
+
+    Attributes:
+        beta: 0: every class weighs the same; towards 1: a class weighs as one over its number of clips.
+        gamma: how strongly clips that are right already count less (Lin et al., arXiv 1708.02002); 0: not at all.
+    """
+
+    beta: float = 0.9999
+    gamma: float = 2.0
+
+    def __post_init__(self):
+        if not 0 <= self.beta < 1:
+            raise ValueError("beta: must be in [0, 1)")
+        if self.gamma < 0:
+            raise ValueError("gamma: must not be negative")
+
+
+@dataclass(frozen=True)
 class Config:
     """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration."""
 
@@ -63,6 +83,7 @@ class Config:
     weight_decay: float = 1e-4
     clip_norm: float | None = None
     label_smoothing: float = 0.0
+    focal: Focal | None = None
     mixup: Mixup | None = None
     dml: Dml | None = None
     kd: Kd | None = None
@@ -97,6 +118,8 @@ class Config:
 def title(config: Config) -> str:
     """What the step does, in honest words: with a frozen teacher, DML is one-way distillation."""
     words = ["train"]
+    if config.focal is not None:
+        words.append(f"class-balanced focal loss (beta {config.focal.beta:g}, gamma {config.focal.gamma:g})")
     if config.mixup is not None:
         words.append(f"mixup {config.mixup.alpha:g}")
     if config.dml is not None:
@@ -124,13 +147,17 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """Train `state.student`; the result has the weights of its best epoch. A moving teacher ends with its last ones."""
     needed = config.dml is not None or config.kd is not None
     moving = moves_teacher(config)
-    trained = {"student": state.student} | ({"teacher": state.teacher} if moving else {})
+    if moving and len(state.teacher) > 1:
+        raise RecipeError(f"steps[{number - 1}].train.dml.freeze_teacher: an ensemble of {len(state.teacher)} networks stays frozen; "
+                          "leave it true, or give one teacher")
+    trained = {"student": state.student} | ({"teacher": state.teacher[0]} if moving else {})
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"
     watch = Watch(work.curves, name)
-    job = Job("student" if needed else name, trained, frozen, config, objectives.build(config), work.dataset, work.validation,
+    objective = objectives.build(config, counts=objectives.class_counts(work.dataset))
+    job = Job("student" if needed else name, trained, frozen, config, objective, work.dataset, work.evaluation,
               seed=work.seed * 1000 + number, state_path=work.folder / "state" / f"{name}.npz",
-              settings=checkpoint.digest([work.origin, number, repr(config), work.seed, repr(state.student.spec)]), watch=watch)
+              settings=checkpoint.digest([work.origin, number, repr(config), work.seed, repr(state.student.network.spec)]), watch=watch)
     try:
         progress = fit(job)
     finally:

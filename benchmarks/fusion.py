@@ -1,0 +1,135 @@
+"""Fuse several networks or saved scores: each stream alone, and all together with given or found weights.
+
+Run: python benchmarks/fusion.py --recipe ctrgcn_lite_4stream_kd [-o data.name=nw_ucla -o data.root=FOLDER] [--dump DIR]
+     python benchmarks/fusion.py --recipe NAME --weights 2,1,2,1 joint.npz joint_motion.npz bone.npz bone_motion.npz
+
+Without a SOURCE the networks are those of the recipe's `teacher.ensemble`, with its weights. A SOURCE is a weights file of
+a run (it knows its stream) or scores that `--dump` wrote; all must be of the recipe's validation split.
+Weights of the literature: two streams 1,1; joint, joint motion, bone, bone motion 2,1,2,1 (PYSKL); joint, bone, joint
+motion, bone motion 0.6,0.6,0.4,0.4 (CTR-GCN). `--weights find` searches them on the split, and says what such weights
+are worth on clips they were not found on.
+"""
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import numpy as np  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from compress import accuracy, console, device, fusion, pipeline, recipe as recipes, scores, teacher  # noqa: E402
+from compress.evaluate import EvaluationSet, accuracy as judged, predictor  # noqa: E402
+from compress.model import Model  # noqa: E402
+from export.scripts import Parser  # noqa: E402
+from teachers import storage  # noqa: E402
+from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # noqa: E402
+
+
+def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
+    """The scores and weights of a recipe's ensemble; its networks must have weights."""
+    places, _ = pipeline.seats(recipe, dataset)
+    found = []
+    for number, (member, where) in enumerate(zip(recipe.teacher.members, places), start=1):
+        if member.weights is None:
+            raise RecipeError(f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this recipe first, and give the "
+                              "files of its weights/ folder as SOURCEs")
+        network = teacher.load_weights(member.weights, where, member.network.config)
+        found.append(judge(Model(network, where.view), f"{number} {member.network.name}, {where.view.title}", dataset))
+    return found, tuple(member.weight for member in recipe.teacher.members)
+
+
+def of_source(path: Path, dataset) -> scores.Scores:
+    """Saved scores, or those of a weights file of a run."""
+    try:
+        return scores.load(path)
+    except FeatherboneError:
+        model = teacher.as_saved(path, dataset)
+        return judge(model, f"{path}: {model.network.spec.network}, {model.view.title}", dataset)
+
+
+def judge(model: Model, title: str, dataset) -> scores.Scores:
+    """One network's scores on the validation split."""
+    clips = EvaluationSet(dataset.val, model.view, model.view.clips)
+    _, logits = accuracy.score(title, predictor(model.network), clips)
+    return scores.Scores(title, tuple(dataset.val.names), np.asarray(dataset.val.labels), logits)
+
+
+def parse_weights(text: str | None, given: tuple[float, ...], count: int) -> tuple[float, ...] | None:
+    """The weights asked for; None: find them."""
+    if text == "find":
+        return None
+    try:
+        weights = tuple(map(float, text.split(","))) if text else given
+    except ValueError as error:
+        raise RecipeError(f"--weights {text}: expected numbers such as 2,1,2,1, or find") from error
+    if len(weights) != count or min(weights) <= 0:
+        raise RecipeError(f"--weights: {count} networks need {count} weights above 0, got {', '.join(f'{one:g}' for one in weights)}")
+    return weights
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", required=True, help="whose data, and whose teacher.ensemble without a SOURCE")
+    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument("--weights", help="comma-separated, in the order of the networks, or `find`")
+    parser.add_argument("--dump", type=Path, help="write each network's scores into this folder")
+    parser.add_argument("--csv", type=Path, help="write the table as CSV")
+    parser.add_argument("sources", nargs="*", type=Path, metavar="SOURCE")
+    options = parser.parse_args(arguments)
+    try:
+        device.select(options.device)
+        recipe = recipes.load(options.recipe, options.overrides)
+        dataset = pipeline.load_data(recipe)
+        if options.sources:
+            found, given = [of_source(path, dataset) for path in options.sources], (1.0,) * len(options.sources)
+        else:
+            found, given = of_recipe(recipe, dataset)
+        rows, weights = compare(scores.aligned(found), parse_weights(options.weights, given, len(found)))
+        if options.dump:
+            for one in found:
+                scores.save(options.dump / (re.sub(r"\W+", "_", one.title).strip("_") + ".npz"), one)
+        if options.csv:
+            storage.write_text(options.csv, as_csv(rows))
+    except FeatherboneError as error:
+        console.say(f"error: {error}")
+        return error.exit_code
+    table = Table("network", "weight", "top-1 %", "top-5 %", "class mean %")
+    for row in rows:
+        table.add_row(row["name"], row["weight"], *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")))
+    Console(soft_wrap=True).print(table)
+    print(json.dumps({"data": dataset.name, "clips": len(dataset.val), "weights": list(weights), "rows": rows}))
+    return 0
+
+
+def compare(found: list[scores.Scores], weights: tuple[float, ...] | None) -> tuple[list[dict], tuple[float, ...]]:
+    """(a row for each network and for the fusion, the weights); weights None: found on these scores."""
+    if len(found) < 2:
+        raise CheckpointError("fusion needs two networks or more")
+    logits, labels = [one.logits for one in found], found[0].labels
+    searched = weights is None
+    weights = fusion.find_weights(logits, labels) if searched else weights
+    rows = [{"name": one.title, "weight": f"{weight:g}", **judged(one.logits, labels)} for one, weight in zip(found, weights)]
+    rows.append({"name": "fusion", "weight": "", **judged(fusion.fuse(logits, weights), labels)})
+    if searched:
+        rows[-1]["name"] = "fusion, weights found on these clips"
+        rows[-1]["cross_validated_top1"] = fusion.cross_validated(logits, labels)
+        console.say(f"weights of one half of the clips judge the other half to {rows[-1]['cross_validated_top1']:.2f} %")
+    return rows, weights
+
+
+def as_csv(rows: list[dict]) -> str:
+    """The rows as CSV text."""
+    keys = ("name", "weight", "top1", "top5", "class_mean")
+    return "\n".join([",".join(keys), *(",".join(f'"{row[key]}"' if key == "name" else str(row[key]) for key in keys) for row in rows)]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Clips (C, T, V, M) brought to one place, direction and size: PYSKL's normalisation and EfficientGCN's view transform.
+
+`normalise_3d`, `normalise_2d`: arXiv 2205.09443, after 2s-AGCN (arXiv 1805.07694). `view_transform`: the preparation that
+EfficientGCN (arXiv 2106.15125) calls transformed. Joints are 0-based here and 1-based in recipes.
+"""
+from __future__ import annotations
+
+from typing import Literal, Sequence
+
+import numpy as np
+
+from teachers.errors import RecipeError
+from teachers.skeleton import NTU_25, NTU_25_PYSKL, Skeleton
+
+Normalise = Literal["3d", "2d", "none"]
+Pair = tuple[int, int]
+
+
+def is_ntu(skeleton: Skeleton) -> bool:
+    """Whether joint numbers mean what they mean in NTU RGB+D, whatever graph connects them."""
+    return skeleton.name in (NTU_25.name, NTU_25_PYSKL.name)
+
+
+def frame_of(skeleton: Skeleton, spine: Pair | None, shoulders: Pair | None) -> dict:
+    """What `normalise_3d` and `view_transform` need to know of a skeleton.
+
+    NTU's spine is (1, 2), its right and left shoulder (9, 5), its centre joint 2, all counted from 1. Another skeleton is
+    centred on its own centre, and turned only as far as the recipe names its joints.
+
+    Raises:
+        RecipeError: a joint that the skeleton does not have.
+    """
+    for key, pair in (("spine", spine), ("shoulders", shoulders)):
+        if pair is not None and (pair[0] == pair[1] or not all(1 <= joint <= skeleton.joints for joint in pair)):
+            raise RecipeError(f"input.{key}: {list(pair)} are not two joints of {skeleton.name!r}; they count from 1 to {skeleton.joints}")
+    ntu = is_ntu(skeleton)
+    found: dict = {"centre": 1 if ntu else skeleton.centre - 1}
+    for key, pair in (("spine", spine or ((1, 2) if ntu else None)), ("shoulders", shoulders or ((9, 5) if ntu else None))):
+        if pair:
+            found[key] = [joint - 1 for joint in pair]
+    return found
+
+
+def steps(config, skeleton: Skeleton, channels: int) -> tuple[dict, ...]:
+    """The steps, as data, of an input whose `config` has normalise, spine, shoulders and image.
+
+    Raises:
+        RecipeError: clips of two coordinates cannot be normalised as three.
+    """
+    if config.normalise == "3d":
+        if channels != 3:
+            raise RecipeError(f"input.normalise: 3d needs x y z, the clips have {channels} coordinates; set it to 2d or none")
+        return ({"op": "normalise_3d", **frame_of(skeleton, config.spine, config.shoulders)},)
+    if config.normalise == "none":
+        return ({"op": "trim"},)
+    step: dict = {"op": "normalise_2d"}
+    return {"op": "trim"}, step | ({"image": list(config.image)} if config.image else {})
+
+
+def normalise_3d(clip: np.ndarray, centre: int, spine: Sequence[int] | None = None, shoulders: Sequence[int] | None = None) -> np.ndarray:
+    """PYSKL's PreNormalize3D: only the frames of whoever is there longest, and that person first; one joint of the first frame
+    at the origin (missing joints, all zero, stay zero); turned as `align` does."""
+    clip = np.asarray(clip, dtype=np.float32)
+    there = (clip != 0).any(axis=(0, 2))  # (T, M)
+    first = int(there.sum(axis=0).argmax())
+    if not there[:, first].any():
+        return clip[:, :1]
+    order = [first, *(person for person in range(clip.shape[3]) if person != first)]
+    clip = clip[:, there[:, first]][..., order]
+    return align(_moved(clip, clip[:, :1, centre:centre + 1, :1]), spine, shoulders)
+
+
+def normalise_2d(clip: np.ndarray, image: Sequence[int] | None = None) -> np.ndarray:
+    """PYSKL's PreNormalize2D: pixels -> x and y from -1 to 1 over an image of (width, height); other channels as they are.
+
+    Without `image`: over the smallest box around everything that is not missing, one scale for both axes. A person missing
+    from a frame stays zero.
+    """
+    clip = np.array(clip, dtype=np.float32)
+    xy = clip[:2]
+    there = (xy != 0).any(axis=(0, 2), keepdims=True)  # (1, T, 1, M)
+    if image is not None:
+        middle = half = np.array(image, np.float32).reshape(2, 1, 1, 1) / 2
+    else:
+        seen = np.broadcast_to((xy != 0).any(axis=0), xy.shape)
+        low = xy.min(axis=(1, 2, 3), keepdims=True, where=seen, initial=np.inf)
+        high = xy.max(axis=(1, 2, 3), keepdims=True, where=seen, initial=-np.inf)
+        if not seen.any():
+            return clip
+        middle, half = (low + high) / 2, max(float((high - low).max()) / 2, 1e-6)
+    clip[:2] = np.where(there, (xy - middle) / half, 0)
+    return clip
+
+
+def view_transform(clip: np.ndarray, centre: int, spine: Sequence[int] | None = None,
+                   shoulders: Sequence[int] | None = None) -> np.ndarray:
+    """Every person repeated over the padding behind them, the first one's centre joint at the origin of every frame, turned
+    as `align` does. Who is missing at first starts with their first frame, without gaps."""
+    clip = np.stack([_looped(clip[..., person]) for person in range(clip.shape[3])], axis=-1)
+    return align(_moved(clip, clip[:, :, centre:centre + 1, :1]), spine, shoulders)
+
+
+def align(clip: np.ndarray, spine: Sequence[int] | None, shoulders: Sequence[int] | None) -> np.ndarray:
+    """Turn everything, about the origin, so that in the first person's first frame the spine (bottom, top) points along z;
+    then so that the shoulders (right, left) point, from left to right, along x."""
+    for ends, axis in ((spine, (0, 0, 1)), (shoulders and shoulders[::-1], (1, 0, 0))):
+        if ends:
+            start, end = clip[:, 0, ends[0], 0], clip[:, 0, ends[1], 0]
+            matrix = onto(end.astype(float) - start, np.array(axis, dtype=float))
+            clip = np.einsum("dc,ctvm->dtvm", matrix.astype(np.float32), clip)
+    return clip
+
+
+def onto(vector: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation by the smallest angle that takes a vector to the direction of a unit vector (Rodrigues); the identity where
+    there is no such angle: for a vector of length zero, and for one that points the opposite way."""
+    normal = np.cross(vector, axis)
+    length = np.linalg.norm(vector)
+    if length < 1e-6 or np.abs(normal).sum() < 1e-6:
+        return np.eye(3)
+    sine, cosine = np.linalg.norm(normal) / length, float(vector @ axis) / length
+    x, y, z = normal / np.linalg.norm(normal)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
+
+
+def _moved(clip: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    return np.where((clip != 0).any(axis=0, keepdims=True), clip - origin, np.float32(0))
+
+
+def _looped(person: np.ndarray) -> np.ndarray:
+    """(C, T, V): the frames of one person, repeated to fill T."""
+    there, T = (person != 0).any(axis=(0, 2)), person.shape[1]
+    if not there.any():
+        return person
+    if not there[0]:
+        person, there = person[:, there], there[there]
+    return person[:, np.arange(T) % (np.flatnonzero(there)[-1] + 1)]

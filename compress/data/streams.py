@@ -1,0 +1,81 @@
+"""Joint, bone and motion streams of clips (C, T, V, M), and the three branches of EfficientGCN (arXiv 2106.15125).
+
+Streams follow two-stream networks (2s-AGCN, arXiv 1805.07694) as CTR-GCN (arXiv 2107.12213) and PYSKL (arXiv 2205.09443)
+have them: a bone is a joint less its parent, motion is the next frame less this one. Bones are pairs (child, parent)
+counted from 1, as in `teachers.skeleton`; a joint that is no child has bone zero.
+"""
+from __future__ import annotations
+
+from typing import Literal, Sequence
+
+import numpy as np
+
+from teachers.skeleton import Skeleton
+
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+Bones = Sequence[Sequence[int]]
+
+
+def steps(kind: Stream, skeleton: Skeleton, absent: bool = False, score: bool = False) -> tuple[dict, ...]:
+    """The step that makes a stream of the joints, as data; none for "joint"."""
+    if kind == "joint":
+        return ()
+    step: dict = {"op": "stream", "kind": kind}
+    if kind.startswith("bone"):
+        step["bones"] = [list(pair) for pair in skeleton.bone_pairs()]
+    return (step | ({"absent": True} if absent and kind.endswith("motion") else {}) | ({"score": True} if score else {}),)
+
+
+def stream(clip: np.ndarray, kind: Stream, bones: Bones = (), absent: bool = False, score: bool = False) -> np.ndarray:
+    """One stream of a clip (C, T, V, M) of joints, the same shape, float32.
+
+    Args:
+        absent: motion is zero wherever the person is missing (all zero) from this frame or the next; for clips that still
+            have padding or gaps. Otherwise the jump from or to the origin counts, as in clips resized in time.
+        score: the last channel is a confidence; a bone has the mean of its joints', motion that of its frames.
+    """
+    clip = np.asarray(clip, dtype=np.float32)  # before any difference: float16 sources have few digits
+    there = (clip != 0).any(axis=(0, 2))  # (T, M)
+    if kind in ("bone", "bone_motion"):
+        clip = bone(clip, bones, score)
+    elif kind not in ("joint", "joint_motion"):
+        raise ValueError(f"unknown stream {kind!r}")
+    return motion(clip, there if absent else None, score) if kind.endswith("motion") else clip
+
+
+def bone(clip: np.ndarray, bones: Bones, score: bool = False) -> np.ndarray:
+    """Every joint less its parent, (C, T, V, M)."""
+    child, parent = np.array(bones, dtype=int).reshape(-1, 2).T - 1
+    found = np.zeros_like(clip)
+    found[:, :, child] = clip[:, :, child] - clip[:, :, parent]
+    if score:
+        found[-1] = clip[-1]
+        found[-1][:, child] = (clip[-1][:, child] + clip[-1][:, parent]) / 2
+    return found
+
+
+def motion(clip: np.ndarray, there: np.ndarray | None = None, score: bool = False) -> np.ndarray:
+    """The next frame less this one, zero in the last frame, (C, T, V, M); zero too where `there` (T, M) is not true twice."""
+    found = np.zeros_like(clip)
+    found[:, :-1] = clip[:, 1:] - clip[:, :-1]
+    if score:
+        found[-1, :-1] = (clip[-1, 1:] + clip[-1, :-1]) / 2
+    if there is not None:
+        found[:, :-1] *= (there[1:] & there[:-1])[None, :, None]
+    return found
+
+
+def branches(clip: np.ndarray, centre: int, bones: Bones) -> np.ndarray:
+    """EfficientGCN's joint, velocity and bone branch, one after the other: (C, T, V, M) -> (6 C, T, V, M).
+
+    Joint: positions, and positions less joint `centre` (0-based) of the same frame. Velocity: to the next frame and to the one
+    after that; zero in the last two frames. Bone: joint less parent, and its angle to each axis. Padding has bone angles of
+    pi / 2 and a spike of velocity in front of it: the published weights expect both.
+    """
+    velocity = np.zeros((2, *clip.shape), dtype=np.float32)
+    velocity[0, :, :-2] = clip[:, 1:-1] - clip[:, :-2]
+    velocity[1, :, :-2] = clip[:, 2:] - clip[:, :-2]
+    vectors = bone(clip, bones)
+    exact = vectors.astype(np.float64)  # an angle loses digits near the axis
+    angles = np.arccos(exact / (np.sqrt((exact ** 2).sum(axis=0)) + 1e-4)).astype(np.float32)
+    return np.concatenate([clip, clip - clip[:, :, centre:centre + 1], *velocity, vectors, angles])

@@ -1,0 +1,64 @@
+"""EfficientGCN's input (arXiv 2106.15125): the first frames of a padded clip as joint, velocity and bone branch.
+
+Clips are padded with zeros to `frames`, or cut there; only the view transform sees 12 frames more. Training and testing see the
+same. C is 18 for clips of three coordinates: 6 of each branch, in that order.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compress.data import normalise, transforms
+from compress.data.dataset import Dataset
+from compress.data.normalise import Pair
+from compress.inputs.view import View, at_least, view
+from teachers.errors import RecipeError
+from teachers.skeleton import Skeleton
+
+EXTRA = 12  # the published 288 frames are the first of 300, which are what was prepared
+NTU_BONES = ((1, 2), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9), (11, 10), (12, 11), (13, 1), (14, 13),
+             (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19), (21, 2), (22, 23), (23, 8), (24, 25), (25, 12))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys.
+
+    Attributes:
+        view_transform: repeat the clip over its padding, centre every frame and turn spine and shoulders to z and x, as the
+            published X-View weights expect; X-Sub weights expect the clip as it is.
+        spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that the view transform turns; known for NTU.
+    """
+
+    frames: int = 288
+    view_transform: bool = False
+    spine: Pair | None = None
+    shoulders: Pair | None = None
+
+    def __post_init__(self):
+        at_least(self, frames=1)
+        for key in ("spine", "shoulders"):
+            if getattr(self, key) is not None and not self.view_transform:
+                raise ValueError(f"{key}: needs view_transform: true, which turns the clip by it")
+
+
+def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
+    """The view of a data set's clips; see the module.
+
+    Raises:
+        RecipeError: the view transform of clips of two coordinates, or by a joint that is none of the skeleton's.
+    """
+    if config.view_transform and dataset.channels != 3:
+        raise RecipeError(f"input.view_transform: needs x y z, the clips of {dataset.name!r} have {dataset.channels} coordinates; "
+                          "leave it out")
+    ntu = normalise.is_ntu(skeleton)
+    around = normalise.frame_of(skeleton, config.spine, config.shoulders)
+    bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
+    turned = ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around}) if config.view_transform else ()
+    steps = (*turned, {"op": "fit", "frames": config.frames}, {"op": "branches", "centre": around["centre"], "bones": bones})
+
+    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return transforms.apply(clip, steps)
+
+    return view(config, dataset, steps, augment, channels=6 * dataset.channels)

@@ -1,0 +1,59 @@
+"""CTR-GCN's input on NTU RGB+D (arXiv 2107.12213): crop in time, resize, turn.
+
+Training: a random part of the clip, resized to `frames`, and one rotation for the whole clip. Testing: the central 95 %.
+The stream is made last, of the resized clip.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compress.data import streams, transforms
+from compress.data.dataset import Dataset
+from compress.data.streams import Stream
+from compress.inputs.view import View, at_least, view
+from teachers.skeleton import Skeleton
+
+TEST_CROP = 0.95
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys.
+
+    Attributes:
+        crop: the shortest part of a clip that is trained on, but at least `frames` frames where there are as many.
+        rotation: the largest training rotation around each axis, in radians; clips of two coordinates turn in their plane.
+    """
+
+    frames: int = 64
+    crop: float = 0.5
+    rotation: float = 0.3
+    stream: Stream = "joint"
+
+    def __post_init__(self):
+        at_least(self, frames=1)
+        if not 0 < self.crop <= 1:
+            raise ValueError("crop: must be above 0 and at most 1")
+        if not 0 <= self.rotation <= np.pi:
+            raise ValueError("rotation: must be between 0 and pi (radians)")
+
+
+def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
+    """The view of a data set's clips; see the module."""
+    made = streams.steps(config.stream, skeleton)
+
+    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        turned = turn(clip, rng, config.rotation)
+        cut = transforms.random_crop_resize(turned, rng, config.frames, low=config.crop, shortest=config.frames)
+        return transforms.apply(cut, made)
+
+    return view(config, dataset, ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *made), augment)
+
+
+def turn(clip: np.ndarray, rng: np.random.Generator, largest: float) -> np.ndarray:
+    """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two coordinates in their plane."""
+    if clip.shape[0] == 2:
+        return transforms.rotate(clip, transforms.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2])
+    return transforms.rotate(clip, transforms.rotation(*rng.uniform(-largest, largest, size=3)))

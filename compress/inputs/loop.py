@@ -1,0 +1,48 @@
+"""The older ST-GCN input (arXiv 1801.07455, as PYSKL trains it): normalise, stream, repeat the clip until `frames` are full.
+
+Longer clips are cut. Training and testing see the same.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compress.data import normalise, streams, transforms
+from compress.data.dataset import Dataset
+from compress.data.normalise import Normalise, Pair
+from compress.data.streams import Stream
+from compress.inputs.view import View, at_least, check_normalise, view
+from teachers.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys; all but `frames` as in `uniform`."""
+
+    frames: int = 300
+    normalise: Normalise = "3d"
+    stream: Stream = "joint"
+    spine: Pair | None = None
+    shoulders: Pair | None = None
+    image: Pair | None = None
+
+    def __post_init__(self):
+        at_least(self, frames=1)
+        check_normalise(self)
+
+
+def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
+    """The view of a data set's clips; see the module.
+
+    Raises:
+        RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
+    """
+    score = config.normalise == "2d" and dataset.channels == 3
+    steps = (*normalise.steps(config, skeleton, dataset.channels), *streams.steps(config.stream, skeleton, absent=True, score=score),
+             {"op": "loop", "frames": config.frames})
+
+    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return transforms.apply(clip, steps)
+
+    return view(config, dataset, steps, augment)

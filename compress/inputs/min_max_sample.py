@@ -1,0 +1,65 @@
+"""The public NW-UCLA input (CTR-GCN, arXiv 2107.12213): centre, turn the camera, scale to [-1, 1], sample frames.
+
+Training: yaw and pitch within 60 degrees, scale 0.5-1.5, random frames in order. Testing: frames evenly from first to last.
+The stream is made last, of the sampled frames.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from compress.data import streams, transforms
+from compress.data.dataset import Dataset
+from compress.data.streams import Stream
+from compress.inputs.view import View, at_least, view
+from teachers.errors import RecipeError
+from teachers.skeleton import Skeleton
+
+CENTRE = 1  # 0-based, NW-UCLA's spine; on other skeletons any joint does, scaling to [-1, 1] undoes a shift
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys.
+
+    Attributes:
+        turns: how training views are turned. "public": yaw, then pitch, so that nobody leans sideways. "any_lean": pitch,
+            then yaw, so that people lean sideways too, a stronger augmentation that generalised better to NW-UCLA's third view.
+    """
+
+    frames: int = 52
+    turns: Literal["public", "any_lean"] = "public"
+    stream: Stream = "joint"
+
+    def __post_init__(self):
+        at_least(self, frames=1)
+
+
+def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
+    """The view of a data set's clips; see the module.
+
+    Raises:
+        RecipeError: clips of two coordinates, which no camera can go around.
+    """
+    if dataset.channels != 3:
+        raise RecipeError(f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have {dataset.channels} coordinates; "
+                          "take uniform with normalise: 2d")
+    made = streams.steps(config.stream, skeleton)
+    steps = ({"op": "centre", "joint": CENTRE, "frame": 0}, {"op": "min_max", "low": -1.0, "high": 1.0},
+             {"op": "sample", "frames": config.frames}, *made)
+
+    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        moved = transforms.rotate(transforms.centre(clip, joint=CENTRE), camera(rng, config.turns))
+        return transforms.apply(transforms.random_sample(transforms.min_max(moved), rng, config.frames), made)
+
+    return view(config, dataset, steps, augment)
+
+
+def camera(rng: np.random.Generator, turns: str) -> np.ndarray:
+    """(3, 3): yaw and pitch within 60 degrees in the order of `turns`, times a scale of 0.5-1.5."""
+    pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
+    matrices = transforms.rotation(pitch, 0, 0), transforms.rotation(0, yaw, 0)
+    last, first = matrices if turns == "public" else matrices[::-1]
+    return last @ first * rng.uniform(0.5, 1.5)

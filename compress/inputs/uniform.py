@@ -1,0 +1,57 @@
+"""PYSKL's input (arXiv 2205.09443; sampling after PoseConv3D, arXiv 2104.13586): normalise, stream, frames from equal segments.
+
+Training: a random frame of each segment. Testing: `clips` views, view i with the frame at (i + 1/2) / clips of each segment.
+Clips shorter than `frames` start at some frame and go round. The stream is made of every frame, before sampling.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compress.data import normalise, streams, transforms
+from compress.data.dataset import Dataset
+from compress.data.normalise import Normalise, Pair
+from compress.data.streams import Stream
+from compress.inputs.view import View, at_least, check_normalise, view
+from teachers.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys.
+
+    Attributes:
+        normalise: "3d", "2d" or "none", see `compress.data.normalise`.
+        clips: views that a clip is tested with.
+        spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that "3d" turns to z and to x; known for NTU.
+        image: (width, height) that "2d" divides by; without it every clip by its own extent.
+    """
+
+    frames: int = 100
+    normalise: Normalise = "3d"
+    clips: int = 1
+    stream: Stream = "joint"
+    spine: Pair | None = None
+    shoulders: Pair | None = None
+    image: Pair | None = None
+
+    def __post_init__(self):
+        at_least(self, frames=1, clips=1)
+        check_normalise(self)
+
+
+def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
+    """The view of a data set's clips; see the module.
+
+    Raises:
+        RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
+    """
+    score = config.normalise == "2d" and dataset.channels == 3
+    made = (*normalise.steps(config, skeleton, dataset.channels), *streams.steps(config.stream, skeleton, absent=True, score=score))
+
+    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.ascontiguousarray(transforms.random_uniform(transforms.apply(clip, made), rng, config.frames))
+
+    return view(config, dataset, (*made, {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips}), augment,
+                clips=config.clips)

@@ -1,0 +1,216 @@
+"""The flat inference network of EfficientGCN: one `nn.Sequential` of plain layers, every BatchNorm and edge weight folded.
+
+Folded exactly, beyond the BatchNorms: adjacency * edge is one constant matrix for all hops; where the graph comes first, the
+residual projection is a fourth hop (the identity); a Basic layer's residual is its kernel's centre; two 1x1 convs with nothing
+between them are one, unless that would cost more; attention's BatchNorm and skip are inside its outer product.
+"""
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from export.fold import FoldedConv, Plain, add_channels, array, fold
+from teachers.efficientgcn import EfficientGCN, Stem, Unit
+from teachers.efficientgcn_layers import HOPS, ConvNorm, JointAttention, SpatialGraph, Temporal
+from teachers.layers import BatchNorm
+
+
+def flatten(network: EfficientGCN) -> nn.Sequential:
+    """The same function as `network` in evaluation mode: (N, C, T, V, M) -> logits (N, K)."""
+    spec = network.spec
+    layers: list[nn.Layer] = [Branches(network)]
+    layers += [unit(block.id, "", getattr(network, block.id)) for block in spec.blocks if not block.branched]
+    flat = nn.Sequential(*layers, Head(network))
+    flat.eval()
+    return flat
+
+
+class Branches(nn.Layer):
+    """Persons to the batch, every branch by itself, channels concatenated: (N, C, T, V, M) -> (N * M, C', V, T)."""
+
+    def __init__(self, network: EfficientGCN):
+        super().__init__()
+        spec = network.spec
+        self.shape = spec.input_shape
+        self.branches = nn.LayerList()
+        for number in range(spec.branches):
+            units = [unit(block.id, f"{number}.", getattr(network, block.id)[number]) for block in spec.blocks if block.branched]
+            self.branches.append(nn.Sequential(stem(f"{number}.", network.stem[number]), *units))
+
+    def forward(self, x):
+        C, T, V, M = self.shape
+        x = x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T])
+        if len(self.branches) == 1:
+            return self.branches[0](x)
+        each = paddle.split(x, len(self.branches), axis=1)
+        return paddle.concat([branch(one) for branch, one in zip(self.branches, each)], axis=1)
+
+
+def stem(prefix: str, layer: Stem) -> nn.Sequential:
+    """The beginning of one branch, its first BatchNorm inside the graph convolution."""
+    return nn.Sequential(graph("stem", f"{prefix}graph", layer.graph, layer.bn),
+                         TemporalLayer("stem", f"{prefix}temporal", layer.temporal))
+
+
+def unit(block: str, prefix: str, layer: Unit) -> nn.Sequential:
+    """One block: graph convolution, temporal layers, attention."""
+    temporal = [TemporalLayer(block, f"{prefix}temporal.{number}", one) for number, one in enumerate(layer.temporal)]
+    return nn.Sequential(graph(block, f"{prefix}graph", layer.graph), *temporal,
+                         Attention(block, f"{prefix}attention", layer.attention))
+
+
+def graph(block: str, name: str, layer: SpatialGraph, before: BatchNorm | None = None) -> Plain:
+    """The graph convolution in the order of the trained network; `before`, a BatchNorm of its input, needs the graph first."""
+    return GraphFirst(block, name, layer, before) if layer.graph_first or before is not None else GraphLast(block, name, layer)
+
+
+def _hop_weights(layer: SpatialGraph) -> np.ndarray:
+    """(HOPS, C, Cin) float64."""
+    weight, C = array(layer.values.weight), layer.channels
+    if layer.graph_first:
+        return weight.reshape(C, -1, HOPS).transpose(2, 0, 1)
+    return weight.reshape(C, HOPS, -1).transpose(1, 0, 2)
+
+
+class GraphFirst(Plain):
+    """One product with all hops and the identity, one 1x1 conv with input channels ordered (Cin, hop): (B, Cin, V, T) -> (B, C, V, T)."""
+
+    def __init__(self, block: str, name: str, layer: SpatialGraph, before: BatchNorm | None):
+        super().__init__(block)
+        C, Cin, V = layer.channels, layer.in_channels, layer.joints
+        self.channels, self.in_channels, self.joints = C, Cin, V
+        scale, shift = layer.bn.scale_and_shift()
+        if layer.residual is not None:
+            skip, skip_bias = fold(array(layer.residual.conv.weight)[:, :, 0, 0], layer.residual.bn)
+        else:
+            skip, skip_bias = np.eye(C), np.zeros(C)
+        weight = np.concatenate([_hop_weights(layer) * scale.reshape(C, 1), skip[None]])  # (HOPS + 1, C, Cin)
+        topology = np.concatenate([array(layer.topology()), np.eye(V)[None]])  # (HOPS + 1, v, w)
+        bias = np.concatenate([array(layer.values_bias) * scale.reshape(C, 1), (skip_bias + shift).reshape(C, 1)], 1)
+        if before is not None:
+            in_scale, in_shift = before.scale_and_shift()
+            bias = bias + (weight @ in_shift).T
+            weight = weight * in_scale
+        self.left = self.constant(f"{name}.topology", topology.transpose(0, 2, 1).reshape(-1, V))
+        self.weight = self.constant(f"{name}.values.w", weight.transpose(1, 2, 0).reshape(C, -1, 1, 1))
+        self.bias = self.constant(f"{name}.b", (bias @ topology.sum(1)).reshape(C * V, 1))
+
+    def forward(self, x):
+        C, V, T = self.channels, self.joints, x.shape[3]
+        x = paddle.matmul(self.left, x).reshape([0, (HOPS + 1) * self.in_channels, V, T])
+        y = F.conv2d(x, self.weight).reshape([0, C * V, T]) + self.bias
+        return F.swish(y.reshape([0, C, V, T]))
+
+
+class GraphLast(Plain):
+    """One 1x1 conv with output channels ordered (C, hop), one product with all hops: (B, Cin, V, T) -> (B, C, V, T)."""
+
+    def __init__(self, block: str, name: str, layer: SpatialGraph):
+        super().__init__(block)
+        C, V = self.channels, self.joints = layer.channels, layer.joints
+        scale, shift = layer.bn.scale_and_shift()
+        topology = array(layer.topology())
+        weight = _hop_weights(layer) * scale.reshape(C, 1)
+        self.left = self.constant(f"{name}.topology", topology.transpose(2, 0, 1).reshape(V, -1))
+        self.weight = self.constant(f"{name}.values.w", weight.transpose(1, 0, 2).reshape(HOPS * C, -1, 1, 1))
+        bias = (array(layer.values_bias) * scale.reshape(C, 1)) @ topology.sum(1) + shift.reshape(C, 1)
+        self.skip = None
+        if layer.residual is not None:
+            skip, skip_bias = fold(array(layer.residual.conv.weight), layer.residual.bn)
+            self.skip, bias = self.constant(f"{name}.residual.w", skip), bias + skip_bias.reshape(C, 1)
+        self.bias = self.constant(f"{name}.b", bias.reshape(C * V, 1))
+
+    def forward(self, x):
+        C, V, T = self.channels, self.joints, x.shape[3]
+        # Through rank 5: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
+        values = F.conv2d(x, self.weight).reshape([0, C, HOPS, V, T]).reshape([0, C, HOPS * V, T])
+        y = (paddle.matmul(self.left, values).reshape([0, C * V, T]) + self.bias).reshape([0, C, V, T])
+        return F.swish(y + (x if self.skip is None else F.conv2d(x, self.skip)))
+
+
+class TemporalLayer(Plain):
+    """One temporal layer: x (B, C, V, T) -> (B, C, V, T / stride)."""
+
+    def __init__(self, block: str, name: str, layer: Temporal):
+        super().__init__(block)
+        folded = [(step, getattr(layer, step.name), *_folded(getattr(layer, step.name))) for step in layer.steps]
+        skip = None if layer.residual is None else _folded(layer.residual)
+        self.adds_input = True
+        if len(folded) == 1:  # Basic: what is added is a 1x1 kernel at the centre of the layer's own
+            step, like, weight, bias = folded[0]
+            centre, centre_bias = skip or (np.eye(len(bias)).reshape(len(bias), -1, 1, 1), 0.0)
+            weight[:, :, :, like.conv.padding] += centre[:, :, :, 0]
+            folded, skip, self.adds_input = [(step, like, weight, bias + centre_bias)], None, False
+        self.steps, self.acts = nn.LayerList(), []
+        for step, like, weight, bias in _merged(folded):
+            self.steps.append(FoldedConv(block, f"{name}.{step.name}", weight, bias, like=like.conv, groups=step.groups))
+            self.acts.append(step.act)
+        self.acts[-1] = layer.act_on_sum and not self.adds_input
+        self.skip = None if skip is None else FoldedConv(block, f"{name}.residual", *skip, like=layer.residual.conv)
+        self.act_on_sum = layer.act_on_sum
+
+    def forward(self, x):
+        y = x
+        for step, act in zip(self.steps, self.acts):
+            y = F.swish(step(y)) if act else step(y)
+        if not self.adds_input:
+            return y
+        y = y + (x if self.skip is None else self.skip(x))
+        return F.swish(y) if self.act_on_sum else y
+
+
+def _folded(layer: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
+    return fold(array(layer.conv.weight), layer.bn)
+
+
+def _merged(steps: list) -> list:
+    """The steps with a 1x1 conv and the 1x1 conv behind it, nothing between them, as one where that costs no more."""
+    merged: list = []
+    for step, like, weight, bias in steps:
+        last = merged[-1] if merged else None
+        pointwise = last is not None and not last[0].act and last[2].shape[2:] == weight.shape[2:] == (1, 1)
+        if pointwise and len(weight) * last[2].shape[1] <= weight.size + last[2].size:
+            first, first_bias = last[2][:, :, 0, 0], last[3]
+            second = weight[:, :, 0, 0]
+            merged[-1] = (step, like, (second @ first)[:, :, None, None], second @ first_bias + bias)
+        else:
+            merged.append((step, like, weight, bias))
+    return merged
+
+
+class Attention(Plain):
+    """Swish(x * (scale * joint * frame + 1) + shift), the factor one product with two inner terms: (B, C, V, T) of the same shape."""
+
+    def __init__(self, block: str, name: str, layer: JointAttention):
+        super().__init__(block)
+        self.reduce = FoldedConv(block, f"{name}.reduce", *_folded(layer.reduce))
+        self.joint = FoldedConv(block, f"{name}.joint", array(layer.joint.weight), array(layer.joint_bias))
+        self.frame = FoldedConv(block, f"{name}.frame", array(layer.frame.weight), array(layer.frame_bias))
+        scale, shift = layer.bn.scale_and_shift()
+        self.scale, self.shift = self.constant(f"{name}.scale", scale.reshape(-1, 1)), self.constant(f"{name}.shift", shift.reshape(-1, 1))
+
+    def forward(self, x):
+        V, T = x.shape[2], x.shape[3]
+        pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)  # (B, C, 1, V + T)
+        joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
+        joint = F.sigmoid(self.joint(joint)).squeeze(2) * self.scale  # (B, C, V)
+        frame = F.sigmoid(self.frame(frame))  # (B, C, 1, T)
+        joint = paddle.stack([joint, paddle.ones_like(joint)], axis=3)
+        factor = paddle.matmul(joint, paddle.concat([frame, paddle.ones_like(frame)], axis=2))
+        return F.swish(add_channels(x * factor, self.shift))
+
+
+class Head(Plain):
+    """Mean over joints, frames and persons, then the classifier."""
+
+    def __init__(self, network: EfficientGCN):
+        super().__init__("fc")
+        self.persons, self.channels = network.spec.persons, network.spec.features
+        self.weight_ = self.constant("w", array(network.fc.weight))
+        self.bias_ = self.constant("b", array(network.fc.bias))
+
+    def forward(self, x):
+        pooled = x.mean([2, 3]).reshape([-1, self.persons, self.channels]).mean(1)
+        return paddle.matmul(pooled, self.weight_) + self.bias_

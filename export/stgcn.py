@@ -1,0 +1,94 @@
+"""The flat inference network of ST-GCN, and the parts of it that STGCN++ shares: every BatchNorm folded."""
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from export.ctrgcn import Head
+from export.fold import FoldedConv, Plain, array, fold
+from teachers.layers import BatchNorm, ConvBN
+from teachers.stgcn import STGCN, SUBSETS, GraphConv, Unit
+
+
+def flatten(network: STGCN) -> nn.Sequential:
+    """The same function as `network` in evaluation mode: (N, C, T, V, M) -> logits (N, K)."""
+    return sequence(network, _block)
+
+
+def sequence(network: STGCN, block) -> nn.Sequential:
+    """The flat network; `block(id, unit)` makes a block's layer."""
+    blocks = [block(one.id, getattr(network, one.id)) for one in network.spec.blocks]
+    flat = nn.Sequential(Input(network), *blocks, Head(network))
+    flat.eval()
+    return flat
+
+
+class Input(Plain):
+    """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V, T)."""
+
+    def __init__(self, network: STGCN):
+        super().__init__("data_bn")
+        C, _, V, _ = self.shape = network.spec.input_shape
+        scale, shift = (value.reshape(V, C).T.reshape(C, V, 1) for value in network.data_bn.scale_and_shift())
+        self.scale, self.shift = self.constant("scale", scale), self.constant("shift", shift)
+
+    def forward(self, x):
+        C, T, V, _ = self.shape
+        return x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T]) * self.scale + self.shift
+
+
+class Block(nn.Layer):
+    """ReLU(temporal(graph(x)) + residual(x))."""
+
+    def __init__(self, name: str, unit: Unit, graph: nn.Layer, temporal: nn.Layer):
+        super().__init__()
+        self.graph, self.temporal = graph, temporal
+        self.has_residual = unit.has_residual
+        self.residual = None if unit.residual is None else FoldedConv(
+            name, "residual", *fold(array(unit.residual.conv.weight), unit.residual.bn), like=unit.residual.conv)
+
+    def forward(self, x):
+        y = self.temporal(self.graph(x))
+        if self.has_residual:
+            y = y + (x if self.residual is None else self.residual(x))
+        return F.relu(y)
+
+
+class Graph(Plain):
+    """ReLU(BN(graph convolution) + residual): one product with the stacked graphs, one conv, a constant per channel and joint.
+
+    The residual is none, the identity (`inner` = True) or a 1x1 conv + BatchNorm, whose bias goes into the constant.
+    """
+
+    def __init__(self, name: str, conv: GraphConv, A: np.ndarray, norm: BatchNorm, inner: ConvBN | bool = False):
+        super().__init__(name)
+        scale, shift = norm.scale_and_shift()
+        C, V = self.channels, self.joints = conv.channels, A.shape[-1]
+        constant = array(conv.bias) @ A.sum(1) * scale[:, None] + shift[:, None]  # (C, V)
+        self.inner, self.down = inner is True, None
+        if isinstance(inner, ConvBN):
+            weight, bias = fold(array(inner.conv.weight), inner.bn)
+            self.down, constant = self.constant("down.w", weight), constant + bias[:, None]
+        self.graphs = self.constant("graphs", A.transpose(0, 2, 1).reshape(SUBSETS * V, V))
+        self.weight_ = self.constant("graph.w", array(conv.weight) * scale.reshape(-1, 1, 1, 1))
+        self.constant_ = self.constant("graph.b", constant.reshape(C * V, 1))
+
+    def forward(self, x):
+        Cin, V, T = x.shape[1:]
+        flat = [-1, self.channels * V, T]  # rank 3: Paddle 2.6.2 broadcasts constants of rank 4 far slower
+        products = paddle.matmul(self.graphs, x).reshape([-1, Cin * SUBSETS, V, T])
+        y = F.conv2d(products, self.weight_).reshape(flat) + self.constant_
+        if self.inner:
+            y = y + x.reshape(flat)
+        if self.down is not None:
+            y = y + F.conv2d(x, self.down).reshape(flat)
+        return F.relu(y).reshape([-1, self.channels, V, T])
+
+
+def _block(name: str, unit: Unit) -> Block:
+    graph, temporal = unit.graph, unit.temporal
+    A = array(graph.adjacency) * array(graph.importance)
+    return Block(name, unit, Graph(name, graph.conv, A, graph.bn),
+                 FoldedConv(name, "temporal", *fold(array(temporal.conv.weight), temporal.bn), like=temporal.conv))

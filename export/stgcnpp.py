@@ -1,0 +1,49 @@
+"""The flat inference network of STGCN++: every BatchNorm folded, but for a scale and a shift behind the pooled branch."""
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from export.fold import FoldedConv, Plain, array, fold
+from export.stgcn import Block, Graph, sequence
+from teachers import stgcnpp
+from teachers.stgcn import STGCN, Unit
+
+
+def flatten(network: STGCN) -> nn.Sequential:
+    """The same function as `network` in evaluation mode: (N, C, T, V, M) -> logits (N, K)."""
+    return sequence(network, _block)
+
+
+class Temporal(Plain):
+    """The six branches, then ReLU and a 1x1 conv. Pooling commutes with no negative scale: that branch keeps its own."""
+
+    def __init__(self, name: str, unit: stgcnpp.Temporal):
+        super().__init__(name)
+        self.widths, self.stride = unit.widths, unit.stride
+        ends = np.cumsum(unit.widths)[:-1]
+        *convs, pooled, plain = zip(*(np.split(value, ends) for value in unit.bn.scale_and_shift()))
+        weight = array(unit.reduce.weight)
+        self.reduce = FoldedConv(name, "reduce", *fold(weight[:ends[-1]], unit.reduce_bn))
+        self.plain = FoldedConv(name, "plain", *fold(weight[ends[-1]:], plain))
+        self.plain.stride = unit.stride
+        self.branches = nn.LayerList([FoldedConv(name, f"branch{number}", *fold(array(conv.weight), norm), like=conv)
+                                      for number, (conv, norm) in enumerate(zip(unit.branches, convs))])
+        self.scale, self.shift = (self.constant(f"pool.{what}", value.reshape(-1, 1))
+                                  for what, value in zip(("scale", "shift"), pooled))
+        self.mix = FoldedConv(name, "mix", *fold(array(unit.mix.weight), unit.mix_bn))
+
+    def forward(self, x):
+        *parts, pooled = paddle.split(F.relu(self.reduce(x)), list(self.widths[:-1]), axis=1)
+        pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
+        pooled = (pooled.flatten(2) * self.scale + self.shift).reshape([0, 0, pooled.shape[2], pooled.shape[3]])
+        y = paddle.concat([*[conv(part) for conv, part in zip(self.branches, parts)], pooled, self.plain(x)], axis=1)
+        return self.mix(F.relu(y))
+
+
+def _block(name: str, unit: Unit) -> Block:
+    graph = unit.graph
+    inner = True if graph.down is None else graph.down
+    return Block(name, unit, Graph(name, graph.conv, array(graph.adjacency), graph.bn, inner), Temporal(name, unit.temporal))

@@ -1,0 +1,160 @@
+"""The layers of EfficientGCN (Song et al., TPAMI 2022, arXiv 2106.15125): graph convolution, temporal layers, attention.
+
+A temporal layer is data: `temporal_steps` lists its convolutions, and the network, its cost, its checkpoint names and its
+inference form all read that list. Maps are (B, C, V, T). Biases that a BatchNorm cancels are left out.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+from paddle.nn.initializer import Constant
+
+from teachers.layers import BatchNorm, Conv
+from teachers.skeleton import Skeleton, column_normalise
+
+HOPS = 3  # subsets of the graph: joints 0, 1 and 2 bones apart
+KERNEL = 5  # frames
+LAYERS = ("sg", "epsep", "sep", "basic", "bottleneck")
+ACT_ON_SUM = ("basic", "bottleneck")  # the others end linearly
+
+
+@dataclass(frozen=True)
+class Step:
+    """A convolution and its BatchNorm, then Swish if `act`."""
+
+    name: str
+    in_channels: int
+    out_channels: int
+    kernel: int = 1
+    stride: int = 1
+    act: bool = False
+    depthwise: bool = False
+
+    @property
+    def groups(self) -> int:
+        return self.out_channels if self.depthwise else 1
+
+
+def temporal_steps(layer: str, channels: int, hidden: int, stride: int) -> tuple[Step, ...]:
+    """The convolutions of one temporal layer in order, without its residual; names as published.
+
+    Args:
+        layer: one of `LAYERS`.
+        channels: C, in and out.
+        hidden: channels in between; `basic` and `sep` have none.
+    """
+    C, H = channels, hidden
+    if layer == "basic":
+        return (Step("conv", C, C, KERNEL, stride),)
+    if layer == "bottleneck":
+        return (Step("reduct_conv", C, H, act=True), Step("conv", H, H, KERNEL, stride, act=True), Step("expand_conv", H, C))
+    if layer == "sg":
+        return (Step("depth_conv1", C, C, KERNEL, act=True, depthwise=True), Step("point_conv1", C, H),
+                Step("point_conv2", H, C, act=True), Step("depth_conv2", C, C, KERNEL, stride, depthwise=True))
+    wide = H if layer == "epsep" else C
+    expand = (Step("expand_conv", C, wide, act=True),) if layer == "epsep" else ()
+    return (*expand, Step("depth_conv", wide, wide, KERNEL, stride, act=True, depthwise=True), Step("point_conv", wide, C))
+
+
+def hop_adjacency(skeleton: Skeleton, max_hop: int) -> np.ndarray:
+    """A (3, V, V) float32: pairs 0, 1 and 2 bones apart; columns normalised over all pairs up to `max_hop` bones apart."""
+    hops = skeleton.hops()
+    near = column_normalise((hops <= max_hop).astype("float64"))
+    return np.stack([np.where(hops == hop, near, 0.0) for hop in range(HOPS)]).astype("float32")
+
+
+class ConvNorm(nn.Layer):
+    """One `Step` without its activation: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
+
+    def __init__(self, step: Step):
+        super().__init__()
+        # fan_out * groups: published initialisation does not see that a convolution is depthwise
+        self.conv = Conv(step.in_channels, step.out_channels, step.kernel, step.stride, groups=step.groups,
+                         fan_out=step.out_channels * step.groups)
+        self.bn = BatchNorm(step.out_channels)
+
+    def forward(self, x):
+        return self.bn(self.conv(x))
+
+
+class SpatialGraph(nn.Layer):
+    """Swish(BN(sum_k (W_k x + b_k) (A_k * edge_k)) + residual(x)): x (B, Cin, V, T) -> (B, C, V, T).
+
+    Whichever side is narrower meets the graph: `values` comes first with output channels ordered (C, hop), or, for fewer
+    input than output channels, the graph does and `values` has input channels ordered (Cin, hop).
+    """
+
+    def __init__(self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool):
+        super().__init__()
+        self.in_channels, self.channels, self.joints = in_channels, channels, skeleton.joints
+        self.graph_first = in_channels < channels
+        if self.graph_first:
+            self.values = Conv(HOPS * in_channels, channels, fan_out=HOPS * channels)
+        else:
+            self.values = Conv(in_channels, HOPS * channels)
+        self.values_bias = self.create_parameter([channels, HOPS], is_bias=True)
+        # [hop, v, w]: how much of joint v reaches joint w. Stored, for published weights come with graphs of their own
+        self.register_buffer("adjacency", paddle.to_tensor(hop_adjacency(skeleton, max_hop)))
+        self.edge = self.create_parameter([HOPS, self.joints, self.joints], default_initializer=Constant(1.0)) if edge else None
+        self.bn = BatchNorm(channels)
+        self.residual = ConvNorm(Step("residual", in_channels, channels)) if in_channels != channels else None
+
+    def topology(self):
+        """(3, V, V) adjacency times edge weights."""
+        return self.adjacency if self.edge is None else self.adjacency * self.edge
+
+    def forward(self, x):
+        C, V, T, topology = self.channels, self.joints, x.shape[3], self.topology()
+        if self.graph_first:
+            left = topology.transpose([0, 2, 1]).reshape([HOPS * V, V])
+            y = self.values(paddle.matmul(left, x).reshape([0, HOPS * self.in_channels, V, T]))
+        else:
+            left = topology.transpose([2, 0, 1]).reshape([V, HOPS * V])
+            # Through rank 5: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
+            y = paddle.matmul(left, self.values(x).reshape([0, C, HOPS, V, T]).reshape([0, C, HOPS * V, T]))
+        bias = paddle.matmul(self.values_bias, topology.sum(1)).reshape([C * V, 1])  # what of b_k reaches each joint
+        y = (y.reshape([0, C * V, T]) + bias).reshape([0, C, V, T])  # rank 3: a rank-4 broadcast is far slower on CPU
+        return F.swish(self.bn(y) + (x if self.residual is None else self.residual(x)))
+
+
+class Temporal(nn.Layer):
+    """One temporal layer with its residual: x (B, C, V, T) -> (B, C, V, T / stride)."""
+
+    def __init__(self, layer: str, channels: int, hidden: int, stride: int):
+        super().__init__()
+        self.steps, self.act_on_sum = temporal_steps(layer, channels, hidden, stride), layer in ACT_ON_SUM
+        for step in self.steps:
+            self.add_sublayer(step.name, ConvNorm(step))
+        self.residual = ConvNorm(Step("residual", channels, channels, stride=stride)) if stride != 1 else None
+
+    def forward(self, x):
+        y = x
+        for step in self.steps:
+            y = getattr(self, step.name)(y)
+            y = F.swish(y) if step.act else y
+        y = y + (x if self.residual is None else self.residual(x))
+        return F.swish(y) if self.act_on_sum else y
+
+
+class JointAttention(nn.Layer):
+    """ST-JointAtt, section 4.4: Swish(BN(x * attention(x)) + x), attention the outer product of one of frames and one of joints."""
+
+    def __init__(self, channels: int, hidden: int):
+        super().__init__()
+        self.reduce = ConvNorm(Step("reduce", channels, hidden))
+        self.joint, self.frame = Conv(hidden, channels), Conv(hidden, channels)
+        self.joint_bias, self.frame_bias = (self.create_parameter([channels, 1], is_bias=True) for _ in range(2))
+        self.bn = BatchNorm(channels)
+
+    def forward(self, x):
+        C, V, T = x.shape[1], x.shape[2], x.shape[3]
+        pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)  # (B, C, 1, V + T)
+        joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
+        joint = F.sigmoid(self.joint(joint).reshape([0, C, V]) + self.joint_bias).unsqueeze(3)
+        frame = F.sigmoid(self.frame(frame).reshape([0, C, T]) + self.frame_bias).unsqueeze(2)
+        # A product with one inner term is an outer product, many times faster than a broadcast one on CPU
+        return F.swish(self.bn(x * paddle.matmul(joint, frame)) + x)

@@ -1,0 +1,112 @@
+"""The stage plan of ST-GCN and STGCN++ (PYSKL, arXiv 2205.09443) as data: blocks, spec, recipe keys and pruning."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from teachers.errors import RecipeError
+from teachers.skeleton import NTU_25, NTU_25_PYSKL, Skeleton
+
+
+@dataclass(frozen=True)
+class Block:
+    """One stage: a graph unit, a temporal unit and a residual. `residual` is false only for the network's first block."""
+
+    id: str
+    in_channels: int
+    out_channels: int
+    stride: int
+    residual: bool
+
+    @property
+    def projects(self) -> bool:
+        """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
+        return self.residual and (self.in_channels != self.out_channels or self.stride != 1)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that rebuilds a network; each names itself. Input (N, channels, frames, V, persons)."""
+
+    blocks: tuple[Block, ...]
+    classes: int
+    skeleton: Skeleton
+    frames: int
+    persons: int
+    channels: int = 3
+    network: str = ""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """(C, T, V, M) of one clip."""
+        return self.channels, self.frames, self.skeleton.joints, self.persons
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys of the stage plan; stages count from 1, numbers beyond the last stage say nothing.
+
+    Attributes:
+        width: channels of the first stage.
+        ratio: how many times wider a stage of `inflate` is than the one before it.
+        stages: number of blocks.
+        inflate, down: the stages that widen, and those that halve the frames.
+    """
+
+    width: int = 64
+    ratio: float = 2.0
+    stages: int = 10
+    inflate: tuple[int, ...] = (5, 8)
+    down: tuple[int, ...] = (5, 8)
+
+    def __post_init__(self):
+        for name in ("width", "stages"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        for name in ("inflate", "down"):
+            if any(stage < 2 for stage in getattr(self, name)):
+                raise ValueError(f"{name}: the first stage keeps its width and its frames; name stages from 2 on")
+        if self.ratio <= 0 or self.narrowest() < 1:
+            raise ValueError(f"ratio: {self.ratio} leaves a stage without channels")
+
+    def narrowest(self) -> int:
+        """Channels of the narrowest stage."""
+        return min(block.out_channels for block in plan(1, self))
+
+
+def plan(channels: int, config: Config) -> tuple[Block, ...]:
+    """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels."""
+    blocks, last, widened = [], channels, 0
+    for number in range(1, config.stages + 1):
+        widened += number in config.inflate
+        out = int(config.width * config.ratio ** widened + 1e-4)  # the published rounding
+        blocks.append(Block(f"l{number}", last, out, 2 if number in config.down else 1, number > 1))
+        last = out
+    return tuple(blocks)
+
+
+def graph_of(skeleton: Skeleton) -> Skeleton:
+    """The skeleton with the edges these networks were published with: other ones for the hands of NTU-25."""
+    return NTU_25_PYSKL if skeleton == NTU_25 else skeleton
+
+
+def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
+    """The spec without the named blocks. The next block takes over a dropped block's input width and stride.
+
+    Raises:
+        RecipeError: an id the network does not have, or no block left.
+    """
+    known = [block.id for block in spec.blocks]
+    unknown = [name for name in ids if name not in known]
+    if unknown:
+        raise RecipeError(f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})")
+    blocks: list[Block] = []
+    last, stride = spec.channels, 1
+    for block in spec.blocks:
+        stride *= block.stride
+        if block.id in ids:
+            continue
+        blocks.append(replace(block, in_channels=last, stride=stride, residual=bool(blocks)))
+        last, stride = block.out_channels, 1
+    if not blocks:
+        raise RecipeError("prune_layers.drop: names every block; at least one must stay")
+    return replace(spec, blocks=tuple(blocks))

@@ -1,0 +1,207 @@
+"""Inputs: every pipeline on every skeleton, the published views exactly, settings that cannot work."""
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import compress.inputs
+from compress.data import transforms
+from compress.data.dataset import Dataset, Split
+from compress.inputs import branches, crop_resize, loop, min_max_sample, uniform, view
+from teachers.errors import RecipeError
+from teachers.skeleton import COCO_17, NTU_25, UCLA_20, Skeleton
+
+NAMES = sorted(path.stem for path in Path(compress.inputs.__file__).parent.glob("*.py") if "\nclass Config" in path.read_text())
+STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+
+
+def clips_of(skeleton: Skeleton, persons: int = 1, channels: int = 3, lengths=(1, 9, 40, 130)) -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    return [rng.normal(size=(channels, length, skeleton.joints, persons)).astype(np.float32) for length in lengths]
+
+
+def dataset(skeleton: Skeleton = NTU_25, persons: int = 1, channels: int = 3, base_ops=()) -> Dataset:
+    split = Split(tuple("abcd"), clips_of(skeleton, persons, channels), np.zeros(4, np.int64))
+    return Dataset("clips", split, split, ("one",), skeleton, persons, channels, "", base_ops=base_ops)
+
+
+def seen(name: str, data: Dataset, skeleton=None, **keys) -> view.View:
+    return view.build(name, importlib.import_module(f"compress.inputs.{name}").Config(**keys), data, skeleton)
+
+
+def test_every_input_is_listed():
+    assert NAMES == ["branches", "crop_resize", "loop", "min_max_sample", "uniform"]
+
+
+@pytest.mark.parametrize("skeleton, persons", [(NTU_25, 2), (UCLA_20, 1), (COCO_17, 1)], ids=lambda one: getattr(one, "name", one))
+@pytest.mark.parametrize("name", NAMES)
+def test_both_views_of_any_clip_have_the_shape_that_was_told(name, skeleton, persons):
+    data = dataset(skeleton, persons)
+    for keys in ({"stream": one} for one in STREAMS) if name != "branches" else ({}, {"view_transform": True}):
+        through = seen(name, data, frames=20, **keys)
+        assert through.shape == (18 if name == "branches" else 3, 20, skeleton.joints, persons)
+        for index, clip in enumerate(data.train.clips):
+            before = clip.copy()
+            for x in (through.prepare(clip), through.augment(clip, np.random.default_rng(index))):
+                assert x.shape == through.shape and x.dtype == np.float32 and np.isfinite(x).all() and x.flags.c_contiguous
+            np.testing.assert_array_equal(clip, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_evaluation_steps_are_data(name):
+    data = dataset()
+    through = seen(name, data, frames=20)
+    x = transforms.apply(data.val.clips[2], json.loads(json.dumps(through.eval_ops)))
+    np.testing.assert_array_equal(x, through.prepare(data.val.clips[2]))
+    saved = view.from_ops(through.eval_ops, through.shape, through.clips)
+    np.testing.assert_array_equal(saved.prepare(data.val.clips[2]), x)
+    np.testing.assert_array_equal(saved.augment(data.val.clips[2], np.random.default_rng(0)), x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fingerprints_tell_views_apart_by_what_they_do(name):
+    data = dataset()
+    first = seen(name, data)
+    assert first.fingerprint == seen(name, dataset()).fingerprint == seen(name, data, NTU_25).fingerprint
+    others = [seen(name, data, frames=33), seen(name, dataset(UCLA_20)), seen(name, dataset(base_ops=({"op": "trim"},)))]
+    others += [seen(name, data, view_transform=True)] if name == "branches" else [seen(name, data, stream="bone")]
+    assert len({one.fingerprint for one in (first, *others)}) == 5
+    bones = {"view_transform": True} if name == "branches" else {"stream": "bone"}
+    renamed = dataclasses.replace(NTU_25, name="own", bones=NTU_25.bones[:-1])
+    assert seen(name, data, **bones).fingerprint != seen(name, data, renamed, **bones).fingerprint
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_views_depend_on_the_generator_alone(name):
+    data = dataset()
+    through, clip = seen(name, data, frames=20), data.train.clips[3]
+    first, again, other = (through.augment(clip, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.array_equal(first, other) == (name in ("branches", "loop"))
+
+
+@pytest.mark.parametrize("name", ["crop_resize", "min_max_sample"])
+@pytest.mark.parametrize("stream", STREAMS[1:])
+def test_streams_of_one_clip_are_of_the_same_random_view(name, stream):
+    """Teachers that see other streams see the same crop and turn: the stream is made last and draws nothing."""
+    data = dataset()
+    joint, other = seen(name, data), seen(name, data, stream=stream)
+    step = other.eval_ops[-1]
+    for make in (lambda one: one.prepare(data.val.clips[2]), lambda one: one.augment(data.val.clips[2], np.random.default_rng(4))):
+        np.testing.assert_array_equal(make(other), transforms.apply(make(joint), [step]))
+
+
+def test_steps_of_the_data_set_come_first_and_once():
+    centre = {"op": "centre", "joint": 1, "frame": 0}
+    assert seen("crop_resize", dataset(base_ops=(centre,))).eval_ops[0] == centre
+    for base in ((), (centre,)):
+        ops = seen("min_max_sample", dataset(base_ops=base)).eval_ops
+        assert [op["op"] for op in ops] == ["centre", "min_max", "sample"]
+
+
+def test_min_max_sample_is_the_public_pipeline_bit_for_bit():
+    data = dataset(UCLA_20)
+    for turns in ("public", "any_lean"):
+        through = seen("min_max_sample", data, turns=turns)
+        for seed, clip in enumerate(data.train.clips):
+            rng = np.random.default_rng(seed)
+            pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
+            pitched, yawed = transforms.rotation(pitch, 0, 0), transforms.rotation(0, yaw, 0)
+            matrix = (pitched @ yawed if turns == "public" else yawed @ pitched) * rng.uniform(0.5, 1.5)
+            moved = transforms.min_max(transforms.rotate(transforms.centre(clip, 1), matrix))
+            np.testing.assert_array_equal(through.augment(clip, np.random.default_rng(seed)), transforms.random_sample(moved, rng, 52))
+            expected = transforms.sample(transforms.min_max(transforms.centre(clip, 1)), 52)
+            np.testing.assert_array_equal(through.prepare(clip), expected)
+
+
+def test_public_turns_keep_everybody_upright():
+    """Yaw, then pitch: the vertical axis keeps to the y-z plane. The other order leans people sideways."""
+    upright, leaning = ([min_max_sample.camera(np.random.default_rng(seed), turns)[0, 1] for seed in range(5)]
+                        for turns in ("public", "any_lean"))
+    assert np.abs(upright).max() < 1e-12 and np.abs(leaning).min() > 1e-3
+
+
+def test_crop_resize_tests_with_the_central_95_percent():
+    data = dataset()
+    np.testing.assert_array_equal(seen("crop_resize", data).prepare(data.val.clips[3]), transforms.resize(data.val.clips[3][:, 3:127], 64))
+
+
+def test_crop_resize_turns_the_whole_clip_alike_and_lets_no_motion_in():
+    data = dataset(persons=2)
+    through, still = seen("crop_resize", data), np.repeat(data.train.clips[3][:, :1], 90, axis=1)
+    still[..., 1] = 0
+    x = through.augment(still, np.random.default_rng(5))
+    np.testing.assert_allclose(x, np.repeat(x[:, :1], 64, axis=1), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(x, axis=0), np.linalg.norm(still[:, :64], axis=0), atol=1e-5)
+    assert np.abs(x - still[:, :64]).max() > 0.01 and not x[..., 1].any()
+    plain = seen("crop_resize", data, crop=1.0, rotation=0.0)
+    np.testing.assert_allclose(plain.augment(data.train.clips[3], np.random.default_rng(0)),
+                               transforms.resize(data.train.clips[3], 64), atol=1e-6)
+
+
+def test_uniform_makes_the_stream_before_it_samples():
+    data = dataset()
+    x = seen("uniform", data, frames=10, normalise="none", stream="joint_motion").prepare(data.val.clips[3])
+    np.testing.assert_array_equal(x[:, 0], data.val.clips[3][:, 7] - data.val.clips[3][:, 6])  # of neighbours, not 13 frames apart
+
+
+def test_uniform_tests_with_several_views_of_one_clip():
+    data = dataset()
+    through = seen("uniform", data, frames=10, clips=3)
+    views = [through.prepare(data.val.clips[3], number) for number in range(3)]
+    assert through.clips == 3 and not np.array_equal(views[0], views[1]) and not np.array_equal(views[1], views[2])
+    single = dataclasses.replace(through, clips=1)
+    np.testing.assert_array_equal(single.prepare(data.val.clips[3]), seen("uniform", data, frames=10).prepare(data.val.clips[3]))
+    np.testing.assert_array_equal(single.prepare(data.val.clips[3]), views[1])  # the middle of each segment
+
+
+def test_loop_repeats_a_short_clip_and_cuts_a_long_one():
+    data = dataset()
+    x = seen("loop", data, frames=25, normalise="none").prepare(data.val.clips[1])
+    np.testing.assert_array_equal(x[:, 9:18], data.val.clips[1])
+    np.testing.assert_array_equal(seen("loop", data, normalise="none", frames=25).prepare(data.val.clips[3]), data.val.clips[3][:, :25])
+
+
+def test_two_coordinates_are_normalised_turned_in_their_plane_and_scored():
+    flat = dataset(COCO_17, channels=2)
+    assert seen("crop_resize", flat, frames=8).augment(flat.train.clips[2], np.random.default_rng(0)).shape == (2, 8, 17, 1)
+    assert seen("branches", flat, frames=8).shape == (12, 8, 17, 1)
+    x = seen("uniform", flat, frames=8, normalise="2d").prepare(flat.train.clips[3])
+    assert x.shape == (2, 8, 17, 1) and np.abs(x).max() <= 1
+    scored = seen("uniform", dataset(COCO_17), frames=8, normalise="2d", stream="bone", image=(1920, 1080)).eval_ops
+    assert scored[1] == {"op": "normalise_2d", "image": [1920, 1080]} and scored[2]["score"] is True
+    for name, keys, message in (("uniform", {}, "input.normalise: 3d needs x y z, the clips have 2 coordinates; set it to 2d or none"),
+                                ("min_max_sample", {}, "input.name: min_max_sample needs x y z"),
+                                ("branches", {"view_transform": True}, "input.view_transform: needs x y z")):
+        with pytest.raises(RecipeError) as caught:
+            seen(name, flat, **keys)
+        assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("stream, view_transform, tolerance", [("streams_xsub_first", False, 1e-6), ("streams_xview_first", True, 1e-5)])
+def test_branches_are_the_published_input(shared, stream, view_transform, tolerance):
+    golden = np.load(shared / "golden" / "efficientgcn_b0_ntu60.npz")
+    through = seen("branches", dataset(persons=2), view_transform=view_transform)
+    assert through.shape == (18, 288, 25, 2)
+    for clip in (golden["raw"][0], transforms.trim(golden["raw"][0])):
+        found = through.prepare(clip).reshape(3, 6, 288, 25, 2)
+        assert np.abs(found - golden[stream]).max() < tolerance
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: crop_resize.Config(frames=0), "frames: must be at least 1"),
+    (lambda: crop_resize.Config(crop=0), "crop: must be above 0 and at most 1"),
+    (lambda: crop_resize.Config(rotation=-1), "rotation: must be between 0 and pi (radians)"),
+    (lambda: min_max_sample.Config(frames=0), "frames: must be at least 1"), (lambda: uniform.Config(clips=0), "clips: must be at least 1"),
+    (lambda: uniform.Config(image=(1920, 1080)), "image: (width, height) of the images in pixels, together with normalise: 2d"),
+    (lambda: loop.Config(normalise="none", spine=(1, 2)), "spine: needs normalise: 3d, which turns the clip by it"),
+    (lambda: branches.Config(shoulders=(9, 5)), "shoulders: needs view_transform: true, which turns the clip by it")])
+def test_impossible_settings_are_refused(make, message):
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert str(caught.value) == message

@@ -6,7 +6,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.fold import FoldedConv, Plain, add_channels, array, fold
+from export.fold import Affine, FoldedConv, Plain, array, fold
 from teachers.ctrgcn import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
 
@@ -76,7 +76,7 @@ class Graph(Plain):
             weight, bias = fold(array(unit.down.conv.weight), unit.down.bn)
             self.down = FoldedConv(name, "down", weight, bias + shift)
         else:
-            self.shift = self.constant("shift", shift.reshape(C, 1))
+            self.shift = Affine(name, "graph", None, shift)
 
     def forward(self, x):
         V, T, C = x.shape[2], x.shape[3], self.channels
@@ -88,7 +88,7 @@ class Graph(Plain):
         Q = Q.reshape([-1, C, V, SUBSETS * V]) + self.topology
         X = self.values(x).reshape([-1, C, SUBSETS * V, T])
         y = paddle.matmul(Q, X)
-        return F.relu(y + self.down(x) if self.down is not None else add_channels(y, self.shift) + x)
+        return F.relu(y + self.down(x) if self.down is not None else self.shift(y) + x)
 
 
 class Temporal(Plain):
@@ -104,16 +104,14 @@ class Temporal(Plain):
         self.reduce = FoldedConv(name, "reduce", *fold(reduce[:3 * width], unit.reduce_bn))
         self.near = FoldedConv(name, "near", *fold(array(unit.near.weight), parts[0]), like=unit.near)
         self.far = FoldedConv(name, "far", *fold(array(unit.far.weight), parts[1]), like=unit.far)
-        self.pool_scale = self.constant("pool.scale", parts[2][0].reshape(-1, 1))
-        self.pool_shift = self.constant("pool.shift", parts[2][1].reshape(-1, 1))
+        self.pool = Affine(name, "pool", *parts[2])
         self.plain = FoldedConv(name, "plain", *fold(reduce[3 * width:], parts[3]))
         self.plain.stride = self.stride = unit.stride
 
     def forward(self, x):
         near, far, pooled = paddle.split(F.relu(self.reduce(x)), 3, axis=1)
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
-        pooled = (pooled.flatten(2) * self.pool_scale + self.pool_shift).reshape([0, 0, pooled.shape[2], pooled.shape[3]])
-        return paddle.concat([self.near(near), self.far(far), pooled, self.plain(x)], axis=1)
+        return paddle.concat([self.near(near), self.far(far), self.pool(pooled), self.plain(x)], axis=1)
 
 
 class Head(Plain):

@@ -11,9 +11,9 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.fold import FoldedConv, Plain, add_channels, array, fold
-from teachers.efficientgcn import EfficientGCN, Stem, Unit
-from teachers.efficientgcn_layers import HOPS, ConvNorm, JointAttention, SpatialGraph, Temporal
+from export.fold import Affine, FoldedConv, Plain, array, fold
+from teachers.efficientgcn import EfficientGCN
+from teachers.efficientgcn_layers import HOPS, ConvNorm, JointAttention, SpatialGraph, Stem, Temporal, Unit
 from teachers.layers import BatchNorm
 
 
@@ -33,14 +33,14 @@ class Branches(nn.Layer):
     def __init__(self, network: EfficientGCN):
         super().__init__()
         spec = network.spec
-        self.shape = spec.input_shape
+        self.shape = spec.input_shape[:3]
         self.branches = nn.LayerList()
         for number in range(spec.branches):
             units = [unit(block.id, f"{number}.", getattr(network, block.id)[number]) for block in spec.blocks if block.branched]
             self.branches.append(nn.Sequential(stem(f"{number}.", network.stem[number]), *units))
 
     def forward(self, x):
-        C, T, V, M = self.shape
+        C, T, V = self.shape
         x = x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T])
         if len(self.branches) == 1:
             return self.branches[0](x)
@@ -105,29 +105,28 @@ class GraphFirst(Plain):
 
 
 class GraphLast(Plain):
-    """One 1x1 conv with output channels ordered (C, hop), one product with all hops: (B, Cin, V, T) -> (B, C, V, T)."""
+    """One 1x1 conv with output channels ordered (C, hop), one product with all hops: (B, Cin, V, T) -> (B, C, V, T).
+
+    Biases stay with the convs, where ONNX Runtime adds them at no cost.
+    """
 
     def __init__(self, block: str, name: str, layer: SpatialGraph):
         super().__init__(block)
         C, V = self.channels, self.joints = layer.channels, layer.joints
         scale, shift = layer.bn.scale_and_shift()
-        topology = array(layer.topology())
         weight = _hop_weights(layer) * scale.reshape(C, 1)
-        self.left = self.constant(f"{name}.topology", topology.transpose(2, 0, 1).reshape(V, -1))
-        self.weight = self.constant(f"{name}.values.w", weight.transpose(1, 0, 2).reshape(HOPS * C, -1, 1, 1))
-        bias = (array(layer.values_bias) * scale.reshape(C, 1)) @ topology.sum(1) + shift.reshape(C, 1)
-        self.skip = None
-        if layer.residual is not None:
-            skip, skip_bias = fold(array(layer.residual.conv.weight), layer.residual.bn)
-            self.skip, bias = self.constant(f"{name}.residual.w", skip), bias + skip_bias.reshape(C, 1)
-        self.bias = self.constant(f"{name}.b", bias.reshape(C * V, 1))
+        self.values = FoldedConv(block, f"{name}.values", weight.transpose(1, 0, 2).reshape(HOPS * C, -1, 1, 1),
+                                 (array(layer.values_bias) * scale.reshape(C, 1)).reshape(-1))
+        self.left = self.constant(f"{name}.topology", array(layer.topology()).transpose(2, 0, 1).reshape(V, -1))
+        if layer.residual is None:
+            self.skip: Plain = Affine(block, f"{name}.residual", None, shift)
+        else:
+            skip, skip_bias = _folded(layer.residual)
+            self.skip = FoldedConv(block, f"{name}.residual", skip, skip_bias + shift)
 
     def forward(self, x):
-        C, V, T = self.channels, self.joints, x.shape[3]
-        # Through rank 5: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
-        values = F.conv2d(x, self.weight).reshape([0, C, HOPS, V, T]).reshape([0, C, HOPS * V, T])
-        y = (paddle.matmul(self.left, values).reshape([0, C * V, T]) + self.bias).reshape([0, C, V, T])
-        return F.swish(y + (x if self.skip is None else F.conv2d(x, self.skip)))
+        values = self.values(x).reshape([0, self.channels, HOPS * self.joints, x.shape[3]])
+        return F.swish(paddle.matmul(self.left, values) + self.skip(x))
 
 
 class TemporalLayer(Plain):
@@ -189,7 +188,7 @@ class Attention(Plain):
         self.joint = FoldedConv(block, f"{name}.joint", array(layer.joint.weight), array(layer.joint_bias))
         self.frame = FoldedConv(block, f"{name}.frame", array(layer.frame.weight), array(layer.frame_bias))
         scale, shift = layer.bn.scale_and_shift()
-        self.scale, self.shift = self.constant(f"{name}.scale", scale.reshape(-1, 1)), self.constant(f"{name}.shift", shift.reshape(-1, 1))
+        self.scale, self.shift = self.constant(f"{name}.scale", scale.reshape(-1, 1)), Affine(block, name, None, shift)
 
     def forward(self, x):
         V, T = x.shape[2], x.shape[3]
@@ -199,7 +198,7 @@ class Attention(Plain):
         frame = F.sigmoid(self.frame(frame))  # (B, C, 1, T)
         joint = paddle.stack([joint, paddle.ones_like(joint)], axis=3)
         factor = paddle.matmul(joint, paddle.concat([frame, paddle.ones_like(frame)], axis=2))
-        return F.swish(add_channels(x * factor, self.shift))
+        return F.swish(self.shift(x * factor))
 
 
 class Head(Plain):

@@ -42,6 +42,7 @@ class FoldedConv(Plain):
 
     def __init__(self, block: str, name: str, weight: np.ndarray, bias: np.ndarray, like: Conv | None = None, groups: int = 1):
         super().__init__(block)
+        self.name = name
         self.weight_ = self.constant(f"{name}.w", weight)
         self.bias_ = self.constant(f"{name}.b", np.reshape(bias, [-1, 1]))
         self.stride = like.stride if like else 1
@@ -52,7 +53,32 @@ class FoldedConv(Plain):
     def forward(self, x):
         y = F.conv2d(x, self.weight_, stride=[1, self.stride], padding=[0, self.padding], dilation=[1, self.dilation],
                      groups=self.groups)
-        return add_channels(y, self.bias_)
+        return y + self.bias_ if len(self.bias_.shape) == 3 else add_channels(y, self.bias_)
+
+    def for_onnx(self) -> None:
+        """Add the bias at rank 4 from now on, which `export.to_onnx` moves into the Conv node."""
+        self.bias_ = self.constant(f"{self.name}.b", array(self.bias_).reshape(-1, 1, 1))
+
+
+class Affine(Plain):
+    """x (B, C, V, T) * scale + shift by channel, what is left of a BatchNorm without a conv in front of it; scale may be None."""
+
+    def __init__(self, block: str, name: str, scale: np.ndarray | None, shift: np.ndarray):
+        super().__init__(block)
+        self.name = name
+        self.scale = None if scale is None else self.constant(f"{name}.scale", np.reshape(scale, [-1, 1]))
+        self.shift = self.constant(f"{name}.shift", np.reshape(shift, [-1, 1]))
+
+    def forward(self, x):
+        y = x if len(self.shift.shape) == 3 else x.flatten(2)  # rank 3 in Paddle, see `add_channels`
+        y = (y if self.scale is None else y * self.scale) + self.shift
+        return y if len(self.shift.shape) == 3 else y.reshape([0, 0, x.shape[2], x.shape[3]])
+
+    def for_onnx(self) -> None:
+        """Work at rank 4 from now on: ONNX Runtime broadcasts that as fast, and needs no reshape."""
+        self.shift = self.constant(f"{self.name}.shift", array(self.shift).reshape(-1, 1, 1))
+        if self.scale is not None:
+            self.scale = self.constant(f"{self.name}.scale", array(self.scale).reshape(-1, 1, 1))
 
 
 def add_channels(x, bias):

@@ -26,8 +26,7 @@ def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (*folder.glob("model.*"), folder / deployed.NAME):
         stale.unlink(missing_ok=True)
-    flat = static.flatten(network)
-    files = {kind: [path.name for path in WRITERS[kind](flat, network.spec, folder)] for kind in formats}
+    files = {kind: [path.name for path in WRITERS[kind](static.flatten(network), network.spec, folder)] for kind in formats}
     description = deployed.describe(network.spec, about, files)
     found = {kind: verify.require_same(folder / files[kind][0], predict, clips, reference)
              for kind, predict in deployed.predictors(folder, description).items()}

@@ -6,7 +6,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.fold import FoldedConv, Plain, array, fold
+from export.fold import Affine, FoldedConv, Plain, array, fold
 from export.stgcn import Block, Graph, sequence
 from teachers import stgcnpp
 from teachers.stgcn import STGCN, Unit
@@ -31,15 +31,13 @@ class Temporal(Plain):
         self.plain.stride = unit.stride
         self.branches = nn.LayerList([FoldedConv(name, f"branch{number}", *fold(array(conv.weight), norm), like=conv)
                                       for number, (conv, norm) in enumerate(zip(unit.branches, convs))])
-        self.scale, self.shift = (self.constant(f"pool.{what}", value.reshape(-1, 1))
-                                  for what, value in zip(("scale", "shift"), pooled))
+        self.pool = Affine(name, "pool", *pooled)
         self.mix = FoldedConv(name, "mix", *fold(array(unit.mix.weight), unit.mix_bn))
 
     def forward(self, x):
         *parts, pooled = paddle.split(F.relu(self.reduce(x)), list(self.widths[:-1]), axis=1)
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
-        pooled = (pooled.flatten(2) * self.scale + self.shift).reshape([0, 0, pooled.shape[2], pooled.shape[3]])
-        y = paddle.concat([*[conv(part) for conv, part in zip(self.branches, parts)], pooled, self.plain(x)], axis=1)
+        y = paddle.concat([*[conv(part) for conv, part in zip(self.branches, parts)], self.pool(pooled), self.plain(x)], axis=1)
         return self.mix(F.relu(y))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,21 +19,29 @@ import paddle2onnx  # noqa: E402
 from paddle import nn  # noqa: E402
 
 from export import static  # noqa: E402
+from export.fold import Affine, FoldedConv  # noqa: E402
 from teachers import storage  # noqa: E402
 
 MODEL = "model.onnx"
 OPSET = 15
 
 
-def save(network: nn.Layer, spec, folder: Path) -> list[Path]:
-    """Write `model.onnx` of a network, input `clip` (N, C, T, V, M) with a free batch size, output `logits` (N, K)."""
+def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
+    """Write `model.onnx` of a flat network, input `clip` (N, C, T, V, M) with a free batch size, output `logits` (N, K).
+
+    The flat network is left in the form made for ONNX: same numbers, slower in Paddle.
+    """
+    for layer in flat.sublayers():
+        if isinstance(layer, (Affine, FoldedConv)):
+            layer.for_onnx()
     with tempfile.TemporaryDirectory() as temporary:
         prefix = Path(temporary) / "model"
-        static.trace(network, spec, prefix)
+        static.trace(flat, spec, prefix)
         with quiet():
             paddle2onnx.export(f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET)
         model = onnx.load(f"{prefix}.onnx")
     tidy(model)
+    biases_into_convs(model.graph)
     onnx.checker.check_model(model)
     storage.write_bytes(folder / MODEL, model.SerializeToString())
     return [folder / MODEL]
@@ -64,6 +73,28 @@ def tidy(model: onnx.ModelProto) -> None:
             names[:] = [name if name in kept else rename.get(name, name) for name in names]
     graph.output[0].name = "logits"
     del graph.value_info[:]
+
+
+def biases_into_convs(graph: onnx.GraphProto) -> None:
+    """Conv, then Add of a constant (C, 1, 1) -> Conv with that bias."""
+    stored = {one.name: one for one in graph.initializer}
+    readers = Counter(name for node in graph.node for name in node.input)
+    convs = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
+    for node in [one for one in graph.node if one.op_type == "Add"]:
+        conv, bias = convs.get(node.input[0]), stored.get(node.input[1])
+        if conv is None or bias is None or readers[node.input[0]] > 1:
+            continue
+        channels = stored[conv.input[1]].dims[0]
+        if list(bias.dims) != [channels, 1, 1]:
+            continue
+        values = onnx.numpy_helper.to_array(bias).reshape(channels)
+        graph.initializer.append(onnx.numpy_helper.from_array(values, f"{conv.input[1].removesuffix('.w')}.bias"))
+        conv.input.append(graph.initializer[-1].name)
+        conv.output[0] = node.output[0]
+        graph.node.remove(node)
+    read = {name for node in graph.node for name in node.input}
+    for one in [one for one in graph.initializer if one.name not in read]:
+        graph.initializer.remove(one)
 
 
 def graph_output(model: onnx.ModelProto) -> str:

@@ -5,7 +5,6 @@ Nothing in a file is executed, and every key must be explained.
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +53,9 @@ def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np
     path, part = _file_and_part(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path of the weights")
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            ours = f"{storage.META}.npy" in archive.namelist()
-        if ours:
+    names = torch_zip.names(path)
+    if names is not None:
+        if f"{storage.META}.npy" in names:
             return _read_ours(path)
         arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_zip.read(path), path).items()}
     else:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import zipfile
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from teachers import checkpoints, networks, storage, torch_legacy  # noqa: E402
+from teachers import checkpoints, networks, storage, torch_legacy, torch_zip  # noqa: E402
 from teachers.errors import FeatherboneError, RecipeError  # noqa: E402
 from teachers.published import Hints  # noqa: E402
 from teachers.skeleton import SKELETONS  # noqa: E402
@@ -62,9 +61,9 @@ def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:
 
 def format_of(path: Path) -> str:
     """The format of a file, in words, by its content; whether it can be read is another question."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return OURS if f"{storage.META}.npy" in archive.namelist() else "torch"
+    names = torch_zip.names(path)
+    if names is not None:
+        return OURS if f"{storage.META}.npy" in names else "torch"
     with path.open("rb") as file:
         return "torch before 1.6" if torch_legacy.recognises(file.read(32)) else "Paddle"
 
@@ -84,7 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     C, T, V, M = found["input"]
-    print(f"{options.source}: {found['network']} in {found['format']} format, {found['parameters']:,} parameters, {found['classes']} classes")
+    print(f"{options.source}: {found['network']} in {found['format']} format, {found['parameters']:,} parameters, "
+          f"{found['classes']} classes")
     if found["layouts"]:
         print(f"key names: {' or '.join(found['layouts'])}")
     print(f"input: {C} coordinates, {T} frames, {V} joints ({found['skeleton']}), {M} person{'s' * (M > 1)}")

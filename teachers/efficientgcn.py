@@ -6,7 +6,6 @@ The input has the branches' channels one after the other: (N, 3 * 6, T, V, M).
 """
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,35 +14,12 @@ from paddle import nn
 from paddle.nn import functional as F
 from paddle.nn.initializer import Constant, Normal
 
-from teachers.efficientgcn_layers import JointAttention, SpatialGraph, Temporal
+from teachers.efficientgcn_layers import Block, Stem, Unit
 from teachers.errors import RecipeError
-from teachers.layers import BatchNorm
 from teachers.skeleton import Skeleton
 
 PLAN = (("i1", 48, 1, 0.5), ("i2", 24, 1, 0.5), ("m1", 64, 2, 1.0), ("m2", 128, 2, 1.0))  # id, channels, stride, depth of B0
 REDUCTION = {"sg": 2}  # of attention and temporal layers; 4 for the others
-
-
-@dataclass(frozen=True)
-class Block:
-    """Graph convolution, `depth` temporal layers of which the first takes the stride, attention.
-
-    Attributes:
-        layer: the kind of temporal layer.
-        hidden: channels inside a temporal layer; 0 where it has none.
-        attention: channels inside the attention.
-        branched: whether every input branch has such a block, rather than the main stream.
-    """
-
-    id: str
-    in_channels: int
-    out_channels: int
-    stride: int
-    depth: int
-    layer: str
-    hidden: int
-    attention: int
-    branched: bool
 
 
 @dataclass(frozen=True)
@@ -173,47 +149,17 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
     return replace(spec, blocks=tuple(blocks))
 
 
-class Stem(nn.Layer):
-    """How a branch begins: BN, graph convolution, one Basic temporal layer. (B, C, V, T) -> (B, stem, V, T)."""
-
-    def __init__(self, spec: Spec):
-        super().__init__()
-        self.bn = BatchNorm(spec.channels // spec.branches)
-        self.graph = SpatialGraph(spec.channels // spec.branches, spec.stem, spec.skeleton, spec.max_hop, spec.edge)
-        self.temporal = Temporal("basic", spec.stem, 0, 1)
-
-    def forward(self, x):
-        return self.temporal(self.graph(self.bn(x)))
-
-
-class Unit(nn.Layer):
-    """One block: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
-
-    def __init__(self, block: Block, spec: Spec):
-        super().__init__()
-        C = block.out_channels
-        self.graph = SpatialGraph(block.in_channels, C, spec.skeleton, spec.max_hop, spec.edge)
-        self.temporal = nn.LayerList([Temporal(block.layer, C, block.hidden, 1 if number else block.stride)
-                                      for number in range(block.depth)])
-        self.attention = JointAttention(C, block.attention)
-
-    def forward(self, x):
-        x = self.graph(x)
-        for layer in self.temporal:
-            x = layer(x)
-        return self.attention(x)
-
-
 class EfficientGCN(nn.Layer):
     """x (N, C, T, V, M) float32, the branches' channels one after the other -> logits (N, K)."""
 
     def __init__(self, spec: Spec):
         super().__init__()
         self.spec = spec
-        self.stem = nn.LayerList([Stem(spec) for _ in range(spec.branches)])
+        graph = (spec.skeleton, spec.max_hop, spec.edge)
+        self.stem = nn.LayerList([Stem(spec.channels // spec.branches, spec.stem, *graph) for _ in range(spec.branches)])
         for block in spec.blocks:
-            several = nn.LayerList([Unit(block, spec) for _ in range(spec.branches)]) if block.branched else None
-            self.add_sublayer(block.id, Unit(block, spec) if several is None else several)
+            units = [Unit(block, *graph) for _ in range(spec.branches if block.branched else 1)]
+            self.add_sublayer(block.id, nn.LayerList(units) if block.branched else units[0])
         self.fc = nn.Linear(spec.features, spec.classes, weight_attr=paddle.ParamAttr(initializer=Normal(0.0, 0.001)),
                             bias_attr=paddle.ParamAttr(initializer=Constant(0.0)))
 

@@ -87,8 +87,9 @@ def _layer_of(arrays: dict[str, np.ndarray], block: str, default: str) -> str:
     """The kind of a block's temporal layers, told by the names of their convolutions."""
     start = f"{block}_tcn-0."
     steps = {name[len(start):].split(".")[0] for name, value in arrays.items() if name.startswith(start) and value.ndim == 4}
+    steps -= {"residual"}
     for layer in LAYERS:
-        if steps - {"residual"} == {step.name for step in temporal_steps(layer, 1, 1, 1)}:
+        if steps == {step.name for step in temporal_steps(layer, 1, 1, 1)}:
             return layer
     if steps:
         raise CheckpointError(f"{block}_tcn-0 has the convolutions {', '.join(sorted(steps))}, those of no known temporal layer "

@@ -1,4 +1,4 @@
-"""The layers of EfficientGCN (Song et al., TPAMI 2022, arXiv 2106.15125): graph convolution, temporal layers, attention.
+"""The layers of EfficientGCN (Song et al., TPAMI 2022, arXiv 2106.15125), and the blocks they make up.
 
 A temporal layer is data: `temporal_steps` lists its convolutions, and the network, its cost, its checkpoint names and its
 inference form all read that list. Maps are (B, C, V, T). Biases that a BatchNorm cancels are left out.
@@ -20,6 +20,28 @@ HOPS = 3  # subsets of the graph: joints 0, 1 and 2 bones apart
 KERNEL = 5  # frames
 LAYERS = ("sg", "epsep", "sep", "basic", "bottleneck")
 ACT_ON_SUM = ("basic", "bottleneck")  # the others end linearly
+
+
+@dataclass(frozen=True)
+class Block:
+    """Graph convolution, `depth` temporal layers of which the first takes the stride, attention.
+
+    Attributes:
+        layer: the kind of temporal layer.
+        hidden: channels inside a temporal layer; 0 where it has none.
+        attention: channels inside the attention.
+        branched: whether every input branch has such a block, rather than the main stream.
+    """
+
+    id: str
+    in_channels: int
+    out_channels: int
+    stride: int
+    depth: int
+    layer: str
+    hidden: int
+    attention: int
+    branched: bool
 
 
 @dataclass(frozen=True)
@@ -158,3 +180,34 @@ class JointAttention(nn.Layer):
         frame = F.sigmoid(self.frame(frame).reshape([0, C, T]) + self.frame_bias).unsqueeze(2)
         # A product with one inner term is an outer product, many times faster than a broadcast one on CPU
         return F.swish(self.bn(x * paddle.matmul(joint, frame)) + x)
+
+
+class Stem(nn.Layer):
+    """How a branch begins: BN, graph convolution, one Basic temporal layer. x (B, Cin, V, T) -> (B, C, V, T)."""
+
+    def __init__(self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool):
+        super().__init__()
+        self.bn = BatchNorm(in_channels)
+        self.graph = SpatialGraph(in_channels, channels, skeleton, max_hop, edge)
+        self.temporal = Temporal("basic", channels, 0, 1)
+
+    def forward(self, x):
+        return self.temporal(self.graph(self.bn(x)))
+
+
+class Unit(nn.Layer):
+    """One block: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
+
+    def __init__(self, block: Block, skeleton: Skeleton, max_hop: int, edge: bool):
+        super().__init__()
+        C = block.out_channels
+        self.graph = SpatialGraph(block.in_channels, C, skeleton, max_hop, edge)
+        self.temporal = nn.LayerList([Temporal(block.layer, C, block.hidden, 1 if number else block.stride)
+                                      for number in range(block.depth)])
+        self.attention = JointAttention(C, block.attention)
+
+    def forward(self, x):
+        x = self.graph(x)
+        for layer in self.temporal:
+            x = layer(x)
+        return self.attention(x)

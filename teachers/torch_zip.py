@@ -11,6 +11,21 @@ from teachers import torch_pickle
 from teachers.errors import CheckpointError
 
 
+def names(path: Path) -> list[str] | None:
+    """What a zip file holds, torch's or not; None: it is no zip.
+
+    Raises:
+        CheckpointError: its directory is damaged.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return None
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception as error:  # zipfile raises half a dozen kinds for a damaged directory
+        raise CheckpointError(f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it again") from error
+
+
 def read(path: Path) -> object:
     """The object that was saved, with numpy arrays for tensors.
 

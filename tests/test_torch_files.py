@@ -86,7 +86,8 @@ def written(kind: str, content, **changes) -> bytes:
             for key, storage in pickler.storages.items():
                 archive.writestr(f"net/data/{key}", storage.tobytes())
         return file.getvalue()
-    machine = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}} | changes.get("machine", {})
+    machine = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    machine |= changes.get("machine", {})
     head = pickle.dumps(torch_legacy.MAGIC, 2) + pickle.dumps(1001, 2) + pickle.dumps(machine, 2)
     keys = changes.get("keys", sorted(pickler.storages))
     tail = pickle.dumps(keys, 2)
@@ -222,7 +223,8 @@ def huge(kind: str) -> list[bytes]:
             archive.writestr("net/data.pkl", bytes(10**7))
         return [*files, file.getvalue()]
     head = written("legacy", None)[:-len(pickle.dumps(None, 2) + pickle.dumps([], 2))]
-    storage = [Reference("storage", Global("torch", "DoubleStorage"), str(n), "cpu", elements, None) for n, elements in enumerate((5, 10**12))]
+    storage = [Reference("storage", Global("torch", "DoubleStorage"), str(key), "cpu", elements, None)
+               for key, elements in enumerate((5, 10**12))]
     negative = Reference("storage", Global("torch", "DoubleStorage"), "0", "cpu", -1, None)
     outside = Reference("storage", Global("torch", "DoubleStorage"), "0", "cpu", 5, ("1", 3, 4))
     return [*(head + body for body in opcodes), written("legacy", storage), written("legacy", negative), written("legacy", outside)]
@@ -245,6 +247,16 @@ def test_truncated_anywhere(kind, tmp_path):
         with pytest.raises(CheckpointError, match=r"net.pth: .*(damaged|truncated|not a readable)"):
             read(kind, data[:kept], tmp_path)
         with pytest.raises(CheckpointError, match=r"net.pth: .*(damaged|truncated|not a readable)"):
+            checkpoints.read(tmp_path / "net.pth")
+
+
+def test_a_damaged_zip_directory(tmp_path):
+    data = written("zip", CONTENT)
+    for mark, position in ((b"PK\x01\x02", 0), (b"PK\x01\x02", 6), (b"PK\x05\x06", 16)):  # magic, version, offset
+        damaged = bytearray(data)
+        damaged[data.index(mark) + position] ^= 0x7F
+        (tmp_path / "net.pth").write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"net.pth: (damaged|the torch checkpoint is damaged).*; copy or download it again"):
             checkpoints.read(tmp_path / "net.pth")
 
 

@@ -23,7 +23,7 @@ from compress import accuracy, console, device, pipeline, recipe as recipes, tea
 from compress.evaluate import EvaluationSet, predictor  # noqa: E402
 from compress.inputs.view import View, from_ops  # noqa: E402
 from export import deployed, runtimes  # noqa: E402
-from export.scripts import Parser  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError  # noqa: E402
 
 

@@ -27,7 +27,7 @@ from rich.table import Table  # noqa: E402
 from compress import accuracy, console, device, fusion, pipeline, recipe as recipes, scores, teacher  # noqa: E402
 from compress.evaluate import EvaluationSet, accuracy as judged, predictor  # noqa: E402
 from compress.model import Model  # noqa: E402
-from export.scripts import Parser  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers import storage  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # noqa: E402
 

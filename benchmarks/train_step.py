@@ -19,7 +19,7 @@ import paddle  # noqa: E402
 from compress import device, provenance  # noqa: E402
 from compress.mixup import soft_labels  # noqa: E402
 from compress.objectives import cross_entropy  # noqa: E402
-from export.scripts import Parser  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers import ctrgcn, ctrgcn_keys, networks  # noqa: E402
 from teachers.ctrgcn_published import PublishedCTRGCN  # noqa: E402
 from teachers.skeleton import SKELETONS  # noqa: E402

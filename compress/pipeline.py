@@ -21,7 +21,7 @@ from compress.evaluate import EvaluationSet, confusion, predictor
 from compress.model import Model
 from compress.recipe_types import Recipe
 from compress.work import Outcome, State, Work
-from export import deployed, package, runtimes
+from export import deployed, package, runtimes, verify
 from export.ordinary import save_ordinary
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, FeatherboneError
@@ -266,9 +266,9 @@ def _deliver(run: Run, work: Work, state: State, teacher_logits: np.ndarray, rep
     matrix = confusion(logits, clips.labels, len(dataset.classes))
     report |= {"runtimes": [row], "confusion": matrix.tolist(),
                "per_class": accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits)}
-    sample = next(clips.batches(ORDINARY_CLIPS))
+    sample = next(clips.batches(ORDINARY_CLIPS))[:ORDINARY_CLIPS]
     folder = run.folder / "deploy"
-    reference = predictor(student)(sample)
+    reference = verify.run(folder, predictor(student), sample)
     package.build(student, folder, recipe.export.formats, teachers_.describe(dataset, view), sample, reference)
     description = deployed.read(folder)
     threads = runtimes.default_threads()
@@ -289,7 +289,7 @@ def _ordinary_rows(folder: Path, threads: int, clips: EvaluationSet, sample: np.
              sorted(folder.glob("model.pd*"))),
             ("ordinary export, ONNX Runtime", runtimes.onnx_runtime(folder / "model.onnx", threads), [folder / "model.onnx"])):
         rows.append({"name": name, "file": files[0].name, "deployed": False, "bytes": sum(file.stat().st_size for file in files),
-                     "note": f"compared on the first {len(sample)} clips", **package.verify.difference(predict(sample), reference),
+                     "note": f"compared on the first {len(sample)} clips", **verify.difference(verify.run(files[0], predict, sample), reference),
                      **accuracy.latency(predict, clips)})
     return rows
 

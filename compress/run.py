@@ -17,7 +17,7 @@ if __package__ in (None, ""):  # as a script: the repository root, not compress/
 
 import compress  # noqa: E402, F401  (prepares the process for Paddle)
 from compress import console, plan, recipe as recipes  # noqa: E402
-from export.scripts import Parser  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers import storage  # noqa: E402
 from teachers.errors import FeatherboneError, RecipeError  # noqa: E402
 

@@ -15,7 +15,7 @@ import numpy as np  # noqa: E402
 
 from compress.data import clips, transforms  # noqa: E402
 from export import deployed  # noqa: E402
-from export.scripts import Parser  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import DataError, FeatherboneError  # noqa: E402
 
 

@@ -11,18 +11,11 @@ import paddle
 
 from export import package
 from teachers import checkpoints
+from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
 from teachers.published import Hints
 
 CLIPS = 8  # random clips a script compares on; a run compares on its validation split
-
-
-class Parser(argparse.ArgumentParser):
-    """Usage errors end with 1, as every bad input does; 2 means "over budget" here."""
-
-    def error(self, message: str):
-        self.print_usage(sys.stderr)
-        self.exit(1, f"{self.prog}: {message}\n")
 
 
 def export(arguments: list[str] | None, kind: str, about: str) -> int:

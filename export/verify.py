@@ -8,6 +8,7 @@ import numpy as np
 from export.runtimes import Predict
 from teachers.errors import ExportMismatch
 
+BATCH = 16  # Paddle Inference keeps every intermediate result of a batch
 TOLERANCE = 1e-5  # largest logit difference, relative to the largest logit, of a float32 file
 
 
@@ -20,13 +21,13 @@ def difference(logits: np.ndarray, reference: np.ndarray) -> dict[str, float]:
 
 
 def require_same(file: Path, predict: Predict, clips: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """Compare a file's logits on `clips` (n, C, T, V, M), in batches of 1 and of all, with the trained network's (n, K).
+    """Compare a file's logits on `clips` (n, C, T, V, M), in batches of 1 and of BATCH, with the trained network's (n, K).
 
     Raises:
         ExportMismatch: names the file and how far off it is.
     """
-    together = difference(_run(file, predict, clips), reference)
-    alone = difference(_run(file, predict, clips[:1]), reference[:1])
+    together = difference(run(file, predict, clips), reference)
+    alone = difference(run(file, predict, clips[:1]), reference[:1])
     found = {key: (min if key == "agreement" else max)(together[key], alone[key]) for key in together}
     if found["agreement"] < 1.0 or not found["max_rel_diff"] <= TOLERANCE:
         raise ExportMismatch(f"{file}: disagrees with the trained network on {len(clips)} clips: top-1 agreement "
@@ -35,8 +36,9 @@ def require_same(file: Path, predict: Predict, clips: np.ndarray, reference: np.
     return found
 
 
-def _run(file: Path, predict: Predict, clips: np.ndarray) -> np.ndarray:
+def run(file: Path, predict: Predict, clips: np.ndarray) -> np.ndarray:
+    """Logits (n, K) of clips in batches of BATCH."""
     try:
-        return predict(clips)
+        return np.concatenate([predict(clips[start:start + BATCH]) for start in range(0, len(clips), BATCH)])
     except Exception as error:  # each runtime raises its own kinds
         raise ExportMismatch(f"{file}: its runtime cannot run it on input {clips.shape} ({str(error).strip()[:200]})") from error

@@ -99,8 +99,12 @@ def _understand(arrays: dict[str, np.ndarray], path: Path, hints: Hints) -> tupl
                 return networks.keys(name).from_published(arrays, hints)
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: as {name}: {error}") from error
+            except (KeyError, ValueError, IndexError, TypeError) as error:  # the right names, but not the shapes of one network
+                raise CheckpointError(f"{path}: as {name}: a tensor is missing, or shapes do not go together ({type(error).__name__}: "
+                                      f"{error}); the file is damaged or holds another network") from error
     known = "; ".join(f"{name} from {', '.join(reads)}" for name, reads in layouts().items() if reads)
-    raise CheckpointError(f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: files of this project; {known}")
+    raise CheckpointError(f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: files of this "
+                          f"project; {known}")
 
 
 def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:

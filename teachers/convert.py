@@ -16,19 +16,12 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from teachers import checkpoints, networks, storage, torch_legacy, torch_zip  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import FeatherboneError, RecipeError  # noqa: E402
 from teachers.published import Hints  # noqa: E402
 from teachers.skeleton import SKELETONS  # noqa: E402
 
 OURS = "this project's"
-
-
-class Parser(argparse.ArgumentParser):
-    """Usage errors end with 1, as every bad input does; 2 means "over budget" here."""
-
-    def error(self, message: str):
-        self.print_usage(sys.stderr)
-        self.exit(1, f"{self.prog}: {message}\n")
 
 
 def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:

@@ -109,7 +109,8 @@ def _block_spec(arrays: dict[str, np.ndarray], stream: str, index: int, layer: s
             raise CheckpointError(f"has no {one!r}")
     hidden = arrays[needed[1]].shape[0] if len(needed) > 1 else 0
     stride = 2 if f"{name}_tcn-0.residual.0.weight" in arrays else 1
-    return Block(f"{'i' if branched else 'm'}{index + 1}", last, channels, stride, depth, layer, hidden, arrays[needed[0]].shape[0], branched)
+    block_id, attention = f"{'i' if branched else 'm'}{index + 1}", arrays[needed[0]].shape[0]
+    return Block(block_id, last, channels, stride, depth, layer, hidden, attention, branched)
 
 
 def _graph(take: Taker, name: str, Cin: int, C: int, spec: Spec) -> dict[str, np.ndarray]:

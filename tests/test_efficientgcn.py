@@ -186,16 +186,18 @@ def test_input_without_branches_is_refused(channels, branches):
         efficientgcn.default_spec(3, FIVE, 12, 2, channels, Config(branches=branches))
 
 
-def test_one_stream_another_skeleton_and_one_person(randomised):
-    spec = efficientgcn.default_spec(4, COCO_17, 20, 1, 3, Config(width=16, branches=1, edge=False))
+@pytest.mark.parametrize("channels", [3, 16, 18])  # fewer than, as many as and more than the stem has
+def test_one_stream_another_skeleton_and_one_person(channels, randomised):
+    spec = efficientgcn.default_spec(4, COCO_17, 20, 1, channels, Config(width=16, branches=1, edge=False))
     network = randomised(networks.build(spec))
     clips = clips_of(spec, 2)
-    assert clips.shape == (2, 3, 20, 17, 1) and network.m1.graph.in_channels == 16
+    assert clips.shape == (2, channels, 20, 17, 1) and network.m1.graph.in_channels == 16
     assert verify.difference(run(static.flatten(network), clips), run(network, clips))["max_rel_diff"] < 1e-5
 
 
 @pytest.mark.parametrize("keys, message", [({"scale": 5}, "scale: "), ({"width": 24}, "width: "), ({"branches": 0}, "branches: "),
-                                           ({"expand": 0}, "expand: "), ({"reduction": 32}, "reduction: "), ({"dropout": 1.0}, "dropout: ")])
+                                           ({"expand": 0}, "expand: "), ({"reduction": 32}, "reduction: "),
+                                           ({"dropout": 1.0}, "dropout: ")])
 def test_config_that_cannot_work_is_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         Config(**keys)
@@ -260,7 +262,8 @@ def published(spec, seed=0):
     per_branch = spec.channels // spec.branches
     for number in range(spec.branches):
         branch = f"input_branches.{number}"
-        arrays |= {f"{branch}.init_bn.{key}": np.full(per_branch, 1 + number, "float32") for key in ("weight", "bias", "_mean", "_variance")}
+        for key in ("weight", "bias", "_mean", "_variance"):
+            arrays[f"{branch}.init_bn.{key}"] = np.full(per_branch, 1 + number, "float32")
         graph(f"{branch}.stem_scn", per_branch, spec.stem)
         temporal(f"{branch}.stem_tcn", "basic", spec.stem, 0, 1)
         for index, block in enumerate([block for block in spec.blocks if block.branched]):

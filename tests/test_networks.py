@@ -28,8 +28,14 @@ def logits_of(network, clips):
         return network(paddle.to_tensor(clips)).numpy()
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    paddle.seed(1)
+
+
 @pytest.fixture(scope="module", params=networks.names())
 def trained(request, randomised):
+    paddle.seed(1)
     network = randomised(networks.build(narrow(request.param)))
     clips = np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
     return network, clips, logits_of(network, clips)

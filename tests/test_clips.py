@@ -45,6 +45,44 @@ def test_npz_of_ctrgcn(tmp_path, save):
     np.testing.assert_array_equal(raw, CLIP)
 
 
+def test_clips_of_two_coordinates(tmp_path):
+    np.save(tmp_path / "flat.npy", CLIP[:2])
+    (_, raw), = clips.read_clip(tmp_path / "flat.npy")
+    np.testing.assert_array_equal(raw, CLIP[:2])
+    np.save(tmp_path / "flats.npy", np.stack([CLIP[:2], 2 * CLIP[:2]]))
+    assert [raw.shape for _, raw in clips.read_clip(tmp_path / "flats.npy")] == [(2, 6, 25, 2)] * 2
+
+
+def skeleton(joints, bodies=1) -> str:
+    """The text of a recording: joints (T, 25, 3) for every body, each moving twice as far as the one before."""
+    lines = [str(len(joints))]
+    for frame in joints:
+        lines.append(str(bodies))
+        for body in range(bodies):
+            lines += [f"{body} 0 1 1 1 1 0 0.5 0.25 2", "25"]
+            lines += [" ".join(map(repr, (joint * 2 ** body).tolist())) + " 277.4 191.8 1036.2 519.1 0 0 0 0 2" for joint in frame]
+    return "\n".join(lines) + "\n"
+
+
+def test_recorded_skeletons(tmp_path):
+    joints = CLIP[..., 0].transpose(1, 2, 0).copy()
+    joints[2, 3, 1] = np.nan
+    (tmp_path / "S001.skeleton").write_text(skeleton(joints, bodies=2))
+    (name, raw), = clips.read_clip(tmp_path / "S001.skeleton")
+    mended = CLIP[..., 0][:, [0, 1, 1, 3, 4, 5]]
+    assert name == "S001" and raw.dtype == np.float32
+    np.testing.assert_array_equal(raw, np.stack([2 * mended, mended], axis=3))  # who moves most comes first
+
+
+@pytest.mark.parametrize("text, message", [
+    ("2\n0\n0\n", "nobody is in it, every coordinate is zero; give a clip with at least one person"),
+    ("2\n0\n", "line 1: 2 frames (lines left: 1), expected 1 to 20000 with a line or more each; copy the file again, or remove it"),
+    ("", "line 1: the end of the file, expected the number of frames; copy the file again, or remove it")])
+def test_a_recording_that_is_no_clip(tmp_path, text, message):
+    (tmp_path / "x.skeleton").write_text(text)
+    assert failure(tmp_path / "x.skeleton") == f"{tmp_path}/x.skeleton: {message}"
+
+
 def test_the_real_clip(shared):
     (name, raw), = clips.read_clip(shared / "data" / "example_NTU-RGB-D_sketeton.npy")
     assert name == "example_NTU-RGB-D_sketeton" and raw.shape == (3, 300, 25, 2)
@@ -62,8 +100,8 @@ def test_frames_with_nan_take_the_nearest_good_one(tmp_path):
 @pytest.mark.parametrize("array, message", [
     (CLIP[0], "has shape (6, 25, 2), expected (C, T, V, M) or (N, C, T, V, M)"),
     (CLIP[None][:0], "has shape (0, 3, 6, 25, 2), expected (C, T, V, M) or (N, C, T, V, M)"),
-    (CLIP[:2], "has shape (2, 6, 25, 2), expected (3, T, V, M): x y z, frames, joints, persons"),
-    (CLIP[:, :0], "has shape (3, 0, 25, 2), expected (3, T, V, M): x y z, frames, joints, persons"),
+    (CLIP[:1], "has shape (1, 6, 25, 2), expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons"),
+    (CLIP[:, :0], "has shape (3, 0, 25, 2), expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons"),
     (CLIP.astype(str), "holds <U32, expected numbers (float32)"),
     (CLIP * np.nan, "every frame holds NaN or infinity; record or export the clip again"),
     (CLIP * 0, "nobody is in it, every coordinate is zero; give a clip with at least one person")])
@@ -81,7 +119,8 @@ def test_the_place_of_a_bad_clip_among_several_is_named(tmp_path):
 
 
 def test_files_that_are_no_clips(tmp_path):
-    known = ".json (NW-UCLA), .npy ((C, T, V, M) or (N, C, T, V, M)) or .npz (CTR-GCN's x_train, x_test)"
+    known = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA), .npy ((C, T, V, M) or (N, C, T, V, M)) or .npz (CTR-GCN's x_train, "
+             "x_test)")
     assert failure(tmp_path / "x.npy") == f"{tmp_path}/x.npy: no such file; give a clip: {known}"
     for name in ("x.mp4", "x"):
         (tmp_path / name).write_bytes(b"x")

@@ -3,8 +3,9 @@ import dataclasses
 import re
 from pathlib import Path
 
-from compress import recipe, run
+from compress import recipe, recipe_types, run
 from compress.steps import train
+from teachers import networks
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -31,14 +32,23 @@ def test_the_recipe_shown_is_a_recipe(tmp_path):
 
 
 def test_scripts_and_folders_named_in_it_exist():
-    for name in set(re.findall(r"python ((?:compress|export|benchmarks)/\w+\.py)", TEXT)):
+    for name in set(re.findall(r"python ((?:compress|export|benchmarks|teachers)/\w+\.py)", TEXT)):
         assert (ROOT / name).is_file(), name
     for name in ("compress", "configs", "teachers", "export", "benchmarks", "tests"):
         assert f"{name}/" in TEXT and (ROOT / name).is_dir()
 
 
+def test_every_recipe_network_and_input_key_is_named():
+    assert all(f"`{name}`" in TEXT for name, _ in recipe.list_recipes())
+    assert all(re.search(rf"\b{name}\b", TEXT) for name in networks.names())
+    for path in (ROOT / "compress" / "inputs").glob("*.py"):
+        if re.search(r"^class Config", path.read_text(), re.MULTILINE):
+            keys = {field.name for field in dataclasses.fields(recipe_types.config_class(recipe_types.INPUT, path.stem))}
+            assert f"`{path.stem}`" in TEXT and all(re.search(rf"\b{key}\b", TEXT) for key in keys), path.stem
+
+
 def test_every_step_and_data_set_is_named():
-    for folder in ("steps", "data"):
+    for folder in ("steps", "data", "inputs"):
         for path in (ROOT / "compress" / folder).glob("*.py"):
             if re.search(r"^class Config", path.read_text(), re.MULTILINE):
                 assert re.search(rf"\b{path.stem}\b", TEXT), path.stem

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.data import arrays, nw_ucla
+from compress.data import arrays, nw_ucla, skeleton_text
 from compress.data.ntu_files import as_clip
+from compress.data.ntu_persons import efficientgcn_raw
 from teachers.errors import DataError
 
-KINDS = ".json (NW-UCLA), .npy ((C, T, V, M) or (N, C, T, V, M)) or .npz (CTR-GCN's x_train, x_test)"
+KINDS = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA), .npy ((C, T, V, M) or (N, C, T, V, M)) or .npz (CTR-GCN's x_train, "
+         "x_test)")
 
 
 def read_clip(path: Path | str) -> list[tuple[str, np.ndarray]]:
-    """The clips of one file as (name, raw (3, T, V, M) float32).
+    """The clips of one file as (name, raw (C, T, V, M) float32), C = 3 or, in `.npy` files, 2.
 
-    Frames with NaN or infinity take the nearest good frame.
+    Frames with NaN or infinity take the nearest good frame. Of a recording, the two persons of most energy
+    (`ntu_persons.efficientgcn_raw`) where the camera saw them.
 
     Raises:
         DataError: not such a file, or a clip without people; the file, the place in it and the fix are named.
@@ -25,6 +28,8 @@ def read_clip(path: Path | str) -> list[tuple[str, np.ndarray]]:
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
     if path.suffix == ".json":
         return [(path.stem, _checked(nw_ucla.parse(nw_ucla.read_bytes(path), str(path))[0], str(path)))]
+    if path.suffix == ".skeleton":
+        return [(path.stem, _checked(efficientgcn_raw(skeleton_text.read(path)), str(path)))]
     if path.suffix == ".npy":
         return _from_npy(path)
     if path.suffix == ".npz":
@@ -52,8 +57,8 @@ def _from_npz(path: Path) -> list[tuple[str, np.ndarray]]:
 
 
 def _checked(clip: np.ndarray, where: str) -> np.ndarray:
-    if clip.ndim != 4 or clip.shape[0] != 3 or 0 in clip.shape:
-        raise DataError(f"{where}: has shape {clip.shape}, expected (3, T, V, M): x y z, frames, joints, persons")
+    if clip.ndim != 4 or clip.shape[0] not in (2, 3) or 0 in clip.shape:
+        raise DataError(f"{where}: has shape {clip.shape}, expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons")
     if clip.dtype.kind not in "fiu":
         raise DataError(f"{where}: holds {clip.dtype}, expected numbers (float32)")
     with np.errstate(over="ignore"):  # beyond float32 is infinity, and so mended

@@ -76,7 +76,7 @@ def parse(data: bytes, where: str) -> Recording:
         raise _wrong(where, at, f"holds {odd[:1]!r}", "numbers")
     frames = _count(lines, 0, where, "the number of frames")
     if not 1 <= frames <= min(MOST_FRAMES, len(lines) - 1):
-        raise _wrong(where, 0, f"{frames} frames, followed by {len(lines) - 1} lines", f"1 to {MOST_FRAMES}, a line or more each")
+        raise _wrong(where, 0, f"{frames} frames (lines left: {len(lines) - 1})", f"1 to {MOST_FRAMES} with a line or more each")
     names, frame_of, place_of, first_lines = _layout(lines, frames, where)
     joints = _joints(lines, first_lines, where)
     rows: dict[str, list[int]] = {}
@@ -97,8 +97,7 @@ def _layout(lines: list[bytes], frames: int, where: str) -> tuple[list[str], lis
         bodies = _count(lines, at, where, f"the number of bodies in frame {frame}")
         at += 1
         if bodies * BODY_LINES > len(lines) - at:
-            raise _wrong(where, at - 1, f"{bodies} bodies, followed by {len(lines) - at} lines",
-                         f"{BODY_LINES} lines for each; the file is truncated or damaged")
+            raise _wrong(where, at - 1, f"{bodies} bodies in frame {frame} (lines left: {len(lines) - at})", f"{BODY_LINES} lines for each")
         for place in range(bodies):
             info = lines[at].split()
             if len(info) != 10 or not info[0].isdigit() or len(info[0]) > 20 or not all(map(_is_number, info[1:])):
@@ -121,7 +120,9 @@ def _joints(lines: list[bytes], first_lines: list[int], where: str) -> np.ndarra
         return np.zeros((0, JOINTS, 3), np.float32)
     rows = [line for first in first_lines for line in lines[first:first + JOINTS]]
     try:
-        values = np.loadtxt(rows, np.float64, comments=None, ndmin=2)  # skips empty lines, hence the shape
+        if not rows[0].strip():
+            raise ValueError("an empty line")  # of nothing else, loadtxt warns
+        values = np.loadtxt(rows, np.float64, comments=None, ndmin=2)  # skips empty lines
         if values.shape != (len(rows), COLUMNS):
             raise ValueError(f"shape {values.shape}")
     except ValueError as error:

@@ -14,19 +14,16 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import (accuracy, budget, checkpoint, console, evaluate, fusion, provenance, recipe as recipes, report as reports,
+from compress import (accuracy, checkpoint, console, evaluate, fusion, provenance, recipe as recipes, report as reports,
                       teacher as teachers_)
 from compress.curves import Curves
-from compress.evaluate import EvaluationSet, confusion, predictor
+from compress.deliver import cost, deliver, described
+from compress.evaluate import predictor
 from compress.model import Model
 from compress.recipe_types import Recipe
 from compress.work import Outcome, State, Work
-from export import deployed, package, runtimes, verify
-from export.ordinary import save_ordinary
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, FeatherboneError
-
-ORDINARY_CLIPS = 64  # the ordinary export is only compared and timed; it is not what ships
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def _stages(run: Run, report: dict) -> None:
     student = _student(recipe, teacher[0], place)
     state = _steps(run, work, State(student, teacher), report)
     checkpoints.save(run.folder / "weights" / "student.npz", state.student.network, teachers_.describe(dataset, state.student.view))
-    _deliver(run, work, state, logits, report)
+    deliver(recipe, work, state, logits, report)
     work.curves.close()
 
 
@@ -150,7 +147,7 @@ def _teachers(run: Run, work: Work, places: list, report: dict) -> tuple[tuple[M
         report["curves"] += [{"title": name, "epochs": list(found[-1].history)}] if found[-1].history else []
         model = found[-1].model
         row, logits = accuracy.score(name, predictor(model.network), work.evaluation(model.view, model.view.clips))
-        report.setdefault("members", []).append(_network(name, model.network, row, found[-1].origin) | {
+        report.setdefault("members", []).append(described(name, model.network, row, found[-1].origin) | {
             "name": model.network.spec.network if single else name, "weight": member.weight, "logits": logits})
         file = "teacher.npz" if single else f"teacher{number}.npz"
         checkpoints.save(run.folder / "weights" / file, model.network, teachers_.describe(work.dataset, model.view))
@@ -209,7 +206,7 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
         row, _ = accuracy.score(f"step {number}: {module.title(step.config)}", predictor(student.network),
                                 work.evaluation(student.view, student.view.clips))
         report["steps"].append({"name": step.kind, "title": module.title(step.config), "config": recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
-                                "seconds": time.monotonic() - started, "notes": list(outcome.notes), **_cost(student.network),
+                                "seconds": time.monotonic() - started, "notes": list(outcome.notes), **cost(student.network),
                                 **{key: row[key] for key in ("top1", "top5", "class_mean")}})
         if outcome.history:
             report["curves"].append({"title": f"step {number}: {step.kind}", "epochs": list(outcome.history)})
@@ -245,71 +242,3 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
 
 def _step_file(work: Work, number: int, role: str) -> Path:
     return work.folder / "state" / f"step{number}_{role}.npz"
-
-
-def _cost(network) -> dict:
-    return {"params": networks.parameters(network.spec), "macs": networks.macs(network.spec)}
-
-
-def _network(role: str, network, row: dict, origin: str) -> dict:
-    return {"role": role, "name": network.spec.network, "blocks": [block.id for block in network.spec.blocks], **_cost(network),
-            **{key: row[key] for key in ("top1", "top5", "class_mean")}, "origin": origin}
-
-
-def _deliver(run: Run, work: Work, state: State, teacher_logits: np.ndarray, report: dict) -> None:
-    """Export, verify, compare, weigh, judge."""
-    recipe, dataset, student = run.recipe, work.dataset, state.student.network
-    view = state.student.view
-    clips, teacher_top1 = work.evaluation(view, view.clips), report["networks"][0]["top1"]
-    row, logits = accuracy.row("trained network (dygraph)", predictor(student), clips)
-    report["networks"].append(_network("student", student, row, "this run"))
-    matrix = confusion(logits, clips.labels, len(dataset.classes))
-    report |= {"runtimes": [row], "confusion": matrix.tolist(),
-               "per_class": accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits)}
-    sample = next(clips.batches(ORDINARY_CLIPS))[:ORDINARY_CLIPS]
-    folder = run.folder / "deploy"
-    reference = verify.run(folder, predictor(student), sample)
-    package.build(student, folder, recipe.export.formats, teachers_.describe(dataset, view), sample, reference)
-    description = deployed.read(folder)
-    threads = runtimes.default_threads()
-    for kind, predict in deployed.predictors(folder, description, threads).items():
-        name = {"paddle": "Paddle Inference", "onnx": "ONNX Runtime"}[kind]
-        files = tuple(folder / file for file in description["files"][kind])
-        report["runtimes"].append(accuracy.row(name, predict, clips, logits, files, deployed=True)[0])
-    report["ordinary_export"] = save_ordinary(student, run.folder / "ordinary")
-    report["runtimes"] += _ordinary_rows(run.folder / "ordinary", threads, clips, sample, reference)
-    report["budget"] = budget.measure(folder, recipe.budget.max_size)
-    _judge(run, work, report, teacher_top1, matrix)
-
-
-def _ordinary_rows(folder: Path, threads: int, clips: EvaluationSet, sample: np.ndarray, reference: np.ndarray) -> list[dict]:
-    rows = []
-    for name, predict, files in (
-            ("ordinary export, Paddle Inference", runtimes.paddle_inference(folder / "model.pdmodel", folder / "model.pdiparams", threads),
-             sorted(folder.glob("model.pd*"))),
-            ("ordinary export, ONNX Runtime", runtimes.onnx_runtime(folder / "model.onnx", threads), [folder / "model.onnx"])):
-        rows.append({"name": name, "file": files[0].name, "deployed": False, "bytes": sum(file.stat().st_size for file in files),
-                     "note": f"compared on the first {len(sample)} clips", **verify.difference(verify.run(files[0], predict, sample), reference),
-                     **accuracy.latency(predict, clips)})
-    return rows
-
-
-def _judge(run: Run, work: Work, report: dict, teacher_top1: float, matrix: np.ndarray) -> None:
-    """Gates, status and exit code; over budget (2) comes before the accuracy gate (3)."""
-    limits = run.recipe.budget
-    rows = [one for one in report["runtimes"] if one["deployed"]]
-    worst = min(rows, key=lambda one: one["top1"])
-    drop = teacher_top1 - worst["top1"]
-    weighed = report["budget"]
-    report["gates"] = [
-        {"name": "size", "limit": limits.max_size, "value": weighed["total_bytes"], "passed": weighed["within"],
-         "says": f"{weighed['total_bytes'] / 1e6:.3f} MB of {limits.max_size / 1e6:g} MB"},
-        {"name": "top-1 drop", "limit": limits.max_top1_drop, "value": drop, "passed": drop <= limits.max_top1_drop + 1e-9,
-         "says": f"{worst['top1']:.2f}% in {worst['name']}, teacher {teacher_top1:.2f}%: {drop:+.2f} points lost, "
-                 f"{limits.max_top1_drop:g} allowed"}]
-    over, lost = not report["gates"][0]["passed"], not report["gates"][1]["passed"]
-    report |= {"exit_code": 2 if over else 3 if lost else 0,
-               "status": "over budget" if over else "accuracy gate failed" if lost else "ok"}
-    work.curves.confusion(0, matrix, list(work.dataset.classes))
-    work.curves.hyperparameters(recipes.flatten(recipes.to_dict(run.recipe)),
-                                {"student/top1": report["networks"][1]["top1"], "deployed/bytes": float(weighed["total_bytes"])})

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from skeleton_sample import write
 
 from compress.data import clips
 from teachers.errors import DataError
@@ -53,21 +54,10 @@ def test_clips_of_two_coordinates(tmp_path):
     assert [raw.shape for _, raw in clips.read_clip(tmp_path / "flats.npy")] == [(2, 6, 25, 2)] * 2
 
 
-def skeleton(joints, bodies=1) -> str:
-    """The text of a recording: joints (T, 25, 3) for every body, each moving twice as far as the one before."""
-    lines = [str(len(joints))]
-    for frame in joints:
-        lines.append(str(bodies))
-        for body in range(bodies):
-            lines += [f"{body} 0 1 1 1 1 0 0.5 0.25 2", "25"]
-            lines += [" ".join(map(repr, (joint * 2 ** body).tolist())) + " 277.4 191.8 1036.2 519.1 0 0 0 0 2" for joint in frame]
-    return "\n".join(lines) + "\n"
-
-
 def test_recorded_skeletons(tmp_path):
     joints = CLIP[..., 0].transpose(1, 2, 0).copy()
     joints[2, 3, 1] = np.nan
-    (tmp_path / "S001.skeleton").write_text(skeleton(joints, bodies=2))
+    (tmp_path / "S001.skeleton").write_bytes(write([[(7, frame), (5, 2 * frame)] for frame in joints]))
     (name, raw), = clips.read_clip(tmp_path / "S001.skeleton")
     mended = CLIP[..., 0][:, [0, 1, 1, 3, 4, 5]]
     assert name == "S001" and raw.dtype == np.float32

@@ -1,9 +1,11 @@
 """Every recipe of configs/ runs end to end on a few synthetic clips: two batches an epoch, through export and report."""
 import json
 
+import numpy as np
 import pytest
 
-from compress import recipe, run
+from compress import pipeline, recipe, run
+from export import deployed, predict
 
 SMALL = ["data.train_clips=24", "data.val_clips=12", "budget.max_top1_drop=100"]
 WIDTH = {"ctrgcn": 8, "ctrgcn_light_v1": 16, "ctrgcn_light_v2": 16, "stgcn": 8, "stgcnpp": 12}
@@ -34,3 +36,28 @@ def test_recipe_runs_through_export(name, tmp_path, monkeypatch, capsys):
     assert said["status"] == "ok" and {"Paddle Inference", "ONNX Runtime"} == set(said["deployed"])
     assert all(row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5 for row in said["deployed"].values())
     assert (tmp_path / said["report"]).is_file()
+
+
+def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, monkeypatch, capsys):
+    """N-clip testing: the report's accuracy and `predict` both average the softmax of all views."""
+    monkeypatch.chdir(tmp_path)
+    overrides = [*shortened("stgcnpp"), "input={name: uniform, frames: 16, clips: 10, stream: bone}"]
+    assert run.main(["--recipe", "stgcnpp", *(part for one in overrides for part in ("-o", one)), "--output", "out"]) == 0
+    capsys.readouterr()
+    loaded = recipe.load("stgcnpp", overrides)
+    dataset = pipeline.load_data(loaded)
+    description = deployed.read(tmp_path / "out" / "deploy")
+    assert description["views"] == 10 and description["recorded"] == {"channels": 3, "joints": 25}
+    runtime = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"]
+    answers = []
+    for index, clip in enumerate(dataset.val.clips):
+        np.save(tmp_path / f"{index}.npy", clip)
+        logits = np.concatenate([runtime(predict.prepare(clip, description, "clip", number)[None]) for number in range(10)])
+        assert len(np.unique(logits[:, 0])) > 1  # the views differ
+        answers.append(predict.scores_of(logits))
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    top1 = 100 * np.mean(np.argmax(answers, axis=1) == dataset.val.labels)
+    assert abs(report["networks"][-1]["top1"] - top1) < 1e-9
+    assert predict.main([str(tmp_path / "out" / "deploy"), str(tmp_path / "0.npy")]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])["clips"][0]
+    assert said["class"] == description["classes"][int(np.argmax(answers[0]))] and abs(said["score"] - max(answers[0])) < 1e-3

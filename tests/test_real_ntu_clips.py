@@ -1,0 +1,94 @@
+"""Eight real NTU clips, six of them as recorded, through this project's own preparation and the published EfficientGCN weights."""
+import json
+
+import numpy as np
+import paddle
+import pytest
+
+from compress.data import clips
+from compress.data.dataset import Dataset, Split
+from compress.data.ntu_actions import NTU_120
+from compress.inputs import branches, view
+from export import package, predict, verify
+from teachers import checkpoints
+from teachers.skeleton import NTU_25
+
+CLASSES = NTU_120[:60]
+CLOSE = 1e-4  # largest difference of a logit over the largest logit
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    """What the public implementation made of the clips."""
+    return dict(np.load(shared / "golden" / "efficientgcn_b0_ntu60.npz"))
+
+
+@pytest.fixture(scope="module")
+def recorded(shared):
+    """{name: file} of the clips that are there as text."""
+    found = {path.stem: path for path in sorted((shared / "data" / "ntu60_samples").glob("*.skeleton"))}
+    assert len(found) == 6
+    return found
+
+
+def seen(split):
+    """How the weights of a split see clips: X-View ones turned, X-Sub ones as the camera did."""
+    empty = Split((), (), np.zeros(0, np.int64))
+    dataset = Dataset("ntu", empty, empty, CLASSES, NTU_25, persons=2, channels=3, fingerprint="")
+    return view.build("branches", branches.Config(view_transform=split == "xview"), dataset)
+
+
+def run(network, x):
+    with paddle.no_grad():
+        return network(paddle.to_tensor(x)).numpy()
+
+
+def test_the_persons_of_a_recording_are_the_published_ones_bit_for_bit(golden, recorded):
+    raws = dict(zip(golden["name"].tolist(), golden["raw"]))
+    for name, path in recorded.items():
+        (stem, clip), = clips.read_clip(path)
+        T = clip.shape[1]
+        assert stem == name and 70 <= T <= 124
+        np.testing.assert_array_equal(clip, raws[name][:, :T])
+        assert not raws[name][:, T:].any()
+
+
+@pytest.mark.parametrize("split", ["xsub", "xview"])
+def test_published_weights_know_the_prepared_clips_and_the_recorded_ones(shared, golden, recorded, split):
+    through, names = seen(split), golden["name"].tolist()
+    x = np.stack([through.prepare(raw) for raw in golden["raw"]])
+    expected = golden[f"streams_{split}_first"].reshape(18, 288, 25, 2)
+    np.testing.assert_allclose(x[0], expected, rtol=0, atol=0 if split == "xsub" else 1e-5)
+    for name, path in recorded.items():  # the same input, so the same logits
+        np.testing.assert_array_equal(through.prepare(clips.read_clip(path)[0][1]), x[names.index(name)])
+        assert golden["label"][names.index(name)] == int(name[-3:]) - 1
+    logits = run(checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams"), x)
+    assert logits.argmax(axis=1).tolist() == golden["label"].tolist()
+    assert verify.difference(logits, golden[f"logits_{split}"])["max_rel_diff"] < CLOSE
+
+
+@pytest.fixture(scope="module", params=["onnx", pytest.param("paddle", marks=pytest.mark.slow)])
+def folder(request, shared, golden, tmp_path_factory):
+    """The X-Sub weights, deployed for one runtime."""
+    through, path = seen("xsub"), tmp_path_factory.mktemp("deploy")
+    network = checkpoints.load(shared / "weights" / "efficientgcn_b0_sg_ntu60_xsub.pdparams")
+    x = np.stack([through.prepare(raw) for raw in golden["raw"][:1]])
+    about = {"classes": CLASSES, "preprocessing": through.eval_ops, "recorded": {"channels": 3, "joints": 25}}
+    package.build(network, path, (request.param,), about, x, run(network, x))
+    return path
+
+
+def test_a_deployed_folder_classifies_recordings(folder, golden, recorded, capsys):
+    assert predict.main([str(folder), *map(str, recorded.values())]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [(one["clip"], one["class"]) for one in told["clips"]] == [(name, CLASSES[int(name[-3:]) - 1]) for name in recorded]
+    for one in told["clips"]:
+        scores = predict.scores_of(golden["logits_xsub"][[golden["name"].tolist().index(one["clip"])]])
+        assert abs(one["score"] - scores.max()) < 1e-3
+
+
+def test_a_deployed_folder_names_the_recording_it_cannot_read(folder, recorded, tmp_path, capsys):
+    half = tmp_path / "half.skeleton"
+    half.write_bytes(next(iter(recorded.values())).read_bytes()[:100_000])
+    assert predict.main([str(folder), str(half)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {half}: line ")

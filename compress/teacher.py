@@ -50,12 +50,16 @@ def seat(recipe: Recipe, dataset: Dataset, choice: Choice) -> Seat:
     """The place of a network that sees clips through the input `choice`.
 
     Raises:
-        RecipeError: the recipe's skeleton is not for these data.
+        RecipeError: the recipe's skeleton is not for these data, or nobody said which joints are connected.
     """
     skeleton = recipe.skeleton or dataset.skeleton
     if skeleton.joints != dataset.skeleton.joints:
         raise RecipeError(f"skeleton: {skeleton.name!r} has {skeleton.joints} joints, the clips of {dataset.name!r} have "
                           f"{dataset.skeleton.joints}; describe the skeleton that the data was recorded with")
+    if not skeleton.bones:
+        raise RecipeError(f"skeleton: {skeleton.name!r} has no bones, so nothing says which joints of {dataset.name!r} are connected; "
+                          f"describe it (`skeleton: {{name: hand, joints: {skeleton.joints}, bones: [[child, parent], ...], centre: 1}}`, "
+                          "joints counted from 1)")
     return Seat(dataset, skeleton, views.build(choice.name, choice.config, dataset, skeleton))
 
 

@@ -25,9 +25,10 @@ def clips_of(skeleton: Skeleton, persons: int = 1, channels: int = 3, lengths=(1
     return [rng.normal(size=(channels, length, skeleton.joints, persons)).astype(np.float32) for length in lengths]
 
 
-def dataset(skeleton: Skeleton = NTU_25, persons: int = 1, channels: int = 3, base_ops=()) -> Dataset:
+def dataset(skeleton: Skeleton = NTU_25, persons: int = 1, channels: int = 3, base_ops=(), coordinates: int = 3, image=None) -> Dataset:
     split = Split(tuple("abcd"), clips_of(skeleton, persons, channels), np.zeros(4, np.int64))
-    return Dataset("clips", split, split, ("one",), skeleton, persons, channels, "", base_ops=base_ops)
+    return Dataset("clips", split, split, ("one",), skeleton, persons, channels, "", base_ops=base_ops, coordinates=coordinates,
+                   image=image)
 
 
 def seen(name: str, data: Dataset, skeleton=None, **keys) -> view.View:
@@ -168,19 +169,47 @@ def test_loop_repeats_a_short_clip_and_cuts_a_long_one():
 
 
 def test_two_coordinates_are_normalised_turned_in_their_plane_and_scored():
-    flat = dataset(COCO_17, channels=2)
+    flat = dataset(COCO_17, channels=2, coordinates=2)
     assert seen("crop_resize", flat, frames=8).augment(flat.train.clips[2], np.random.default_rng(0)).shape == (2, 8, 17, 1)
     assert seen("branches", flat, frames=8).shape == (12, 8, 17, 1)
-    x = seen("uniform", flat, frames=8, normalise="2d").prepare(flat.train.clips[3])
+    x = seen("uniform", flat, frames=8).prepare(flat.train.clips[3])
     assert x.shape == (2, 8, 17, 1) and np.abs(x).max() <= 1
-    scored = seen("uniform", dataset(COCO_17), frames=8, normalise="2d", stream="bone", image=(1920, 1080)).eval_ops
-    assert scored[1] == {"op": "normalise_2d", "image": [1920, 1080]} and scored[2]["score"] is True
-    for name, keys, message in (("uniform", {}, "input.normalise: 3d needs x y z, the clips have 2 coordinates; set it to 2d or none"),
+    np.testing.assert_array_equal(x, seen("uniform", flat, frames=8, normalise="2d").prepare(flat.train.clips[3]))
+    for name, keys, message in (("uniform", {"normalise": "3d"}, "input.normalise: 3d needs x y z, the clips of 'clips' have x y of an"),
+                                ("loop", {"spine": (1, 2)}, "input.spine: the clips of 'clips' have x y of an image, and so are not"),
                                 ("min_max_sample", {}, "input.name: min_max_sample needs x y z"),
                                 ("branches", {"view_transform": True}, "input.view_transform: needs x y z")):
         with pytest.raises(RecipeError) as caught:
             seen(name, flat, **keys)
         assert str(caught.value).startswith(message)
+    for keys, message in (({"normalise": "2d"}, "input.normalise: 2d needs x y of an image, the clips of 'clips' have x y z; set it to"),
+                          ({"image": (1920, 1080)}, "input.image: the clips of 'clips' have x y z, and so are not normalised by it")):
+        with pytest.raises(RecipeError) as caught:
+            seen("uniform", dataset(), **keys)
+        assert str(caught.value).startswith(message)
+
+
+def test_a_third_channel_that_is_a_score_is_no_coordinate():
+    """x, y and score: normalised as pixels by the data set's image or the recipe's, never turned, averaged along bones."""
+    scored = dataset(COCO_17, coordinates=2, image=(640, 480))
+    assert scored.scored and not dataset().scored
+    for name in ("uniform", "loop"):
+        ops = seen(name, scored, frames=8, stream="bone").eval_ops
+        assert ops[1] == {"op": "normalise_2d", "image": [640, 480], "threshold": 0.01} and ops[2]["score"] is True
+    assert seen("uniform", scored, image=(1920, 1080)).eval_ops[1]["image"] == [1920, 1080]
+    clip = scored.train.clips[2]
+    turned = crop_resize.turn(clip, np.random.default_rng(0), 0.3, 2)
+    np.testing.assert_array_equal(turned[2], clip[2])
+    np.testing.assert_array_equal(turned[:2], crop_resize.turn(clip[:2], np.random.default_rng(0), 0.3, 2))
+    assert np.abs(turned[:2] - clip[:2]).max() > 0.01
+    with pytest.raises(RecipeError, match="input.name: min_max_sample needs x y z, the clips of 'clips' have 2 coordinates; take uniform"):
+        seen("min_max_sample", scored)
+
+
+def test_auto_is_3d_for_x_y_z():
+    for name in ("uniform", "loop"):
+        assert seen(name, dataset()).eval_ops == seen(name, dataset(), normalise="3d").eval_ops
+        assert seen(name, dataset(UCLA_20), spine=(1, 2)).eval_ops[0] == {"op": "normalise_3d", "centre": 2, "spine": [0, 1]}
 
 
 @pytest.mark.parametrize("stream, view_transform, tolerance", [("streams_xsub_first", False, 1e-6), ("streams_xview_first", True, 1e-5)])
@@ -198,7 +227,8 @@ def test_branches_are_the_published_input(shared, stream, view_transform, tolera
     (lambda: crop_resize.Config(crop=0), "crop: must be above 0 and at most 1"),
     (lambda: crop_resize.Config(rotation=-1), "rotation: must be between 0 and pi (radians)"),
     (lambda: min_max_sample.Config(frames=0), "frames: must be at least 1"), (lambda: uniform.Config(clips=0), "clips: must be at least 1"),
-    (lambda: uniform.Config(image=(1920, 1080)), "image: (width, height) of the images in pixels, together with normalise: 2d"),
+    (lambda: uniform.Config(normalise="3d", image=(1920, 1080)),
+     "image: (width, height) of the images in pixels, together with normalise: 2d"),
     (lambda: loop.Config(normalise="none", spine=(1, 2)), "spine: needs normalise: 3d, which turns the clip by it"),
     (lambda: branches.Config(shoulders=(9, 5)), "shoulders: needs view_transform: true, which turns the clip by it")])
 def test_impossible_settings_are_refused(make, message):

@@ -97,8 +97,15 @@ def test_pixels_go_to_one_for_the_image_or_for_the_clips_own_extent():
     assert not found[..., 1].any()  # nobody there
     own = normalise_2d(clip)
     assert own[0, :, :, 0].tolist() == [[-1, 0], [1, -0.5]] and own[1].max() == np.float32(540 / 960) == -own[1].min()
-    score = normalise_2d(np.concatenate([clip, np.full((1, 2, 2, 2), 0.5, np.float32)]))
-    assert (score[2] == 0.5).all()
+    score = np.full((1, 2, 2, 2), 0.5, np.float32)
+    assert (normalise_2d(np.concatenate([clip, score]))[2] == 0.5).all()
+    score[0, 0, 0, 0] = 0.01  # PYSKL's threshold
+    # without an image: by the extent of what is seen, x from 480 to 1920
+    for image, box in (((1920, 1080), [[0, 0], [1, -0.5]]), (None, [[0, np.float32(-1 / 3)], [1, -1]])):
+        seen = normalise_2d(np.concatenate([clip, score]), image, threshold=0.01)
+        assert seen[0, :, :, 0].tolist() == box and seen[1, 0, 0, 0] == 0 and seen[2, 0, 0, 0] == np.float32(0.01)
+    nobody = normalise_2d(np.concatenate([clip, np.zeros_like(score)]), threshold=0.01)
+    assert not nobody.any()
 
 
 def test_ntu_joints_are_known_and_others_are_asked_for():

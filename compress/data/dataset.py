@@ -41,6 +41,8 @@ class Dataset:
         input: the file of `compress/inputs` that clips are seen through where a recipe says nothing else.
         base_ops: steps (`compress.data.transforms`) that bring a clip as recorded to what the set holds. Every input starts
             with them, so that a deployed network can be fed recordings; they leave the clips of the set as they are.
+        coordinates: 3 for x y z, 2 for key points of images; what channels there are beyond them is a score.
+        image: (width, height) in pixels of the images that all key points are in; None where it is not known.
     """
 
     name: str
@@ -54,3 +56,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
     input: str = "crop_resize"
     base_ops: tuple[dict, ...] = ()
+    coordinates: int = 3
+    image: tuple[int, int] | None = None
+
+    @property
+    def scored(self) -> bool:
+        """Whether the last channel is how sure the pose estimator was of a joint."""
+        return self.channels > self.coordinates

@@ -9,11 +9,13 @@ from typing import Literal, Sequence
 
 import numpy as np
 
+from compress.data.dataset import Dataset
 from teachers.errors import RecipeError
 from teachers.skeleton import NTU_25, NTU_25_PYSKL, Skeleton
 
-Normalise = Literal["3d", "2d", "none"]
+Normalise = Literal["auto", "3d", "2d", "none"]
 Pair = tuple[int, int]
+UNSEEN = 0.01  # PYSKL's threshold: a joint with this score or less is nowhere
 
 
 def is_ntu(skeleton: Skeleton) -> bool:
@@ -41,20 +43,35 @@ def frame_of(skeleton: Skeleton, spine: Pair | None, shoulders: Pair | None) -> 
     return found
 
 
-def steps(config, skeleton: Skeleton, channels: int) -> tuple[dict, ...]:
+def steps(config, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]:
     """The steps, as data, of an input whose `config` has normalise, spine, shoulders and image.
 
+    "auto" is "3d" for clips of x y z and "2d" for key points of images. The image is the recipe's, else the data set's.
+
     Raises:
-        RecipeError: clips of two coordinates cannot be normalised as three.
+        RecipeError: clips of two coordinates cannot be normalised as three, nor three as two; a key of the other kind.
     """
-    if config.normalise == "3d":
-        if channels != 3:
-            raise RecipeError(f"input.normalise: 3d needs x y z, the clips have {channels} coordinates; set it to 2d or none")
+    kind = f"{dataset.coordinates}d" if config.normalise == "auto" else config.normalise
+    if kind != "none":
+        _check_kind(config, kind, dataset)
+    if kind == "3d":
         return ({"op": "normalise_3d", **frame_of(skeleton, config.spine, config.shoulders)},)
-    if config.normalise == "none":
+    if kind == "none":
         return ({"op": "trim"},)
     step: dict = {"op": "normalise_2d"}
-    return {"op": "trim"}, step | ({"image": list(config.image)} if config.image else {})
+    image = config.image or dataset.image
+    step |= {"image": list(image)} if image else {}
+    return {"op": "trim"}, step | ({"threshold": UNSEEN} if dataset.scored else {})
+
+
+def _check_kind(config, kind: str, dataset: Dataset) -> None:
+    have = "x y z" if dataset.coordinates == 3 else "x y of an image"
+    if kind != f"{dataset.coordinates}d":
+        needs = "x y z" if kind == "3d" else "x y of an image"
+        raise RecipeError(f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set it to auto or none")
+    for key in ("image",) if kind == "3d" else ("spine", "shoulders"):
+        if getattr(config, key) is not None:
+            raise RecipeError(f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised by it; leave it out")
 
 
 def normalise_3d(clip: np.ndarray, centre: int, spine: Sequence[int] | None = None, shoulders: Sequence[int] | None = None) -> np.ndarray:
@@ -70,25 +87,28 @@ def normalise_3d(clip: np.ndarray, centre: int, spine: Sequence[int] | None = No
     return align(_moved(clip, clip[:, :1, centre:centre + 1, :1]), spine, shoulders)
 
 
-def normalise_2d(clip: np.ndarray, image: Sequence[int] | None = None) -> np.ndarray:
+def normalise_2d(clip: np.ndarray, image: Sequence[int] | None = None, threshold: float | None = None) -> np.ndarray:
     """PYSKL's PreNormalize2D: pixels -> x and y from -1 to 1 over an image of (width, height); other channels as they are.
 
     Without `image`: over the smallest box around everything that is not missing, one scale for both axes. A person missing
-    from a frame stays zero.
+    from a frame stays zero. With `threshold` the last channel is a score, and joints that have so much or less are missing
+    too: their x and y become zero.
     """
     clip = np.array(clip, dtype=np.float32)
     xy = clip[:2]
     there = (xy != 0).any(axis=(0, 2), keepdims=True)  # (1, T, 1, M)
+    trusted = np.ones_like(clip[:1], dtype=bool) if threshold is None else clip[-1:] > threshold
     if image is not None:
         middle = half = np.array(image, np.float32).reshape(2, 1, 1, 1) / 2
     else:
-        seen = np.broadcast_to((xy != 0).any(axis=0), xy.shape)
+        seen = np.broadcast_to((xy != 0).any(axis=0) & trusted, xy.shape)
         low = xy.min(axis=(1, 2, 3), keepdims=True, where=seen, initial=np.inf)
         high = xy.max(axis=(1, 2, 3), keepdims=True, where=seen, initial=-np.inf)
         if not seen.any():
+            clip[:2] = 0
             return clip
         middle, half = (low + high) / 2, max(float((high - low).max()) / 2, 1e-6)
-    clip[:2] = np.where(there, (xy - middle) / half, 0)
+    clip[:2] = np.where(there & trusted, (xy - middle) / half, 0)
     return clip
 
 

@@ -49,8 +49,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: the view transform of clips of two coordinates, or by a joint that is none of the skeleton's.
     """
-    if config.view_transform and dataset.channels != 3:
-        raise RecipeError(f"input.view_transform: needs x y z, the clips of {dataset.name!r} have {dataset.channels} coordinates; "
+    if config.view_transform and dataset.coordinates != 3:
+        raise RecipeError(f"input.view_transform: needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
                           "leave it out")
     ntu = normalise.is_ntu(skeleton)
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)

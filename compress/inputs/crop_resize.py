@@ -42,18 +42,21 @@ class Config:
 
 def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     """The view of a data set's clips; see the module."""
-    made = streams.steps(config.stream, skeleton)
+    made = streams.steps(config.stream, skeleton, score=dataset.scored)
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        turned = turn(clip, rng, config.rotation)
+        turned = turn(clip, rng, config.rotation, dataset.coordinates)
         cut = transforms.random_crop_resize(turned, rng, config.frames, low=config.crop, shortest=config.frames)
         return transforms.apply(cut, made)
 
     return view(config, dataset, ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *made), augment)
 
 
-def turn(clip: np.ndarray, rng: np.random.Generator, largest: float) -> np.ndarray:
-    """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two coordinates in their plane."""
-    if clip.shape[0] == 2:
-        return transforms.rotate(clip, transforms.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2])
+def turn(clip: np.ndarray, rng: np.random.Generator, largest: float, coordinates: int = 3) -> np.ndarray:
+    """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two coordinates in their plane,
+    a score behind them as it is."""
+    if coordinates == 2:
+        matrix = np.eye(clip.shape[0])
+        matrix[:2, :2] = transforms.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2]
+        return transforms.rotate(clip, matrix)
     return transforms.rotate(clip, transforms.rotation(*rng.uniform(-largest, largest, size=3)))

@@ -21,7 +21,7 @@ class Config:
     """Recipe keys; all but `frames` as in `uniform`."""
 
     frames: int = 300
-    normalise: Normalise = "3d"
+    normalise: Normalise = "auto"
     stream: Stream = "joint"
     spine: Pair | None = None
     shoulders: Pair | None = None
@@ -38,8 +38,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
     """
-    score = config.normalise == "2d" and dataset.channels == 3
-    steps = (*normalise.steps(config, skeleton, dataset.channels), *streams.steps(config.stream, skeleton, absent=True, score=score),
+    steps = (*normalise.steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
              {"op": "loop", "frames": config.frames})
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -43,9 +43,9 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: clips of two coordinates, which no camera can go around.
     """
-    if dataset.channels != 3:
-        raise RecipeError(f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have {dataset.channels} coordinates; "
-                          "take uniform with normalise: 2d")
+    if dataset.coordinates != 3:
+        raise RecipeError(f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
+                          "take uniform")
     made = streams.steps(config.stream, skeleton)
     steps = ({"op": "centre", "joint": CENTRE, "frame": 0}, {"op": "min_max", "low": -1.0, "high": 1.0},
              {"op": "sample", "frames": config.frames}, *made)

@@ -22,14 +22,14 @@ class Config:
     """Recipe keys.
 
     Attributes:
-        normalise: "3d", "2d" or "none", see `compress.data.normalise`.
+        normalise: "3d", "2d" or "none", see `compress.data.normalise`; "auto": "3d" for clips of x y z, "2d" for key points of images.
         clips: views that a clip is tested with.
         spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that "3d" turns to z and to x; known for NTU.
-        image: (width, height) that "2d" divides by; without it every clip by its own extent.
+        image: (width, height) that "2d" divides by, the data set's by default; where that knows none, every clip by its own extent.
     """
 
     frames: int = 100
-    normalise: Normalise = "3d"
+    normalise: Normalise = "auto"
     clips: int = 1
     stream: Stream = "joint"
     spine: Pair | None = None
@@ -47,8 +47,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
     """
-    score = config.normalise == "2d" and dataset.channels == 3
-    made = (*normalise.steps(config, skeleton, dataset.channels), *streams.steps(config.stream, skeleton, absent=True, score=score))
+    made = (*normalise.steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored))
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.ascontiguousarray(transforms.random_uniform(transforms.apply(clip, made), rng, config.frames))

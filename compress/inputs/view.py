@@ -93,10 +93,10 @@ def at_least(config, **lowest: int) -> None:
 
 def check_normalise(config) -> None:
     """Raises ValueError for keys of `compress.data.normalise.steps` that contradict each other."""
-    if config.image is not None and (config.normalise != "2d" or min(config.image) < 1):
+    if config.image is not None and (config.normalise not in ("auto", "2d") or min(config.image) < 1):
         raise ValueError("image: (width, height) of the images in pixels, together with normalise: 2d")
     for key in ("spine", "shoulders"):
-        if getattr(config, key) is not None and config.normalise != "3d":
+        if getattr(config, key) is not None and config.normalise not in ("auto", "3d"):
             raise ValueError(f"{key}: needs normalise: 3d, which turns the clip by it")
 
 

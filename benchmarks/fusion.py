@@ -40,7 +40,7 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
         if member.weights is None:
             raise RecipeError(f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this recipe first, and give the "
                               "files of its weights/ folder as SOURCEs")
-        network = teacher.load_weights(member.weights, where, member.network.config)
+        network = teacher.load_weights(member.weights, where, member.network)
         found.append(judge(Model(network, where.view), f"{number} {member.network.name}, {where.view.title}", dataset))
     return found, tuple(member.weight for member in recipe.teacher.members)
 

@@ -72,7 +72,7 @@ def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
 
 
 def _spec(weights: str | None, network, where):
-    return teachers_.spec_for(network, where) if weights is None else teachers_.load_weights(weights, where, network.config).spec
+    return teachers_.spec_for(network, where) if weights is None else teachers_.load_weights(weights, where, network).spec
 
 
 def execute(run: Run) -> dict:
@@ -180,8 +180,8 @@ def _student(recipe: Recipe, teacher: Model, where) -> Model:
     """The network that the steps change: a copy of the (first) teacher, its layout with other weights, or one of its own."""
     chosen = recipe.student
     if chosen.weights is not None:
-        config = (chosen.network or recipe.teacher.members[0].network).config
-        return Model(teachers_.load_weights(chosen.weights, where, config), where.view)
+        wanted = chosen.network or recipe.teacher.members[0].network
+        return Model(teachers_.load_weights(chosen.weights, where, wanted), where.view)
     if chosen.network is not None:
         paddle.seed(recipe.seed + 1)
         network = networks.build(teachers_.spec_for(chosen.network, where))

@@ -268,3 +268,9 @@ class Recipe:
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
             raise ValueError("seed: must be from 0 to 4294967295")
+        networks = len(self.teacher.members)
+        for number, step in enumerate(self.steps):
+            networks = 1 if step.enabled and step.kind == "promote" else networks
+            if networks > 1 and step.kind == "train" and step.enabled and train.moves_teacher(step.config):
+                raise ValueError(f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks} networks stays frozen; leave it "
+                                 "true, or give one teacher")

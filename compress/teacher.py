@@ -69,17 +69,20 @@ def spec_for(network: Choice, where: Seat):
     return networks.module(network.name).default_spec(where.classes, where.skeleton, T, M, C, network.config)
 
 
-def load_weights(path: str, where: Seat, config: object | None = None) -> nn.Layer:
+def load_weights(path: str, where: Seat, wanted: Choice | None = None) -> nn.Layer:
     """A network from a weights file, checked against the data.
 
     Args:
-        config: the network's `Config`, for what a published checkpoint does not tell.
+        wanted: the network that the recipe names; its `Config` says what a published checkpoint does not tell.
     Raises:
-        CheckpointError: the file cannot be used, or is for another input or class count.
+        CheckpointError: the file cannot be used, or is for another network, input or class count.
     """
     _, T, _, M = where.view.shape
-    network = checkpoints.load(path, Hints(T, M, where.skeleton, config))
+    network = checkpoints.load(path, Hints(T, M, where.skeleton, wanted.config if wanted else None))
     spec = network.spec
+    if wanted is not None and spec.network != wanted.name:
+        raise CheckpointError(f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name: {spec.network}` beside its "
+                              "`weights`, and an input that this network takes")
     for what, own, wanted in (("input (C, T, V, M)", spec.input_shape, where.view.shape),
                               ("number of classes", spec.classes, where.classes)):
         if own != wanted:
@@ -93,7 +96,8 @@ def identity(member: Member, where: Seat, seed: int) -> str:
     file = Path(member.weights) if member.weights else None
     weights = hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else member.weights
     trained = repr(member.train) if member.weights is None or member.finetune else None
-    return checkpoint.digest([repr(spec_for(member.network, where)), weights, trained, where.dataset.fingerprint, where.view.fingerprint, seed])
+    return checkpoint.digest([repr(spec_for(member.network, where)), weights, trained, where.dataset.fingerprint,
+                              where.view.fingerprint, seed])
 
 
 def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "teacher") -> Teacher:
@@ -104,9 +108,9 @@ def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "te
     Raises:
         CheckpointError, TrainingError, StorageError: see `load_weights` and `compress.fit.fit`.
     """
-    config = member.network.config
+    wanted = member.network
     if member.weights is not None and not member.finetune:
-        return Teacher(Model(load_weights(member.weights, where, config), where.view, member.weight), member.weights)
+        return Teacher(Model(load_weights(member.weights, where, wanted), where.view, member.weight), member.weights)
     key = identity(member, where, work.seed)
     path = shelf / f"{member.network.name}-{key}.npz"
     if path.exists():
@@ -115,7 +119,7 @@ def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "te
         model = Model(load_weights(str(path), where), where.view, member.weight)
         return Teacher(model, f"reused: {path}", tuple(about["history"]), about["best_epoch"])
     if member.weights is not None:
-        network, origin = load_weights(member.weights, where, config), f"trained in this run from {member.weights}"
+        network, origin = load_weights(member.weights, where, wanted), f"trained in this run from {member.weights}"
     else:
         paddle.seed(work.seed)
         network, origin = networks.build(spec_for(member.network, where)), "trained in this run"
@@ -137,7 +141,8 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
                               "checkpoint in the recipe's teacher, with its input")
     network = checkpoints.load(path)
     recorded = about["recorded"]
-    if (recorded["channels"], recorded["joints"]) != (dataset.channels, dataset.skeleton.joints) or network.spec.classes != len(dataset.classes):
+    here = dataset.channels, dataset.skeleton.joints, len(dataset.classes)
+    if (recorded["channels"], recorded["joints"], network.spec.classes) != here:
         raise CheckpointError(f"{path}: was trained on {network.spec.classes} classes of clips with {recorded['channels']} coordinates of "
                               f"{recorded['joints']} joints, data set {dataset.name!r} has {len(dataset.classes)}, {dataset.channels} and "
                               f"{dataset.skeleton.joints}; give the data it was trained on")

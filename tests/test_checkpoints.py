@@ -9,7 +9,8 @@ import paddle
 import pytest
 
 from compress import teacher
-from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, storage
+from compress.recipe_types import Choice
+from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, stgcnpp, storage
 from teachers.errors import CheckpointError, StorageError
 from teachers.published import Hints
 from teachers.skeleton import UCLA_20, Skeleton
@@ -85,6 +86,13 @@ def test_weights_for_another_number_of_classes_are_refused(tiny_spec, tmp_path, 
     checkpoints.save(tmp_path / "net.npz", networks.build(dataclasses.replace(tiny_spec, classes=7)))
     with pytest.raises(CheckpointError, match=r"net.npz: its number of classes is 7, that of data set 'tiny' through input 'tiny' is 3"):
         teacher.load_weights(str(tmp_path / "net.npz"), teacher.Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view))
+
+
+def test_weights_of_another_network_are_refused(tiny_spec, tmp_path, tiny_dataset, tiny_view):
+    checkpoints.save(tmp_path / "net.npz", networks.build(tiny_spec))
+    where = teacher.Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+    with pytest.raises(CheckpointError, match=r"net.npz: holds a ctrgcn, the recipe says stgcnpp; write `name: ctrgcn` beside"):
+        teacher.load_weights(str(tmp_path / "net.npz"), where, Choice("stgcnpp", stgcnpp.Config()))
 
 
 def test_weights_for_another_skeleton_are_refused(tmp_path, shared):

@@ -63,6 +63,8 @@ def test_members_of_an_ensemble_share_what_stands_beside_it(load):
 @pytest.mark.parametrize("text, expected", [
     (f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}]}}", "teacher.ensemble: expected a list of two or more networks"),
     (f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 0}}]}}", r"teacher.ensemble\[1\].weight: must be above 0"),
+    (f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 2}}]}}\nsteps: [{{train: {{epochs: 1, lr: 0.1, dml: {{freeze_teacher: false}}}}}}]",
+     r"r.yaml:4: steps: \[0\].train.dml.freeze_teacher: an ensemble of 2 networks stays frozen"),
     (f"teacher: {{{TRAIN}, wdith: 8}}", r"teacher: unknown key 'wdith' \(did you mean 'width'\?\)"),
     (f"teacher: {{{TRAIN}, input: {{stream: bones}}}}", r"teacher.input.stream: expected one of .*\(did you mean 'bone'\?\)"),
     (f"teacher: {{{TRAIN}, input: {{name: crop}}}}", "teacher.input.name: unknown input 'crop'"),

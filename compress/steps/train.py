@@ -8,7 +8,6 @@ from compress import checkpoint, objectives
 from compress.console import Watch
 from compress.fit import Job, fit
 from compress.work import Outcome, State, Work
-from teachers.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,6 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """Train `state.student`; the result has the weights of its best epoch. A moving teacher ends with its last ones."""
     needed = config.dml is not None or config.kd is not None
     moving = moves_teacher(config)
-    if moving and len(state.teacher) > 1:
-        raise RecipeError(f"steps[{number - 1}].train.dml.freeze_teacher: an ensemble of {len(state.teacher)} networks stays frozen; "
-                          "leave it true, or give one teacher")
     trained = {"student": state.student} | ({"teacher": state.teacher[0]} if moving else {})
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"

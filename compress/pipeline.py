@@ -125,7 +125,7 @@ def _stages(run: Run, report: dict) -> None:
                       "notes": list(dataset.notes)}
     planned_specs(recipe, dataset)
     places, place = seats(recipe, dataset)
-    report["data"]["input"] = {"name": place.view.name, "shape": list(place.view.shape)}
+    report["data"]["input"] = {"title": place.view.title, "shape": list(place.view.shape)}
     members = recipe.teacher.members
     origin = [teachers_.identity(member, where, recipe.seed) for member, where in zip(members, places)]
     work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed,

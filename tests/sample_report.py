@@ -31,7 +31,7 @@ def sample_report(classes: tuple[str, ...] = CLASSES, epochs: int = 65) -> dict:
             "started": "2025-03-02 09:14 UTC", "wall_seconds": 15_130.0,
             "command": "python compress/run.py ctrgcn_lite_dml -o seed=1"},
         "data": {"name": "nw_ucla", "classes": list(classes), "train_clips": 1018, "val_clips": 464,
-                 "input_shape": [3, 52, 20, 1], "skeleton": "ucla20",
+                 "input": {"title": "min_max_sample", "shape": [3, 52, 20, 1]}, "skeleton": "ucla20",
                  "notes": ["2 clips are shorter than 10 frames and were kept", "1 clip without frames was left out"]},
         "networks": [
             {"role": "teacher", "name": "ctrgcn", "params": 1_426_000, "macs": 1_480_000_000,

@@ -289,3 +289,21 @@ def test_the_heatmap_has_a_cell_for_every_count_that_is_not_zero():
     svg = heatmap([[3, 1, 0], [0, 0, 0], [0, 0, 5]], ["a", "<b>", "c"])
     assert svg.count("<rect") == 1 + 3
     assert "a → &lt;b&gt;: 1 of 4 (25.0%)" in svg
+
+
+def test_the_networks_of_an_ensemble_and_the_input_are_shown():
+    report = sample_report()
+    report["members"] = [{"name": f"teacher {number}: ctrgcn, {stream}", "weight": weight, "params": 1_400_000, "top1": top1, "top5": 99.0,
+                          "class_mean": 90.0, "origin": "trained"} for number, (stream, weight, top1) in
+                         enumerate((("joint stream", 0.6, 91.25), ("bone stream", 0.4, 92.5)), start=1)]
+    text = Page(render(report)).text
+    for part in ("Networks of the teacher", "teacher 2: ctrgcn, bone stream", "0.4", "92.50", "together", "min_max_sample, 3 × 52 × 20 × 1"):
+        assert part in text, part
+    assert "Networks of the teacher" not in Page(render(sample_report())).text
+
+
+def test_a_finished_run_without_steps_lacks_nothing():
+    report = sample_report()
+    report["steps"] = report["curves"] = []
+    assert missing(report) == []
+    assert "the compression steps" in missing(report | {"exit_code": None})

@@ -31,10 +31,9 @@ def find_weights(logits: list[np.ndarray], labels: np.ndarray) -> tuple[float, .
 
 def cross_validated(logits: list[np.ndarray], labels: np.ndarray) -> float:
     """Top-1 in percent when the weights of one half of the clips judge the other half, both ways: what found weights are
-    worth on clips they were not found on. Clips alternate between the halves, class by class."""
+    worth on clips they were not found on. Clips, sorted by class, alternate between the halves."""
     halves = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        halves[np.flatnonzero(labels == label)[::2]] = True
+    halves[np.argsort(labels, kind="stable")[::2]] = True
     right = 0
     for mine in (halves, ~halves):
         weights = find_weights([one[mine] for one in logits], labels[mine])

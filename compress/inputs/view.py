@@ -67,7 +67,7 @@ def from_ops(ops: tuple[dict, ...], shape: tuple[int, int, int, int], clips: int
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return transforms.apply(clip, ops)
 
-    return View("saved", tuple(shape), tuple(ops), augment, _hash("saved", shape, ops), clips)
+    return View("as trained", tuple(shape), tuple(ops), augment, _hash("as trained", shape, ops), clips)
 
 
 def view(config, dataset: Dataset, steps: tuple[dict, ...], augment: Augment, channels: int | None = None, clips: int = 1) -> View:

@@ -88,7 +88,11 @@ def biases_into_convs(graph: onnx.GraphProto) -> None:
         if list(bias.dims) != [channels, 1, 1]:
             continue
         values = onnx.numpy_helper.to_array(bias).reshape(channels)
-        graph.initializer.append(onnx.numpy_helper.from_array(values, f"{conv.input[1].removesuffix('.w')}.bias"))
+        name = f"{conv.input[1].removesuffix('.w')}.bias"
+        while name in stored:  # convs of equal weights share one initialiser
+            name += "_"
+        graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        stored[name] = graph.initializer[-1]
         conv.input.append(graph.initializer[-1].name)
         conv.output[0] = node.output[0]
         graph.node.remove(node)

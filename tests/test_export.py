@@ -3,13 +3,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import paddle
 import pytest
+from paddle import nn
 
-from export import deployed, ordinary, package, predict, runtimes, static, verify
+from export import deployed, ordinary, package, predict, runtimes, static, to_onnx, verify
+from export.fold import FoldedConv
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, ExportMismatch
 
@@ -160,3 +163,15 @@ def test_export_script_with_bad_weights(tmp_path):
     done = subprocess.run([sys.executable, str(ROOT / "export/static.py"), "--weights", "net.npz", "--out", "deploy"], cwd=tmp_path,
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "net.npz: damaged or truncated" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_convs_of_equal_weights_keep_their_own_biases(tmp_path):
+    class Twins(nn.Sequential):
+        def forward(self, x):
+            return paddle.concat([layer(x[:, :, :, :, 0]) for layer in self], axis=1).mean([2, 3])
+
+    weight = np.ones((4, 3, 1, 1))
+    flat = Twins(*(FoldedConv("l1", name, weight, np.full(4, bias)) for name, bias in (("one", 1.0), ("two", 2.0))))
+    to_onnx.save(flat, SimpleNamespace(input_shape=(3, 8, 5, 1)), tmp_path)
+    found = runtimes.onnx_runtime(tmp_path / "model.onnx")(np.zeros((1, 3, 8, 5, 1), "float32"))
+    np.testing.assert_allclose(found, [[1, 1, 1, 1, 2, 2, 2, 2]])

@@ -70,7 +70,7 @@ def test_six_stages_for_a_hand_of_21_joints_by_a_recipe_alone(workplace, tmp_pat
     assert set(said["deployed"]) == {"Paddle Inference", "ONNX Runtime"}
     assert all(row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5 for row in said["deployed"].values())
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["data"]["input"] == {"name": "uniform", "shape": [2, 16, 21, 1]} and report["data"]["skeleton"] == "hand"
+    assert report["data"]["input"] == {"title": "uniform", "shape": [2, 16, 21, 1]} and report["data"]["skeleton"] == "hand"
     np.save(tmp_path / "recorded.npy", points[0].transpose(3, 1, 2, 0))  # and the deployed network answers to pixels
     (_, raw), = clip_files.read_clip(tmp_path / "recorded.npy")
     description = deployed.read(tmp_path / "out" / "deploy")

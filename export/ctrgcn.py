@@ -9,6 +9,8 @@ from paddle.nn import functional as F
 from export.fold import Affine, FoldedConv, Plain, array, fold
 from teachers.ctrgcn import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
+COPIES = 4  # of the topology: its weights, which set the scale of a quantised refining conv, are so many times smaller
+
 
 def flatten(network: CTRGCN) -> nn.Sequential:
     """The same function as `network` in evaluation mode: (N, C, T, V, M) -> logits (N, K)."""
@@ -32,14 +34,19 @@ class Input(Plain):
 
     def forward(self, x):
         C, T, V, M = self.shape
-        return (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T])
+        x = self.point("out", (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T]))
+        return [x] if self.onnx else x
 
 
-class Block(nn.Layer):
-    """ReLU(temporal(graph(x)) + residual(x))."""
+class Block(Plain):
+    """ReLU(temporal(graph(x)) + residual(x)).
+
+    In the form made for ONNX the branches of the temporal unit end by themselves, each with its channels of the residual, so that
+    every sum and ReLU is part of a convolution; maps go from block to block as a list of their branches' channels.
+    """
 
     def __init__(self, name: str, unit: Unit):
-        super().__init__()
+        super().__init__(name)
         self.graph = None if unit.graph is None else Graph(name, unit.graph)
         self.temporal = Temporal(name, unit.temporal)
         self.has_residual = unit.has_residual
@@ -47,27 +54,56 @@ class Block(nn.Layer):
             name, "residual", *fold(array(unit.residual.conv.weight), unit.residual.bn), like=unit.residual.conv)
 
     def forward(self, x):
+        if self.onnx:
+            return self.branches(x)
         y = self.temporal(x if self.graph is None else self.graph(x))
         if self.has_residual:
-            y = y + (x if self.residual is None else self.residual(x))
-        return F.relu(y)
+            y = y + (x if self.residual is None else self.point("residual", self.residual(x)))
+        return self.point("out", F.relu(y))
+
+    def branches(self, parts):
+        whole = [*parts, parts[0][:, :self.extra]] if self.extra else parts
+        x = self.point("in", paddle.concat(whole, axis=1)) if len(whole) > 1 else parts[0]
+        ends = self.temporal(x if self.graph is None else self.graph(x))
+        if self.residual is not None:
+            parts = [self.point("residual", one(x)) for one in self.residual]
+        elif self.has_residual and [part.shape[1] for part in parts] != self.temporal.outer:
+            parts = paddle.split(x, self.temporal.outer, axis=1)
+        if self.has_residual:
+            ends = [one + part for one, part in zip(ends, parts)]
+        return [self.point("out", F.relu(one)) for one in ends]
+
+    def for_onnx(self) -> None:
+        self.extra = 0  # input channels that nobody needs: ONNX Runtime's integer convs are twice as fast on multiples of four
+        if self.integers and self.graph is not None and self.graph.down is not None:
+            self.extra = -self.graph.down.weight_.shape[1] % 4
+            for conv in (self.graph.values, self.graph.down, self.residual):
+                if conv is not None:
+                    conv.widen(self.extra)
+            self.graph.relation = self.graph.constant("relation.w", np.pad(array(self.graph.relation), [(0, 0), (0, self.extra)]), axis=0)
+        if self.residual is not None:
+            self.residual = self.residual.split(self.temporal.outer)
 
 
 class Graph(Plain):
-    """The graph unit with alpha, its BatchNorm and the three subsets folded: two convs, one batched matmul."""
+    """The graph unit with alpha, its BatchNorm and the three subsets folded: two convs, one batched matmul.
+
+    In the form made for ONNX the topology enters the refining conv as further input channels, COPIES per subset.
+    """
 
     def __init__(self, name: str, unit: GraphUnit):
         super().__init__(name)
         C, R = self.channels, self.relations = unit.channels, unit.relations
+        self.groups = unit.groups
         scale, shift = unit.bn.scale_and_shift()
         order = np.arange(unit.groups * R * 2).reshape(-1, 2).T.reshape(-1)  # (group, R, role) -> (role, group, R)
-        self.relation = self.constant("relation.w", array(unit.relation_weight)[order, :, 0])
+        self.relation = self.constant("relation.w", array(unit.relation_weight)[order, :, 0], axis=0)
         self.relation_bias = self.constant("relation.b", array(unit.relation_bias)[order].reshape(-1, 1))
         alpha = array(unit.alpha)
         refine = (array(unit.refine_weight) * alpha).transpose(1, 0, 2).reshape(SUBSETS * C, R, 1, 1)
         self.refine = FoldedConv(name, "refine", refine, (array(unit.refine_bias) * alpha).T, groups=unit.groups)
         V = unit.topology.shape[-1]
-        self.topology = self.constant("topology", array(unit.topology).transpose(1, 0, 2).reshape(V, SUBSETS * V))
+        self.topology = self.constant("topology", array(unit.topology).transpose(1, 0, 2).reshape(V, SUBSETS * V), axis=0)
         values = array(unit.values.weight).reshape(C, SUBSETS, -1) * scale.reshape(C, 1, 1)
         self.values = FoldedConv(name, "values", values.reshape(SUBSETS * C, -1, 1, 1),
                                  (array(unit.values_bias) * scale.reshape(C, 1)).reshape(-1))
@@ -83,12 +119,52 @@ class Graph(Plain):
         pooled = paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias  # (B, 2 * groups * R, V)
         target, source = paddle.split(pooled, 2, axis=1)
         relation = paddle.tanh(target.unsqueeze(-1) - source.unsqueeze(-2))  # (B, groups * R, V, V)
+        if self.onnx:
+            relation = self.with_topology(relation)
+        Q = self.by_subset(self.point("relation", relation)) if self.integers else self.together(self.point("relation", relation))
+        if not self.onnx:
+            Q = Q + self.topology
+        X = self.point("values", self.values(x)).reshape([0, C, SUBSETS * V, T])
+        y = self.point("product", paddle.matmul(Q, X))
+        if self.down is not None:
+            return self.point("graph", F.relu(y + self.point("down", self.down(x))))
+        return self.point("graph", F.relu(self.point("shift", self.shift(y)) + x))
+
+    def together(self, relation):
+        """All subsets' topologies (B, C, V, SUBSETS * V) by one grouped conv."""
+        V, C = relation.shape[2], self.channels
         # Through rank 5 on the way to the matmul: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
-        Q = self.refine(relation).reshape([-1, SUBSETS, C, V, V]).transpose([0, 2, 3, 1, 4])
-        Q = Q.reshape([-1, C, V, SUBSETS * V]) + self.topology
-        X = self.values(x).reshape([-1, C, SUBSETS * V, T])
-        y = paddle.matmul(Q, X)
-        return F.relu(y + self.down(x) if self.down is not None else self.shift(y) + x)
+        Q = self.point("refine", self.refine(relation)).reshape([0, SUBSETS, C, V, V])
+        return Q.transpose([0, 2, 3, 1, 4]).reshape([0, C, V, SUBSETS * V])
+
+    def by_subset(self, relation):
+        """The same by one conv a subset: in eight bits faster than a grouped one."""
+        each = [relation] * SUBSETS
+        if self.groups == SUBSETS:
+            each = [self.point("relation", one) for one in paddle.split(relation, SUBSETS, axis=1)]
+        Q = paddle.concat([self.point("refine", conv(one)) for conv, one in zip(self.refine, each)], axis=3)
+        return self.point("refine", Q)
+
+    def with_topology(self, relation):
+        """(B, groups * R, V, V) -> (B, groups * (R + COPIES * subsets per group), V, V)."""
+        V, G = relation.shape[2], self.groups
+        rows = relation.reshape([0, G, self.relations, V * V])
+        topology = rows[:, :, :1] * 0.0 + self.topology  # has the batch size, which is free
+        inputs = G * self.relations + COPIES * SUBSETS
+        return paddle.concat([rows] + [topology] * COPIES, axis=2).reshape([0, inputs, V, V])
+
+    def for_onnx(self) -> None:
+        V, G, C, R = self.topology.shape[0], self.groups, self.channels, self.relations
+        topology = array(self.topology).reshape(V, SUBSETS, V).transpose(1, 0, 2)
+        share = max(float(np.abs(topology).max()), 1e-6) / COPIES  # so that the copies are in tanh's range, all of it
+        self.topology = self.constant("topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * COPIES), axis=1)
+        own = np.tile(np.eye(SUBSETS // G), (G, 1))  # (subset, subset of its group): which topology it takes
+        extra = np.repeat(np.tile(own, (1, COPIES)), C, axis=0) * share
+        weight = np.concatenate([array(self.refine.weight_).reshape(SUBSETS * C, R), extra], axis=1)
+        self.refine.weight_ = self.refine.constant("refine.w", weight[:, :, None, None], axis=0)
+        if self.integers:
+            self.refine.groups = 1
+            self.refine = self.refine.split([C] * SUBSETS)
 
 
 class Temporal(Plain):
@@ -96,22 +172,31 @@ class Temporal(Plain):
 
     def __init__(self, name: str, unit: TemporalUnit):
         super().__init__(name)
-        width = self.width = unit.width
+        self.inner, self.outer = list(unit.inner), list(unit.branches)
         scale, shift = unit.bn.scale_and_shift()
-        ends = [0, width, 2 * width, 3 * width, len(scale)]
-        parts = [(scale[start:end], shift[start:end]) for start, end in zip(ends, ends[1:])]
+        ends, reduced = np.cumsum(unit.branches)[:-1], sum(unit.inner)
+        parts = list(zip(np.split(scale, ends), np.split(shift, ends)))
         reduce = array(unit.reduce.weight)
-        self.reduce = FoldedConv(name, "reduce", *fold(reduce[:3 * width], unit.reduce_bn))
+        self.reduce = FoldedConv(name, "reduce", *fold(reduce[:reduced], unit.reduce_bn))
         self.near = FoldedConv(name, "near", *fold(array(unit.near.weight), parts[0]), like=unit.near)
         self.far = FoldedConv(name, "far", *fold(array(unit.far.weight), parts[1]), like=unit.far)
         self.pool = Affine(name, "pool", *parts[2])
-        self.plain = FoldedConv(name, "plain", *fold(reduce[3 * width:], parts[3]))
+        self.plain = FoldedConv(name, "plain", *fold(reduce[reduced:], parts[3]))
         self.plain.stride = self.stride = unit.stride
 
     def forward(self, x):
-        near, far, pooled = paddle.split(F.relu(self.reduce(x)), 3, axis=1)
+        if self.onnx:
+            near, far, pooled = [self.point("reduce", F.relu(one(x))) for one in self.reduce]
+        else:
+            near, far, pooled = paddle.split(self.point("reduce", F.relu(self.reduce(x))), self.inner, axis=1)
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
-        return paddle.concat([self.near(near), self.far(far), self.pool(pooled), self.plain(x)], axis=1)
+        if not self.onnx:
+            return self.point("ends", paddle.concat([self.near(near), self.far(far), self.pool(pooled), self.plain(x)], axis=1))
+        ends = [self.near(near), self.far(far), self.pool(self.point("reduce", pooled)), self.plain(x)]
+        return [self.point("ends", one) for one in ends]
+
+    def for_onnx(self) -> None:
+        self.reduce = self.reduce.split(self.inner)
 
 
 class Head(Plain):
@@ -121,9 +206,10 @@ class Head(Plain):
         super().__init__("fc")
         self.persons = network.spec.persons
         self.channels = network.spec.blocks[-1].out_channels
-        self.weight_ = self.constant("w", array(network.fc.weight))
+        self.weight_ = self.constant("w", array(network.fc.weight), axis=1, layer="w")
         self.bias_ = self.constant("b", array(network.fc.bias))
 
     def forward(self, x):
+        x = paddle.concat(x, axis=1) if isinstance(x, (list, tuple)) else x
         pooled = x.mean([2, 3]).reshape([-1, self.persons, self.channels]).mean(1)
         return paddle.matmul(pooled, self.weight_) + self.bias_

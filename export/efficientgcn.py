@@ -27,11 +27,11 @@ def flatten(network: EfficientGCN) -> nn.Sequential:
     return flat
 
 
-class Branches(nn.Layer):
+class Branches(Plain):
     """Persons to the batch, every branch by itself, channels concatenated: (N, C, T, V, M) -> (N * M, C', V, T)."""
 
     def __init__(self, network: EfficientGCN):
-        super().__init__()
+        super().__init__("branches")
         spec = network.spec
         self.shape = spec.input_shape[:3]
         self.branches = nn.LayerList()
@@ -45,7 +45,7 @@ class Branches(nn.Layer):
         if len(self.branches) == 1:
             return self.branches[0](x)
         each = paddle.split(x, len(self.branches), axis=1)
-        return paddle.concat([branch(one) for branch, one in zip(self.branches, each)], axis=1)
+        return self.point("out", paddle.concat([branch(one) for branch, one in zip(self.branches, each)], axis=1))
 
 
 def stem(prefix: str, layer: Stem) -> nn.Sequential:
@@ -74,11 +74,31 @@ def _hop_weights(layer: SpatialGraph) -> np.ndarray:
     return weight.reshape(C, HOPS, -1).transpose(1, 0, 2)
 
 
-class GraphFirst(Plain):
+def _normalised(layer: SpatialGraph) -> tuple[np.ndarray, np.ndarray]:
+    """(topology (HOPS, v, w) with a largest column sum of 1 in every hop, those sums (HOPS, 1, 1)): eight bits suit all hops then."""
+    topology = array(layer.topology())
+    sizes = np.abs(topology).sum(1).max(1).reshape(-1, 1, 1)
+    sizes = np.where(sizes == 0, 1.0, sizes)
+    return topology / sizes, sizes
+
+
+class Swished(Plain):
+    """A layer that ends in Swish."""
+
+    def swish(self, name: str, x):
+        """x * sigmoid(x); in eight bits the two factors and the product are each a point."""
+        if not self.integers:
+            return self.point(f"{name}.swish", F.swish(self.point(name, x)))
+        x = self.point(name, x)
+        return self.point(f"{name}.swish", x * self.point(f"{name}.gate", F.sigmoid(x)))
+
+
+class GraphFirst(Swished):
     """One product with all hops and the identity, one 1x1 conv with input channels ordered (Cin, hop): (B, Cin, V, T) -> (B, C, V, T)."""
 
     def __init__(self, block: str, name: str, layer: SpatialGraph, before: BatchNorm | None):
         super().__init__(block)
+        self.name = name
         C, Cin, V = layer.channels, layer.in_channels, layer.joints
         self.channels, self.in_channels, self.joints = C, Cin, V
         scale, shift = layer.bn.scale_and_shift()
@@ -87,24 +107,37 @@ class GraphFirst(Plain):
         else:
             skip, skip_bias = np.eye(C), np.zeros(C)
         weight = np.concatenate([_hop_weights(layer) * scale.reshape(C, 1), skip[None]])  # (HOPS + 1, C, Cin)
-        topology = np.concatenate([array(layer.topology()), np.eye(V)[None]])  # (HOPS + 1, v, w)
-        bias = np.concatenate([array(layer.values_bias) * scale.reshape(C, 1), (skip_bias + shift).reshape(C, 1)], 1)
+        hops, sizes = _normalised(layer)
+        weight[:HOPS] *= sizes
+        topology = np.concatenate([hops, np.eye(V)[None]])  # (HOPS + 1, v, w)
+        bias = np.concatenate([array(layer.values_bias) * scale.reshape(C, 1) * sizes.reshape(-1), (skip_bias + shift).reshape(C, 1)], 1)
+        self.in_scale = self.scale = None
         if before is not None:
-            in_scale, in_shift = before.scale_and_shift()
+            self.in_scale, in_shift = before.scale_and_shift()
             bias = bias + (weight @ in_shift).T
-            weight = weight * in_scale
+            weight = weight * self.in_scale
         self.left = self.constant(f"{name}.topology", topology.transpose(0, 2, 1).reshape(-1, V))
-        self.weight = self.constant(f"{name}.values.w", weight.transpose(1, 2, 0).reshape(C, -1, 1, 1))
+        self.weight = self.constant(f"{name}.values.w", weight.transpose(1, 2, 0).reshape(C, -1, 1, 1), axis=0)
         self.bias = self.constant(f"{name}.b", (bias @ topology.sum(1)).reshape(C * V, 1))
 
     def forward(self, x):
         C, V, T = self.channels, self.joints, x.shape[3]
-        x = paddle.matmul(self.left, x).reshape([0, (HOPS + 1) * self.in_channels, V, T])
-        y = F.conv2d(x, self.weight).reshape([0, C * V, T]) + self.bias
-        return F.swish(y.reshape([0, C, V, T]))
+        if self.scale is not None:
+            x = self.point(f"{self.name}.in", x * self.scale)
+        x = paddle.matmul(self.point(f"{self.name}.topology", self.left), x)
+        x = self.point(f"{self.name}.product", x).reshape([0, (HOPS + 1) * self.in_channels, V, T])
+        y = self.point(f"{self.name}.values", F.conv2d(x, self.weight)).reshape([0, C * V, T]) + self.bias
+        return self.swish(self.name, y.reshape([0, C, V, T]))
+
+    def for_onnx(self) -> None:
+        """In eight bits the input's BatchNorm keeps its scale: one range would not do for coordinates and velocities."""
+        if self.integers and self.in_scale is not None:
+            self.scale = self.constant(f"{self.name}.scale", self.in_scale.reshape(-1, 1, 1))
+            each = np.repeat(np.where(self.in_scale == 0, 1.0, self.in_scale), HOPS + 1).reshape(1, -1, 1, 1)
+            self.weight = self.constant(f"{self.name}.values.w", array(self.weight) / each, axis=0)
 
 
-class GraphLast(Plain):
+class GraphLast(Swished):
     """One 1x1 conv with output channels ordered (C, hop), one product with all hops: (B, Cin, V, T) -> (B, C, V, T).
 
     Biases stay with the convs, where ONNX Runtime adds them at no cost.
@@ -112,12 +145,14 @@ class GraphLast(Plain):
 
     def __init__(self, block: str, name: str, layer: SpatialGraph):
         super().__init__(block)
+        self.name = name
         C, V = self.channels, self.joints = layer.channels, layer.joints
         scale, shift = layer.bn.scale_and_shift()
-        weight = _hop_weights(layer) * scale.reshape(C, 1)
+        topology, sizes = _normalised(layer)
+        weight = _hop_weights(layer) * scale.reshape(C, 1) * sizes
         self.values = FoldedConv(block, f"{name}.values", weight.transpose(1, 0, 2).reshape(HOPS * C, -1, 1, 1),
-                                 (array(layer.values_bias) * scale.reshape(C, 1)).reshape(-1))
-        self.left = self.constant(f"{name}.topology", array(layer.topology()).transpose(2, 0, 1).reshape(V, -1))
+                                 (array(layer.values_bias) * scale.reshape(C, 1) * sizes.reshape(-1)).reshape(-1))
+        self.left = self.constant(f"{name}.topology", topology.transpose(2, 0, 1).reshape(V, -1))
         if layer.residual is None:
             self.skip: Plain = Affine(block, f"{name}.residual", None, shift)
         else:
@@ -125,15 +160,17 @@ class GraphLast(Plain):
             self.skip = FoldedConv(block, f"{name}.residual", skip, skip_bias + shift)
 
     def forward(self, x):
-        values = self.values(x).reshape([0, self.channels, HOPS * self.joints, x.shape[3]])
-        return F.swish(paddle.matmul(self.left, values) + self.skip(x))
+        values = self.point(f"{self.name}.values", self.values(x)).reshape([0, self.channels, HOPS * self.joints, x.shape[3]])
+        y = paddle.matmul(self.point(f"{self.name}.topology", self.left), values)
+        return self.swish(self.name, self.point(f"{self.name}.product", y) + self.point(f"{self.name}.residual", self.skip(x)))
 
 
-class TemporalLayer(Plain):
+class TemporalLayer(Swished):
     """One temporal layer: x (B, C, V, T) -> (B, C, V, T / stride)."""
 
     def __init__(self, block: str, name: str, layer: Temporal):
         super().__init__(block)
+        self.name = name
         folded = [(step, getattr(layer, step.name), *_folded(getattr(layer, step.name))) for step in layer.steps]
         skip = None if layer.residual is None else _folded(layer.residual)
         self.adds_input = True
@@ -153,11 +190,11 @@ class TemporalLayer(Plain):
     def forward(self, x):
         y = x
         for step, act in zip(self.steps, self.acts):
-            y = F.swish(step(y)) if act else step(y)
+            y = self.swish(step.name, step(y)) if act else self.point(step.name, step(y))
         if not self.adds_input:
             return y
-        y = y + (x if self.skip is None else self.skip(x))
-        return F.swish(y) if self.act_on_sum else y
+        y = y + (x if self.skip is None else self.point(f"{self.name}.residual", self.skip(x)))
+        return self.swish(self.name, y) if self.act_on_sum else self.point(self.name, y)
 
 
 def _folded(layer: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
@@ -179,11 +216,12 @@ def _merged(steps: list) -> list:
     return merged
 
 
-class Attention(Plain):
+class Attention(Swished):
     """Swish(x * (scale * joint * frame + 1) + shift), the factor one product with two inner terms: (B, C, V, T) of the same shape."""
 
     def __init__(self, block: str, name: str, layer: JointAttention):
         super().__init__(block)
+        self.name = name
         self.reduce = FoldedConv(block, f"{name}.reduce", *_folded(layer.reduce))
         self.joint = FoldedConv(block, f"{name}.joint", array(layer.joint.weight), array(layer.joint_bias))
         self.frame = FoldedConv(block, f"{name}.frame", array(layer.frame.weight), array(layer.frame_bias))
@@ -196,9 +234,10 @@ class Attention(Plain):
         joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
         joint = F.sigmoid(self.joint(joint)).squeeze(2) * self.scale  # (B, C, V)
         frame = F.sigmoid(self.frame(frame))  # (B, C, 1, T)
-        joint = paddle.stack([joint, paddle.ones_like(joint)], axis=3)
-        factor = paddle.matmul(joint, paddle.concat([frame, paddle.ones_like(frame)], axis=2))
-        return F.swish(self.shift(x * factor))
+        joint = self.point(f"{self.name}.joint", paddle.stack([joint, paddle.ones_like(joint)], axis=3))
+        frame = self.point(f"{self.name}.frame", paddle.concat([frame, paddle.ones_like(frame)], axis=2))
+        factor = self.point(f"{self.name}.factor", paddle.matmul(joint, frame))
+        return self.swish(self.name, self.shift(self.point(f"{self.name}.product", x * factor)))
 
 
 class Head(Plain):
@@ -207,7 +246,7 @@ class Head(Plain):
     def __init__(self, network: EfficientGCN):
         super().__init__("fc")
         self.persons, self.channels = network.spec.persons, network.spec.features
-        self.weight_ = self.constant("w", array(network.fc.weight))
+        self.weight_ = self.constant("w", array(network.fc.weight), axis=1, layer="w")
         self.bias_ = self.constant("b", array(network.fc.bias))
 
     def forward(self, x):

@@ -22,28 +22,52 @@ def array(parameter) -> np.ndarray:
 
 
 class Plain(nn.Layer):
-    """A layer of an inference network: its constants carry the names they get on disk, `<block>.<name>`."""
+    """A layer of an inference network: its constants carry the names they get on disk, `<block>.<name>`.
+
+    `point` marks the values that a quantised file keeps in eight bits. `watcher(name, value)`, where there is one, sees each and
+    returns what the layer goes on with (`export/quantize.py`).
+    """
+
+    watcher = None
+    onnx = False  # whether the layer has the form made for ONNX (`export.to_onnx.prepare`)
+    integers = False  # whether that form is the one for eight bits
 
     def __init__(self, block: str):
         super().__init__()
         self.block = block
+        self.weights: dict[str, tuple[str, int]] = {}
 
-    def constant(self, name: str, value: np.ndarray):
-        """A float32 weight that the export stores as `<block>.<name>`."""
+    def constant(self, name: str, value: np.ndarray, axis: int | None = None, layer: str | None = None):
+        """A float32 constant that the export stores as `<block>.<name>`.
+
+        Args:
+            axis: that of the output channels, for a weight that may be quantised.
+            layer: the weight's name in a quantisation plan, `name` without `.w` by default.
+        """
         attr = paddle.ParamAttr(initializer=Assign(np.asarray(value, dtype="float32")), trainable=False)
         parameter = self.create_parameter(list(np.shape(value)), attr=attr)
         parameter.name = f"{self.block}.{name}"  # afterwards: a name given at creation must be new in the whole process
         self.add_parameter(name.replace(".", "_"), parameter)
+        if axis is not None:
+            self.weights[name.replace(".", "_")] = (f"{self.block}.{layer or name.removesuffix('.w')}", axis)
         return parameter
+
+    def point(self, name: str, value):
+        """`value` as it is, or as the watcher returns it."""
+        return value if self.watcher is None else self.watcher(f"{self.block}.{name}", value)
+
+    def for_onnx(self) -> None:
+        """Take the form that ONNX Runtime runs fastest; the same numbers, slower in Paddle."""
 
 
 class FoldedConv(Plain):
-    """Convolution with bias, optionally ReLU: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
+    """Convolution with bias: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
 
-    def __init__(self, block: str, name: str, weight: np.ndarray, bias: np.ndarray, like: Conv | None = None, groups: int = 1):
+    def __init__(self, block: str, name: str, weight: np.ndarray, bias: np.ndarray, like: Conv | FoldedConv | None = None, groups: int = 1,
+                 layer: str | None = None):
         super().__init__(block)
-        self.name = name
-        self.weight_ = self.constant(f"{name}.w", weight)
+        self.name, self.layer = name, layer or name
+        self.weight_ = self.constant(f"{name}.w", weight, axis=0, layer=self.layer)
         self.bias_ = self.constant(f"{name}.b", np.reshape(bias, [-1, 1]))
         self.stride = like.stride if like else 1
         self.padding = like.padding if like else 0
@@ -59,26 +83,42 @@ class FoldedConv(Plain):
         """Add the bias at rank 4 from now on, which `export.to_onnx` moves into the Conv node."""
         self.bias_ = self.constant(f"{self.name}.b", array(self.bias_).reshape(-1, 1, 1))
 
+    def widen(self, more: int) -> None:
+        """Take so many further input channels, and ignore them."""
+        self.weight_ = self.constant(f"{self.name}.w", np.pad(array(self.weight_), [(0, 0), (0, more), (0, 0), (0, 0)]), axis=0, layer=self.layer)
+
+    def split(self, widths: list[int]) -> nn.LayerList:
+        """Convs of the same input that have so many output channels each, one after the other; one layer in a plan."""
+        ends = np.cumsum(widths)[:-1]
+        pairs = zip(np.split(array(self.weight_), ends), np.split(array(self.bias_).reshape(-1), ends))
+        return nn.LayerList([FoldedConv(self.block, f"{self.name}{number}", weight, bias, like=self, layer=self.layer)
+                             for number, (weight, bias) in enumerate(pairs)])
+
 
 class Affine(Plain):
     """x (B, C, V, T) * scale + shift by channel, what is left of a BatchNorm without a conv in front of it; scale may be None."""
 
     def __init__(self, block: str, name: str, scale: np.ndarray | None, shift: np.ndarray):
         super().__init__(block)
-        self.name = name
+        self.name, self.layer = name, f"{block}.{name}"
         self.scale = None if scale is None else self.constant(f"{name}.scale", np.reshape(scale, [-1, 1]))
         self.shift = self.constant(f"{name}.shift", np.reshape(shift, [-1, 1]))
 
     def forward(self, x):
-        y = x if len(self.shift.shape) == 3 else x.flatten(2)  # rank 3 in Paddle, see `add_channels`
+        if self.onnx:
+            return self.conv(x)
+        y = x.flatten(2)  # rank 3 in Paddle, see `add_channels`
         y = (y if self.scale is None else y * self.scale) + self.shift
-        return y if len(self.shift.shape) == 3 else y.reshape([0, 0, x.shape[2], x.shape[3]])
+        return y.reshape([0, 0, x.shape[2], x.shape[3]])
 
     def for_onnx(self) -> None:
-        """Work at rank 4 from now on: ONNX Runtime broadcasts that as fast, and needs no reshape."""
-        self.shift = self.constant(f"{self.name}.shift", array(self.shift).reshape(-1, 1, 1))
-        if self.scale is not None:
-            self.scale = self.constant(f"{self.name}.scale", array(self.scale).reshape(-1, 1, 1))
+        """Be a convolution of every channel by itself from now on: ONNX Runtime fuses it with the sum and the ReLU behind it."""
+        shift = array(self.shift).reshape(-1)
+        scale = np.ones_like(shift) if self.scale is None else array(self.scale)
+        self.conv = FoldedConv(self.block, self.name, scale.reshape(-1, 1, 1, 1), shift, groups=len(shift))
+        del self.scale, self.shift
+        self.conv.for_onnx()
+        self.conv.onnx = True
 
 
 def add_channels(x, bias):

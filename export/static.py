@@ -63,7 +63,8 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
 
 
 def strip(program: bytes) -> bytes:
-    """A serialised program without call stacks and other attributes that no runtime reads; the numbers do not change."""
+    """A serialised program without call stacks and other attributes that no runtime reads, its intermediate values under short
+    names; the numbers do not change."""
     description = paddle.base.core.ProgramDesc(program)
     for index in range(description.num_blocks()):
         block = description.block(index)
@@ -72,7 +73,25 @@ def strip(program: bytes) -> bytes:
             for name in DEAD_ATTRIBUTES:
                 if op.has_attr(name):
                     op.remove_attr(name)
+    shorten(description.block(0))
     return description.serialize_to_string()
+
+
+def shorten(block) -> None:
+    """Give every value between input and output a name of two or three letters."""
+    ends = {"feed", "fetch"}
+    for number in range(block.op_size()):
+        op = block.op(number)
+        if op.type() in ends:
+            ends = ends | set(op.input("X")) | set(op.output("Out"))
+    between = [one.name() for one in block.all_vars() if not one.persistable() and one.name() not in ends]
+    for number, name in enumerate(sorted(between)):
+        block._rename_var(name.encode(), f"{_letters(number)}".encode())
+
+
+def _letters(number: int) -> str:
+    digits = "abcdefghijklmnopqrstuvwxyz"
+    return digits[number % 26] + (_letters(number // 26 - 1) if number >= 26 else "")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -23,11 +23,11 @@ class Temporal(Plain):
     def __init__(self, name: str, unit: stgcnpp.Temporal):
         super().__init__(name)
         self.widths, self.stride = unit.widths, unit.stride
-        ends = np.cumsum(unit.widths)[:-1]
+        ends, reduced = np.cumsum(unit.branch_widths)[:-1], sum(unit.widths[:-1])
         *convs, pooled, plain = zip(*(np.split(value, ends) for value in unit.bn.scale_and_shift()))
         weight = array(unit.reduce.weight)
-        self.reduce = FoldedConv(name, "reduce", *fold(weight[:ends[-1]], unit.reduce_bn))
-        self.plain = FoldedConv(name, "plain", *fold(weight[ends[-1]:], plain))
+        self.reduce = FoldedConv(name, "reduce", *fold(weight[:reduced], unit.reduce_bn))
+        self.plain = FoldedConv(name, "plain", *fold(weight[reduced:], plain))
         self.plain.stride = unit.stride
         self.branches = nn.LayerList([FoldedConv(name, f"branch{number}", *fold(array(conv.weight), norm), like=conv)
                                       for number, (conv, norm) in enumerate(zip(unit.branches, convs))])

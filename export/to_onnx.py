@@ -19,7 +19,7 @@ import paddle2onnx  # noqa: E402
 from paddle import nn  # noqa: E402
 
 from export import static  # noqa: E402
-from export.fold import Affine, FoldedConv  # noqa: E402
+from export.fold import Plain  # noqa: E402
 from teachers import storage  # noqa: E402
 
 MODEL = "model.onnx"
@@ -31,9 +31,19 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
 
     The flat network is left in the form made for ONNX: same numbers, slower in Paddle.
     """
-    for layer in flat.sublayers():
-        if isinstance(layer, (Affine, FoldedConv)):
-            layer.for_onnx()
+    return write(convert(flat, spec), folder)
+
+
+def write(model: onnx.ModelProto, folder: Path) -> list[Path]:
+    """Check the model and write it as `model.onnx`."""
+    onnx.checker.check_model(model)
+    storage.write_bytes(folder / MODEL, model.SerializeToString())
+    return [folder / MODEL]
+
+
+def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
+    """The float32 model of a flat network, which is left in the form made for ONNX."""
+    prepare(flat)
     with tempfile.TemporaryDirectory() as temporary:
         prefix = Path(temporary) / "model"
         static.trace(flat, spec, prefix)
@@ -42,9 +52,33 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
         model = onnx.load(f"{prefix}.onnx")
     tidy(model)
     biases_into_convs(model.graph)
-    onnx.checker.check_model(model)
-    storage.write_bytes(folder / MODEL, model.SerializeToString())
-    return [folder / MODEL]
+    name_batches(model, spec)
+    return model
+
+
+def prepare(layer: nn.Layer, integers: bool = False) -> None:
+    """Bring every layer into the form made for ONNX, once; `integers`: the one that is fastest in eight bits."""
+    if isinstance(layer, Plain) and not layer.onnx:
+        layer.onnx, layer.integers = True, integers
+        layer.for_onnx()
+    for child in layer.children():
+        prepare(child, integers)
+
+
+def name_batches(model: onnx.ModelProto, spec) -> None:
+    """Say that every map has the same batch size, which no runtime can tell after the persons are reshaped into it.
+
+    ONNX Runtime fuses a convolution with the sum behind it only if it knows that the shapes are equal.
+    """
+    shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
+    known = {one.name: one.type.tensor_type for one in shapes}
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.output[0] not in known:
+            continue
+        kind = known[node.output[0]]
+        dims = [one.dim_value or None for one in kind.shape.dim]
+        if len(dims) == 4 and dims[0] is None and None not in dims[1:] and dims[2] == spec.input_shape[2]:
+            model.graph.value_info.append(onnx.helper.make_tensor_value_info(node.output[0], kind.elem_type, ["B", *dims[1:]]))
 
 
 def tidy(model: onnx.ModelProto) -> None:
@@ -88,14 +122,19 @@ def biases_into_convs(graph: onnx.GraphProto) -> None:
         if list(bias.dims) != [channels, 1, 1]:
             continue
         values = onnx.numpy_helper.to_array(bias).reshape(channels)
-        name = f"{conv.input[1].removesuffix('.w')}.bias"
-        while name in stored:  # convs of equal weights share one initialiser
+        name = f"{bias.name.removesuffix('.b')}.bias"
+        while name in stored:  # equal constants share one initialiser
             name += "_"
         graph.initializer.append(onnx.numpy_helper.from_array(values, name))
         stored[name] = graph.initializer[-1]
         conv.input.append(graph.initializer[-1].name)
         conv.output[0] = node.output[0]
         graph.node.remove(node)
+    drop_unread(graph)
+
+
+def drop_unread(graph: onnx.GraphProto) -> None:
+    """Remove initialisers that no node reads."""
     read = {name for node in graph.node for name in node.input}
     for one in [one for one in graph.initializer if one.name not in read]:
         graph.initializer.remove(one)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import paddle
@@ -25,23 +25,58 @@ SUBSETS = 3  # identity, inward, outward
 
 
 @dataclass(frozen=True)
+class Widths:
+    """Channels inside one unit.
+
+    Attributes:
+        graph: output of the graph unit.
+        relations: R of each subset.
+        inner: inputs of the two temporal convs, near and far.
+        branches: outputs of the four temporal branches (near, far, pooled, plain), which make up the block's.
+        down, projection: the residual of the graph unit, and of the block, is a conv even where both of its ends are as wide.
+    """
+
+    graph: int
+    relations: int
+    inner: tuple[int, int]
+    branches: tuple[int, int, int, int]
+    down: bool = False
+    projection: bool = False
+
+
+@dataclass(frozen=True)
 class Block:
-    """One TCN-GCN unit. `residual` is false only for the network's first block."""
+    """One TCN-GCN unit. `residual` is false only for the network's first block; `widths`: None as published."""
 
     id: str
     in_channels: int
     out_channels: int
     stride: int
     residual: bool
+    widths: Widths | None = field(default=None, kw_only=True, repr=False)  # no part of `repr`, by which trained teachers are kept
 
     @property
     def relation_channels(self) -> int:
+        if self.widths is not None:
+            return self.widths.relations
         return 8 if self.in_channels in (3, 9) or self.in_channels < 8 else self.in_channels // 8
+
+    @property
+    def inside(self) -> Widths:
+        """The unit's widths, given or published."""
+        width = self.out_channels // 4
+        return self.widths or Widths(self.out_channels, self.relation_channels, (width, width),
+                                     (width, width, width, self.out_channels - 3 * width))
+
+    @property
+    def graph_projects(self) -> bool:
+        """Whether the graph unit's own residual is a 1x1 conv + BatchNorm instead of the identity."""
+        return self.in_channels != self.inside.graph or self.inside.down
 
     @property
     def projects(self) -> bool:
         """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
-        return self.residual and (self.in_channels != self.out_channels or self.stride != 1)
+        return self.residual and (self.in_channels != self.out_channels or self.stride != 1 or self.inside.projection)
 
 
 @dataclass(frozen=True)
@@ -120,7 +155,7 @@ class GraphUnit(nn.Layer):
 
     def __init__(self, block: Block, skeleton: Skeleton, groups: int = SUBSETS):
         super().__init__()
-        V, C, Cin, R = skeleton.joints, block.out_channels, block.in_channels, block.relation_channels
+        V, C, Cin, R = skeleton.joints, block.inside.graph, block.in_channels, block.relation_channels
         # Output channels of `relation` are ordered (group, R, [conv1, conv2]), those of `values` (C, subset).
         self.relation_weight = self.create_parameter([2 * groups * R, Cin, 1], default_initializer=_normal(R))
         self.relation_bias = self.create_parameter([2 * groups * R], is_bias=True)
@@ -131,7 +166,7 @@ class GraphUnit(nn.Layer):
         self.topology = self.create_parameter([SUBSETS, V, V], default_initializer=Assign(skeleton.adjacency()))
         self.alpha = self.create_parameter([1], default_initializer=Constant(0.0))
         self.bn = BatchNorm(C, Constant(1e-6))
-        self.down = ConvBN(Cin, C) if Cin != C else None
+        self.down = ConvBN(Cin, C) if block.graph_projects else None
         self.channels, self.relations, self.groups = C, R, groups
         self.register_buffer("difference", paddle.to_tensor(outer_difference(V), dtype=paddle.get_default_dtype()), persistable=False)
 
@@ -168,23 +203,24 @@ class GraphUnit(nn.Layer):
 class TemporalUnit(nn.Layer):
     """Four temporal branches: kernel 5 at dilation 1 and 2, max pooling 3, and 1x1. x (B, Cin, V, T) -> (B, C, V, T / stride).
 
-    The last one takes the channels that remain: 62 -> 15, 15, 15, 17. `in_channels` is C where it is not given.
-    The four leading 1x1 convs are one conv, the BatchNorms behind the branches are one BatchNorm over the concatenation.
+    As published every branch is a quarter of C, and the last one takes what remains: 62 -> 15, 15, 15, 17. The four leading
+    1x1 convs are one conv, the BatchNorms behind the branches are one BatchNorm over the concatenation.
     """
 
-    def __init__(self, channels: int, stride: int, in_channels: int | None = None):
+    def __init__(self, block: Block, in_channels: int):
         super().__init__()
-        width = self.width = channels // 4
-        self.stride, self.last = stride, channels - 3 * width
-        self.reduce = Conv(in_channels or channels, channels, fan_out=width)
-        self.reduce_bn = BatchNorm(3 * width, Normal(1.0, 0.02))
-        self.near = Conv(width, width, kernel=5, stride=stride)
-        self.far = Conv(width, width, kernel=5, stride=stride, dilation=2)
-        self.bn = BatchNorm(channels, Normal(1.0, 0.02))
+        (near_in, far_in), (near, far, pooled, last) = block.inside.inner, block.inside.branches
+        self.inner, self.branches, self.last = (near_in, far_in, pooled), block.inside.branches, last
+        stride = self.stride = block.stride
+        self.reduce = Conv(in_channels, sum(self.inner) + last, fan_out=block.out_channels // 4)
+        self.reduce_bn = BatchNorm(sum(self.inner), Normal(1.0, 0.02))
+        self.near = Conv(near_in, near, kernel=5, stride=stride)
+        self.far = Conv(far_in, far, kernel=5, stride=stride, dilation=2)
+        self.bn = BatchNorm(block.out_channels, Normal(1.0, 0.02))
 
     def forward(self, x):
-        reduced, plain = paddle.split(self.reduce(x), [3 * self.width, self.last], axis=1)
-        near, far, pooled = paddle.split(F.relu(self.reduce_bn(reduced)), 3, axis=1)
+        reduced, plain = paddle.split(self.reduce(x), [sum(self.inner), self.last], axis=1)
+        near, far, pooled = paddle.split(F.relu(self.reduce_bn(reduced)), list(self.inner), axis=1)
         if self.stride > 1:
             plain = plain[:, :, :, ::self.stride]
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
@@ -209,7 +245,7 @@ class Unit(nn.Layer):
 
 def unit(block: Block, skeleton: Skeleton) -> Unit:
     """The unit of one block."""
-    return Unit(block, GraphUnit(block, skeleton), TemporalUnit(block.out_channels, block.stride))
+    return Unit(block, GraphUnit(block, skeleton), TemporalUnit(block, block.inside.graph))
 
 
 class CTRGCN(nn.Layer):

@@ -16,27 +16,40 @@ def parameters(spec: Spec) -> int:
 
 def cancelled_biases(spec: Spec) -> int:
     """Published biases in front of a BatchNorm: temporal convs, `down` and residual projections."""
-    return sum(6 * (block.out_channels // 4) + block.out_channels * ((block.in_channels != block.out_channels) + block.projects)
-               for block in spec.blocks)
+    total = 0
+    for block in spec.blocks:
+        near, far, _, plain = block.inside.branches
+        total += _reduced(block) + plain + near + far + block.inside.graph * block.graph_projects + block.out_channels * block.projects
+    return total
 
 
 def macs(spec: Spec) -> int:
     """Multiply-accumulates of one clip, convs, graph products and classifier (1.939 G for ten blocks on NTU-25)."""
     V, T, total = spec.skeleton.joints, spec.frames, 0
     for block in spec.blocks:
-        C, Cin, R, width = block.out_channels, block.in_channels, block.relation_channels, block.out_channels // 4
+        C, G, Cin, R = block.out_channels, block.inside.graph, block.in_channels, block.relation_channels
         out_frames = -(-T // block.stride)
-        total += SUBSETS * (2 * Cin * R * V * T + Cin * C * V * T + R * C * V * V + C * V * V * T)
-        total += (Cin * C * V * T if Cin != C else 0) + (Cin * C * V * out_frames if block.projects else 0)
-        total += 3 * C * width * V * T + C * width * V * out_frames + 2 * 5 * width * width * V * out_frames
+        total += SUBSETS * (2 * Cin * R * V * T + Cin * G * V * T + R * G * V * V + G * V * V * T)
+        total += (Cin * G * V * T if block.graph_projects else 0) + (Cin * C * V * out_frames if block.projects else 0)
+        total += G * _reduced(block) * V * T + (G * block.inside.branches[-1] + _taps(block)) * V * out_frames
         T = out_frames
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
 
 def _block_parameters(block: Block, V: int) -> int:
-    C, Cin, R, width = block.out_channels, block.in_channels, block.relation_channels, block.out_channels // 4
-    projection = (Cin + 1) * C + 2 * C
-    graph = SUBSETS * (2 * (Cin + 1) * R + (Cin + 1) * C + (R + 1) * C) + SUBSETS * V * V + 1 + 2 * C
-    graph += projection if Cin != C else 0
-    temporal = 4 * (C + 1) * width + 2 * (5 * width + 1) * width + 7 * 2 * width
-    return graph + temporal + (projection if block.projects else 0)
+    C, G, Cin, R = block.out_channels, block.inside.graph, block.in_channels, block.relation_channels
+    near, far, _, plain = block.inside.branches
+    graph = SUBSETS * (2 * (Cin + 1) * R + (Cin + 1) * G + (R + 1) * G) + SUBSETS * V * V + 1 + 2 * G
+    graph += (Cin + 3) * G if block.graph_projects else 0
+    temporal = (G + 3) * _reduced(block) + (G + 1) * plain + _taps(block) + near + far + 2 * C
+    return graph + temporal + ((Cin + 3) * C if block.projects else 0)
+
+
+def _reduced(block: Block) -> int:
+    """Channels behind the leading 1x1 convs that have a BatchNorm: near, far and pooled branch."""
+    return sum(block.inside.inner) + block.inside.branches[2]
+
+
+def _taps(block: Block) -> int:
+    """Weights of the two convs over five frames."""
+    return 5 * sum(inside * outside for inside, outside in zip(block.inside.inner, block.inside.branches))

@@ -8,10 +8,11 @@ which blocks, classes, joints and persons it has; only the number of frames, whi
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
-from teachers.ctrgcn import SUBSETS, Block, Spec
+from teachers.ctrgcn import SUBSETS, Block, Spec, Widths
 from teachers.errors import CheckpointError
 from teachers.published import Hints, Taker
 from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL, UCLA_20
@@ -68,12 +69,7 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, pyskl: bool) -> Spec:
     ids = sorted({name.split(".")[0] for name in arrays if re.match(r"l\d+\.", name)}, key=lambda name: int(name[1:]))
     blocks = []
     for name in ids:
-        value = arrays.get(f"{name}.gcn1.convs.0.conv3.weight")
-        if value is None or value.ndim != 4:
-            raise CheckpointError(f"has no {name + '.gcn1.convs.0.conv3.weight'!r} of four dimensions")
-        out, last = value.shape[:2]
-        stride = 2 if f"{name}.residual.conv.weight" in arrays and out != last else 1
-        blocks.append(Block(name, last, out, stride, bool(blocks)))
+        blocks.append(_block_of(arrays, name, bool(blocks)))
     joints = arrays[f"{ids[0]}.gcn1.PA"].shape[-1]
     skeleton = hints.graph(joints, (NTU_25_PYSKL, COCO_17) if pyskl else (NTU_25, UCLA_20))
     if "data_bn.weight" not in arrays or "fc.bias" not in arrays:
@@ -86,12 +82,29 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, pyskl: bool) -> Spec:
     return Spec(tuple(blocks), arrays["fc.bias"].shape[0], skeleton, frames, persons, blocks[0].in_channels)
 
 
+def _block_of(arrays: dict[str, np.ndarray], name: str, residual: bool) -> Block:
+    """The block as its shapes tell it, pruned channels included."""
+    def shape(key: str) -> tuple[int, int]:
+        value = arrays.get(f"{name}.{key}.weight")
+        if value is None or value.ndim != 4:
+            raise CheckpointError(f"has no {f'{name}.{key}.weight'!r} of four dimensions")
+        return value.shape[:2]
+
+    graph, last = shape("gcn1.convs.0.conv3")
+    branches = (*[shape(f"tcn1.branches.{index}.{part}")[0] for index, part in enumerate(("3.conv", "3.conv", "0", "0"))],)
+    inner = (shape("tcn1.branches.0.0")[0], shape("tcn1.branches.1.0")[0])
+    out, projection = sum(branches), f"{name}.residual.conv.weight" in arrays
+    published = Block(name, last, out, 2 if projection else 1, residual)
+    widths = Widths(graph, shape("gcn1.convs.0.conv1")[0], inner, branches, last == graph and f"{name}.gcn1.down.0.weight" in arrays)
+    return published if widths == published.inside else replace(published, widths=widths)
+
+
 def _block_from_published(take: Taker, block: Block) -> dict[str, np.ndarray]:
     gcn, tcn = f"{block.id}.gcn1", f"{block.id}.tcn1.branches"
     subsets = [f"{gcn}.convs.{index}" for index in range(SUBSETS)]
     relation = [[take(f"{one}.conv{number}.weight")[:, :, :, 0] for number in (1, 2)] for one in subsets]
     relation_bias = [[take(f"{one}.conv{number}.bias") for number in (1, 2)] for one in subsets]
-    Cin, C = block.in_channels, block.out_channels
+    Cin = block.in_channels
     parts = {
         "graph.relation_weight": np.stack([np.stack(pair, 1) for pair in relation]).reshape(-1, Cin, 1),
         "graph.relation_bias": np.stack([np.stack(pair, 1) for pair in relation_bias]).reshape(-1),
@@ -103,7 +116,7 @@ def _block_from_published(take: Taker, block: Block) -> dict[str, np.ndarray]:
         "graph.alpha": take(f"{gcn}.alpha").reshape(1),
     }
     parts |= _named("graph.bn", take.norm(f"{gcn}.bn"))
-    if Cin != C:
+    if block.graph_projects:
         parts["graph.down.conv.weight"] = take(f"{gcn}.down.0.weight")
         parts |= _named("graph.down.bn", take.norm(f"{gcn}.down.1", take(f"{gcn}.down.0.bias")))
     reduce_norms = [take.norm(f"{tcn}.{index}.1", take(f"{tcn}.{index}.0.bias")) for index in range(3)]
@@ -139,7 +152,7 @@ def to_published(spec: Spec, state: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 
 def _graph_to_published(own: dict[str, np.ndarray], block: Block) -> dict[str, np.ndarray]:
-    Cin, C, R = block.in_channels, block.out_channels, block.relation_channels
+    Cin, C, R = block.in_channels, block.inside.graph, block.relation_channels
     relation = own["graph.relation_weight"].reshape(SUBSETS, R, 2, Cin, 1, 1)
     relation_bias = own["graph.relation_bias"].reshape(SUBSETS, R, 2)
     values = own["graph.values.weight"].reshape(C, SUBSETS, Cin, 1, 1)
@@ -152,28 +165,34 @@ def _graph_to_published(own: dict[str, np.ndarray], block: Block) -> dict[str, n
         parts[f"{conv}3.weight"], parts[f"{conv}3.bias"] = values[:, index], own["graph.values_bias"][:, index]
         parts[f"{conv}4.weight"] = own["graph.refine_weight"][:, index, :, None, None]
         parts[f"{conv}4.bias"] = own["graph.refine_bias"][:, index]
-    if Cin != C:
+    if block.graph_projects:
         parts |= {"gcn1.down.0.weight": own["graph.down.conv.weight"], "gcn1.down.0.bias": np.zeros(C, "float32")}
         parts |= _norm(own, "graph.down.bn", "gcn1.down.1")
     if block.projects:
-        parts |= {"residual.conv.weight": own["residual.conv.weight"], "residual.conv.bias": np.zeros(C, "float32")}
+        parts |= {"residual.conv.weight": own["residual.conv.weight"], "residual.conv.bias": np.zeros(block.out_channels, "float32")}
         parts |= _norm(own, "residual.bn", "residual.bn")
     return parts
 
 
 def _temporal_to_published(own: dict[str, np.ndarray], block: Block) -> dict[str, np.ndarray]:
-    width, parts = block.out_channels // 4, {}
+    branches, parts = block.inside.branches, {}
+    reduced, ends = _slices((*block.inside.inner, *branches[2:])), _slices(branches)
     for index in range(4):
-        branch, rows = f"tcn1.branches.{index}", slice(index * width, (index + 1) * width)
-        parts[f"{branch}.0.weight"] = own["temporal.reduce.weight"][rows]
-        parts[f"{branch}.0.bias"] = np.zeros(width, "float32")
+        branch, width, rows = f"tcn1.branches.{index}", branches[index], ends[index]
+        parts[f"{branch}.0.weight"] = own["temporal.reduce.weight"][reduced[index]]
+        parts[f"{branch}.0.bias"] = np.zeros(len(parts[f"{branch}.0.weight"]), "float32")
         if index < 3:
-            parts |= _norm(own, "temporal.reduce_bn", f"{branch}.1", rows)
+            parts |= _norm(own, "temporal.reduce_bn", f"{branch}.1", reduced[index])
         if index < 2:
             kernel = own[f"temporal.{('near', 'far')[index]}.weight"]
             parts |= {f"{branch}.3.conv.weight": kernel.transpose(0, 1, 3, 2), f"{branch}.3.conv.bias": np.zeros(width, "float32")}
         parts |= _norm(own, "temporal.bn", f"{branch}.{('3.bn', '3.bn', '4', '1')[index]}", rows)
     return parts
+
+
+def _slices(widths: tuple[int, ...]) -> list[slice]:
+    """Where parts of these widths lie, one after the other."""
+    return [slice(sum(widths[:index]), sum(widths[:index + 1])) for index in range(len(widths))]
 
 
 def _norm(own: dict[str, np.ndarray], ours: str, theirs: str, rows: slice = slice(None)) -> dict[str, np.ndarray]:

@@ -66,4 +66,4 @@ def build(spec: Spec) -> CTRGCN:
 def unit(block: Block, skeleton: Skeleton) -> Unit:
     """The unit of one block."""
     return Unit(block, GraphUnit(block, skeleton) if block.graph else None,
-                TemporalUnit(block.out_channels, block.stride, block.graph_channels))
+                TemporalUnit(block, block.graph_channels))

@@ -62,4 +62,4 @@ def build(spec: Spec) -> CTRGCN:
 def unit(block: Block, skeleton: Skeleton) -> Unit:
     """The unit of one block."""
     return Unit(block, GraphUnit(replace(block, out_channels=block.graph_channels), skeleton, groups=1),
-                TemporalUnit(block.out_channels, block.stride, block.graph_channels))
+                TemporalUnit(block, block.graph_channels))

@@ -40,7 +40,7 @@ class PublishedCTRGCN(nn.Layer):
 class _Refinement(nn.Layer):
     def __init__(self, block: Block):
         super().__init__()
-        Cin, C, R = block.in_channels, block.out_channels, block.relation_channels
+        Cin, C, R = block.in_channels, block.inside.graph, block.relation_channels
         self.conv1, self.conv2 = nn.Conv2D(Cin, R, 1), nn.Conv2D(Cin, R, 1)
         self.conv3, self.conv4 = nn.Conv2D(Cin, C, 1), nn.Conv2D(R, C, 1)
 
@@ -54,13 +54,13 @@ class _Refinement(nn.Layer):
 class _Graph(nn.Layer):
     def __init__(self, block: Block, skeleton: Skeleton):
         super().__init__()
-        Cin, C = block.in_channels, block.out_channels
+        Cin, C = block.in_channels, block.inside.graph
         self.convs = nn.LayerList([_Refinement(block) for _ in range(SUBSETS)])
         A = skeleton.adjacency()
         self.PA = self.create_parameter(list(A.shape), default_initializer=nn.initializer.Assign(A))
         self.alpha = self.create_parameter([1], default_initializer=nn.initializer.Constant(0.0))
         self.bn = nn.BatchNorm2D(C)
-        self.down = nn.Sequential(nn.Conv2D(Cin, C, 1), nn.BatchNorm2D(C)) if Cin != C else None
+        self.down = nn.Sequential(nn.Conv2D(Cin, C, 1), nn.BatchNorm2D(C)) if block.graph_projects else None
 
     def forward(self, x):
         y = None
@@ -82,14 +82,14 @@ class _TimeConv(nn.Layer):
 
 
 class _Temporal(nn.Layer):
-    def __init__(self, C: int, stride: int):
+    def __init__(self, block: Block):
         super().__init__()
-        width = C // 4
-        branches = [nn.Sequential(nn.Conv2D(C, width, 1), nn.BatchNorm2D(width), nn.ReLU(), _TimeConv(width, width, 5, stride, dilation))
-                    for dilation in (1, 2)]
-        branches.append(nn.Sequential(nn.Conv2D(C, width, 1), nn.BatchNorm2D(width), nn.ReLU(),
-                                      nn.MaxPool2D((3, 1), stride=(stride, 1), padding=(1, 0)), nn.BatchNorm2D(width)))
-        branches.append(nn.Sequential(nn.Conv2D(C, width, 1, stride=(stride, 1)), nn.BatchNorm2D(width)))
+        C, stride, (near, far, pooled, plain) = block.inside.graph, block.stride, block.inside.branches
+        branches = [nn.Sequential(nn.Conv2D(C, inside, 1), nn.BatchNorm2D(inside), nn.ReLU(), _TimeConv(inside, width, 5, stride, dilation))
+                    for dilation, inside, width in zip((1, 2), block.inside.inner, (near, far))]
+        branches.append(nn.Sequential(nn.Conv2D(C, pooled, 1), nn.BatchNorm2D(pooled), nn.ReLU(),
+                                      nn.MaxPool2D((3, 1), stride=(stride, 1), padding=(1, 0)), nn.BatchNorm2D(pooled)))
+        branches.append(nn.Sequential(nn.Conv2D(C, plain, 1, stride=(stride, 1)), nn.BatchNorm2D(plain)))
         self.branches = nn.LayerList(branches)
 
     def forward(self, x):
@@ -100,7 +100,7 @@ class _Unit(nn.Layer):
     def __init__(self, block: Block, skeleton: Skeleton):
         super().__init__()
         self.block = block
-        self.gcn1, self.tcn1 = _Graph(block, skeleton), _Temporal(block.out_channels, block.stride)
+        self.gcn1, self.tcn1 = _Graph(block, skeleton), _Temporal(block)
         self.residual = _TimeConv(block.in_channels, block.out_channels, 1, block.stride) if block.projects else None
 
     def forward(self, x):

@@ -70,16 +70,16 @@ class Config:
 
     def narrowest(self) -> int:
         """Channels of the narrowest stage."""
-        return min(block.out_channels for block in plan(1, self))
+        return min(one.out_channels for one in plan(1, self))
 
 
-def plan(channels: int, config: Config) -> tuple[Block, ...]:
-    """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels."""
+def plan(channels: int, config: Config, block: type[Block] = Block) -> tuple[Block, ...]:
+    """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels; `block` is their class."""
     blocks, last, widened = [], channels, 0
     for number in range(1, config.stages + 1):
         widened += number in config.inflate
         out = int(config.width * config.ratio ** widened + 1e-4)  # the published rounding
-        blocks.append(Block(f"l{number}", last, out, 2 if number in config.down else 1, number > 1))
+        blocks.append(block(f"l{number}", last, out, 2 if number in config.down else 1, number > 1))
         last = out
     return tuple(blocks)
 

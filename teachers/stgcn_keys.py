@@ -48,7 +48,7 @@ def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tup
     return spec, state
 
 
-def spec_of(arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec]) -> stages.Spec:
+def spec_of(arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec], block: type[Block] = Block) -> stages.Spec:
     """The spec that the shapes under PYSKL's names tell, completed by the hints; of ST-GCN or STGCN++.
 
     Raises:
@@ -63,7 +63,7 @@ def spec_of(arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec]
             raise CheckpointError(f"{name} has {Cin} -> {rows} channels, expected {SUBSETS} graphs for each channel{before}")
         C, projects = rows // SUBSETS, f"gcn.{index}.residual.conv.weight" in arrays
         halves = projects and (C == Cin or down is None or index + 1 in down)  # same width: nothing else needs a projection
-        blocks.append(Block(f"l{index + 1}", Cin, C, 2 if halves else 1, index > 0))
+        blocks.append(block(f"l{index + 1}", Cin, C, 2 if halves else 1, index > 0))
     channels, classes = blocks[0].in_channels, _shape(arrays, f"{classifier_name(arrays)}.bias", 1)[0]
     skeleton = hints.graph(_joints(arrays, channels), (NTU_25_PYSKL, COCO_17, OPENPOSE_18))
     return kind(tuple(blocks), classes, graph_of(skeleton), hints.frames or 100, hints.persons or 2, channels)

@@ -5,7 +5,7 @@ ST-GCN's stage plan with a learned graph, a residual inside the graph unit and s
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import paddle
 from paddle import nn
@@ -15,7 +15,7 @@ from paddle.nn.initializer import Assign
 from teachers import stages
 from teachers.layers import BatchNorm, Conv, ConvBN
 from teachers.skeleton import Skeleton
-from teachers.stages import Block, graph_of, plan
+from teachers.stages import graph_of, plan
 from teachers.stgcn import STGCN, GraphConv, Unit
 
 DILATIONS = (1, 2, 3, 4)
@@ -23,9 +23,55 @@ BRANCHES = len(DILATIONS) + 2  # and a max pooling and a plain one
 
 
 @dataclass(frozen=True)
+class Widths:
+    """Channels inside one unit.
+
+    Attributes:
+        graph: output of the graph unit.
+        inner: inputs of the four dilated convs.
+        branches: outputs of the six branches.
+        down, projection: the residual of the graph unit, and of the block, is a conv even where both of its ends are as wide.
+    """
+
+    graph: int
+    inner: tuple[int, ...]
+    branches: tuple[int, ...]
+    down: bool = False
+    projection: bool = False
+
+
+@dataclass(frozen=True)
+class Block(stages.Block):
+    """One stage; `widths`: None as published."""
+
+    widths: Widths | None = field(default=None, kw_only=True, repr=False)  # no part of `repr`, by which trained teachers are kept
+
+    @property
+    def inside(self) -> Widths:
+        """The stage's widths, given or published."""
+        branches = branch_widths(self.out_channels)
+        return self.widths or Widths(self.out_channels, branches[:len(DILATIONS)], branches)
+
+    @property
+    def graph_projects(self) -> bool:
+        """Whether the residual inside the graph unit is a 1x1 conv + BatchNorm instead of the identity."""
+        return self.in_channels != self.inside.graph or self.inside.down
+
+    @property
+    def projects(self) -> bool:
+        """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
+        return super().projects or self.residual and self.inside.projection
+
+    def graph(self) -> stages.Block:
+        """The graph convolution as a block of its own: as wide as its output."""
+        return stages.Block(self.id, self.in_channels, self.inside.graph, 1, False)
+
+
+@dataclass(frozen=True)
 class Spec(stages.Spec):
     """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
 
+    blocks: tuple[Block, ...]
     network: str = "stgcnpp"
 
 
@@ -42,7 +88,7 @@ class Config(stages.Config):
 def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
                  config: Config = Config()) -> Spec:
     """The published network, ten blocks by default."""
-    return Spec(plan(channels, config), classes, graph_of(skeleton), frames, persons, channels)
+    return Spec(plan(channels, config, Block), classes, graph_of(skeleton), frames, persons, channels)
 
 
 drop_blocks = stages.drop_blocks
@@ -60,10 +106,10 @@ class GraphUnit(nn.Layer):
     def __init__(self, block: Block, skeleton: Skeleton):
         super().__init__()
         A = skeleton.adjacency()
-        self.conv = GraphConv(block)
+        self.conv = GraphConv(block.graph())
         self.adjacency = self.create_parameter(list(A.shape), default_initializer=Assign(A))
-        self.bn = BatchNorm(block.out_channels)
-        self.down = ConvBN(block.in_channels, block.out_channels) if block.in_channels != block.out_channels else None
+        self.bn = BatchNorm(block.inside.graph)
+        self.down = ConvBN(block.in_channels, block.inside.graph) if block.graph_projects else None
 
     def forward(self, x):
         return F.relu(self.bn(self.conv(x, self.adjacency)) + (x if self.down is None else self.down(x)))
@@ -78,14 +124,15 @@ class Temporal(nn.Layer):
 
     def __init__(self, block: Block):
         super().__init__()
-        C = block.out_channels
-        self.stride, self.widths = block.stride, branch_widths(C)
-        self.reduce = Conv(C, C)
-        self.reduce_bn = BatchNorm(C - self.widths[-1])
-        self.branches = nn.LayerList([Conv(width, width, kernel=3, stride=block.stride, dilation=dilation)
-                                      for width, dilation in zip(self.widths, DILATIONS)])
-        self.bn = BatchNorm(C)
-        self.mix = Conv(C, C)
+        inside, C = block.inside, block.out_channels
+        self.stride, self.branch_widths = block.stride, inside.branches
+        self.widths = (*inside.inner, *inside.branches[-2:])  # what the leading convs compute for each branch
+        self.reduce = Conv(inside.graph, sum(self.widths))
+        self.reduce_bn = BatchNorm(sum(self.widths[:-1]))
+        self.branches = nn.LayerList([Conv(before, width, kernel=3, stride=block.stride, dilation=dilation)
+                                      for before, width, dilation in zip(inside.inner, inside.branches, DILATIONS)])
+        self.bn = BatchNorm(sum(inside.branches))
+        self.mix = Conv(sum(inside.branches), C)
         self.mix_bn = BatchNorm(C)
 
     def forward(self, x):

@@ -9,7 +9,7 @@ import numpy as np
 
 from teachers.published import Hints, Taker, under
 from teachers.stgcn_keys import around, conv_norm, graph_conv, residual, spec_of
-from teachers.stgcnpp import BRANCHES, DILATIONS, Spec
+from teachers.stgcnpp import BRANCHES, DILATIONS, Block, Spec
 
 READS = ("PYSKL and mmaction2 (torch)", "PaddleVideo")
 
@@ -25,7 +25,7 @@ def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tup
     Raises:
         CheckpointError: a key is missing or left over, or the shapes are not those of one STGCN++.
     """
-    spec, take = spec_of(arrays, hints, Spec), Taker(arrays)
+    spec, take = spec_of(arrays, hints, Spec, Block), Taker(arrays)
     stored = any(name.endswith(".gcn.A") for name in arrays)
     state = around(take)
     for index, block in enumerate(spec.blocks):

@@ -1,0 +1,75 @@
+"""ONNX with eight-bit weights and activations: Q/DQ pairs that ONNX Runtime fuses into integer convolutions, products and sums.
+
+The flat network is traced with every point of the plan cut off at its range; each such Clip then becomes one
+QuantizeLinear + DequantizeLinear. Weights become int8 initialisers with a scale for each channel. Biases stay float32 in the
+file; ONNX Runtime makes them int32 when it loads it.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from paddle import nn
+
+from export import onnx_weights, quantize, to_onnx
+from export.calibrate import scale_and_zero, watch
+from export.quantize import Plan
+
+
+def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
+    """Write `model.onnx` of a flat network whose points have ranges. The flat network is left rounded, in the form made for ONNX."""
+    return to_onnx.write(convert(flat, spec, plan), folder)
+
+
+def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
+    """The quantised model; see `save`."""
+    to_onnx.prepare(flat, integers=True)
+    quantize.quantize_weights(flat, plan)
+    watch(flat, cutting(plan))
+    try:
+        model = to_onnx.convert(flat, spec)
+    finally:
+        watch(flat, None)
+    quantize_points(model.graph)
+    onnx_weights.store(model, flat, plan)
+    return model
+
+
+def cutting(plan: Plan):
+    """A watcher that marks a point with the two ends of its range."""
+    ends = {}
+    for name, given in plan.ranges.items():
+        scale, zero = scale_and_zero(*given)
+        ends[name] = (-zero * scale, (255 - zero) * scale)
+    return lambda name, value: value.clip(*ends[name]) if name in ends else value
+
+
+def quantize_points(graph: onnx.GraphProto) -> None:
+    """Every Clip between two constants -> QuantizeLinear, DequantizeLinear to uint8."""
+    stored = {one.name: one for one in graph.initializer}
+    shared: dict[tuple, tuple[str, str]] = {}
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Clip" or len(node.input) != 3 or not all(name in stored for name in node.input[1:]):
+            nodes.append(node)
+            continue
+        low, high = (float(numpy_helper.to_array(stored[name])) for name in node.input[1:])
+        scale, zero = scale_and_zero(low, high)
+        if (scale, zero) not in shared:
+            shared[scale, zero] = names = (f"s{len(shared)}", f"z{len(shared)}")
+            graph.initializer.append(numpy_helper.from_array(np.float32(scale), names[0]))
+            graph.initializer.append(numpy_helper.from_array(np.uint8(zero), names[1]))
+        names = shared[scale, zero]
+        level = f"{node.output[0]}q"
+        if node.input[0] in stored:  # a constant: stored in eight bits
+            values = np.clip(np.round(numpy_helper.to_array(stored[node.input[0]]) / np.float32(scale)) + zero, 0, 255).astype("uint8")
+            graph.initializer.append(numpy_helper.from_array(values, level))
+            nodes.append(helper.make_node("DequantizeLinear", [level, *names], [node.output[0]]))
+            continue
+        nodes.append(helper.make_node("QuantizeLinear", [node.input[0], *names], [level]))
+        nodes.append(helper.make_node("DequantizeLinear", [level, *names], [node.output[0]]))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    to_onnx.drop_unread(graph)

@@ -1,0 +1,125 @@
+"""Weights of an ONNX file in int8, int4 (two in a byte, a scale for each group of inputs) or float16.
+
+Weights of integer layers pass a DequantizeLinear, which ONNX Runtime fuses. All others are made float32 by Cast and Mul, which
+it computes once when it loads the file, so that the file is as fast as a float32 one.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from paddle import nn
+
+from export import quantize, to_onnx
+from export.quantize import Plan
+from teachers.errors import ExportMismatch
+
+INT4_OPSET = 21  # the first with int4
+
+
+def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
+    """Write `model.onnx` with weights stored by the plan; it computes in float32.
+
+    The flat network is left rounded, in the form made for ONNX.
+    """
+    return to_onnx.write(convert(flat, spec, plan), folder)
+
+
+def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
+    """The model; see `save`."""
+    to_onnx.prepare(flat)
+    quantize.quantize_weights(flat, plan)
+    model = to_onnx.convert(flat, spec)
+    store(model, flat, plan)
+    return model
+
+
+def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
+    """Store the initialisers of a model by the plan; they must be rounded by it already.
+
+    Raises:
+        ExportMismatch: a weight that is not, or a graph with none of the plan's weights.
+    """
+    graph = model.graph
+    wanted = {one.name: (plan.precision[one.layer], one.axis) for one in quantize.weights(flat)}
+    front, seen = [], 0
+    for tensor in list(graph.initializer):
+        kind, axis = wanted.get(tensor.name, ("float32", 0))
+        seen += tensor.name in wanted
+        weight = numpy_helper.to_array(tensor)
+        if quantize.stays(weight, kind):
+            continue
+        graph.initializer.remove(tensor)
+        make = {"float16": _halves, "int8": _integers, "int8_weights": _bytes, "int4_weights": _nibbles}[kind]
+        tensors, nodes = make(tensor.name, weight, axis, kind, plan.group)
+        graph.initializer.extend(tensors)
+        front += nodes
+    if not seen:
+        raise ExportMismatch("none of the plan's weights is in the ONNX graph; make the plan for this network")
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(front + rest)
+    if "int4_weights" in plan.precision.values():
+        upgrade(model)
+
+
+def _halves(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
+    return ([numpy_helper.from_array(weight.astype("float16"), f"{name}h")],
+            [helper.make_node("Cast", [f"{name}h"], [name], to=TensorProto.FLOAT)])
+
+
+def _integers(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
+    found, scales = quantize.stored(weight, name, axis, kind, group)
+    return ([numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"), numpy_helper.from_array(scales.reshape(-1), f"{name}s")],
+            [helper.make_node("DequantizeLinear", [f"{name}q", f"{name}s"], [name], axis=axis)])
+
+
+def _bytes(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
+    found, scales = quantize.stored(weight, name, axis, kind, group)
+    shape = [1] * weight.ndim
+    shape[axis] = len(scales)
+    return ([numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"), numpy_helper.from_array(scales.reshape(shape), f"{name}s")],
+            [helper.make_node("Cast", [f"{name}q"], [f"{name}f"], to=TensorProto.FLOAT),
+             helper.make_node("Mul", [f"{name}f", f"{name}s"], [name])])
+
+
+def _nibbles(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
+    """int4 of shape (channels, groups, inputs of a group), times float16 scales, in the shape and order of the weight."""
+    found, scales = quantize.stored(weight, name, axis, kind, group)
+    flat = found.reshape(-1).astype("uint8") & 15
+    flat = np.append(flat, np.zeros(len(flat) % 2, "uint8"))
+    packed = TensorProto(name=f"{name}q", data_type=TensorProto.INT4, dims=found.shape, raw_data=(flat[::2] | flat[1::2] << 4).tobytes())
+    moved = [weight.shape[axis], *np.delete(weight.shape, axis)]
+    tensors = [packed, numpy_helper.from_array(scales.astype("float16"), f"{name}s"), numpy_helper.from_array(np.array(moved, "int64"), f"{name}n")]
+    nodes = [helper.make_node("Cast", [f"{name}q"], [f"{name}f"], to=TensorProto.FLOAT),
+             helper.make_node("Cast", [f"{name}s"], [f"{name}t"], to=TensorProto.FLOAT),
+             helper.make_node("Mul", [f"{name}f", f"{name}t"], [f"{name}g"]),
+             helper.make_node("Reshape", [f"{name}g", f"{name}n"], [f"{name}r" if axis else name])]
+    if axis:
+        order = np.argsort([axis, *np.delete(np.arange(weight.ndim), axis)])
+        nodes.append(helper.make_node("Transpose", [f"{name}r"], [name], perm=order.tolist()))
+    return tensors, nodes
+
+
+def _placed(found: np.ndarray, weight: np.ndarray, axis: int) -> np.ndarray:
+    """Levels in the shape of the weight."""
+    return np.ascontiguousarray(np.moveaxis(found.reshape([weight.shape[axis], *np.delete(weight.shape, axis)]), 0, axis))
+
+
+def upgrade(model: onnx.ModelProto) -> None:
+    """Bring a model to the first opset with int4; of the operators in our files only ReduceMean is written in another way there."""
+    for node in model.graph.node:
+        if node.op_type == "ReduceMean" and len(node.input) == 1:
+            axes = [one for one in node.attribute if one.name == "axes"]
+            for one in axes:
+                name = "axes" + "_".join(str(number) for number in one.ints)
+                if all(tensor.name != name for tensor in model.graph.initializer):
+                    model.graph.initializer.append(numpy_helper.from_array(np.array(one.ints, "int64"), name))
+                node.input.append(name)
+                node.attribute.remove(one)
+        elif node.op_type == "Split" and len(node.input) == 1:
+            node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
+    model.opset_import[0].version = INT4_OPSET
+    model.ir_version = max(model.ir_version, 10)

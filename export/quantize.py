@@ -1,0 +1,212 @@
+"""What is kept in how many bits: a plan for a flat network, weights rounded by it, and the network that computes as it is deployed.
+
+Weights are symmetric: int8 (-127 to 127) with one scale for each output channel, int4 (-7 to 7) with one for each group of
+inputs of a channel. Activations are 0 to 255 with a zero point. The largest weight of a channel or group always has the
+largest level, so that rounded weights tell their scale: `levels` of them is exact.
+"""
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from export.calibrate import Range, scale_and_zero, watch
+from export.fold import Affine, Plain
+from teachers.errors import ExportMismatch, RecipeError
+
+KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")  # int8: activations too
+LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
+SHRINK = np.linspace(0.6, 1.0, 21)  # fractions of the largest weight that are tried as the largest level of int4
+SMALL = 64  # weights smaller than this stay as they are
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Precision by layer, ranges by point.
+
+    Attributes:
+        precision: layer (`l1.values`) -> one of KINDS; every layer of the network is in it.
+        ranges: point -> (lowest, highest), of those that are kept in eight bits.
+        group: inputs of a channel that share a scale in int4.
+    """
+
+    precision: dict[str, str]
+    ranges: dict[str, Range] = field(default_factory=dict)
+    group: int = 32
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict) -> Plan:
+        return Plan(dict(data["precision"]), {name: tuple(ends) for name, ends in data["ranges"].items()}, data["group"])
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One constant of a flat network that a plan speaks of: an attribute of its layer, the axis of its output channels."""
+
+    layer: str
+    owner: Plain
+    attribute: str
+    axis: int
+
+    @property
+    def parameter(self):
+        return getattr(self.owner, self.attribute)
+
+    @property
+    def name(self) -> str:
+        """On disk."""
+        return self.parameter.name
+
+
+def weights(flat: nn.Layer) -> list[Weight]:
+    """Every weight that may be quantised, in the form the network has."""
+    return [Weight(layer, owner, attribute, axis) for owner in flat.sublayers() if isinstance(owner, Plain)
+            for attribute, (layer, axis) in owner.weights.items() if attribute in owner._parameters]
+
+
+def layers(flat: nn.Layer) -> list[str]:
+    """The layers a plan speaks of, the same in every form of a network."""
+    names = [name for owner in flat.sublayers() if isinstance(owner, Plain)
+             for name in (*(layer for layer, _ in owner.weights.values()), *([owner.layer] if isinstance(owner, Affine) else []))]
+    return list(dict.fromkeys(names))
+
+
+def stays(weight: np.ndarray, kind: str) -> bool:
+    """Whether a weight of this kind is kept in float32 all the same; in an integer layer none is."""
+    return kind == "float32" or (kind != "int8" and weight.size < SMALL)
+
+
+def make_plan(flat: nn.Sequential, kind: str, ranges: dict[str, Range] | None = None, overrides: dict[str, str] | None = None,
+              group: int = 32) -> Plan:
+    """Everything as `kind`, but for `overrides`: a block, layer or point -> its kind (a point: float32 or int8).
+
+    Raises:
+        RecipeError: an unknown kind, or a name that the network does not have.
+    """
+    overrides, ranges = overrides or {}, ranges or {}
+    known = layers(flat)
+    for given in (kind, *overrides.values()):
+        if given not in KINDS:
+            raise RecipeError(f"precision {given!r}: unknown (one of {', '.join(KINDS)})")
+    if kind == "int8" and not ranges:
+        raise RecipeError("precision int8: needs the ranges of a calibration; calibrate first, or take int8_weights")
+    for name in overrides:
+        if not any(_within(one, name) for one in (*known, *ranges)):
+            raise RecipeError(f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...; "
+                              "a block's name means all of it)")
+    precision = {layer: _chosen(layer, overrides, kind) for layer in known}
+    return Plan(precision, {point: ends for point, ends in ranges.items() if _chosen(point, overrides, kind) == "int8"}, group)
+
+
+def _within(name: str, whole: str) -> bool:
+    return name == whole or name.startswith(f"{whole}.")
+
+
+def _chosen(name: str, overrides: dict[str, str], kind: str) -> str:
+    """The kind by the longest name that `name` is within."""
+    found = [one for one in overrides if _within(name, one)]
+    return overrides[max(found, key=len)] if found else kind
+
+
+def group_size(inputs: int, group: int) -> int:
+    """Inputs that share a scale in int4: the largest divisor up to `group`, or all if that is too small to be worth a scale."""
+    size = next(one for one in range(min(group, inputs), 0, -1) if inputs % one == 0)
+    return size if size > group // 4 else inputs
+
+
+def levels(weight: np.ndarray, axis: int, kind: str, group: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """(levels (channels, groups, inputs of a group) int8, scales (channels, groups, 1) float32), output channels first.
+
+    int8 has one group. Scales of int4 are float16 numbers.
+    """
+    limit, rows = LIMIT[kind], np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype("float64")
+    size = group_size(rows.shape[1], group) if kind == "int4_weights" else rows.shape[1]
+    parts = rows.reshape(len(rows), -1, size)
+    scales = np.maximum(np.abs(parts).max(axis=2, keepdims=True), 1e-6) / limit
+    if kind == "int4_weights":
+        scales = scales.astype("float16").astype("float64")
+        if np.abs(parts / scales - np.round(parts / scales)).max() > 1e-3:  # not rounded already
+            tried = [np.maximum(scales * factor, 1e-7).astype("float16").astype("float64") for factor in SHRINK]
+            errors = [np.square(np.clip(np.round(parts / one), -limit, limit) * one - parts).sum(2) for one in tried]
+            scales = np.take_along_axis(np.stack(tried), np.argmin(errors, axis=0)[None, :, :, None], 0)[0]
+    scales = scales.astype("float32")
+    return np.clip(np.round(parts / scales), -limit, limit).astype("int8"), scales
+
+
+def values(found: np.ndarray, scales: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray:
+    """The weight of this shape that `levels` stand for, float32."""
+    return np.moveaxis((found.astype("float32") * scales).reshape([shape[axis], *np.delete(shape, axis)]), 0, axis)
+
+
+def rounded(weight: np.ndarray, axis: int, kind: str, group: int = 32) -> np.ndarray:
+    """A weight as it is after storage in this kind."""
+    if stays(weight, kind):
+        return weight
+    if kind == "float16":
+        return weight.astype("float16").astype("float32")
+    return values(*levels(weight, axis, kind, group), weight.shape, axis)
+
+
+def quantize_weights(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
+    """Round the weights of a flat network by a plan, in place; returns it.
+
+    Raises:
+        RecipeError: the plan is of another network.
+    """
+    for one in weights(flat):
+        if one.layer not in plan.precision:
+            raise RecipeError(f"plan: has no layer {one.layer!r}; it was made for another network, make a new one")
+        one.parameter.set_value(rounded(one.parameter.numpy(), one.axis, plan.precision[one.layer], plan.group))
+    return flat
+
+
+def fake_quantized(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
+    """A copy that computes in float32 what the deployed file computes: weights rounded, points at their levels.
+
+    Gradients pass the rounding of points as if it were not there, and stop where a value is cut off.
+    """
+    twin = quantize_weights(duplicate(flat), plan)
+    watch(twin, rounding(plan.ranges))
+    return twin
+
+
+def rounding(ranges: dict[str, Range]):
+    """A watcher that rounds points to the levels of their ranges; points without a range pass."""
+    known = {name: scale_and_zero(*ends) for name, ends in ranges.items()}
+
+    def watcher(name: str, value):
+        if name not in known:
+            return value
+        scale, zero = known[name]
+        inside = value.clip(-zero * scale, (255 - zero) * scale)
+        return inside + (paddle.round(inside / scale) * scale - inside).detach()
+
+    return watcher
+
+
+def duplicate(flat: nn.Sequential) -> nn.Sequential:
+    """A deep copy with the same names on disk and no watcher."""
+    watch(flat, None)
+    twin = copy.deepcopy(flat)
+    for own, other in zip(flat.parameters(), twin.parameters()):
+        other.name = own.name
+    return twin
+
+
+def stored(weight: np.ndarray, name: str, axis: int, kind: str, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """`levels` of a weight that is rounded already.
+
+    Raises:
+        ExportMismatch: it is not.
+    """
+    found, scales = levels(weight, axis, kind, group)
+    off = np.abs(values(found, scales, weight.shape, axis) - weight).max()
+    if off > 1e-3 * scales.max():
+        raise ExportMismatch(f"{name}: is not rounded to {kind}; round the weights by the plan before they are stored")
+    return found, scales

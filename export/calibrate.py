@@ -35,7 +35,7 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
 
     Raises:
         DataError: no clips, or clips that are not finite.
-        RecipeError: an unknown method.
+        RecipeError: an unknown method, or a network without points.
     """
     if method not in METHODS:
         raise RecipeError(f"calibration {method!r}: unknown (one of {', '.join(METHODS)})")
@@ -51,6 +51,8 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
         return value
 
     run(flat, clips, see)
+    if not extremes:
+        raise RecipeError("calibration: this network marks no values that could be kept in eight bits; take int8_weights for it")
     if method == "min_max":
         return extremes
     counts = {name: np.zeros(BINS) for name in extremes}

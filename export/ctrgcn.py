@@ -9,7 +9,7 @@ from paddle.nn import functional as F
 from export.fold import Affine, FoldedConv, Plain, array, fold
 from teachers.ctrgcn import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
-COPIES = 4  # of the topology: its weights, which set the scale of a quantised refining conv, are so many times smaller
+COPIES = 4  # of the topology in eight bits: its weights, which set the scale of the refining conv, are so many times smaller
 
 
 def flatten(network: CTRGCN) -> nn.Sequential:
@@ -88,7 +88,7 @@ class Block(Plain):
 class Graph(Plain):
     """The graph unit with alpha, its BatchNorm and the three subsets folded: two convs, one batched matmul.
 
-    In the form made for ONNX the topology enters the refining conv as further input channels, COPIES per subset.
+    In the form made for ONNX the topology enters the refining conv as further input channels.
     """
 
     def __init__(self, name: str, unit: GraphUnit):
@@ -150,21 +150,24 @@ class Graph(Plain):
         V, G = relation.shape[2], self.groups
         rows = relation.reshape([0, G, self.relations, V * V])
         topology = rows[:, :, :1] * 0.0 + self.topology  # has the batch size, which is free
-        inputs = G * self.relations + COPIES * SUBSETS
-        return paddle.concat([rows] + [topology] * COPIES, axis=2).reshape([0, inputs, V, V])
+        inputs = G * self.relations + self.copies * SUBSETS
+        return paddle.concat([rows] + [topology] * self.copies, axis=2).reshape([0, inputs, V, V])
 
     def for_onnx(self) -> None:
         V, G, C, R = self.topology.shape[0], self.groups, self.channels, self.relations
         topology = array(self.topology).reshape(V, SUBSETS, V).transpose(1, 0, 2)
-        share = max(float(np.abs(topology).max()), 1e-6) / COPIES  # so that the copies are in tanh's range, all of it
-        self.topology = self.constant("topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * COPIES), axis=1)
+        self.copies = COPIES if self.integers else 1
+        # In eight bits the copies share the range of tanh, all of it
+        share = max(float(np.abs(topology).max()), 1e-6) / COPIES if self.integers else 1.0
+        self.topology = self.constant("topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * self.copies), axis=1)
         own = np.tile(np.eye(SUBSETS // G), (G, 1))  # (subset, subset of its group): which topology it takes
-        extra = np.repeat(np.tile(own, (1, COPIES)), C, axis=0) * share
-        weight = np.concatenate([array(self.refine.weight_).reshape(SUBSETS * C, R), extra], axis=1)
-        self.refine.weight_ = self.refine.constant("refine.w", weight[:, :, None, None], axis=0)
+        more = np.repeat(np.tile(own, (1, self.copies)), C, axis=0)[:, :, None, None] * share
         if self.integers:
+            self.refine.weight_ = self.refine.constant("refine.w", np.concatenate([array(self.refine.weight_), more], axis=1), axis=0)
             self.refine.groups = 1
             self.refine = self.refine.split([C] * SUBSETS)
+        else:
+            self.refine.more = self.refine.constant("refine.t", more)
 
 
 class Temporal(Plain):

@@ -73,9 +73,11 @@ class FoldedConv(Plain):
         self.padding = like.padding if like else 0
         self.dilation = like.dilation if like else 1
         self.groups = groups
+        self.more = None  # weights of further input channels, (C, inputs, 1, kernel), that no plan speaks of
 
     def forward(self, x):
-        y = F.conv2d(x, self.weight_, stride=[1, self.stride], padding=[0, self.padding], dilation=[1, self.dilation],
+        weight = self.weight_ if self.more is None else paddle.concat([self.weight_, self.more], axis=1)
+        y = F.conv2d(x, weight, stride=[1, self.stride], padding=[0, self.padding], dilation=[1, self.dilation],
                      groups=self.groups)
         return y + self.bias_ if len(self.bias_.shape) == 3 else add_channels(y, self.bias_)
 

@@ -20,6 +20,7 @@ from teachers.errors import ExportMismatch, RecipeError
 KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")  # int8: activations too
 LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
 SHRINK = np.linspace(0.6, 1.0, 21)  # fractions of the largest weight that are tried as the largest level of int4
+FINE = "topology"  # what every channel of a block is multiplied by; four bits would be too few for it
 SMALL = 64  # weights smaller than this stay as they are
 
 
@@ -101,6 +102,8 @@ def make_plan(flat: nn.Sequential, kind: str, ranges: dict[str, Range] | None = 
             raise RecipeError(f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...; "
                               "a block's name means all of it)")
     precision = {layer: _chosen(layer, overrides, kind) for layer in known}
+    precision |= {layer: "int8_weights" for layer in known
+                  if layer.endswith(FINE) and layer not in overrides and precision[layer] == "int4_weights"}
     return Plan(precision, {point: ends for point, ends in ranges.items() if _chosen(point, overrides, kind) == "int8"}, group)
 
 

@@ -118,10 +118,9 @@ def biases_into_convs(graph: onnx.GraphProto) -> None:
         conv, bias = convs.get(node.input[0]), stored.get(node.input[1])
         if conv is None or bias is None or readers[node.input[0]] > 1:
             continue
-        channels = stored[conv.input[1]].dims[0]
-        if list(bias.dims) != [channels, 1, 1]:
+        if list(bias.dims)[1:] != [1, 1]:
             continue
-        values = onnx.numpy_helper.to_array(bias).reshape(channels)
+        values = onnx.numpy_helper.to_array(bias).reshape(-1)
         name = f"{bias.name.removesuffix('.b')}.bias"
         while name in stored:  # equal constants share one initialiser
             name += "_"

@@ -102,6 +102,8 @@ def test_calibration_needs_clips(flat, clips):
         calibrate.calibrate(flat, np.full_like(clips[:1], np.nan))
     with pytest.raises(RecipeError, match="calibration 'best': unknown"):
         calibrate.calibrate(flat, clips, "best")
+    with pytest.raises(RecipeError, match="marks no values that could be kept in eight bits; take int8_weights"):
+        calibrate.calibrate(conv(np.ones((2, 3, 1, 1))), np.ones((1, 3, 5, 4), "float32"))
 
 
 def test_plan_takes_the_longest_name(flat):

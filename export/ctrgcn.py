@@ -154,7 +154,7 @@ class Graph(Plain):
         return paddle.concat([rows] + [topology] * self.copies, axis=2).reshape([0, inputs, V, V])
 
     def for_onnx(self) -> None:
-        V, G, C, R = self.topology.shape[0], self.groups, self.channels, self.relations
+        V, G, C = self.topology.shape[0], self.groups, self.channels
         topology = array(self.topology).reshape(V, SUBSETS, V).transpose(1, 0, 2)
         self.copies = COPIES if self.integers else 1
         # In eight bits the copies share the range of tanh, all of it

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compress import accuracy, budget, recipe as recipes, teacher as teachers_
+from compress import accuracy, budget, interrupt, recipe as recipes, teacher as teachers_
 from compress.evaluate import EvaluationSet, confusion, predictor
 from compress.recipe_types import Recipe
 from compress.work import State, Work
@@ -36,6 +36,7 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
     folder = work.folder / "deploy"
     reference = verify.run(folder, predictor(student), sample)
     package.build(student, folder, recipe.export.formats, teachers_.describe(dataset, view), sample, reference)
+    interrupt.check()
     description = deployed.read(folder)
     threads = runtimes.default_threads()
     for kind, predict in deployed.predictors(folder, description, threads).items():
@@ -44,6 +45,7 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
         report["runtimes"].append(accuracy.row(name, predict, clips, logits, files, deployed=True)[0])
     report["ordinary_export"] = save_ordinary(student, work.folder / "ordinary")
     report["runtimes"] += _ordinary_rows(work.folder / "ordinary", threads, clips, sample, reference)
+    interrupt.check()
     report["budget"] = budget.measure(folder, recipe.budget.max_size)
     _judge(recipe, work, report, teacher_top1, matrix)
 

@@ -1,9 +1,36 @@
-"""Ctrl-C while a file is being written: the write ends first, then the run stops."""
+"""Ctrl-C: a file that is being written ends first, and no library can swallow it.
+
+Paddle 2.6.2 has bare `except:` clauses (in tracing, for example) in which a KeyboardInterrupt is lost, so the signal is
+remembered, and looked at again between the stages of a run.
+"""
 from __future__ import annotations
 
 import signal
 import threading
 from contextlib import contextmanager
+
+
+_came = False
+
+
+def remember() -> None:
+    """From now on keep in mind that SIGINT came; it interrupts as before."""
+    global _came
+    _came = False
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if SIGINT came since `remember`, whatever has become of it."""
+    if _came:
+        raise KeyboardInterrupt
+
+
+def _interrupt(number: int, frame) -> None:
+    global _came
+    _came = True
+    signal.default_int_handler(number, frame)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import (accuracy, checkpoint, console, evaluate, fusion, provenance, recipe as recipes, report as reports,
+from compress import (accuracy, checkpoint, console, evaluate, fusion, interrupt, provenance, recipe as recipes, report as reports,
                       teacher as teachers_)
 from compress.curves import Curves
 from compress.deliver import cost, deliver, described
@@ -202,6 +202,7 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
         work = replace(work, origin=checkpoint.digest([work.origin, number, step.kind, repr(step.config)]))
         outcome = _finished(work, number, state) or _apply(module, step, work, number, state)
         state = outcome.state
+        interrupt.check()
         student = state.student
         row, _ = accuracy.score(f"step {number}: {module.title(step.config)}", predictor(student.network),
                                 work.evaluation(student.view, student.view.clips))

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(recipe, options, arguments: list[str] | None) -> int:
-    from compress import device, pipeline, report  # here: Paddle takes seconds to load, and a bad recipe should not wait
+    from compress import device, interrupt, pipeline, report  # here: Paddle takes seconds to load, and a bad recipe should not wait
 
     device.select(options.device)
     if options.dry_run:
@@ -64,6 +64,7 @@ def _run(recipe, options, arguments: list[str] | None) -> int:
     folder = _folder(recipe, options)
     typed = shlex.join(["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)])
     resume = f"{typed if options.resume else typed + ' --resume'}" + ("" if options.output or options.resume else f" --output {folder}")
+    interrupt.remember()
     try:
         result = pipeline.execute(pipeline.Run(recipe, folder, folder.parent / "teachers", typed))
     except KeyboardInterrupt:

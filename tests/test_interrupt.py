@@ -1,0 +1,37 @@
+"""Ctrl-C is never lost: not while a file is written, and not where a library swallows it."""
+import os
+import signal
+
+import pytest
+
+from compress import interrupt
+
+
+@pytest.fixture(autouse=True)
+def remembered():
+    before = signal.getsignal(signal.SIGINT)
+    interrupt.remember()
+    yield
+    interrupt.remember()
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_swallowed_interrupt_is_raised_at_the_next_look():
+    interrupt.check()  # none yet
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+    except:  # noqa: E722  (as the library does it)
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.check()
+
+
+def test_a_write_ends_before_the_interrupt():
+    written = []
+    with pytest.raises(KeyboardInterrupt):
+        with interrupt.finish_first():
+            os.kill(os.getpid(), signal.SIGINT)
+            written.append("all of it")
+    assert written == ["all of it"]

@@ -24,11 +24,11 @@ import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from benchmarks.tables import write_csv  # noqa: E402
 from compress import accuracy, console, device, fusion, pipeline, recipe as recipes, scores, teacher  # noqa: E402
 from compress.evaluate import EvaluationSet, accuracy as judged, predictor  # noqa: E402
 from compress.model import Model  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
-from teachers import storage  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # noqa: E402
 
 
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             for one in found:
                 scores.save(options.dump / (re.sub(r"\W+", "_", one.title).strip("_") + ".npz"), one)
         if options.csv:
-            storage.write_text(options.csv, as_csv(rows))
+            write_csv(options.csv, rows, ("name", "weight", "top1", "top5", "class_mean"))
     except FeatherboneError as error:
         console.say(f"error: {error}")
         return error.exit_code
@@ -123,12 +123,6 @@ def compare(found: list[scores.Scores], weights: tuple[float, ...] | None) -> tu
         rows[-1]["cross_validated_top1"] = fusion.cross_validated(logits, labels)
         console.say(f"weights of one half of the clips judge the other half to {rows[-1]['cross_validated_top1']:.2f} %")
     return rows, weights
-
-
-def as_csv(rows: list[dict]) -> str:
-    """The rows as CSV text."""
-    keys = ("name", "weight", "top1", "top5", "class_mean")
-    return "\n".join([",".join(keys), *(",".join(f'"{row[key]}"' if key == "name" else str(row[key]) for key in keys) for row in rows)]) + "\n"
 
 
 if __name__ == "__main__":

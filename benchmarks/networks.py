@@ -22,9 +22,10 @@ import paddle  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from benchmarks.tables import write_csv  # noqa: E402
 from compress import console  # noqa: E402
 from export import package, runtimes, static, to_onnx  # noqa: E402
-from teachers import checkpoints, networks, storage  # noqa: E402
+from teachers import checkpoints, networks  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.skeleton import NTU_25  # noqa: E402
 
@@ -86,9 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
                       f"{row['onnx_bytes'] / 1e6:.2f}", f"{row['latency_ratio']:.2f}", f"{row['max_rel_diff']:.1e}", row["reads"])
     Console(soft_wrap=True, width=200).print(table)
     if options.csv:
-        keys = list(rows[0])
-        storage.write_text(options.csv, "\n".join([",".join(keys), *(",".join(f'"{row[key]}"' if isinstance(row[key], str) else str(row[key])
-                                                                              for key in keys) for row in rows)]) + "\n")
+        write_csv(options.csv, rows, list(rows[0]))
     print(json.dumps({"rows": rows}))
     return 0
 

@@ -10,15 +10,14 @@ import threading
 from contextlib import contextmanager
 
 
-_came = False
+_came = _held = False
 
 
 def remember() -> None:
     """From now on keep in mind that SIGINT came; it interrupts as before."""
     global _came
     _came = False
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _interrupt)
+    _listen()
 
 
 def check() -> None:
@@ -27,23 +26,26 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def _interrupt(number: int, frame) -> None:
-    global _came
-    _came = True
-    signal.default_int_handler(number, frame)
-
-
 @contextmanager
 def finish_first():
     """Hold SIGINT back inside the block; raise KeyboardInterrupt after it if one came."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came = []
-    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    global _held
+    _listen()
+    _held = True
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
-        raise KeyboardInterrupt
+        _held = False
+    check()
+
+
+def _listen() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame) -> None:
+    global _came
+    _came = True
+    if not _held:
+        signal.default_int_handler(number, frame)

@@ -66,10 +66,10 @@ def build(config, learner: str = "student", counts: np.ndarray | None = None) ->
 
     def objective(logits: Logits, labels):
         if weights is None:
-            parts = {"ce": cross_entropy(logits[learner], labels)}
+            name, loss = "ce", cross_entropy(logits[learner], labels)
         else:
-            parts = {"focal": focal(logits[learner], labels, weights, config.focal.gamma)}
-        loss = sum(parts.values())
+            name, loss = "focal", focal(logits[learner], labels, weights, config.focal.gamma)
+        parts = {name: loss}
         if config.dml is not None:
             parts["dml"] = dml(logits[learner], logits["teacher"])
             loss = loss + config.dml.weight * parts["dml"]

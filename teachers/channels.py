@@ -7,12 +7,13 @@ a group that it does not name stays whole. `teachers/importance.py` has the crit
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from teachers.errors import RecipeError
+from teachers.published import under
 
 State = dict[str, np.ndarray]
 Keep = Mapping[str, np.ndarray]
@@ -59,6 +60,26 @@ def wiring(spec) -> dict[str, tuple[str | None, str | None, str]]:
         tied[block.id] = last, f"{block.id}.graph" if block.graph_projects else last, named[block.id]
         last = named[block.id]
     return tied
+
+
+def narrowed(spec, state: State, kept: Mapping[str, np.ndarray], parts: Callable[..., State]) -> State:
+    """The arrays that stay when each group keeps the channels of `kept`.
+
+    Args:
+        parts: (block, its own arrays, inputs, graph unit's outputs, outputs) -> what its graph and its temporal unit keep.
+    """
+    smaller, tied = {name: value for name, value in state.items() if name.startswith("data_bn.")}, wiring(spec)
+    for block in spec.blocks:
+        source, graph, name = tied[block.id]
+        inputs = kept[source][0] if source else np.arange(block.in_channels)
+        middle = kept[graph][0] if graph else np.arange(block.inside.graph)
+        own, out = own_of(state, block.id), kept[name][0]
+        stays = parts(block, own, inputs, middle, out)
+        if block.projects:
+            stays["residual.conv.weight"] = own["residual.conv.weight"][out][:, inputs]
+            stays |= under("residual.bn", rows_of(norm_of(own, "residual.bn"), out))
+        smaller |= under(block.id, stays)
+    return smaller | {"fc.weight": state["fc.weight"][out], "fc.bias": state["fc.bias"]}
 
 
 def strongest(group: Group, importance: np.ndarray, counts: Sequence[int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import paddle
@@ -17,7 +17,7 @@ from paddle import nn
 from paddle.nn import functional as F
 from paddle.nn.initializer import Assign, Constant, Normal
 
-from teachers.errors import RecipeError
+from teachers import stages
 from teachers.layers import BatchNorm, Conv, ConvBN
 from teachers.skeleton import Skeleton
 
@@ -45,14 +45,9 @@ class Widths:
 
 
 @dataclass(frozen=True)
-class Block:
-    """One TCN-GCN unit. `residual` is false only for the network's first block; `widths`: None as published."""
+class Block(stages.Block):
+    """One TCN-GCN unit; `widths`: None as published."""
 
-    id: str
-    in_channels: int
-    out_channels: int
-    stride: int
-    residual: bool
     widths: Widths | None = field(default=None, kw_only=True, repr=False)  # no part of `repr`, by which trained teachers are kept
 
     @property
@@ -76,25 +71,15 @@ class Block:
     @property
     def projects(self) -> bool:
         """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
-        return self.residual and (self.in_channels != self.out_channels or self.stride != 1 or self.inside.projection)
+        return super().projects or self.residual and self.inside.projection
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(stages.Spec):
     """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
 
     blocks: tuple[Block, ...]
-    classes: int
-    skeleton: Skeleton
-    frames: int
-    persons: int
-    channels: int = 3
     network: str = "ctrgcn"
-
-    @property
-    def input_shape(self) -> tuple[int, int, int, int]:
-        """(C, T, V, M) of one clip."""
-        return self.channels, self.frames, self.skeleton.joints, self.persons
 
 
 @dataclass(frozen=True)
@@ -108,42 +93,13 @@ class Config:
             raise ValueError(f"width: CTR-GCN needs a multiple of 8 channels, got {self.width}")
 
 
-def widths(base: int) -> list[int]:
-    """Output channels of the ten published blocks."""
-    return [base] * 4 + [2 * base] * 3 + [4 * base] * 3
-
-
 def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
                  config: Config = Config()) -> Spec:
     """The published ten blocks."""
-    blocks, last = [], channels
-    for number, out in enumerate(widths(config.width), start=1):
-        blocks.append(Block(f"l{number}", last, out, 2 if number in (5, 8) else 1, number > 1))
-        last = out
-    return Spec(tuple(blocks), classes, skeleton, frames, persons, channels)
+    return Spec(stages.plan(channels, stages.Config(config.width), Block), classes, skeleton, frames, persons, channels)
 
 
-def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
-    """The spec without the named blocks. The next block takes over a dropped block's input width and stride.
-
-    Raises:
-        RecipeError: an id the network does not have, or no block left.
-    """
-    known = [block.id for block in spec.blocks]
-    unknown = [name for name in ids if name not in known]
-    if unknown:
-        raise RecipeError(f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})")
-    blocks: list[Block] = []
-    last, stride = spec.channels, 1
-    for block in spec.blocks:
-        stride *= block.stride
-        if block.id in ids:
-            continue
-        blocks.append(replace(block, in_channels=last, stride=stride, residual=bool(blocks)))
-        last, stride = block.out_channels, 1
-    if not blocks:
-        raise RecipeError("prune_layers.drop: names every block; at least one must stay")
-    return replace(spec, blocks=tuple(blocks))
+drop_blocks = stages.drop_blocks
 
 
 class GraphUnit(nn.Layer):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from teachers import ctrgcn
+from teachers import ctrgcn, stages
 from teachers.ctrgcn import CTRGCN, GraphUnit, TemporalUnit, Unit
 from teachers.skeleton import Skeleton
 
-GRAPH_BLOCKS = (1, 4, 6, 7, 9, 10)
+GRAPH_BLOCKS = ("l1", "l4", "l6", "l7", "l9", "l10")
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,11 @@ class Config:
 def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
                  config: Config = Config()) -> Spec:
     """The published ten blocks."""
-    blocks, last = [], channels
-    for number, out in enumerate(ctrgcn.widths(config.width), start=1):
-        blocks.append(Block(f"l{number}", last, out, 2 if number in (5, 8) else 1, number > 1, number in GRAPH_BLOCKS))
-        last = out
-    return Spec(tuple(blocks), classes, skeleton, frames, persons, channels)
+    blocks = stages.plan(channels, stages.Config(config.width), lambda id, *rest: Block(id, *rest, id in GRAPH_BLOCKS))
+    return Spec(blocks, classes, skeleton, frames, persons, channels)
 
 
-drop_blocks = ctrgcn.drop_blocks
+drop_blocks = stages.drop_blocks
 
 
 def build(spec: Spec) -> CTRGCN:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from teachers import ctrgcn
+from teachers import ctrgcn, stages
 from teachers.ctrgcn import CTRGCN, GraphUnit, TemporalUnit, Unit
 from teachers.skeleton import Skeleton
 
@@ -44,14 +44,10 @@ class Config:
 def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
                  config: Config = Config()) -> Spec:
     """The published ten blocks."""
-    blocks, last = [], channels
-    for number, out in enumerate(ctrgcn.widths(config.width), start=1):
-        blocks.append(Block(f"l{number}", last, out, 2 if number in (5, 8) else 1, number > 1))
-        last = out
-    return Spec(tuple(blocks), classes, skeleton, frames, persons, channels)
+    return Spec(stages.plan(channels, stages.Config(config.width), Block), classes, skeleton, frames, persons, channels)
 
 
-drop_blocks = ctrgcn.drop_blocks
+drop_blocks = stages.drop_blocks
 
 
 def build(spec: Spec) -> CTRGCN:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from teachers import channels
 from teachers.channels import (Group, Keep, State, checked, norm_of, own_of, rows_of, section_counts, slices, wiring, within)
 from teachers.ctrgcn import SUBSETS, Block, Spec, Widths
 from teachers.importance import Producer, folded, score
@@ -40,9 +41,9 @@ def importance(spec: Spec, state: State, group: Group, criterion: str) -> np.nda
     if kind == "relations":
         block = next(one for one in spec.blocks if one.id == name)
         return np.stack([score(group.size, [one], criterion) for one in _relations(own_of(state, name), block)])
-    producers = []
+    producers, tied = [], wiring(spec)
     for block in spec.blocks:
-        own, (_, graph, out) = own_of(state, block.id), wiring(spec)[block.id]
+        own, (_, graph, out) = own_of(state, block.id), tied[block.id]
         if group.id == graph:
             producers.append(folded(0, own["graph.values.weight"].reshape(block.inside.graph, -1), norm_of(own, "graph.bn")))
             if block.graph_projects:
@@ -84,9 +85,9 @@ def narrowed(spec: Spec, keep: Keep) -> Spec:
     Raises:
         RecipeError: see `teachers.channels.checked`.
     """
-    kept, blocks, last = checked(groups(spec), keep), [], spec.channels
+    kept, tied, blocks, last = checked(groups(spec), keep), wiring(spec), [], spec.channels
     for block in spec.blocks:
-        _, graph, out = wiring(spec)[block.id]
+        _, graph, out = tied[block.id]
         branches = tuple(section_counts(block.inside.branches, kept[out][0]).tolist())
         inner = tuple(section_counts(block.inside.inner, kept[f"{block.id}.branches"][0]).tolist())
         middle = kept[graph].shape[1] if graph else block.inside.graph
@@ -104,20 +105,13 @@ def prune(spec: Spec, state: State, keep: Keep) -> tuple[Spec, State]:
     Raises:
         RecipeError: see `teachers.channels.checked`.
     """
-    kept, smaller = checked(groups(spec), keep), {name: value for name, value in state.items() if name.startswith("data_bn.")}
-    for block in spec.blocks:
-        source, graph, out = wiring(spec)[block.id]
-        inputs = kept[source][0] if source else np.arange(block.in_channels)
-        middle = kept[graph][0] if graph else np.arange(block.inside.graph)
-        own = own_of(state, block.id)
-        parts = _graph(own, block, inputs, middle, kept[f"{block.id}.relations"])
-        parts |= _temporal(own, block, middle, kept[f"{block.id}.branches"][0], kept[out][0])
-        if block.projects:
-            parts["residual.conv.weight"] = own["residual.conv.weight"][kept[out][0]][:, inputs]
-            parts |= under("residual.bn", rows_of(norm_of(own, "residual.bn"), kept[out][0]))
-        smaller |= under(block.id, parts)
-    last = kept[wiring(spec)[spec.blocks[-1].id][2]][0]
-    return narrowed(spec, keep), smaller | {"fc.weight": state["fc.weight"][last], "fc.bias": state["fc.bias"]}
+    kept = checked(groups(spec), keep)
+
+    def parts(block, own, inputs, middle, out):
+        return (_graph(own, block, inputs, middle, kept[f"{block.id}.relations"])
+                | _temporal(own, block, middle, kept[f"{block.id}.branches"][0], out))
+
+    return narrowed(spec, keep), channels.narrowed(spec, state, kept, parts)
 
 
 def _graph(own: State, block: Block, inputs: np.ndarray, out: np.ndarray, relations: np.ndarray) -> State:

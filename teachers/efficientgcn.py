@@ -17,6 +17,7 @@ from paddle.nn.initializer import Constant, Normal
 from teachers.efficientgcn_layers import Block, Stem, Unit
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
+from teachers.stages import check_dropped
 
 PLAN = (("i1", 48, 1, 0.5), ("i2", 24, 1, 0.5), ("m1", 64, 2, 1.0), ("m2", 128, 2, 1.0))  # id, channels, stride, depth of B0
 REDUCTION = {"sg": 2}  # of attention and temporal layers; 4 for the others
@@ -130,10 +131,7 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
     Raises:
         RecipeError: an id the network does not have, or no block left.
     """
-    known = [block.id for block in spec.blocks]
-    unknown = [name for name in ids if name not in known]
-    if unknown:
-        raise RecipeError(f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})")
+    check_dropped(spec, ids)
     blocks: list[Block] = []
     last, stride, branched = spec.stem, 1, True
     for block in spec.blocks:
@@ -144,8 +142,6 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
             continue
         blocks.append(replace(block, in_channels=last, stride=stride * block.stride if block.depth else 1))
         last, stride = block.out_channels, 1 if block.depth else stride
-    if not blocks:
-        raise RecipeError("prune_layers.drop: names every block; at least one must stay")
     return replace(spec, blocks=tuple(blocks))
 
 

@@ -1,6 +1,8 @@
-"""The stage plan of ST-GCN and STGCN++ (PYSKL, arXiv 2205.09443) as data: blocks, spec, recipe keys and pruning."""
+"""The stage plan of the graph networks as data: blocks, spec, layer pruning, and the recipe keys that ST-GCN and STGCN++
+(PYSKL, arXiv 2205.09443) have for it; CTR-GCN and its light versions take the width alone."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from teachers.errors import RecipeError
@@ -73,8 +75,8 @@ class Config:
         return min(one.out_channels for one in plan(1, self))
 
 
-def plan(channels: int, config: Config, block: type[Block] = Block) -> tuple[Block, ...]:
-    """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels; `block` is their class."""
+def plan(channels: int, config: Config, block: Callable[..., Block] = Block) -> tuple[Block, ...]:
+    """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels; `block` makes one of its five fields."""
     blocks, last, widened = [], channels, 0
     for number in range(1, config.stages + 1):
         widened += number in config.inflate
@@ -95,10 +97,7 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
     Raises:
         RecipeError: an id the network does not have, or no block left.
     """
-    known = [block.id for block in spec.blocks]
-    unknown = [name for name in ids if name not in known]
-    if unknown:
-        raise RecipeError(f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})")
+    check_dropped(spec, ids)
     blocks: list[Block] = []
     last, stride = spec.channels, 1
     for block in spec.blocks:
@@ -107,6 +106,17 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
             continue
         blocks.append(replace(block, in_channels=last, stride=stride, residual=bool(blocks)))
         last, stride = block.out_channels, 1
-    if not blocks:
-        raise RecipeError("prune_layers.drop: names every block; at least one must stay")
     return replace(spec, blocks=tuple(blocks))
+
+
+def check_dropped(spec, ids: tuple[str, ...]) -> None:
+    """
+    Raises:
+        RecipeError: an id the network does not have, or no block left.
+    """
+    known = [block.id for block in spec.blocks]
+    unknown = [name for name in ids if name not in known]
+    if unknown:
+        raise RecipeError(f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})")
+    if set(ids) == set(known):
+        raise RecipeError("prune_layers.drop: names every block; at least one must stay")

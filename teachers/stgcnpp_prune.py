@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from teachers import channels
 from teachers.channels import Group, Keep, State, checked, norm_of, own_of, rows_of, section_counts, slices, wiring, within
 from teachers.importance import Producer, folded, score
 from teachers.published import under
@@ -34,9 +35,9 @@ def groups(spec: Spec) -> tuple[Group, ...]:
 
 def importance(spec: Spec, state: State, group: Group, criterion: str) -> np.ndarray:
     """What each channel of a group is worth, (1, size) float64, larger is more."""
-    producers = []
+    producers, tied = [], wiring(spec)
     for block in spec.blocks:
-        own, (_, graph, out) = own_of(state, block.id), wiring(spec)[block.id]
+        own, (_, graph, out) = own_of(state, block.id), tied[block.id]
         if group.id == graph:
             producers.append(folded(0, own["graph.conv.weight"], norm_of(own, "graph.bn")))
             if block.graph_projects:
@@ -73,9 +74,9 @@ def narrowed(spec: Spec, keep: Keep) -> Spec:
     Raises:
         RecipeError: see `teachers.channels.checked`.
     """
-    kept, blocks, last = checked(groups(spec), keep), [], spec.channels
+    kept, tied, blocks, last = checked(groups(spec), keep), wiring(spec), [], spec.channels
     for block in spec.blocks:
-        _, graph, out = wiring(spec)[block.id]
+        _, graph, out = tied[block.id]
         width = kept[out].shape[1]
         middle = kept[graph].shape[1] if graph else block.inside.graph
         inner, branches = (tuple(section_counts(sections, kept[f"{block.id}.{name}"][0]).tolist())
@@ -94,19 +95,13 @@ def prune(spec: Spec, state: State, keep: Keep) -> tuple[Spec, State]:
     Raises:
         RecipeError: see `teachers.channels.checked`.
     """
-    kept, smaller = checked(groups(spec), keep), {name: value for name, value in state.items() if name.startswith("data_bn.")}
-    for block in spec.blocks:
-        source, graph, out = wiring(spec)[block.id]
-        inputs = kept[source][0] if source else np.arange(block.in_channels)
-        middle = kept[graph][0] if graph else np.arange(block.inside.graph)
-        own, last = own_of(state, block.id), kept[out][0]
-        parts = _graph(own, block, inputs, middle)
-        parts |= _temporal(own, block, middle, kept[f"{block.id}.branches"][0], kept[f"{block.id}.mix"][0], last)
-        if block.projects:
-            parts["residual.conv.weight"] = own["residual.conv.weight"][last][:, inputs]
-            parts |= under("residual.bn", rows_of(norm_of(own, "residual.bn"), last))
-        smaller |= under(block.id, parts)
-    return narrowed(spec, keep), smaller | {"fc.weight": state["fc.weight"][last], "fc.bias": state["fc.bias"]}
+    kept = checked(groups(spec), keep)
+
+    def parts(block, own, inputs, middle, out):
+        return (_graph(own, block, inputs, middle)
+                | _temporal(own, block, middle, kept[f"{block.id}.branches"][0], kept[f"{block.id}.mix"][0], out))
+
+    return narrowed(spec, keep), channels.narrowed(spec, state, kept, parts)
 
 
 def _graph(own: State, block: Block, inputs: np.ndarray, out: np.ndarray) -> State:

@@ -20,9 +20,10 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
-from compress.evaluate import EvaluationSet, predictor  # noqa: E402
+from compress.evaluate import EvaluationSet  # noqa: E402
 from compress.inputs.view import View, from_ops  # noqa: E402
 from export import deployed, runtimes  # noqa: E402
+from export.runtimes import in_process  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError  # noqa: E402
 
@@ -45,7 +46,7 @@ def predictors(target: Path, dataset, where: teacher.Seat, threads: int) -> list
             found.append((f"{path} (ONNX Runtime)", runtimes.onnx_runtime(path, threads), (path,), described(path, where)))
         else:
             model = teacher.any_weights(path, dataset, where)
-            found.append((f"{path} (dygraph)", predictor(model.network), (path,), model.view))
+            found.append((f"{path} (dygraph)", in_process(model.network), (path,), model.view))
     if not found:
         raise CheckpointError(f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder")
     return found

@@ -26,8 +26,9 @@ from rich.table import Table  # noqa: E402
 
 from benchmarks.tables import write_csv  # noqa: E402
 from compress import accuracy, console, device, fusion, pipeline, recipe as recipes, scores, teacher  # noqa: E402
-from compress.evaluate import EvaluationSet, accuracy as judged, predictor  # noqa: E402
+from compress.evaluate import EvaluationSet, accuracy as judged  # noqa: E402
 from compress.model import Model  # noqa: E402
+from export.runtimes import in_process  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # noqa: E402
 
@@ -57,7 +58,7 @@ def of_source(path: Path, dataset) -> scores.Scores:
 def judge(model: Model, title: str, dataset) -> scores.Scores:
     """One network's scores on the validation split."""
     clips = EvaluationSet(dataset.val, model.view, model.view.clips)
-    _, logits = accuracy.score(title, predictor(model.network), clips)
+    _, logits = accuracy.score(title, in_process(model.network), clips)
     return scores.Scores(title, tuple(dataset.val.names), np.asarray(dataset.val.labels), logits)
 
 

@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from compress import accuracy, budget, interrupt, recipe as recipes, teacher as teachers_
-from compress.evaluate import EvaluationSet, confusion, predictor
+from compress.evaluate import EvaluationSet, confusion
 from compress.recipe_types import Recipe
 from compress.work import State, Work
-from export import deployed, package, runtimes, verify
+from export import deployed, package, quantize, runtimes, verify
+from export.layer_report import layer_report
 from export.ordinary import save_ordinary
+from export.runtimes import in_process
 from teachers import networks
 
+LAYER_CLIPS = 16  # validation clips of the layer report
 ORDINARY_CLIPS = 64  # the ordinary export is only compared and timed; it is not what ships
 
 
@@ -27,15 +30,17 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
     dataset, student = work.dataset, state.student.network
     view = state.student.view
     clips, teacher_top1 = work.evaluation(view, view.clips), report["networks"][0]["top1"]
-    row, logits = accuracy.row("trained network (dygraph)", predictor(student), clips)
+    row, logits = accuracy.row("trained network (dygraph)", in_process(student), clips)
     report["networks"].append(described("student", student, row, "this run"))
     matrix = confusion(logits, clips.labels, len(dataset.classes))
     report |= {"runtimes": [row], "confusion": matrix.tolist(),
                "per_class": accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits)}
     sample = next(clips.batches(ORDINARY_CLIPS))[:ORDINARY_CLIPS]
     folder = work.folder / "deploy"
-    reference = verify.run(folder, predictor(student), sample)
-    package.build(student, folder, recipe.export.formats, teachers_.describe(dataset, view), sample, reference)
+    reference = verify.run(folder, in_process(student), sample)
+    package.build(student, folder, recipe.export.formats, teachers_.describe(dataset, view), sample, reference, state.quantized)
+    if state.quantized is not None:
+        report["layer_report"] = _layers(state, sample[:LAYER_CLIPS])
     interrupt.check()
     description = deployed.read(folder)
     threads = runtimes.default_threads()
@@ -48,6 +53,13 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
     interrupt.check()
     report["budget"] = budget.measure(folder, recipe.budget.max_size)
     _judge(recipe, work, report, teacher_top1, matrix)
+
+
+def _layers(state: State, clips: np.ndarray) -> list[dict]:
+    """Signal to noise of every layer's output, float against quantised."""
+    network, quantized = state.student.network, state.quantized
+    flat = quantized.for_onnx(network)
+    return layer_report(flat, quantize.fake_quantized(flat, quantized.plan), clips)
 
 
 def _ordinary_rows(folder: Path, threads: int, clips: EvaluationSet, sample: np.ndarray, reference: np.ndarray) -> list[dict]:

@@ -5,8 +5,6 @@ from dataclasses import replace
 from typing import Callable, Iterator
 
 import numpy as np
-import paddle
-from paddle import nn
 
 from compress.data import loader
 from compress.data.dataset import Split
@@ -47,21 +45,6 @@ class EvaluationSet:
 
         for x, _ in loader.batches(self.split, views, max(1, batch_size // self.clips), np.arange(len(self))):
             yield x.reshape(-1, *x.shape[2:])
-
-
-def predictor(network: nn.Layer) -> Callable[[np.ndarray], np.ndarray]:
-    """The network as a function of arrays, (N, C, T, V, M) -> logits (N, K), in evaluation mode."""
-
-    def predict(x: np.ndarray) -> np.ndarray:
-        was_training = network.training
-        network.eval()
-        with paddle.no_grad():
-            logits = network(paddle.to_tensor(x)).numpy()
-        if was_training:
-            network.train()
-        return logits
-
-    return predict
 
 
 def logits_of(predict: Callable[[np.ndarray], np.ndarray], clips: EvaluationSet, batch_size: int = 16,

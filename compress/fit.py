@@ -15,11 +15,12 @@ from paddle import nn
 from compress import checkpoint, mixup, schedule
 from compress.data import loader
 from compress.data.dataset import Dataset
-from compress.evaluate import EvaluationSet, accuracy, logits_of, predictor
+from compress.evaluate import EvaluationSet, accuracy, logits_of
 from compress.inputs.view import View
 from compress.interrupt import finish_first
 from compress.model import Model, fused, views_of
 from compress.objectives import Objective
+from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import TrainingError
 
@@ -213,6 +214,6 @@ def _validate(trainer: Trainer) -> dict[str, float]:
     for role, one in job.trained.items():
         judged = trainer.average if role == job.learner and trainer.average is not None else one.network
         clips = job.evaluation(one.view)
-        logits = logits_of(predictor(judged), clips, advance=job.watch.validating)
+        logits = logits_of(in_process(judged), clips, advance=job.watch.validating)
         found |= {f"{role}/{key}": value for key, value in accuracy(logits, clips.labels).items()}
     return found

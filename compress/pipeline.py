@@ -18,10 +18,11 @@ from compress import (accuracy, checkpoint, console, evaluate, fusion, interrupt
                       teacher as teachers_)
 from compress.curves import Curves
 from compress.deliver import cost, deliver, described
-from compress.evaluate import predictor
 from compress.model import Model
 from compress.recipe_types import Recipe
 from compress.work import Outcome, State, Work
+from export.quantized import Quantized
+from export.runtimes import in_process
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, FeatherboneError
 
@@ -133,6 +134,8 @@ def _stages(run: Run, report: dict) -> None:
     teacher, logits = _teachers(run, work, places, report)
     student = _student(recipe, teacher[0], place)
     state = _steps(run, work, State(student, teacher), report)
+    if state.quantized is not None:
+        state.quantized.save(run.folder / "weights" / "quantized.npz")
     checkpoints.save(run.folder / "weights" / "student.npz", state.student.network, teachers_.describe(dataset, state.student.view))
     deliver(recipe, work, state, logits, report)
     work.curves.close()
@@ -146,7 +149,7 @@ def _teachers(run: Run, work: Work, places: list, report: dict) -> tuple[tuple[M
         found.append(teachers_.obtain(member, where, work, run.shelf, "teacher" if single else f"teacher{number}"))
         report["curves"] += [{"title": name, "epochs": list(found[-1].history)}] if found[-1].history else []
         model = found[-1].model
-        row, logits = accuracy.score(name, predictor(model.network), work.evaluation(model.view, model.view.clips))
+        row, logits = accuracy.score(name, in_process(model.network), work.evaluation(model.view, model.view.clips))
         report.setdefault("members", []).append(described(name, model.network, row, found[-1].origin) | {
             "name": model.network.spec.network if single else name, "weight": member.weight, "logits": logits})
         file = "teacher.npz" if single else f"teacher{number}.npz"
@@ -204,7 +207,7 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
         state = outcome.state
         interrupt.check()
         student = state.student
-        row, _ = accuracy.score(f"step {number}: {module.title(step.config)}", predictor(student.network),
+        row, _ = accuracy.score(f"step {number}: {module.title(step.config)}", in_process(state.served()),
                                 work.evaluation(student.view, student.view.clips))
         report["steps"].append({"name": step.kind, "title": module.title(step.config), "config": recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
                                 "seconds": time.monotonic() - started, "notes": list(outcome.notes), **cost(student.network),
@@ -221,6 +224,8 @@ def _apply(module, step, work: Work, number: int, state: State) -> Outcome:
     if len(after.teacher) == 1:  # an ensemble never changes
         about["teacher_view"] = after.teacher[0].view.fingerprint
         checkpoints.save(_step_file(work, number, "teacher"), after.teacher[0].network, about)
+    if after.quantized is not None:
+        after.quantized.save(_step_file(work, number, "quantized"))
     checkpoints.save(_step_file(work, number, "student"), after.student.network, about)  # last: it says that the step is finished
     return outcome
 
@@ -238,7 +243,9 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
     if "teacher_view" in about:
         view = next(one.view for one in (*state.teacher, state.student) if one.view.fingerprint == about["teacher_view"])
         teacher = (Model(checkpoints.load(_step_file(work, number, "teacher")), view),)
-    return Outcome(State(student, teacher), tuple(about["history"]), about["best_epoch"], tuple(about["notes"]))
+    plan = _step_file(work, number, "quantized")
+    quantized = Quantized.read(plan) if plan.exists() else None
+    return Outcome(State(student, teacher, quantized), tuple(about["history"]), about["best_epoch"], tuple(about["notes"]))
 
 
 def _step_file(work: Work, number: int, role: str) -> Path:

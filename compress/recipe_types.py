@@ -18,6 +18,7 @@ from compress.yaml_tree import Value, error, join
 from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS, Skeleton
 
+QUANTISING = ("ptq", "qat", "weight_only")  # steps that decide how the student's files are stored
 ROOT = Path(__file__).resolve().parents[1]
 # What a file must define at its top level to be such a name; read without importing it.
 DATA = ("data set", "compress/data", r"^class Config\b")
@@ -268,8 +269,12 @@ class Recipe:
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
             raise ValueError("seed: must be from 0 to 4294967295")
-        networks = len(self.teacher.members)
+        networks, quantised = len(self.teacher.members), None
         for number, step in enumerate(self.steps):
+            if step.enabled and quantised:
+                raise ValueError(f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the files; put {quantised} last, and give one "
+                                 f"of {', '.join(QUANTISING)}")
+            quantised = step.kind if step.enabled and step.kind in QUANTISING else None
             networks = 1 if step.enabled and step.kind == "promote" else networks
             if networks > 1 and step.kind == "train" and step.enabled and train.moves_teacher(step.config):
                 raise ValueError(f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks} networks stays frozen; leave it "

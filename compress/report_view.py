@@ -11,6 +11,7 @@ SECTIONS = {"gates": "the gates", "runtimes": "accuracy and latency of the deplo
             "steps": "the compression steps", "curves": "training curves", "per_class": "accuracy class by class",
             "confusion": "the confusion matrix", "data": "the data", "provenance": "the provenance"}
 SHOWN_PARTS = 12
+SHOWN_LAYERS = 12
 KINDS = ("weights", "graph", "metadata", "other")
 
 
@@ -22,7 +23,7 @@ def view_of(report: dict) -> dict:
         "gates": report.get("gates") or [], "tiles": _tiles(report, networks), "output": report.get("output"),
         "runtimes": _runtimes(report), "size": _size(report), "steps": steps(report),
         "networks": report.get("networks") or [], "members": report.get("members") or [], "curves": [_curve(curve) for curve in report.get("curves") or []],
-        "per_class": _per_class(report), "confusion": _confusion(report), "data": report.get("data") or {},
+        "layers": _layers(report), "per_class": _per_class(report), "confusion": _confusion(report), "data": report.get("data") or {},
         "provenance": report.get("provenance") or {},
     }
 
@@ -121,6 +122,16 @@ def steps(report: dict) -> list[dict]:
         config = {key: value for key, value in (row.get("config") or {}).items() if key != "enabled"}
         first.append(row | {"config": config})
     return first
+
+
+def _layers(report: dict) -> dict | None:
+    """Signal to noise of every layer, the worst ones first."""
+    rows = [row for row in report.get("layer_report") or [] if number(row.get("snr_db")) is not None]
+    if not rows:
+        return None
+    inner = sorted((row for row in rows if row["layer"] != "logits"), key=lambda row: row["snr_db"])
+    at = next((row["snr_db"] for row in rows if row["layer"] == "logits"), None)
+    return {"worst": inner[:SHOWN_LAYERS], "rest": inner[SHOWN_LAYERS:], "logits": at, "scale": max(row["snr_db"] for row in rows)}
 
 
 def _curve(curve: dict) -> dict:

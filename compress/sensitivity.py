@@ -13,8 +13,9 @@ import numpy as np
 
 from compress import console
 from compress.data.dataset import Split
-from compress.evaluate import EvaluationSet, accuracy, logits_of, predictor, softmax
+from compress.evaluate import EvaluationSet, accuracy, logits_of, softmax
 from compress.inputs.view import View
+from export.runtimes import in_process
 from teachers import storage
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)  # the last one is the most that a scan can choose
@@ -59,7 +60,7 @@ def _kept(path: Path, origin: str) -> dict[str, list[dict]]:
 
 
 def _measure(network, clips: EvaluationSet) -> dict[str, float]:
-    logits = logits_of(predictor(network), clips)
+    logits = logits_of(in_process(network), clips)
     picked = softmax(logits.astype("float64"))[np.arange(len(logits)), clips.labels]
     return {"loss": float(-np.log(np.maximum(picked, 1e-12)).mean()), "top1": accuracy(logits, clips.labels)["top1"]}
 

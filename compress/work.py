@@ -9,6 +9,7 @@ from compress.data.dataset import Dataset
 from compress.evaluate import EvaluationSet
 from compress.inputs.view import View
 from compress.model import Model
+from export.quantized import Quantized
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,19 @@ class Work:
 
 @dataclass(frozen=True)
 class State:
-    """The networks between two steps. Each carries its spec, so a step may hand on a smaller student."""
+    """The networks between two steps. Each carries its spec, so a step may hand on a smaller student.
+
+    Attributes:
+        quantized: how the student's files are to be rounded; None: float32.
+    """
 
     student: Model
     teacher: tuple[Model, ...]
+    quantized: Quantized | None = None
+
+    def served(self):
+        """The network that computes what is deployed."""
+        return self.student.network if self.quantized is None else self.quantized.simulated(self.student.network)
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,10 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
     """
     graph = model.graph
     wanted = {one.name: (plan.precision[one.layer], one.axis) for one in quantize.weights(flat)}
+    others = {one.name for one in quantize.others(flat)}
     front, seen = [], 0
     for tensor in list(graph.initializer):
-        kind, axis = wanted.get(tensor.name, ("float32", 0))
+        kind, axis = wanted.get(tensor.name, (plan.others if tensor.name in others else "float32", 0))
         seen += tensor.name in wanted
         weight = numpy_helper.to_array(tensor)
         if quantize.stays(weight, kind):

@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
-from export import deployed, static, to_onnx, verify
+from export import deployed, onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify
+from export.quantized import Quantized
 
 WRITERS = {"paddle": static.save, "onnx": to_onnx.save}
 
 
-def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict, clips: np.ndarray,
-          reference: np.ndarray) -> dict[str, dict[str, float]]:
+def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict, clips: np.ndarray, reference: np.ndarray,
+          quantized: Quantized | None = None) -> dict[str, dict[str, float]]:
     """Export, then compare on `clips` (n, C, T, V, M) with the trained network's logits `reference` (n, K).
+
+    A quantised file is compared with the same network rounded alike in Paddle instead: exactly like a float file where only
+    weights are rounded, by `verify.require_close` where activations are, too.
 
     Args:
         about: what the network was trained on, for `export.deployed.describe`.
@@ -26,9 +30,23 @@ def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (*folder.glob("model.*"), folder / deployed.NAME):
         stale.unlink(missing_ok=True)
-    files = {kind: [path.name for path in WRITERS[kind](static.flatten(network), network.spec, folder)] for kind in formats}
-    description = deployed.describe(network.spec, about, files)
-    found = {kind: verify.require_same(folder / files[kind][0], predict, clips, reference)
-             for kind, predict in deployed.predictors(folder, description).items()}
+    files = {kind: [path.name for path in _write(kind, network, folder, quantized)] for kind in formats}
+    description = deployed.describe(network.spec, about, files) | ({"precision": quantized.kinds()} if quantized else {})
+    found = {}
+    for kind, predict in deployed.predictors(folder, description).items():
+        file, expected = folder / files[kind][0], reference
+        if quantized is not None:
+            expected = verify.run(file, runtimes.in_process(quantized.simulated(network, kind)), clips)
+        require = verify.require_close if quantized is not None and kind == "onnx" and quantized.plan.ranges else verify.require_same
+        found[kind] = require(file, predict, clips, expected)
     deployed.write(folder, description)
     return found
+
+
+def _write(kind: str, network: nn.Layer, folder: Path, quantized: Quantized | None) -> list[Path]:
+    if quantized is None:
+        return WRITERS[kind](static.flatten(network), network.spec, folder)
+    flat, plan = quantized.flat(network), quantized.plan
+    if kind == "paddle":
+        return paddle_int8.save(flat, network.spec, folder, plan)
+    return (onnx_int8 if plan.ranges else onnx_weights).save(flat, network.spec, folder, plan)

@@ -36,6 +36,9 @@ class Stored(nn.Layer):
             kind, weight = plan.precision[one.layer], one.parameter.numpy()
             if kind != "float32" and weight.size >= quantize.SMALL:
                 self._store(one, weight, kind, plan.group, nibbles, halves)
+        for one in quantize.others(flat) if plan.others != "float32" else ():
+            owner, attribute = next((owner, attribute) for owner in flat.sublayers() for attribute, own in owner._parameters.items() if own is one)
+            self._store(Weight("", owner, attribute, 0), one.numpy(), plan.others, plan.group, nibbles, halves)
         if nibbles:
             self._keep("nibbles", pack(np.concatenate(nibbles)), "int4.w")
             self._keep("halves", np.concatenate(halves).astype("float16"), "int4.s")

@@ -22,6 +22,7 @@ LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
 SHRINK = np.linspace(0.6, 1.0, 21)  # fractions of the largest weight that are tried as the largest level of int4
 FINE = "topology"  # what every channel of a block is multiplied by; four bits would be too few for it
 SMALL = 64  # weights smaller than this stay as they are
+SMALL_OTHER = 512  # the same for other constants: what turns one back to float32 costs as many bytes
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,21 @@ class Plan:
         precision: layer (`l1.values`) -> one of KINDS; every layer of the network is in it.
         ranges: point -> (lowest, highest), of those that are kept in eight bits.
         group: inputs of a channel that share a scale in int4.
+        others: what constants are kept in that belong to no layer (biases, graphs): float32 or float16.
     """
 
     precision: dict[str, str]
     ranges: dict[str, Range] = field(default_factory=dict)
     group: int = 32
+    others: str = "float32"
 
     def to_json(self) -> dict:
         return asdict(self)
 
     @staticmethod
     def from_json(data: dict) -> Plan:
-        return Plan(dict(data["precision"]), {name: tuple(ends) for name, ends in data["ranges"].items()}, data["group"])
+        return Plan(dict(data["precision"]), {name: tuple(ends) for name, ends in data["ranges"].items()}, data["group"],
+                    data.get("others", "float32"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,12 @@ def weights(flat: nn.Layer) -> list[Weight]:
     """Every weight that may be quantised, in the form the network has."""
     return [Weight(layer, owner, attribute, axis) for owner in flat.sublayers() if isinstance(owner, Plain)
             for attribute, (layer, axis) in owner.weights.items() if attribute in owner._parameters]
+
+
+def others(flat: nn.Layer) -> list:
+    """Every parameter that is no weight and large enough to be stored in fewer bits."""
+    mine = {id(one.parameter) for one in weights(flat)}
+    return [one for one in flat.parameters() if id(one) not in mine and one.size >= SMALL_OTHER]
 
 
 def layers(flat: nn.Layer) -> list[str]:
@@ -104,7 +114,8 @@ def make_plan(flat: nn.Sequential, kind: str, ranges: dict[str, Range] | None = 
     precision = {layer: _chosen(layer, overrides, kind) for layer in known}
     precision |= {layer: "int8_weights" for layer in known
                   if layer.endswith(FINE) and layer not in overrides and precision[layer] == "int4_weights"}
-    return Plan(precision, {point: ends for point, ends in ranges.items() if _chosen(point, overrides, kind) == "int8"}, group)
+    return Plan(precision, {point: ends for point, ends in ranges.items() if _chosen(point, overrides, kind) == "int8"}, group,
+                "float16" if kind == "float16" else "float32")
 
 
 def _within(name: str, whole: str) -> bool:
@@ -166,6 +177,8 @@ def quantize_weights(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
         if one.layer not in plan.precision:
             raise RecipeError(f"plan: has no layer {one.layer!r}; it was made for another network, make a new one")
         one.parameter.set_value(rounded(one.parameter.numpy(), one.axis, plan.precision[one.layer], plan.group))
+    for one in others(flat):
+        one.set_value(rounded(one.numpy(), 0, plan.others))
     return flat
 
 
@@ -187,8 +200,11 @@ def rounding(ranges: dict[str, Range]):
         if name not in known:
             return value
         scale, zero = known[name]
+        levels = paddle.round(value.detach() / scale).clip_(-zero, 255 - zero).scale_(scale)
+        if value.stop_gradient or not paddle.is_grad_enabled():
+            return levels
         inside = value.clip(-zero * scale, (255 - zero) * scale)
-        return inside + (paddle.round(inside / scale) * scale - inside).detach()
+        return inside + levels.subtract_(inside.detach())
 
     return watcher
 

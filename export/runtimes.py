@@ -12,6 +12,22 @@ from teachers.errors import ExportMismatch
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
+def in_process(network) -> Predict:
+    """A Paddle network in this process, in evaluation mode."""
+    import paddle
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        was_training = network.training
+        network.eval()
+        with paddle.no_grad():
+            logits = network(paddle.to_tensor(x)).numpy()
+        if was_training:
+            network.train()
+        return logits
+
+    return predict
+
+
 def paddle_inference(model: Path, parameters: Path, threads: int = 1, onednn: bool = False) -> Predict:
     """Paddle Inference. oneDNN is off: with it the CPU predictor of Paddle 2.6.2 returns wrong logits for these networks.
 

@@ -36,24 +36,24 @@ class Input(Plain):
 
     def forward(self, x):
         C, T, V, _ = self.shape
-        return x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T]) * self.scale + self.shift
+        return self.point("out", x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T]) * self.scale + self.shift)
 
 
-class Block(nn.Layer):
+class Block(Plain):
     """ReLU(temporal(graph(x)) + residual(x))."""
 
     def __init__(self, name: str, unit: Unit, graph: nn.Layer, temporal: nn.Layer):
-        super().__init__()
+        super().__init__(name)
         self.graph, self.temporal = graph, temporal
         self.has_residual = unit.has_residual
         self.residual = None if unit.residual is None else FoldedConv(
             name, "residual", *fold(array(unit.residual.conv.weight), unit.residual.bn), like=unit.residual.conv)
 
     def forward(self, x):
-        y = self.temporal(self.graph(x))
+        y = self.point("ends", self.temporal(self.graph(x)))
         if self.has_residual:
-            y = y + (x if self.residual is None else self.residual(x))
-        return F.relu(y)
+            y = y + (x if self.residual is None else self.point("residual", self.residual(x)))
+        return self.point("out", F.relu(y))
 
 
 class Graph(Plain):
@@ -70,21 +70,21 @@ class Graph(Plain):
         self.inner, self.down = inner is True, None
         if isinstance(inner, ConvBN):
             weight, bias = fold(array(inner.conv.weight), inner.bn)
-            self.down, constant = self.constant("down.w", weight), constant + bias[:, None]
+            self.down, constant = self.constant("down.w", weight, axis=0), constant + bias[:, None]
         self.graphs = self.constant("graphs", A.transpose(0, 2, 1).reshape(SUBSETS * V, V))
-        self.weight_ = self.constant("graph.w", array(conv.weight) * scale.reshape(-1, 1, 1, 1))
+        self.weight_ = self.constant("graph.w", array(conv.weight) * scale.reshape(-1, 1, 1, 1), axis=0)
         self.constant_ = self.constant("graph.b", constant.reshape(C * V, 1))
 
     def forward(self, x):
         Cin, V, T = x.shape[1:]
         flat = [-1, self.channels * V, T]  # rank 3: Paddle 2.6.2 broadcasts constants of rank 4 far slower
-        products = paddle.matmul(self.graphs, x).reshape([-1, Cin * SUBSETS, V, T])
-        y = F.conv2d(products, self.weight_).reshape(flat) + self.constant_
+        products = self.point("product", paddle.matmul(self.point("graphs", self.graphs), x)).reshape([-1, Cin * SUBSETS, V, T])
+        y = self.point("values", F.conv2d(products, self.weight_)).reshape(flat) + self.constant_
         if self.inner:
             y = y + x.reshape(flat)
         if self.down is not None:
-            y = y + F.conv2d(x, self.down).reshape(flat)
-        return F.relu(y).reshape([-1, self.channels, V, T])
+            y = y + self.point("down", F.conv2d(x, self.down)).reshape(flat)
+        return self.point("graph", F.relu(y)).reshape([-1, self.channels, V, T])
 
 
 def _block(name: str, unit: Unit) -> Block:

@@ -35,10 +35,10 @@ class Temporal(Plain):
         self.mix = FoldedConv(name, "mix", *fold(array(unit.mix.weight), unit.mix_bn))
 
     def forward(self, x):
-        *parts, pooled = paddle.split(F.relu(self.reduce(x)), list(self.widths[:-1]), axis=1)
+        *parts, pooled = paddle.split(self.point("reduce", F.relu(self.reduce(x))), list(self.widths[:-1]), axis=1)
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
         y = paddle.concat([*[conv(part) for conv, part in zip(self.branches, parts)], self.pool(pooled), self.plain(x)], axis=1)
-        return self.mix(F.relu(y))
+        return self.mix(self.point("branches", F.relu(y)))
 
 
 def _block(name: str, unit: Unit) -> Block:

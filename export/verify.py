@@ -1,6 +1,7 @@
 """Every exported file is compared with the trained network in the runtime that will serve it, before anything is reported."""
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from export.runtimes import Predict
 from teachers.errors import ExportMismatch
 
 BATCH = 16  # Paddle Inference keeps every intermediate result of a batch
+CLOSE = {"agreement": 0.95, "snr_db": 20.0}  # at least, of a file with eight-bit activations: a tie rounded the other way spreads
 TOLERANCE = 1e-5  # largest logit difference, relative to the largest logit, of a float32 file
 
 
@@ -33,6 +35,22 @@ def require_same(file: Path, predict: Predict, clips: np.ndarray, reference: np.
         raise ExportMismatch(f"{file}: disagrees with the trained network on {len(clips)} clips: top-1 agreement "
                              f"{100 * found['agreement']:.2f}% (needed 100%), relative difference {found['max_rel_diff']:.2e} "
                              f"(allowed {TOLERANCE:.0e}); do not deploy it")
+    return found
+
+
+def require_close(file: Path, predict: Predict, clips: np.ndarray, simulated: np.ndarray) -> dict[str, float]:
+    """Compare a file that computes in eight bits with the simulated logits (n, K) of the same rounding; also gives `snr_db`.
+
+    Raises:
+        ExportMismatch: fewer than CLOSE["agreement"] of the clips agree in top-1, or the logits have more noise than CLOSE["snr_db"].
+    """
+    logits = run(file, predict, clips)
+    signal, noise = (max(float(np.square(one).sum()), 1e-30) for one in (simulated, logits - simulated))
+    found = difference(logits, simulated) | {"snr_db": 10 * math.log10(signal / noise) if math.isfinite(noise) else -math.inf}
+    for key, least in CLOSE.items():
+        if not found[key] >= least:
+            raise ExportMismatch(f"{file}: does not compute what was simulated for {len(clips)} clips: top-1 agreement {100 * found['agreement']:.2f}%, "
+                                 f"signal to noise {found['snr_db']:.1f} dB (needed {100 * CLOSE['agreement']:g}% and {CLOSE['snr_db']:g} dB); do not deploy it")
     return found
 
 

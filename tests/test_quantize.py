@@ -118,6 +118,16 @@ def test_plan_keeps_no_range_of_what_stays_float(flat, clips):
     assert plan.ranges.keys() == ranges.keys() - {"l1.values"} and Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
+def test_float16_includes_large_constants_of_no_layer():
+    flat = conv(np.ones((4, 64, 1, 1)))
+    flat[0].constant("graphs", np.full((30, 30), 0.1, "float32"))
+    plan = quantize.make_plan(flat, "float16")
+    assert plan.others == "float16" and [one.name for one in quantize.others(flat)] == ["l1.graphs"]
+    quantize.quantize_weights(flat, plan)
+    assert flat[0].graphs.numpy()[0, 0] == np.float32(np.float16(0.1)) and quantize.make_plan(flat, "int8_weights").others == "float32"
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
 def test_plan_refuses_what_is_not_there(flat):
     with pytest.raises(RecipeError, match=r"precision: the network has no layer 'l1.valeus' \(it has l1.relation"):
         quantize.make_plan(flat, "int8_weights", overrides={"l1.valeus": "float32"})

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from compress import pipeline, recipe, run
+from compress.recipe_types import QUANTISING
 from export import deployed, predict
 
 SMALL = ["data.train_clips=24", "data.val_clips=12", "budget.max_top1_drop=100"]
@@ -20,8 +21,11 @@ def shortened(name: str) -> list[str]:
     if loaded.student.network is not None and loaded.student.network.name in WIDTH:
         found.append(f"student.width={WIDTH[loaded.student.network.name]}")
     for index, step in enumerate(loaded.steps):
-        if step.kind == "train":
-            found += [f"steps[{index}].train.epochs=1", f"steps[{index}].train.batch_size=12", f"steps[{index}].train.warmup_epochs=0"]
+        if step.kind in ("train", "qat"):
+            place = f"steps[{index}].train" if step.kind == "train" else f"steps[{index}].qat.train"
+            found += [f"{place}.epochs=1", f"{place}.batch_size=12", f"{place}.warmup_epochs=0"]
+        if step.kind in QUANTISING and step.kind != "weight_only":
+            found.append(f"steps[{index}].{step.kind}.clips=6")
     if loaded.input.name == "branches" or loaded.student.input and loaded.student.input.name == "branches":
         found.append("input.frames=16" if loaded.input.name == "branches" else "student.input.frames=16")
     return found
@@ -34,7 +38,10 @@ def test_recipe_runs_through_export(name, tmp_path, monkeypatch, capsys):
     assert run.main(["--recipe", name, *overrides, "--device", "cpu"]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert said["status"] == "ok" and {"Paddle Inference", "ONNX Runtime"} == set(said["deployed"])
-    assert all(row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5 for row in said["deployed"].values())
+    if any(step.kind in QUANTISING for step in recipe.load(name).steps):
+        assert "int8" in json.loads((tmp_path / said["output"] / "deploy" / "deployed.json").read_text())["precision"]
+    else:
+        assert all(row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5 for row in said["deployed"].values())
     assert (tmp_path / said["report"]).is_file()
 
 

@@ -1,0 +1,278 @@
+"""Our deployables against what a person gets without this project from the same weights: latency, bytes, load time, memory, top-1.
+
+Run: python benchmarks/latency.py --weights runs/NAME/weights/student.npz [--quantized runs/NAME/weights/quantized.npz]
+       [--recipe NAME -o data.name=nw_ucla -o data.root=FOLDER] [--csv FILE]
+     python benchmarks/latency.py --network ctrgcn [--drop l10]     # NTU shape, 60 classes, fresh weights, no accuracy
+
+Everything runs in turn in one process, so compare the ratios; the first row of each batch size and thread count is the default
+paddle2onnx file in ONNX Runtime. Quantisers calibrate on the same training clips. Tools that are not installed (OpenVINO,
+NNCF: `pip install openvino nncf`) or that fail on a network are named with the reason. Memory and load time are of a process
+of their own for each file.
+"""
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import numpy as np  # noqa: E402
+import paddle  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from benchmarks import rivals  # noqa: E402
+from benchmarks.tables import write_csv  # noqa: E402
+from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
+from compress.evaluate import EvaluationSet  # noqa: E402
+from compress.sensitivity import training_clips  # noqa: E402
+from compress.steps.ptq import corrected_biases  # noqa: E402
+from export import onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify  # noqa: E402
+from export.calibrate import calibrate  # noqa: E402
+from export.ordinary import save_ordinary  # noqa: E402
+from export.quantize import make_plan  # noqa: E402
+from export.quantized import Quantized  # noqa: E402
+from teachers import checkpoints, networks  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
+from teachers.errors import FeatherboneError  # noqa: E402
+from teachers.skeleton import NTU_25  # noqa: E402
+
+FRAMES = {"efficientgcn": 288, "stgcn": 100, "stgcnpp": 100}  # as published; 64 for the others
+WARM_UP = 5
+CALIBRATION_CLIPS = 128
+PROBE = """
+import sys, time, resource, numpy as np
+sys.path[0] = sys.argv[1]
+import teachers
+from pathlib import Path
+from export import runtimes
+kind, files, shape = sys.argv[2], [Path(one) for one in sys.argv[3].split("|")], [int(one) for one in sys.argv[4].split(",")]
+if kind == "paddle": import paddle
+else: import onnxruntime
+before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+predict = (runtimes.paddle_inference if kind == "paddle" else runtimes.onnx_runtime)(*files)
+loaded = time.perf_counter() - started
+predict(np.zeros(shape, "float32"))
+print(1000 * loaded, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@dataclass
+class Candidate:
+    """One file in one runtime.
+
+    Attributes:
+        make: threads -> predict.
+        files: whose bytes count.
+        kind: "onnx" or "paddle" where `PROBE` can load it, else "".
+    """
+
+    name: str
+    ours: bool
+    make: Callable[[int], runtimes.Predict]
+    files: list[Path]
+    kind: str = ""
+    found: dict = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files)
+
+
+def onnx_file(name: str, path: Path, ours: bool = False) -> Candidate:
+    """An `.onnx` file in ONNX Runtime."""
+    return Candidate(name, ours, lambda threads: runtimes.onnx_runtime(path, threads), [path], "onnx")
+
+
+def paddle_folder(name: str, folder: Path, ours: bool = False, onednn: bool = False) -> Candidate:
+    """`model.pdmodel` and its parameters in Paddle Inference."""
+    files = [folder / static.MODEL, folder / static.PARAMETERS]
+    return Candidate(name, ours, lambda threads: runtimes.paddle_inference(*files, threads=threads, onednn=onednn), files, "" if onednn else "paddle")
+
+
+def candidates(network, quantized: Quantized | None, calibration: np.ndarray, folder: Path) -> tuple[list[Candidate], list[str]]:
+    """(everything that could be made, why the rest could not)."""
+    spec, failed = network.spec, []
+    save_ordinary(network, folder / "ordinary")
+    default = folder / "ordinary" / "model.onnx"
+    found = [onnx_file("paddle2onnx default", default)]
+    found.append(onnx_file("ours, float32", to_onnx.save(static.flatten(network), spec, folder / "float32")[0], True))
+    quantized = quantized or _ptq(network, calibration)
+    name = "ours, int8" if quantized.plan.ranges else "ours, the given plan"
+    writer = onnx_int8 if quantized.plan.ranges else onnx_weights
+    found.append(onnx_file(name, writer.save(quantized.flat(network), spec, folder / "int8", quantized.plan)[0], True))
+    flat = static.flatten(network)
+    to_onnx.prepare(flat)
+    for kind in ("float16", "int4_weights"):
+        path = onnx_weights.save(static.flatten(network), spec, folder / kind, make_plan(flat, kind))[0]
+        found.append(onnx_file(f"ours, {kind.replace('_', ' ')}", path, True))
+    for title, make in rivals.ONNX.items():
+        try:
+            found.append(onnx_file(title, make(default, calibration, folder)))
+        except Exception as problem:  # whatever another tool raises is part of the comparison
+            failed.append(f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}")
+    found.append(paddle_folder("ordinary Paddle export", folder / "ordinary"))
+    found.append(paddle_folder("ordinary Paddle export, oneDNN", folder / "ordinary", onednn=True))
+    static.save(static.flatten(network), spec, folder / "paddle")
+    found.append(paddle_folder("ours, Paddle float32", folder / "paddle", True))
+    paddle_int8.save(quantized.flat(network), spec, folder / "paddle_int8", quantized.plan)
+    found.append(paddle_folder("ours, Paddle, int8 weights", folder / "paddle_int8", True))
+    for title, make in rivals.OTHERS.items():
+        try:
+            predict, files = make(network, default, calibration, folder)
+            found.append(Candidate(title, False, predict, files))
+        except Exception as problem:
+            failed.append(f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}")
+    return found, failed
+
+
+def _ptq(network, calibration: np.ndarray) -> Quantized:
+    flat = static.flatten(network)
+    to_onnx.prepare(flat, integers=True)
+    plan = make_plan(flat, "int8", calibrate(flat, calibration, "percentile"))
+    return Quantized(plan, corrected_biases(network, plan, calibration))
+
+
+def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: int) -> None:
+    """Fill `found` of every candidate with median and 95th percentile in ms, and the ratio to the first."""
+    running, spent = [], []
+    for one in found:
+        running.append(one.make(threads))
+        spent.append([])
+    with console.bar(f"batch {len(x)}, {threads} threads", rounds, "rounds") as advance:
+        for _ in range(rounds + WARM_UP):
+            for predict, times in zip(running, spent):
+                started = time.perf_counter()
+                predict(x)
+                times.append(1000 * (time.perf_counter() - started))
+            advance(1)
+    for one, times in zip(found, spent):
+        kept = times[WARM_UP:]
+        one.found[len(x), threads] = (float(np.median(kept)), float(np.percentile(kept, 95)))
+
+
+def probe(one: Candidate, shape: tuple[int, ...]) -> tuple[float | None, float | None]:
+    """(load time in ms, MiB more at the peak of loading and one clip) in a process of its own."""
+    if not one.kind:
+        return None, None
+    done = subprocess.run([sys.executable, "-c", PROBE, str(Path(__file__).resolve().parents[1]), one.kind, "|".join(map(str, one.files)),
+                           ",".join(str(size) for size in (1, *shape))], capture_output=True, text=True, check=True)
+    load, memory = done.stdout.split()[-2:]
+    return float(load), float(memory)
+
+
+def rows_of(found: list[Candidate], judged: dict[str, dict], probed: dict[str, tuple], batches, threads) -> list[dict]:
+    """One row for each candidate, batch size and thread count."""
+    rows = []
+    for size in batches:
+        for count in threads:
+            base = found[0].found[size, count][0]
+            for one in found:
+                median, p95 = one.found[size, count]
+                rows.append({"file": one.name, "ours": one.ours, "batch": size, "threads": count, "median_ms": round(median, 3), "p95_ms": round(p95, 3),
+                             "times_faster": round(base / median, 3), "bytes": one.bytes, **judged.get(one.name, {}),
+                             "load_ms": probed[one.name][0], "memory_mib": probed[one.name][1]})
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, help="a weights file of any format this project reads")
+    parser.add_argument("--quantized", type=Path, help="`quantized.npz` of a run of the same network; without it: ptq, percentile")
+    parser.add_argument("--network", help="fresh weights instead of --weights: a name of teachers/")
+    parser.add_argument("--drop", default="", help="with --network: blocks to leave out, l10 or l9,l10")
+    parser.add_argument("--recipe", help="whose data set to calibrate and judge with; without it random clips and no accuracy")
+    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument("--batches", default="1,8")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=40, help="how often each file is timed")
+    parser.add_argument("--csv", type=Path, help="write the table as CSV")
+    options = parser.parse_args(arguments)
+    if (options.weights is None) == (options.network is None) or (options.recipe and options.network):
+        parser.error("give --weights (and --recipe, to judge accuracy) or --network")
+    batches, threads = ([int(one) for one in text.split(",")] for text in (options.batches, options.threads))
+    try:
+        device.select("cpu")
+        network, clips, calibration = _subject(options)
+        quantized = Quantized.read(options.quantized) if options.quantized else None
+        with tempfile.TemporaryDirectory() as temporary:
+            found, failed = candidates(network, quantized, calibration, Path(temporary))
+            for size in batches:
+                x = np.resize(calibration, (size, *network.spec.input_shape)).astype("float32")
+                for count in threads:
+                    time_in_turn(found, x, count, options.rounds)
+            judged = _judged(network, found, clips, calibration)
+            probed = {one.name: probe(one, network.spec.input_shape) for one in found}
+            rows = rows_of(found, judged, probed, batches, threads)
+    except FeatherboneError as error:
+        console.say(f"error: {error}")
+        return error.exit_code
+    _print(rows, failed)
+    if options.csv:
+        write_csv(options.csv, rows, list(rows[0]))
+    print(json.dumps({"rows": rows, "failed": failed}))
+    return 0
+
+
+def _subject(options) -> tuple[object, EvaluationSet | None, np.ndarray]:
+    """(the network, its validation split or None, clips to calibrate with)."""
+    if options.recipe:
+        recipe = recipes.load(options.recipe, options.overrides)
+        dataset = pipeline.load_data(recipe)
+        where = pipeline.seats(recipe, dataset)[1]
+        model = teacher.any_weights(options.weights, dataset, where)
+        calibration = training_clips(dataset.train, model.view, CALIBRATION_CLIPS)
+        return model.network, EvaluationSet(dataset.val, model.view, model.view.clips), np.concatenate(list(calibration.batches(64)))
+    network = checkpoints.load(options.weights) if options.weights else _fresh(options)
+    return network, None, np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+
+
+def _fresh(options):
+    module = networks.module(options.network)
+    paddle.seed(1)
+    spec = module.default_spec(60, NTU_25, FRAMES.get(options.network, 64), 2, 18 if options.network == "efficientgcn" else 3)
+    network = networks.build(module.drop_blocks(spec, tuple(options.drop.split(","))) if options.drop else spec)
+    network.eval()
+    return network
+
+
+def _judged(network, found: list[Candidate], clips: EvaluationSet | None, calibration: np.ndarray) -> dict[str, dict]:
+    """Top-1 and agreement with the network by name; without data agreement on the calibration clips."""
+    predict = runtimes.in_process(network)
+    reference = accuracy.score("the network", predict, clips)[1] if clips else predict(calibration[:8])
+    judged = {}
+    for one in found:
+        run = one.make(runtimes.default_threads())
+        if clips:
+            row, logits = accuracy.score(one.name, run, clips)
+            judged[one.name] = {"top1": round(row["top1"], 2)}
+        else:
+            logits = verify.run(Path(one.name), run, calibration[:8])
+            judged[one.name] = {}
+        difference = verify.difference(logits, reference)
+        judged[one.name] |= {"agreement": round(difference["agreement"], 4), "max_rel_diff": float(f"{difference['max_rel_diff']:.2e}")}
+    return judged
+
+
+def _print(rows: list[dict], failed: list[str]) -> None:
+    table = Table("batch", "threads", "file", "median ms", "p95 ms", "times faster", "bytes", "top-1 %", "agreement", "rel. diff.", "load ms", "MiB")
+    for row in rows:
+        table.add_row(str(row["batch"]), str(row["threads"]), row["file"], f"{row['median_ms']:.1f}", f"{row['p95_ms']:.1f}", f"{row['times_faster']:.2f}",
+                      f"{row['bytes']:,}", f"{row['top1']:.2f}" if "top1" in row else "", f"{row['agreement']:.4f}", f"{row['max_rel_diff']:.1e}",
+                      "" if row["load_ms"] is None else f"{row['load_ms']:.0f}", "" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}",
+                      style="bold" if row["ours"] else None)
+    Console(soft_wrap=True, width=200).print(table)
+    for line in failed:
+        console.say(f"not compared: {line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

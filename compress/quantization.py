@@ -1,0 +1,155 @@
+"""What the steps ptq, qat and weight_only share: calibration clips, checks of layer names, and layers that stay precise by themselves."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from compress import accuracy, console
+from compress.sensitivity import training_clips
+from compress.work import State, Work
+from export import quantize, static, to_onnx
+from export.calibrate import calibrate
+from export.quantized import Quantized
+from export.runtimes import in_process
+from teachers import networks
+from teachers.errors import RecipeError
+
+HARM_CLIPS = 8  # how many training clips rank the layers
+MOST = 0.5  # share of the layers that `auto` keeps precise at most
+
+Overrides = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Keys of steps that quantise activations.
+
+    Attributes:
+        method: how ranges of activations are found.
+        clips: number of training clips, spread over the split, that they are found on.
+        skip: blocks, layers or values (`l1`, `l1.values`) that stay float32.
+        precision: pairs of such a name and the kind it is kept in.
+    """
+
+    method: Literal["percentile", "mse", "entropy", "min_max"] = "percentile"
+    clips: int = 128
+    skip: tuple[str, ...] = ()
+    precision: tuple[tuple[str, Literal["float32", "float16", "int8_weights", "int4_weights", "int8"]], ...] = ()
+
+    def __post_init__(self):
+        if self.clips < 1:
+            raise ValueError(f"clips: ranges need at least one training clip, got {self.clips}")
+        check_overrides(self)
+
+
+def check_overrides(config) -> None:
+    """
+    Raises:
+        ValueError: a name twice in `skip` and `precision`.
+    """
+    given = [*config.skip, *(name for name, _ in config.precision)]
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"skip, precision: {twice!r} is named twice")
+
+
+def overrides(config) -> Overrides:
+    """What `skip` and `precision` say, name -> kind."""
+    return dict(config.precision) | dict.fromkeys(config.skip, "float32")
+
+
+def described(config) -> str:
+    """What `skip` and `precision` say, in words."""
+    kept = [f"{name} {kind}" for name, kind in overrides(config).items()]
+    return f"; {', '.join(kept)}" if kept else ""
+
+
+def check_names(spec, config, step: str) -> None:
+    """Find a name that the network does not have before hours of training.
+
+    Raises:
+        RecipeError: such a name, or activations that no file format of ours can quantise.
+    """
+    flat = static.flatten(networks.build(spec))
+    integers = step != "weight_only"
+    to_onnx.prepare(flat, integers=integers)
+    try:
+        ranges = calibrate(flat, np.zeros((1, *spec.input_shape), "float32"), "min_max") if integers else None
+        quantize.make_plan(flat, "int8" if integers else "int8_weights", ranges, overrides(config))
+    except RecipeError as problem:
+        raise RecipeError(f"{step}: {problem}") from None
+
+
+def clips_of(state: State, work: Work, count: int) -> np.ndarray:
+    """(n, C, T, V, M): `count` training clips spread over the split, as the student sees them in validation."""
+    return np.concatenate(list(training_clips(work.dataset.train, state.student.view, count).batches(64)))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `until` chose: the network, its top-1 in percent, the names it keeps precise, whether the drop is allowed."""
+
+    quantized: Quantized
+    top1: float
+    kept: tuple[str, ...]
+    met: bool
+
+
+def until(allowed: float, quantised: Callable[[Overrides], Quantized], higher: str, state: State, work: Work, clips: np.ndarray) -> Result:
+    """Keep the most harmful layers in a higher precision, ever more of them, until top-1 on the validation split drops no more than
+    allowed; the best there is if half of the layers are not enough.
+
+    Args:
+        allowed: points of top-1 below the float network.
+        quantised: makes the network with these names in other precisions.
+        higher: the precision they are kept in.
+        clips: (n, C, T, V, M) of the training split, to rank the layers on.
+    """
+    evaluation = work.evaluation(state.student.view, state.student.view.clips)
+
+    def top1(title: str, network) -> float:
+        return accuracy.score(title, in_process(network), evaluation)[0]["top1"]
+
+    wanted = top1("float", state.student.network) - allowed
+    order: list[str] | None = None
+    best, count = None, 0
+    while True:
+        kept = tuple(order[:count]) if order is not None else ()
+        found = quantised(dict.fromkeys(kept, higher))
+        right = top1(f"{len(kept)} names in {higher}" if kept else "all quantised", found.simulated(state.student.network))
+        if best is None or right > best.top1:
+            best = Result(found, right, kept, right >= wanted - 1e-9)
+        if best.met or (order is not None and count >= MOST * len(order)):
+            return best
+        order = harmful(found, state, clips) if order is None else order
+        count = max(1, min(2 * count, int(MOST * len(order))))
+
+
+def harmful(quantized: Quantized, state: State, clips: np.ndarray) -> list[str]:
+    """Names of layers and values, the one whose rounding alone changes the logits most first."""
+    flat = quantized.for_onnx(state.student.network)
+    x = clips[np.linspace(0, len(clips) - 1, min(HARM_CLIPS, len(clips))).astype(int)]
+    plan, exact = quantized.plan, in_process(flat)(x)
+    names = list(dict.fromkeys([*(layer for layer, kind in plan.precision.items() if kind != "float32"), *plan.ranges]))
+    noise: dict[str, float] = {}
+    with console.bar("what each layer's rounding changes", len(names), "layers") as advance:
+        for name in names:
+            precision = {layer: kind if layer == name else "float32" for layer, kind in plan.precision.items()}
+            alone = quantize.Plan(precision, {point: ends for point, ends in plan.ranges.items() if point == name}, plan.group)
+            noise[name] = float(np.square(in_process(quantize.fake_quantized(flat, alone))(x) - exact).sum())
+            advance(1)
+    return sorted(names, key=lambda name: -noise[name])
+
+
+def notes(quantized: Quantized) -> str:
+    """How many layers are kept in what, in words."""
+    return ", ".join(f"{count} layers {kind}" for kind, count in quantized.kinds().items())
+
+
+def outcome_notes(result: Result, allowed: float) -> tuple[str, ...]:
+    """What `auto` came to."""
+    said = f"auto: {result.top1:.2f} % with {', '.join(result.kept) or 'nothing'} kept precise"
+    return (said if result.met else f"{said}; more than the allowed {allowed:g} points are lost with every choice tried: this is the best of them",)

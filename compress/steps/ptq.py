@@ -1,0 +1,77 @@
+"""Quantise the student after training: int8 weights and activations, ranges from training clips, nothing trained.
+
+The network itself stays as it is; what changes is the file that is exported. Paddle folders keep activations in float32, for
+Paddle's integer predictors return wrong logits for these networks.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from compress import quantization
+from compress.work import Outcome, State, Work
+from export import static, to_onnx
+from export.bias_correction import bias_correction
+from export.calibrate import calibrate
+from export.fold import FoldedConv
+from export.quantize import make_plan
+from export.quantized import Quantized
+
+
+@dataclass(frozen=True)
+class Config(quantization.Calibration):
+    """Keys of a `ptq` step, beside those of `compress.quantization.Calibration`.
+
+    Attributes:
+        bias_correction: put what rounding the weights shifts the channels' means by into the biases.
+        auto: points of top-1 that may be lost on the validation split; activations of the layers that harm most stay float32
+            until no more are.
+    """
+
+    bias_correction: bool = True
+    auto: float | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.auto is not None and not 0 <= self.auto <= 100:
+            raise ValueError("auto: must be from 0 to 100 points (null: every layer is quantised)")
+
+
+def title(config: Config) -> str:
+    """What the step does, in words."""
+    return (f"quantise to int8 ({config.method} on {config.clips} training clips{', biases corrected' if config.bias_correction else ''}"
+            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantization.described(config)})")
+
+
+def spec_after(spec, config: Config):
+    """The student's spec after the step: the same.
+
+    Raises:
+        RecipeError: a layer name that the network does not have, or a network that cannot be quantised.
+    """
+    quantization.check_names(spec, config, "ptq")
+    return spec
+
+
+def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
+    """The same student with a plan for its files."""
+    network, clips = state.student.network, quantization.clips_of(state, work, config.clips)
+    flat = static.flatten(network)
+    to_onnx.prepare(flat, integers=True)
+    ranges, own = calibrate(flat, clips, config.method), quantization.overrides(config)
+
+    def quantised(more: quantization.Overrides) -> Quantized:
+        plan = make_plan(flat, "int8", ranges, own | more)
+        return Quantized(plan, corrected_biases(network, plan, clips) if config.bias_correction else {})
+
+    if config.auto is None:
+        found, said = quantised({}), ()
+    else:
+        result = quantization.until(config.auto, quantised, "int8_weights", state, work, clips)
+        found, said = result.quantized, quantization.outcome_notes(result, config.auto)
+    return Outcome(replace(state, quantized=found), notes=(quantization.notes(found), *said))
+
+
+def corrected_biases(network, plan, clips) -> dict:
+    """Name on disk -> bias of every convolution, corrected for the rounding of its weights."""
+    flat = bias_correction(static.flatten(network), plan, clips)
+    return {one.bias_.name: one.bias_.numpy() for one in flat.sublayers() if isinstance(one, FoldedConv)}

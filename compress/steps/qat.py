@@ -1,0 +1,82 @@
+"""Train the student on while it computes in eight bits, so that it learns to live with the rounding.
+
+The flat network is trained, every BatchNorm folded and with it frozen, against the labels and a frozen float network.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from compress import checkpoint, objectives, quantization
+from compress.console import Watch
+from compress.fit import Job, fit
+from compress.steps import train
+from compress.work import Outcome, State, Work
+from export import static, to_onnx
+from export.calibrate import calibrate
+from export.quantize import make_plan
+from export.quantized import Quantized
+from export.trainable import Trainable
+
+
+def _usual() -> train.Config:
+    return train.Config(epochs=3, lr=0.001, weight_decay=0.0, kd=train.Kd(weight=1.0, temperature=4.0))
+
+
+@dataclass(frozen=True)
+class Config(quantization.Calibration):
+    """Keys of a `qat` step, beside those of `compress.quantization.Calibration`.
+
+    Attributes:
+        under: whose logits `kd` and `dml` follow, the run's teacher's or those of the student before this step.
+        train: a training, with the keys of a `train` step.
+    """
+
+    under: Literal["student", "teacher"] = "student"
+    train: train.Config = field(default_factory=_usual)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if any(kind == "int4_weights" for _, kind in self.precision):
+            raise ValueError("precision: int4_weights cannot be trained; use a ptq or weight_only step for them")
+        if train.moves_teacher(self.train):
+            raise ValueError("train.dml.freeze_teacher: the float network stays frozen here; leave it true")
+        if self.train.ema is not None:
+            raise ValueError("train.ema: an average of weights is not what is rounded; leave it out")
+
+
+def title(config: Config) -> str:
+    """What the step does, in words."""
+    under = f" under the float {config.under}" if config.train.kd is not None or config.train.dml is not None else ""
+    return f"quantise to int8 and {train.title(config.train)}{under}{quantization.described(config)}"
+
+
+def spec_after(spec, config: Config):
+    """The student's spec after the step: the same.
+
+    Raises:
+        RecipeError: a layer name that the network does not have, or a network that cannot be quantised.
+    """
+    quantization.check_names(spec, config, "qat")
+    return spec
+
+
+def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
+    """The same student with a plan for its files and the constants of its best epoch."""
+    network, clips, name = state.student.network, quantization.clips_of(state, work, config.clips), f"step{number}_qat"
+    flat = static.flatten(network)
+    to_onnx.prepare(flat, integers=True)
+    plan = make_plan(flat, "int8", calibrate(flat, clips, config.method), quantization.overrides(config))
+    learner = Trainable(static.flatten(network), plan, network.spec)
+    watch, needed = Watch(work.curves, name), config.train.kd is not None or config.train.dml is not None
+    follows = (state.student,) if config.under == "student" else state.teacher
+    job = Job("student in int8", {"student": replace(state.student, network=learner)}, {"teacher": follows} if needed else {}, config.train,
+              objectives.build(config.train, counts=objectives.class_counts(work.dataset)), work.dataset, work.evaluation,
+              seed=work.seed * 1000 + number, state_path=work.folder / "state" / f"{name}.npz",
+              settings=checkpoint.digest([work.origin, number, repr(config), work.seed, repr(network.spec)]), watch=watch)
+    try:
+        progress = fit(job)
+    finally:
+        watch.end()
+    found = Quantized(plan, learner.constants())
+    return Outcome(replace(state, quantized=found), tuple(progress.history), progress.best_epoch, (quantization.notes(found),))

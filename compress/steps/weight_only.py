@@ -1,0 +1,75 @@
+"""Store the student's weights in fewer bits, int8, int4 in groups or float16; the files compute in float32."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from compress import quantization
+from compress.work import Outcome, State, Work
+from export import static, to_onnx
+from export.quantize import make_plan
+from export.quantized import Quantized
+
+KINDS = {"int8": "int8_weights", "int4": "int4_weights", "float16": "float16"}
+HIGHER = {"int8": "float16", "int4": "int8_weights", "float16": "float32"}  # what the most harmful layers are kept in
+RANKING_CLIPS = 8
+
+
+@dataclass(frozen=True)
+class Config:
+    """Keys of a `weight_only` step.
+
+    Attributes:
+        kind: what weights are stored as.
+        group: inputs of a channel that share a scale in int4.
+        skip: blocks or layers (`l1`, `l1.values`) that stay float32.
+        precision: pairs of such a name and the kind it is kept in.
+        auto: points of top-1 that may be lost on the validation split; the layers that harm most are kept in more bits until
+            no more are.
+    """
+
+    kind: Literal["int8", "int4", "float16"]
+    group: int = 32
+    skip: tuple[str, ...] = ()
+    precision: tuple[tuple[str, Literal["float32", "float16", "int8_weights", "int4_weights"]], ...] = ()
+    auto: float | None = None
+
+    def __post_init__(self):
+        if self.group < 2:
+            raise ValueError(f"group: must be at least 2, got {self.group}")
+        if self.auto is not None and not 0 <= self.auto <= 100:
+            raise ValueError("auto: must be from 0 to 100 points (null: every layer is stored alike)")
+        quantization.check_overrides(self)
+
+
+def title(config: Config) -> str:
+    """What the step does, in words."""
+    return (f"store weights in {config.kind}{f' (groups of {config.group})' if config.kind == 'int4' else ''}"
+            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantization.described(config)}")
+
+
+def spec_after(spec, config: Config):
+    """The student's spec after the step: the same.
+
+    Raises:
+        RecipeError: a layer name that the network does not have.
+    """
+    quantization.check_names(spec, config, "weight_only")
+    return spec
+
+
+def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
+    """The same student with a plan for its files."""
+    flat, own = static.flatten(state.student.network), quantization.overrides(config)
+    to_onnx.prepare(flat)
+
+    def quantised(more: quantization.Overrides) -> Quantized:
+        return Quantized(make_plan(flat, KINDS[config.kind], overrides=own | more, group=config.group))
+
+    if config.auto is None:
+        found, said = quantised({}), ()
+    else:
+        clips = quantization.clips_of(state, work, RANKING_CLIPS)
+        result = quantization.until(config.auto, quantised, HIGHER[config.kind], state, work, clips)
+        found, said = result.quantized, quantization.outcome_notes(result, config.auto)
+    return Outcome(replace(state, quantized=found), notes=(quantization.notes(found), *said))

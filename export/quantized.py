@@ -1,0 +1,72 @@
+"""How a trained network is deployed in fewer bits: a plan, and the constants that took the place of the folded ones."""
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from paddle import nn
+
+from export import quantize, static, to_onnx
+from export.quantize import Plan
+from teachers import storage
+from teachers.errors import CheckpointError, RecipeError
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A plan with the constants that correction or training changed.
+
+    Attributes:
+        constants: name on disk (`l1.values.b`) -> float32 values before rounding, in the form for Paddle.
+    """
+
+    plan: Plan
+    constants: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def flat(self, network: nn.Layer) -> nn.Sequential:
+        """The flat network with these constants, not rounded.
+
+        Raises:
+            RecipeError: they are of another network.
+        """
+        flat = static.flatten(network)
+        own = {one.name: one for one in flat.parameters()}
+        for name, value in self.constants.items():
+            if name not in own or list(own[name].shape) != list(value.shape):
+                raise RecipeError(f"quantised constants: {network.spec.network} has no {name!r} of shape {value.shape}; they are of another network")
+            own[name].set_value(value)
+        return flat
+
+    def for_onnx(self, network: nn.Layer) -> nn.Sequential:
+        """The same in the form for ONNX, the one that is quantised there."""
+        flat = self.flat(network)
+        to_onnx.prepare(flat, integers=bool(self.plan.ranges))
+        return flat
+
+    def simulated(self, network: nn.Layer, kind: str = "onnx") -> nn.Sequential:
+        """The network that computes in float32 what the deployed file of a format does; in "paddle", activations are float."""
+        if kind == "paddle":
+            return quantize.quantize_weights(self.flat(network), self.plan)
+        return quantize.fake_quantized(self.for_onnx(network), self.plan)
+
+    def kinds(self) -> dict[str, int]:
+        """How many layers are kept in which kind."""
+        return dict(Counter(self.plan.precision.values()).most_common())
+
+    def save(self, path: Path) -> None:
+        """Write it as one `.npz`."""
+        storage.write_arrays(path, self.constants, {"plan": self.plan.to_json()})
+
+    @staticmethod
+    def read(path: Path) -> Quantized:
+        """
+        Raises:
+            CheckpointError: not such a file.
+        """
+        constants, about = storage.read_arrays(path)
+        try:
+            return Quantized(Plan.from_json(about["plan"]), constants)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path}: has no plan of a quantised network; give the file of a ptq, qat or weight_only step") from error

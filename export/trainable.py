@@ -1,0 +1,74 @@
+"""A flat network that learns while it is rounded: quantisation-aware training (Jacob et al., CVPR 2018, arXiv 1712.05877).
+
+BatchNorm is folded from the first step on, so its statistics are frozen throughout. What learns are the constants of the form
+for Paddle; the form for ONNX is made of them afterwards.
+"""
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from export import quantize
+from export.calibrate import watch
+from export.quantize import Plan
+
+
+class Trainable(nn.Layer):
+    """(N, C, T, V, M) -> logits (N, K) with int8 weights and points rounded by a plan; gradients pass the rounding.
+
+    Layers in float16 learn as they are: what their rounding adds is too small to matter.
+
+    Args:
+        flat: in the form for Paddle; it is taken over.
+        plan: without int4_weights.
+        spec: of the network that `flat` is of.
+    """
+
+    def __init__(self, flat: nn.Sequential, plan: Plan, spec):
+        super().__init__()
+        self.spec, self.rounded, self.free = spec, [], {}
+        self.names: dict[str, str] = {}  # ours -> on disk
+        for one in quantize.weights(flat):
+            kind = plan.precision[one.layer]
+            if kind in ("int8", "int8_weights") and not quantize.stays(one.parameter.numpy(), kind):
+                self.rounded.append((self._take(one.owner, one.parameter), one.owner, self._attributes(one), one.axis, kind))
+        for owner in flat.sublayers():
+            for attribute, parameter in list(owner._parameters.items()):
+                if parameter is not None and parameter.name not in self.names.values():
+                    self._take(owner, parameter)
+        watch(flat, quantize.rounding(plan.ranges))
+        object.__setattr__(self, "flat", flat)  # its parameters are ours already
+
+    def _take(self, owner, parameter) -> str:
+        name = f"c{len(self.names)}"
+        parameter.stop_gradient = False
+        parameter.trainable = True
+        self.names[name] = parameter.name
+        self.add_parameter(name, parameter)
+        return name
+
+    def _attributes(self, one) -> list[str]:
+        """The names by which a layer knows a weight, given up for what `forward` puts there."""
+        found = [attribute for attribute, own in one.owner._parameters.items() if own is one.parameter]
+        for attribute in found:
+            del one.owner._parameters[attribute]
+        return found
+
+    def forward(self, x):
+        for name, owner, attributes, axis, kind in self.rounded:
+            weight = straight_through(getattr(self, name), axis, kind)
+            for attribute in attributes:
+                object.__setattr__(owner, attribute, weight)
+        return self.flat(x)
+
+    def constants(self) -> dict[str, np.ndarray]:
+        """Name on disk -> what was learnt, not rounded."""
+        return {self.names[name]: np.array(value.numpy()) for name, value in self.named_parameters()}
+
+
+def straight_through(weight, axis: int, kind: str):
+    """An int8 weight as `export.quantize.rounded` gives it, its gradient that of the weight itself."""
+    others = [one for one in range(len(weight.shape)) if one != axis]
+    scale = (weight.abs().max(axis=others, keepdim=True).clip(min=1e-6) / quantize.LIMIT[kind]).detach()
+    return weight + (paddle.round(weight / scale) * scale - weight).detach()

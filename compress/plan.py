@@ -7,6 +7,8 @@ import json
 from rich.console import Console
 from rich.table import Table
 
+from compress.recipe_types import QUANTISING
+
 out = Console(highlight=False, soft_wrap=True)
 
 
@@ -47,7 +49,8 @@ def print_plan(recipe, dataset) -> int:
     kept = ["teacher.npz"] if single else [f"teacher{number}.npz" for number in range(1, len(members) + 1)]
     files = {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}
     expected = [f"deploy/{file}" for kind in recipe.export.formats for file in files[kind]]
-    expected += ["deploy/deployed.json", *(f"weights/{name}" for name in kept), "weights/student.npz", "report.json", "report.html", "curves/"]
+    expected += ["deploy/deployed.json", *(f"weights/{name}" for name in kept), "weights/student.npz",
+                 *(["weights/quantized.npz"] if any(step.enabled and step.kind in QUANTISING for step in recipe.steps) else []), "report.json", "report.html", "curves/"]
     out.print(f"files: {', '.join(expected)}")
     out.print(f"gates: deployed folder at most {recipe.budget.max_size / 1e6:g} MB, top-1 at most {recipe.budget.max_top1_drop:g} points "
               "below the teacher")

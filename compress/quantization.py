@@ -114,18 +114,20 @@ def until(allowed: float, quantised: Callable[[Overrides], Quantized], higher: s
         return accuracy.score(title, in_process(network), evaluation)[0]["top1"]
 
     wanted = top1("float", state.student.network) - allowed
-    order: list[str] | None = None
+    order: list[str] = []
     best, count = None, 0
-    while True:
-        kept = tuple(order[:count]) if order is not None else ()
+    while best is None or count <= int(MOST * len(order)):
+        kept = tuple(order[:count])
         found = quantised(dict.fromkeys(kept, higher))
         right = top1(f"{len(kept)} names in {higher}" if kept else "all quantised", found.simulated(state.student.network))
         if best is None or right > best.top1:
             best = Result(found, right, kept, right >= wanted - 1e-9)
-        if best.met or (order is not None and count >= MOST * len(order)):
-            return best
-        order = harmful(found, state, clips) if order is None else order
-        count = max(1, min(2 * count, int(MOST * len(order))))
+        if best.met:
+            break
+        order = order or harmful(found, state, clips)
+        most = int(MOST * len(order))
+        count = 1 if count == 0 else min(2 * count, most) if count < most else most + 1
+    return best
 
 
 def harmful(quantized: Quantized, state: State, clips: np.ndarray) -> list[str]:

@@ -151,13 +151,23 @@ def test_auto_keeps_the_most_harmful_layer_precise(state, work, clips, monkeypat
     assert "auto: 100.00 % with l5.values" in outcome.notes[1] and "best of them" not in outcome.notes[1]
 
 
-def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(state, work, clips, monkeypatch):
-    scores = iter([90.0, 50.0, 60.0, 55.0, 58.0, 57.0, 54.0, 53.0, 52.0])
-    monkeypatch.setattr(quantization.accuracy, "score", lambda title, predict, evaluation: ({"top1": next(scores)}, None))
+@pytest.mark.parametrize("names", [1, 2, 5, 6])
+def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(names, state, work, clips, monkeypatch):
+    """Half of the names are tried at most, rounded down, and the search ends whether their number is odd or even."""
+    scores, tried = {0: 50.0, 1: 60.0, 2: 55.0, 3: 58.0}, []
+
+    def score(title, predict, evaluation):
+        tried.append(0 if title == "all quantised" else int(title.split()[0]) if title != "float" else None)
+        return {"top1": 90.0 if title == "float" else scores[tried[-1]]}, None
+
+    monkeypatch.setattr(quantization.accuracy, "score", score)
+    monkeypatch.setattr(quantization, "harmful", lambda found, state, clips: ["l5.values", "l1.values", "l4.values", "l8.values", "fc.w", "l1.out"][:names])
     outcome = ptq.apply(state, ptq.Config(clips=8, auto=1.0), work, 1)
+    assert tried == {1: [None, 0], 2: [None, 0, 1], 5: [None, 0, 1, 2], 6: [None, 0, 1, 2, 3]}[names]
     kept = [layer for layer, kind in outcome.state.quantized.plan.precision.items() if kind == "int8_weights"]
-    assert "auto: 60.00 % with" in outcome.notes[1] and "more than the allowed 1 points are lost with every choice tried: this is the best" in outcome.notes[1]
-    assert len(kept) <= 1 and next(scores, None) != 60.0
+    assert kept == (["l5.values"] if names > 1 else [])
+    assert f"auto: {60 if names > 1 else 50:.2f} % with {'l5.values' if names > 1 else 'nothing'} kept precise; more than the allowed 1 points" in outcome.notes[1]
+    assert "this is the best of them" in outcome.notes[1]
 
 
 @pytest.mark.parametrize("make, message", [

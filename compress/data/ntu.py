@@ -1,7 +1,8 @@
 """NTU RGB+D 60 and 120 (Shahroudy et al., arXiv 1604.02808; Liu et al., arXiv 1905.04757), two persons, 25 joints.
 
-Reads what people have (`ntu_files.py`): CTR-GCN's NTU60_CS.npz, NTU60_CV.npz, NTU120_CSub.npz, NTU120_CSet.npz, or
-PaddleVideo's {xsub,xview}/{train,val}_data.npy with their label pickles. Clips stay on disk.
+Reads what people have: CTR-GCN's NTU60_CS.npz, NTU60_CV.npz, NTU120_CSub.npz, NTU120_CSet.npz, or PaddleVideo's
+{xsub,xview}/{train,val}_data.npy with their label pickles (`ntu_files.py`); or a folder of raw `.skeleton` recordings, which is
+prepared on first use (`ntu_build.py`). Clips stay on disk.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from compress.data import ntu_files, transforms
+from compress.data import ntu_build, ntu_cache, ntu_clean, ntu_files, ntu_names, ntu_report, ntu_shards, transforms
 from compress.data.arrays import repair_frames
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
@@ -21,18 +22,23 @@ from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
 INPUT = "crop_resize"
+CENTRED = ({"op": "centre", "joint": 1, "frame": 0},)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys; `root` is the folder of the prepared files, or one `.npz`."""
+    """Recipe keys; `root` is the folder of the prepared files, one `.npz`, or the folder of recordings; `preparation` is what
+    is made of recordings (`ntu_clean.py`) and has no meaning for prepared files."""
 
     root: str
     benchmark: Literal["xsub", "xview", "xset"] = "xsub"
+    preparation: Literal["ctrgcn", "efficientgcn"] = "ctrgcn"
 
     def __post_init__(self):
         if self.benchmark not in ntu_files.NPZ:
             raise ValueError("benchmark: must be xsub, xview or xset")
+        if self.preparation not in ntu_clean.PREPARATIONS:
+            raise ValueError(f"preparation: must be {' or '.join(ntu_clean.PREPARATIONS)}")
 
 
 class Clips(Sequence):
@@ -96,12 +102,16 @@ class Survey:
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:
-    """Find the files, look at every clip once, leave them on disk.
+    """Find the files, look at every clip once, leave them on disk; or open the cache of recordings, making it first if need be.
 
     Raises:
         DataError: nothing to read, or content that cannot be used; the file, the place in it and the fix are named.
+        StorageError: the cache of recordings cannot be written.
     """
-    parts = ntu_files.read(Path(config.root).expanduser(), config.benchmark)
+    root = Path(config.root).expanduser()
+    if ntu_shards.holds_recordings(root):
+        return _recordings(config, root, progress)
+    parts = ntu_files.read(root, config.benchmark)
     classes = _classes(parts)
     total, done = sum(len(part.labels) for part in parts), 0
     survey = Survey()
@@ -118,9 +128,31 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         survey.add(clips, part, advance)
         splits.append(Split(part.names, clips, part.labels))
     # Public preparations have joint 2 of the first frame at the origin; a raw clip for the deployed network needs it.
-    centre = ({"op": "centre", "joint": 1, "frame": 0},) if survey.centred else ()
+    centre = CENTRED if survey.centred else ()
     return Dataset("ntu", *splits, classes, NTU_25, persons=2, channels=3, fingerprint=survey.digest.hexdigest(),
                    notes=(*survey.notes(), *_overlap(parts)), input=INPUT, base_ops=centre)
+
+
+def _recordings(config: Config, root: Path, progress) -> Dataset:
+    """A folder of raw recordings, from its cache."""
+    known = (*ntu_files.NPZ[config.benchmark], f"{config.benchmark}/train_data.npy", "train_data.npy")
+    if prepared := [name for name in known if (root / name).is_file()]:
+        raise DataError(f"{root}: holds recordings and {prepared[0]}; give data.root the folder or the file to use, or put them apart")
+    cache = ntu_build.open_or_build(root, config.preparation, progress=progress)
+    numbers = ntu_names.numbers(cache.names)
+    if config.benchmark == "xview" and ntu_names.edition(numbers) == 120:
+        raise DataError(f"{root}: X-View is a benchmark of NTU RGB+D 60, but clips of 120 are here; set data.benchmark to xsub or xset, or "
+                        "give a folder of setups 1-17 alone")
+    trains, labels, names = ntu_names.trains(numbers, config.benchmark), numbers[:, 4] - 1, cache.names.astype(str)
+    splits = [Split(tuple(names[chosen].tolist()), ntu_cache.Clips(cache, chosen), labels[chosen])
+              for chosen in map(np.flatnonzero, (trains, ~trains))]
+    for split, what in zip(splits, ("train on", "test with")):
+        if not len(split):
+            raise DataError(f"{root}: holds no clip to {what} in the {config.benchmark} split; copy the whole set, or set data.benchmark")
+    digest = hashlib.sha256(repr((cache.digests, config.benchmark, config.preparation)).encode() + cache.names.tobytes()).hexdigest()
+    return Dataset("ntu", *splits, NTU_120[:60 if labels.max() < 60 else 120], NTU_25, persons=2, channels=3, fingerprint=digest,
+                   notes=(f"{ntu_report.note(cache.report)} ({cache.folder / 'report.json'})",), input=INPUT,
+                   base_ops=CENTRED if config.preparation == "ctrgcn" else ())
 
 
 def _classes(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:

@@ -89,6 +89,14 @@ def parse(data: bytes, where: str) -> Recording:
     return Recording(frames, {name: Body(frame_of[same], place_of[same], joints[same]) for name, same in rows.items()})
 
 
+def kind_of(error: DataError) -> str:
+    """What is wrong with a recording that `read` refused: "truncated", "wrong joint count" or "unreadable"."""
+    text = str(error)
+    if "(lines left: " in text or "the end of the file" in text:
+        return "truncated"
+    return "wrong joint count" if f" joints, expected {JOINTS};" in text else "unreadable"
+
+
 def _layout(lines: list[bytes], frames: int, where: str) -> tuple[list[str], list[int], list[int], list[int]]:
     """Of every body in every frame: its id, the frame, its place there, and the index of its first joint's line."""
     names, frame_of, place_of, first_lines = [], [], [], []

@@ -1,0 +1,169 @@
+"""Data: does the loader keep up with training, how long does a prepared set take to open, how fast are raw recordings prepared.
+
+Run: python benchmarks/data.py [--clips 400] [--open-clips 114480] [--nw-ucla FOLDER]
+
+Everything is measured in one process, one after the other: samples a second of the loader alone (augmentation included, two
+threads) against those that a training step of CTR-GCN consumes; seconds to open a prepared set; clips a second prepared from
+generated `.skeleton` files with planted defects, against a straightforward reader, which splits lines one by one, in one process.
+"""
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import numpy as np  # noqa: E402
+import paddle  # noqa: E402
+
+from benchmarks import raw_ntu  # noqa: E402
+from benchmarks.train_step import Stepper  # noqa: E402
+from compress import device, provenance  # noqa: E402
+from compress.data import loader, ntu, ntu_build, ntu_clean, ntu_names, ntu_shards, nw_ucla  # noqa: E402
+from compress.data.skeleton_text import Body, Recording  # noqa: E402
+from compress.inputs import view as views  # noqa: E402
+from compress.inputs import crop_resize, min_max_sample  # noqa: E402
+from compress.mixup import soft_labels  # noqa: E402
+from teachers import ctrgcn, networks, storage  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
+
+INPUTS = {"ntu": crop_resize, "nw_ucla": min_max_sample}
+SAMPLES = 1500  # of the loader, at least
+
+
+def plain_reader(path: Path) -> Recording:
+    """What one writes in ten minutes, as most published programs have it: line by line, joint by joint; believes every number."""
+    lines = path.read_text().splitlines()
+    frames, at, bodies = int(lines[0]), 1, {}
+    for frame in range(frames):
+        count = int(lines[at])
+        at += 1
+        for position in range(count):
+            name, joints = lines[at].split()[0], np.zeros((25, 3), np.float32)
+            number, at = int(lines[at + 1]), at + 2
+            for joint in range(number):
+                joints[joint] = np.array(lines[at].split()[:3], dtype=np.float32)
+                at += 1
+            there, places, values = bodies.setdefault(name, ([], [], []))
+            there.append(frame)
+            places.append(position)
+            values.append(joints)
+    return Recording(frames, {name: Body(np.array(there), np.array(places), np.stack(values))
+                              for name, (there, places, values) in bodies.items()})
+
+
+def preparation(root: Path, count: int, workers: int | None) -> dict:
+    """Clips a second: ours with its cache written, and the plain reader with nothing written."""
+    planted = raw_ntu.write(root, count)
+    started = time.perf_counter()
+    report = ntu_build.open_or_build(root, "ctrgcn", workers=workers, shard_clips=max(8, min(ntu_build.SHARD_CLIPS, count // 8))).report
+    ours = time.perf_counter() - started
+    started, failed, files = time.perf_counter(), 0, sorted(root.rglob("*.skeleton"))
+    for path in files:
+        try:
+            ntu_clean.ctrgcn(plain_reader(path))
+        except (ValueError, IndexError):  # it has no other answer to a broken file
+            failed += 1
+    plain = time.perf_counter() - started
+    return {"files": planted["found"], "prepared": report["clips"]["prepared"], "skipped": report["skipped_because"],
+            "clips_per_second": planted["found"] / ours, "plain_clips_per_second": planted["found"] / plain, "times_faster": plain / ours,
+            "plain_failed": failed}
+
+
+def opening(root: Path) -> dict:
+    """Seconds to open a set that is prepared, the median of five."""
+    spent = []
+    for _ in range(5):
+        started = time.perf_counter()
+        dataset = ntu.load(ntu.Config(str(root)), seed=1)
+        spent.append(time.perf_counter() - started)
+    return {"clips": len(dataset.train) + len(dataset.val), "seconds": float(np.median(spent))}
+
+
+def large(root: Path, count: int) -> Path:
+    """A folder of empty files and the cache that so many clips would have, but for its frames: for opening alone."""
+    root.mkdir()
+    for index in range(count):
+        (root / f"{raw_ntu.name_of(index, 60)}.skeleton").touch()
+
+    def stand_in(task: dict) -> dict:
+        names = np.array([name[:ntu_names.LENGTH] for name in task["files"]], f"S{ntu_names.LENGTH}")
+        arrays = {"names": names, "lengths": np.ones(len(names), np.int64), "frames": np.zeros(150 * len(names), np.float32)}
+        meta = {"skipped": [], "repaired": [], "digest": "", "files": len(names)}
+        storage.write_arrays(Path(task["target"]), arrays, meta)
+        return ntu_shards.summary(Path(task["target"]))
+
+    made, ntu_shards.make = ntu_shards.make, stand_in
+    try:
+        ntu_build.open_or_build(root, "ctrgcn", workers=1)
+    finally:
+        ntu_shards.make = made
+    return root
+
+
+def against_training(dataset, batch: int, steps: int, workers: int) -> dict:
+    """Samples a second of the loader alone, and of a training step of CTR-GCN on its batches."""
+    module = INPUTS[dataset.name]
+    through = views.build(dataset.input, module.Config(), dataset)
+    order = np.tile(np.arange(len(dataset.train)), -(-SAMPLES // len(dataset.train)))
+    first, seen = None, 0
+    started = time.perf_counter()
+    for x, _ in loader.batches(dataset.train, lambda clip, rng: through.augment(clip, rng), batch, order, (1,), workers):
+        first = x if first is None else first
+        seen += len(x)
+    loading = seen / (time.perf_counter() - started)
+    C, T, _, M = through.shape
+    step = Stepper(networks.build(ctrgcn.default_spec(len(dataset.classes), dataset.skeleton, T, M, C)))
+    x, labels = paddle.to_tensor(first), soft_labels(paddle.to_tensor(np.arange(len(first)) % len(dataset.classes)), len(dataset.classes))
+    spent = [step(x, labels)[1] for _ in range(steps + 1)][1:]
+    training = len(first) / float(np.median(spent))
+    return {"input": list(through.shape), "loader_samples_per_second": loading, "training_samples_per_second": training,
+            "ratio": loading / training}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=400, help="generated recordings")
+    parser.add_argument("--open-clips", type=int, default=0, help="also open a set of so many clips (NTU RGB+D 120 has 114480 files)")
+    parser.add_argument("--nw-ucla", type=Path, help="the NW-UCLA folder, to measure its loader too")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args(arguments)
+    device.select("auto")
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(Path(folder), options)
+    prepared = found["preparation"]
+    print(f"preparation: {prepared['clips_per_second']:.0f} clips/s ({options.workers} processes, cache written), plain reader "
+          f"{prepared['plain_clips_per_second']:.0f} clips/s (nothing written, {prepared['plain_failed']} files it cannot read): "
+          f"{prepared['times_faster']:.1f}x")
+    for one in found["opening"]:
+        print(f"opening {one['clips']} prepared clips: {one['seconds']:.3f} s")
+    for name, one in found["loader"].items():
+        print(f"{name} {one['input']}: loader {one['loader_samples_per_second']:.0f} samples/s, a training step consumes "
+              f"{one['training_samples_per_second']:.1f}: {one['ratio']:.0f}x")
+    print(json.dumps({**found, "commit": provenance.commit(), "hardware": provenance.hardware(), "versions": provenance.versions()}))
+    return 0
+
+
+def measure(folder: Path, options) -> dict:
+    """All figures."""
+    found = {"preparation": preparation(folder / "raw", options.clips, options.workers), "opening": [opening(folder / "raw")]}
+    if options.open_clips:
+        found["opening"].append(opening(large(folder / "many", options.open_clips)))
+        shutil.rmtree(folder / "many")
+    sets = {"ntu": ntu.load(ntu.Config(str(folder / "raw")), seed=1)}
+    if options.nw_ucla:
+        sets["nw_ucla"] = nw_ucla.load(nw_ucla.Config(str(options.nw_ucla)), seed=1)
+    found["loader"] = {name: against_training(dataset, options.batch, options.steps, options.workers) for name, dataset in sets.items()}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

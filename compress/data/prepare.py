@@ -1,0 +1,77 @@
+"""Raw NTU RGB+D 60/120 `.skeleton` recordings -> a cache that training opens in an instant, with a report.
+
+Run: python -m compress.data.prepare FOLDER [--preparation ctrgcn|efficientgcn] [--missing LIST]
+
+A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. What is killed goes on where it was. The last
+line of stdout is one JSON object.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from compress.data import ntu_build, ntu_report, ntu_shards
+from compress.data.ntu_clean import PREPARATIONS
+from compress.console import bar, say
+from teachers.arguments import Parser
+from teachers.errors import FeatherboneError
+
+
+def parser() -> Parser:
+    """The command line."""
+    found = Parser(prog="python -m compress.data.prepare", description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[2],
+                   formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    found.add_argument("root", type=Path, help="the folder of .skeleton files, or of folders of them")
+    found.add_argument("--preparation", choices=PREPARATIONS, default=PREPARATIONS[0])
+    found.add_argument("--missing", type=Path, help="list of missing skeletons: names or patterns like S001C00?P*, one a line "
+                       "(default: the *missing*skeletons*.txt in the folder)")
+    found.add_argument("--cache", type=Path, help="where to (default: beside the recordings, or in the home folder where that cannot be "
+                       "written; recipes look nowhere else)")
+    found.add_argument("--workers", type=int, help="processes (default: one a core)")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    command = parser()
+    options = command.parse_args(arguments)
+    if options.workers is not None and options.workers < 1:
+        command.error("--workers: must be at least 1")
+    started = time.monotonic()
+    try:
+        cache = _with_bar(options)
+    except FeatherboneError as error:
+        say(f"error: {error}")
+        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}))
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("interrupted; everything finished is kept. Run the same again to continue")
+        return 130
+    ntu_report.show(cache.report, Console())
+    say(f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json in it")
+    print(json.dumps({"status": "ready", "cache": str(cache.folder), **cache.report["clips"],
+                      "skipped_because": cache.report["skipped_because"], "splits": cache.report["splits"]}))
+    return 0
+
+
+def _with_bar(options):
+    """The cache, with a bar that starts where an earlier run stopped."""
+    root = options.root.expanduser()
+    shown = 0
+    with bar("preparing recordings", len(ntu_shards.listing(root).files)) as advance:
+        def progress(done: int, total: int, what: str) -> None:
+            nonlocal shown
+            advance(done - shown)
+            shown = done
+
+        return ntu_build.open_or_build(root, options.preparation, options.missing, options.workers, progress,
+                                       options.cache and options.cache.expanduser())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

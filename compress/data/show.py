@@ -1,0 +1,155 @@
+"""Draws a clip: its skeleton as recorded, and below it what the input's augmentation makes of it for training.
+
+Run: python -m compress.data.show CLIP [--output clip.gif|clip.png]
+     python -m compress.data.show --recipe NAME [-o key.path=value ...] [--split train|val] --index N [--output ...]
+
+CLIP is a file that `compress.data.clips` reads. A .gif moves, a .png is a strip of frames. The last line of stdout is one JSON object.
+"""
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compress import console, recipe as recipes, recipe_types
+from compress.data import clips, drawing, ntu_names, nw_ucla, transforms
+from compress.data.dataset import Dataset, Split
+from compress.data.ntu_actions import NTU_120
+from compress.inputs import view as views
+from teachers.arguments import Parser
+from teachers.errors import FeatherboneError, RecipeError
+from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, SKELETONS, UCLA_20, Skeleton
+
+KNOWN = {skeleton.joints: skeleton for skeleton in (NTU_25, UCLA_20, COCO_17, OPENPOSE_18)}  # what a file's joints most likely are
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is drawn: a clip (C, T, V, M) with its name and class ("" where nobody says it), and how networks see it."""
+
+    name: str
+    label: str
+    clip: np.ndarray
+    skeleton: Skeleton
+    coordinates: int
+    view: views.View
+
+
+def parser() -> Parser:
+    """The command line."""
+    found = Parser(prog="python -m compress.data.show", description=__doc__.split("\n\n")[0])
+    found.add_argument("clip", nargs="?", type=Path, help=f"a file: {clips.KINDS}")
+    found.add_argument("--recipe", help="a name in configs/, or a path: draws a clip of its data set, through its input")
+    found.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one value of the recipe")
+    found.add_argument("--split", choices=("train", "val"), default="train")
+    found.add_argument("--index", type=int, default=0, help="which clip, from 0")
+    found.add_argument("--input", choices=recipe_types.names(recipe_types.INPUT), help="of a file: the input pipeline to see it through")
+    found.add_argument("--skeleton", choices=sorted(SKELETONS), help="of a file: its joints, where their number does not say it")
+    found.add_argument("--draws", type=int, default=1, help="rows of augmented views")
+    found.add_argument("--frames", type=int, default=8, help="frames of a strip")
+    found.add_argument("--seed", type=int, default=1)
+    found.add_argument("--output", type=Path, default=Path("clip.gif"), help="a .gif or .png file")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        if options.output.suffix not in (".gif", ".png"):
+            raise RecipeError(f"--output {options.output}: must end in .gif or .png")
+        if (options.clip is None) == (options.recipe is None):
+            raise RecipeError("give either a clip file, or --recipe with --index")
+        if min(options.draws, options.frames - 1) < 1:
+            raise RecipeError("--draws: must be at least 1, --frames at least 2")
+        subject = from_file(options) if options.recipe is None else from_recipe(options)
+        drawn = rows(subject, options.draws, options.seed)
+        title = ": ".join(filter(None, (subject.label, subject.name)))
+        picture = (drawing.animation(drawn, subject.skeleton, title) if options.output.suffix == ".gif"
+                   else drawing.strip(drawn, subject.skeleton, title, options.frames))
+        drawing.save(picture, options.output)
+    except FeatherboneError as error:
+        console.say(f"error: {error}")
+        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}))
+        return error.exit_code
+    console.say(f"{options.output}: {title}, {subject.clip.shape[1]} frames, {subject.skeleton.name}")
+    print(json.dumps({"status": "drawn", "output": str(options.output), "clip": subject.name, "class": subject.label,
+                      "frames": subject.clip.shape[1], "skeleton": subject.skeleton.name, "input": subject.view.name}))
+    return 0
+
+
+def rows(subject: Subject, draws: int, seed: int) -> list[drawing.Row]:
+    """The clip, and `draws` training views of it."""
+    down = subject.coordinates == 2
+    found = [drawing.Row(f"the clip, {subject.clip.shape[1]} frames", subject.clip, down)]
+    for number in range(draws):
+        made = subject.view.augment(subject.clip, np.random.default_rng([seed, number]))[:subject.coordinates]
+        found.append(drawing.Row(f"{subject.view.title}, training view {number + 1}: {made.shape[1]} frames", made, down))
+    return found
+
+
+def from_file(options) -> Subject:
+    """The clip of a file; of several, number `--index`.
+
+    Raises:
+        DataError: the file cannot be read. RecipeError: nothing says its skeleton, or there is no such clip.
+    """
+    found = clips.read_clip(options.clip)
+    name, clip = found[_checked(options.index, len(found), str(options.clip))]
+    channels, _, joints, persons = clip.shape
+    skeleton = SKELETONS[options.skeleton] if options.skeleton else KNOWN.get(joints)
+    if skeleton is None or skeleton.joints != joints:
+        raise RecipeError(f"{options.clip}: has {joints} joints, {'no known skeleton' if skeleton is None else skeleton.name} has as many; "
+                          f"give --skeleton one of {', '.join(sorted(SKELETONS))}")
+    pipeline = options.input or ("uniform" if channels == 2 else "min_max_sample" if skeleton is UCLA_20 else "crop_resize")
+    empty = Split((), (), np.zeros(0, np.int64))
+    dataset = Dataset("file", empty, empty, (), skeleton, persons, channels, "", coordinates=channels)
+    config = importlib.import_module(f"compress.inputs.{pipeline}").Config()
+    return Subject(name, label_of(name), transforms.trim(clip), skeleton, channels, _joints(pipeline, config, dataset, skeleton))
+
+
+def from_recipe(options) -> Subject:
+    """Clip `--index` of the recipe's data set.
+
+    Raises:
+        RecipeError, DataError: the recipe or its data cannot be used, or there is no such clip.
+    """
+    recipe = recipes.load(options.recipe, options.overrides)
+    module = importlib.import_module(f"compress.data.{recipe.data.name}")
+    dataset = module.load(recipe.data.config, recipe.seed, console.reading())
+    skeleton = recipe.skeleton or dataset.skeleton
+    split = getattr(dataset, options.split)
+    index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")
+    view = _joints(recipe.input.name, recipe.input.config, dataset, skeleton)
+    return Subject(split.names[index], dataset.classes[int(split.labels[index])], np.asarray(split.clips[index]), skeleton,
+                   dataset.coordinates, view)
+
+
+def label_of(name: str) -> str:
+    """The class that a public data set's file name says, else ""."""
+    if ntu_names.NAME.fullmatch(name) and not ntu_names.problem(name):
+        return NTU_120[int(name[-3:]) - 1]
+    found = nw_ucla.NAME.fullmatch(name)
+    return nw_ucla.ACTIONS.get(int(found[1]), "") if found else ""
+
+
+def _joints(pipeline: str, config, dataset: Dataset, skeleton: Skeleton) -> views.View:
+    """The input's view, of joints where it would make another stream of them, which is no picture of a body."""
+    if hasattr(config, "stream"):
+        config = dataclasses.replace(config, stream="joint")
+    return views.build(pipeline, config, dataset, skeleton)
+
+
+def _checked(index: int, count: int, where: str) -> int:
+    if not 0 <= index < count:
+        raise RecipeError(f"--index {index}: {where} has {count} clip{'s' * (count != 1)}, numbered 0 to {count - 1}")
+    return index
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,9 +4,9 @@ Run: python benchmarks/latency.py --weights runs/NAME/weights/student.npz [--qua
        [--recipe NAME -o data.name=nw_ucla -o data.root=FOLDER] [--csv FILE]
      python benchmarks/latency.py --network ctrgcn [--drop l10]     # NTU shape, 60 classes, fresh weights, no accuracy
 
-Each file runs in turn with the default paddle2onnx file in ONNX Runtime, in one process; compare the ratios to it. Quantisers calibrate on the same training clips. Tools that are not installed (OpenVINO,
-NNCF: `pip install openvino nncf`) or that fail on a network are named with the reason. Memory and load time are of a process
-of their own for each file.
+Each file runs in turn with the default paddle2onnx file in ONNX Runtime, in one process; compare the ratios to it. Quantisers
+calibrate on the same training clips. Tools that are not installed (OpenVINO, NNCF: `pip install openvino nncf`) or that fail on
+a network are named with the reason. Memory and load time are of a process of their own for each file.
 """
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ BATCH = 8
 
 
 def quantize_dynamic(default: Path, calibration: np.ndarray, folder: Path) -> Path:
-    """ONNX Runtime's dynamic quantiser with its defaults."""
+    """ONNX Runtime's dynamic quantiser with its defaults, on its own pre-processed file."""
     from onnxruntime.quantization import quantize_dynamic as quantise
 
     out = folder / "dynamic.onnx"
-    quantise(default, out)
+    quantise(_prepared(default, folder), out)
     return out
 
 
@@ -39,7 +39,6 @@ def quantize_static_tuned(default: Path, calibration: np.ndarray, folder: Path) 
 def _static(default: Path, calibration: np.ndarray, folder: Path, name: str, **options) -> Path:
     from onnxruntime.quantization import CalibrationDataReader
     from onnxruntime.quantization import quantize_static as quantise
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):
         def __init__(self):
@@ -49,9 +48,17 @@ def _static(default: Path, calibration: np.ndarray, folder: Path, name: str, **o
             x = next(self.left, None)
             return None if x is None else {"clip": np.ascontiguousarray(x, dtype="float32")}
 
-    prepared, out = folder / f"prepared_{name}", folder / name
-    quant_pre_process(str(default), str(prepared), skip_symbolic_shape=True)
-    quantise(str(prepared), str(out), Reader(), **options)
+    out = folder / name
+    quantise(str(_prepared(default, folder)), str(out), Reader(), **options)
+    return out
+
+
+def _prepared(default: Path, folder: Path) -> Path:
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    out = folder / "prepared.onnx"
+    if not out.exists():
+        quant_pre_process(str(default), str(out), skip_symbolic_shape=True)
     return out
 
 

@@ -22,7 +22,7 @@ def open_npy(path: Path) -> np.ndarray:
         DataError: missing, damaged, or an array of Python objects.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")  # np.load would take a zip or a pickle by that name for one
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:

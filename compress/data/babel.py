@@ -95,14 +95,15 @@ def _told_apart(names: list[str], path: Path) -> tuple[tuple[str, ...], list[str
         seen[name] += 1
         unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     repeated = len(names) - len(seen)
-    return tuple(unique), [f"{path.name}: {repeated} clip{'s' * (repeated > 1)} named like another, told apart by a number"] * bool(repeated)
+    return tuple(unique), [f"{path.name}: {repeated} clip{'s' * (repeated > 1)} named like another, told apart by a number"
+                           ] * bool(repeated)
 
 
 def _tail(labels: np.ndarray, classes: int) -> list[str]:
     """The note on how unequal the classes are."""
     counts = np.bincount(labels, minlength=classes)
-    return [f"classes have {counts.min()} to {counts.max()} clips to train on, median {int(np.median(counts))}; `focal` of a train step weighs "
-            "them, class_mean judges them alike"]
+    return [f"classes have {counts.min()} to {counts.max()} clips to train on, median {int(np.median(counts))}; `focal` of a train step "
+            "weighs them, class_mean judges them alike"]
 
 
 def _names(path: Path, classes: int) -> tuple[str, ...]:

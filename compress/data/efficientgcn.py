@@ -77,6 +77,7 @@ def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:
     if not found:
         raise DataError(f"{root}: holds no {benchmark} preparation of EfficientGCN; give data.root the folder that holds {expected}")
     if len(found) > 1:
-        raise DataError(f"{root}: holds more than one {benchmark} preparation ({', '.join(str(path.relative_to(root)) for _, path in found)}); "
+        there = ", ".join(str(path.relative_to(root)) for _, path in found)
+        raise DataError(f"{root}: holds more than one {benchmark} preparation ({there}); "
                         "choose with data.prepared, or remove one")
     return found[0]

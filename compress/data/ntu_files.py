@@ -127,19 +127,28 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
 
 
 def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
-    """[names, labels] of a label pickle; names may be bytes or paths, labels a list or an array."""
+    """[names, labels] of a label pickle."""
     try:
         content = safe_pickle.load(path.read_bytes(), str(path), DataError)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); it belongs beside its data file") from error
+    return names_and_labels(content, str(path), lengths)
+
+
+def names_and_labels(content: object, where: str, lengths: bool = False) -> tuple[tuple[str, ...], np.ndarray]:
+    """([n names], (n,) int64) of a pickle's content; names may be bytes or paths, labels a list or an array.
+
+    Raises:
+        DataError: it is nothing of the kind.
+    """
     try:
         names, labels = content[:2] if lengths and isinstance(content, (list, tuple)) and len(content) == 3 else content
         names = tuple(text(name).replace("\\", "/").rpartition("/")[2] for name in names)
         labels = np.asarray(labels)
         if labels.dtype.kind not in "iu" or labels.shape != (len(names),):
             raise ValueError(f"{len(names)} names, labels {labels.dtype} of shape {labels.shape}")
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: expected [names, labels] with one whole number for each name ({error})") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{where}: expected [names, labels] with one whole number for each name ({error})") from error
     return names, labels.astype(np.int64)
 
 

@@ -56,7 +56,8 @@ class Survey:
 
     def notes(self) -> tuple[str, ...]:
         """What was found, in words."""
-        return tuple(f"{_count(len(cases), what)}: {'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}" for what, cases in self._cases.items())
+        return tuple(f"{_count(len(cases), what)}: {'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}"
+                     for what, cases in self._cases.items())
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:

@@ -82,8 +82,8 @@ def read(root: Path) -> Description:
     """
     path = root / NAME
     if not path.is_file():
-        raise DataError(f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre, persons, split), labels.csv and "
-                        "the clips that it names")
+        raise DataError(f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre, persons, split), labels.csv "
+                        "and the clips that it names")
     tree = yaml_tree.parse(text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
     if tree is None:
         raise DataError(f"{path}: is empty; it needs joints, edges, centre, persons and split")

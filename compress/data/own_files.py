@@ -147,9 +147,9 @@ def _columns(header: bytes, where: str, wanted: Description) -> Columns:
     points = found.keys() - {"frame", "person"}
     form = next((form for form in forms if points == set(form)), None)
     if form is None or len(found) < len(names) or "person" in found and "frame" not in found:
-        raise DataError(f"{where}: line 1: the columns are {header[:60].decode('utf-8', 'replace')!r}..., expected {', '.join(forms[-1][:4])}, "
-                        f"... to {forms[-1][-1]} ({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates} coordinates), each "
-                        "once, and if need be frame, or frame and person")
+        shown, first = header[:60].decode("utf-8", "replace"), ", ".join(forms[-1][:4])
+        raise DataError(f"{where}: line 1: the columns are {shown!r}..., expected {first}, ... to {forms[-1][-1]} "
+                        f"({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates} coordinates), each once, and if need be frame, or frame and person")
     return Columns(len(names), tuple(found[name] for name in form), found.get("frame"), found.get("person"))
 
 

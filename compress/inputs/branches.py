@@ -56,7 +56,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
     done = any(op["op"] == "view_transform" for op in dataset.base_ops)  # by the data set
-    turned = ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around}) if config.view_transform and not done else ()
+    turn = config.view_transform and not done
+    turned = ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around}) if turn else ()
     steps = (*turned, {"op": "fit", "frames": config.frames}, {"op": "branches", "centre": around["centre"], "bones": bones})
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -140,7 +140,7 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
         raise CheckpointError(f"{path}: does not say through what input it sees clips; give a file of a run's weights/ folder, or name the "
                               "checkpoint in the recipe's teacher, with its input")
     network = checkpoints.load(path)
-    recorded = about["recorded"]
+    recorded = about.get("recorded") or {"channels": network.spec.channels, "joints": network.spec.skeleton.joints}
     here = dataset.channels, dataset.skeleton.joints, len(dataset.classes)
     if (recorded["channels"], recorded["joints"], network.spec.classes) != here:
         raise CheckpointError(f"{path}: was trained on {network.spec.classes} classes of clips with {recorded['channels']} coordinates of "

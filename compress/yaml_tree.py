@@ -84,6 +84,8 @@ def parse(text: str, place: Callable[[int], str], path: str = "", overridden: bo
         raise error(place(line), path, f"not YAML: {problem.problem}{hint}") from None
     except RecursionError:
         raise error(place(1), path, "nested too deeply") from None
+    except (ValueError, OverflowError) as problem:  # PyYAML 6.0: an escape such as "\UFFFFFFFF", a version of 5000 digits
+        raise error(place(1), path, f"not YAML: a number or an escaped character that cannot be ({problem})") from None
 
 
 def _code(character: str | int) -> int:

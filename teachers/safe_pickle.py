@@ -4,10 +4,12 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import numpy as np
 
 from teachers.errors import CheckpointError, FeatherboneError
+from teachers.pickle_weight import check_weight
 
 
 def _encode(text: str, encoding: str = "latin1", *_unused) -> bytes:
@@ -27,8 +29,31 @@ def _container(kind: type):
     def made(items=()):
         if not isinstance(items, (list, tuple, set, frozenset, dict)):
             raise pickle.UnpicklingError(f"a {kind.__name__} of a {type(items).__name__}")
+        if kind in (set, frozenset):
+            _check_keys(items)
+        elif issubclass(kind, dict) and not isinstance(items, dict):
+            _check_keys(key for key, _ in items)
         return kind(items)
     return made
+
+
+def _check_keys(keys: Iterable) -> None:
+    """Keys and members of sets are plain: to hash a tuple of twice a tuple of twice a tuple ... takes for ever."""
+    for key in keys:
+        for part in key if isinstance(key, tuple) else (key,):
+            if not (part is None or isinstance(part, (str, bytes, int, float, np.number))):
+                raise pickle.UnpicklingError(f"a {type(part).__name__} in a key")
+
+
+class _Array:
+    """Stands for `numpy.ndarray`, which pickles only name: called, it would fill the memory that a shape claims."""
+
+
+def _reconstruct(kind: type, shape: tuple, dtype: object) -> np.ndarray:
+    """The empty array that a pickled one begins as; its shape and content come with its state."""
+    if kind is not _Array or shape != (0,):
+        raise pickle.UnpicklingError("an array that begins with elements")
+    return np.core.multiarray._reconstruct(np.ndarray, shape, dtype)
 
 
 def _scalar(dtype: np.dtype, value) -> np.generic:
@@ -38,8 +63,8 @@ def _scalar(dtype: np.dtype, value) -> np.generic:
 
 # Paddle reduces its tensors to tuple((name, array))
 _BUILTINS = {"bytes": _bytes, **{kind.__name__: _container(kind) for kind in (set, frozenset, tuple, list, dict)}}
-_MULTIARRAY = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": _scalar}
-ALLOWED = {("collections", "OrderedDict"): OrderedDict, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
+_MULTIARRAY = {"_reconstruct": _reconstruct, "scalar": _scalar}
+ALLOWED = {("collections", "OrderedDict"): _container(OrderedDict), ("numpy", "ndarray"): _Array, ("numpy", "dtype"): np.dtype,
            ("_codecs", "encode"): _encode,
            **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},
            **{(f"numpy.{core}", name): value for core in ("core.multiarray", "_core.multiarray")
@@ -98,6 +123,31 @@ class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can 
             raise EOFError("within a name")
         self.append(self.find_class(module[:-1].decode(), name[:-1].decode()))
 
+    def _setitem(self):
+        _check_keys(self.stack[-2:-1])
+        self.load_setitem()
+
+    def _setitems(self):
+        _check_keys(self.stack[::2])
+        self.load_setitems()
+
+    def _dict(self):
+        _check_keys(self.stack[::2])
+        self.load_dict()
+
+    def _additems(self):
+        _check_keys(self.stack)
+        self.load_additems()
+
+    def _frozenset(self):
+        _check_keys(self.stack)
+        self.load_frozenset()
+
+    dispatch[pickle.SETITEM[0]] = _setitem
+    dispatch[pickle.SETITEMS[0]] = _setitems
+    dispatch[pickle.DICT[0]] = _dict
+    dispatch[pickle.ADDITEMS[0]] = _additems
+    dispatch[pickle.FROZENSET[0]] = _frozenset
     dispatch[pickle.GLOBAL[0]] = _global
     dispatch[pickle.BUILD[0]] = _build
     dispatch[pickle.BYTEARRAY8[0]] = _bytearray
@@ -113,7 +163,9 @@ def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointErro
         error: the pickle is damaged, or wants anything but numpy arrays, numbers, text and plain containers.
     """
     try:
-        return Unpickler(io.BytesIO(data), where, error).load()
+        content = Unpickler(io.BytesIO(data), where, error).load()
+        check_weight(content, len(data))
+        return content
     except FeatherboneError:
         raise
     except Exception as problem:  # a damaged pickle can raise nearly anything

@@ -90,3 +90,37 @@ def test_damage_is_an_error_with_the_fix(data):
     message = r"^labels\.pkl: not a readable pickle, or truncated \(.*\); copy or download it again$"
     with pytest.raises(CheckpointError, match=message):
         safe_pickle.load(data, "labels.pkl")
+
+
+def nested(opcode: bytes) -> bytes:
+    """40 steps, each a container of twice the one before: small in memory, 2^40 elements for whoever looks at all of them."""
+    return b"\x80\x02)q\x00" + opcode * 40
+
+
+PAIRS, LISTS = b"h\x00h\x00\x86q\x00", b"](h\x00h\x00eq\x00"
+NUMPY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+
+
+@pytest.mark.parametrize("data, message", [
+    (nested(PAIRS) + b".", "the same containers in each other over and over"),
+    (nested(LISTS) + b".", "the same containers in each other over and over"),
+    (nested(PAIRS) + b"}h\x00K\x01s.", "a tuple in a key"),
+    (nested(PAIRS) + b"}(h\x00K\x01u.", "a tuple in a key"),
+    (nested(PAIRS) + b"(h\x00K\x01d.", "a tuple in a key"),
+    (nested(PAIRS) + b"\x8f(h\x00\x90.", "a tuple in a key"),
+    (nested(PAIRS) + b"(h\x00\x91.", "a tuple in a key"),
+    (nested(PAIRS) + b"cbuiltins\nset\n]h\x00a\x85R.", "a tuple in a key"),
+    (nested(PAIRS) + b"ccollections\nOrderedDict\n]h\x00K\x01\x86a\x85R.", "a tuple in a key"),
+    (b"\x80\x02]q\x00h\x00a.", "a container within itself"),
+    (pickle.dumps(10 ** 5000), "a number of 16610 bits"),
+    (NUMPY + b"I536870912\n\x85S'b'\n\x87R.", "an array that begins with elements"),
+    (b"cnumpy\nndarray\nI536870912\n\x85\x85R.", "takes no arguments")])
+def test_what_would_take_for_ever_or_all_memory_is_refused(data, message):
+    with pytest.raises(CheckpointError, match=message):
+        safe_pickle.load(data, "x")
+
+
+def test_what_stands_in_a_pickle_a_few_times_is_read():
+    names = [f"S001C001P001R001A{index:03d}" for index in range(100)]
+    content = {"split": {"xsub_train": names, "xview_train": names, "xset_train": [*names]}, ("a", 1): [(1080, 1920)] * 100}
+    assert safe_pickle.load(pickle.dumps(content), "x") == content

@@ -174,18 +174,23 @@ def forged_array():
     return Call(Global("numpy", "ndarray"), (10**9,), Call(Global("numpy", "dtype"), "u1"), b"x", 0, (0,))
 
 
+def small_array():
+    return Call(Global("numpy.core.numeric", "_frombuffer"), b"xy", Call(Global("numpy", "dtype"), "u1"), (2,), "C")
+
+
 FORGED = {
     "outside": (Call(Global("torch._utils", "_rebuild_tensor_v2"), "storage", 2, (3,), (1,)), "points outside its storage"),
     "backwards": (Call(Global("torch._utils", "_rebuild_tensor_v2"), "storage", 2, (3,), (-1,)), "points outside its storage"),
     "repeated": (Call(Global("torch._utils", "_rebuild_tensor_v2"), "storage", 0, (10**6, 10**6), (0, 0)),
                  r"shape \(1000000, 1000000\) is larger than its storage of 4 elements"),
-    "of an array": (Call(Global("torch._utils", "_rebuild_tensor_v2"), forged_array(), 0, (10**9,), (1,)), "a tensor has no storage"),
+    "of an array": (Call(Global("torch._utils", "_rebuild_tensor_v2"), small_array(), 0, (10**9,), (1,)), "a tensor has no storage"),
+    "array": (forged_array(), "takes no arguments"),
     "dtype": (Call(Global("numpy", "dtype"), "O", False, True, state=(3, "|", None, None, None, -1, -1, 0)),
               "a object with fields or flags of its own"),
     "void": (Call(Global("numpy.core.multiarray", "scalar"), Call(Global("numpy", "dtype"), "V2000000000")), "missing 1 required"),
     "zeros": (Call(Global("builtins", "bytes"), 10**12), "takes 0 positional arguments"),
-    "list": (Call(Global("builtins", "list"), forged_array()), "a list of a ndarray"),
-    "size": (Call(Global("torch", "Size"), forged_array()), "a tuple of a ndarray"),
+    "list": (Call(Global("builtins", "list"), small_array()), "a list of a ndarray"),
+    "size": (Call(Global("torch", "Size"), small_array()), "a tuple of a ndarray"),
     "state": (Call(Global("torch._utils", "_rebuild_parameter"), {}, state={"update": 1}), "state for a dict"),
     "module": (Reference("module", "net", "net.py", "code"), "an unknown reference 'module'"),
     "short": (Reference("storage",), "not enough values|index out of range|unpack"),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 from teachers.errors import DataError
 
 _LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member: the lengths of its name and its extra field, at its end
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error)
+_DAMAGE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error,
+           SyntaxError, TypeError, OverflowError, MemoryError, RecursionError, tokenize.TokenError)  # numpy 1.26, of damaged headers
 
 
 def open_npy(path: Path) -> np.ndarray:
@@ -22,7 +24,7 @@ def open_npy(path: Path) -> np.ndarray:
         DataError: missing, damaged, or an array of Python objects.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")  # np.load would take a zip or a pickle by that name for one
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:

@@ -113,9 +113,15 @@ def normalise_2d(clip: np.ndarray, image: Sequence[int] | None = None, threshold
 
 
 def view_transform(clip: np.ndarray, centre: int, spine: Sequence[int] | None = None,
-                   shoulders: Sequence[int] | None = None) -> np.ndarray:
+                   shoulders: Sequence[int] | None = None, once: bool = False) -> np.ndarray:
     """Every person repeated over the padding behind them, the first one's centre joint at the origin of every frame, turned
-    as `align` does. Who is missing at first starts with their first frame, without gaps."""
+    as `align` does. Who is missing at first starts with their first frame, without gaps.
+
+    `once`: a clip with that joint at the origin of every frame has been through this and stays as it is. (Turning the shoulders moves
+    the spine off its axis again, so a second time would turn it further.)
+    """
+    if once and not clip[:, :, centre, 0].any():
+        return clip
     clip = np.stack([_looped(clip[..., person]) for person in range(clip.shape[3])], axis=-1)
     return align(_moved(clip, clip[:, :, centre:centre + 1, :1]), spine, shoulders)
 

@@ -42,7 +42,7 @@ class Config:
 
 
 class Clips(Sequence):
-    """Clips (3, T, 25, 2) float32 read from disk when asked for: without trailing padding, broken frames mended."""
+    """Clips (3, T, 25, M) float32 read from disk when asked for: without trailing padding, broken frames mended."""
 
     def __init__(self, data: np.ndarray, where: str):
         self._data, self._where = data, where
@@ -112,7 +112,20 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     if ntu_shards.holds_recordings(root):
         return _recordings(config, root, progress)
     parts = ntu_files.read(root, config.benchmark)
-    classes = _classes(parts)
+    classes = classes_of(parts)
+    splits, survey = examine(parts, progress)
+    # Public preparations have joint 2 of the first frame at the origin; a raw clip for the deployed network needs it.
+    centre = CENTRED if survey.centred else ()
+    return Dataset("ntu", *splits, classes, NTU_25, persons=2, channels=3, fingerprint=survey.digest.hexdigest(),
+                   notes=(*survey.notes(), *overlap(parts)), input=INPUT, base_ops=centre)
+
+
+def examine(parts: Sequence[ntu_files.Part], progress=None, what: str = "NTU") -> tuple[list[Split], Survey]:
+    """(the splits, whose clips stay on disk; what one look at each of their clips found).
+
+    Raises:
+        DataError: a clip without a good frame.
+    """
     total, done = sum(len(part.labels) for part in parts), 0
     survey = Survey()
 
@@ -120,17 +133,14 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         nonlocal done
         done += 1
         if progress and (done % 100 == 0 or done == total):
-            progress(done, total, "checking NTU clips")
+            progress(done, total, f"checking {what} clips")
 
     splits = []
     for part in parts:
         clips = Clips(part.data, part.where)
         survey.add(clips, part, advance)
         splits.append(Split(part.names, clips, part.labels))
-    # Public preparations have joint 2 of the first frame at the origin; a raw clip for the deployed network needs it.
-    centre = CENTRED if survey.centred else ()
-    return Dataset("ntu", *splits, classes, NTU_25, persons=2, channels=3, fingerprint=survey.digest.hexdigest(),
-                   notes=(*survey.notes(), *_overlap(parts)), input=INPUT, base_ops=centre)
+    return splits, survey
 
 
 def _recordings(config: Config, root: Path, progress) -> Dataset:
@@ -155,7 +165,7 @@ def _recordings(config: Config, root: Path, progress) -> Dataset:
                    base_ops=CENTRED if config.preparation == "ctrgcn" else ())
 
 
-def _classes(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
+def classes_of(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
     """The first 60 names, or all 120: as wide as the labels say, else as the largest of them needs."""
     train, test = parts
     if train.classes != test.classes:
@@ -165,7 +175,8 @@ def _classes(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
     return NTU_120[:train.classes or (60 if largest < 60 else 120)]
 
 
-def _overlap(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
+def overlap(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
+    """The note on clips that both splits name."""
     both = sorted(set(parts[0].names) & set(parts[1].names))
     return (f"{len(both)} clip{'s' * (len(both) > 1)} named in both splits, so accuracy is flattered: "
             f"{', '.join(both[:5])}",

@@ -44,7 +44,7 @@ def read(root: Path, benchmark: str) -> tuple[Part, Part]:
     if place.suffix == ".npz":
         arrays = open_npz(place, ("x_", "y_"))
         return _from_npz(place, arrays, "train"), _from_npz(place, arrays, "test")
-    return _from_folder(place, "train"), _from_folder(place, "val")
+    return from_folder(place, "train"), from_folder(place, "val")
 
 
 def find(root: Path, benchmark: str) -> Path:
@@ -71,10 +71,10 @@ def find(root: Path, benchmark: str) -> Path:
 
 
 def as_clip(raw: np.ndarray, where: str) -> np.ndarray:
-    """One clip as stored, (T, 150) or (3, T, 25, 2) -> (3, T, 25, 2) in the file's own precision."""
+    """One clip as stored, (T, 150) or (3, T, 25, M) -> (3, T, 25, M), M two or one, in the file's own precision."""
     if raw.ndim == 2 and raw.shape[1] == 150:
         return raw.reshape(-1, 2, 25, 3).transpose(3, 0, 2, 1)
-    if raw.ndim == 4 and raw.shape[0] == 3 and raw.shape[2:] == (25, 2):
+    if raw.ndim == 4 and raw.shape[0] == 3 and raw.shape[2] == 25 and raw.shape[3] in (1, 2):
         return raw
     raise DataError(f"{where}: a clip has shape {raw.shape}, expected (frames, 150) or (3, frames, 25, 2)")
 
@@ -96,13 +96,22 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
     return Part(where, data, np.asarray(one_hot).argmax(axis=1).astype(np.int64), names, one_hot.shape[1])
 
 
-def _from_folder(folder: Path, split: str) -> Part:
+def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
+    """One split of a folder: `SPLIT_data.npy` (N, 3, T, 25, 2), memory-mapped, and `SPLIT_label.pkl`, [names, labels].
+
+    Of names that are paths the last part counts.
+
+    Args:
+        lengths: whether the pickle may have the clips' lengths as third entry; they are not looked at.
+    Raises:
+        DataError: damaged files, or two that do not belong together.
+    """
     path = folder / f"{split}_label.pkl"
     data = open_npy(folder / f"{split}_data.npy")
     where = str(folder / f"{split}_data.npy")
     fits = data.ndim == 5 and data.shape[1] == 3 and data.shape[3:] == (25, 2)
     _check_data(data, where, "(N, 3, frames, 25, 2)", fits)
-    names, labels = _labels(path)
+    names, labels = _labels(path, lengths)
     _check_count(len(data), len(labels), where, path.name)
     if (wrong := np.flatnonzero((labels < 0) | (labels >= 120))).size:
         raise DataError(f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside "
@@ -117,21 +126,41 @@ def _from_folder(folder: Path, split: str) -> Part:
     return Part(where, data, labels, names, None)
 
 
-def _labels(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """[names, labels] of a label pickle; names may be bytes, labels a list or an array."""
+def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
+    """[names, labels] of a label pickle."""
     try:
         content = safe_pickle.load(path.read_bytes(), str(path), DataError)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); it belongs beside its data file") from error
+    return names_and_labels(content, str(path), lengths)
+
+
+def names_and_labels(content: object, where: str, lengths: bool = False) -> tuple[tuple[str, ...], np.ndarray]:
+    """([n names], (n,) int64) of a pickle's content; names may be bytes or paths, labels a list or an array.
+
+    Raises:
+        DataError: it is nothing of the kind.
+    """
     try:
-        names, labels = content
-        names = tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names)
+        names, labels = content[:2] if lengths and isinstance(content, (list, tuple)) and len(content) == 3 else content
+        names = tuple(text(name).replace("\\", "/").rpartition("/")[2] for name in names)
         labels = np.asarray(labels)
         if labels.dtype.kind not in "iu" or labels.shape != (len(names),):
             raise ValueError(f"{len(names)} names, labels {labels.dtype} of shape {labels.shape}")
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: expected [names, labels] with one whole number for each name ({error})") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{where}: expected [names, labels] with one whole number for each name ({error})") from error
     return names, labels.astype(np.int64)
+
+
+def text(name: object) -> str:
+    """A name as a pickle of Python 2 or 3 has it.
+
+    Raises:
+        TypeError: it is neither text nor bytes.
+    """
+    if not isinstance(name, (str, bytes)):
+        raise TypeError(f"a name is a {type(name).__name__}")
+    return name if isinstance(name, str) else name.decode("utf-8", "replace")
 
 
 def _check_data(data: np.ndarray, where: str, expected: str, fits: bool) -> None:

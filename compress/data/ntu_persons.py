@@ -21,11 +21,11 @@ def efficientgcn_raw(recording: Recording) -> np.ndarray:
     for body in recording.bodies.values():
         kept = body.places < PLACES
         places[body.places[kept], body.frames[kept]] = body.joints[kept]
-    highest = np.argsort([_energy(place) for place in places], kind="stable")[::-1][:PERSONS]
+    highest = np.argsort([energy(place) for place in places], kind="stable")[::-1][:PERSONS]
     return np.ascontiguousarray(places[highest].transpose(3, 1, 2, 0))
 
 
-def _energy(place: np.ndarray) -> float:
+def energy(place: np.ndarray) -> float:
     """Of (T, V, C): the standard deviations of the coordinates over frames with somebody, added up; 0.0 for nobody."""
     there = place[(place != 0).any(axis=(1, 2)) & np.isfinite(place).all(axis=(1, 2))]
     return float(there.std(axis=(0, 1), dtype=np.float64).sum()) if len(there) else 0.0

@@ -55,7 +55,9 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     ntu = normalise.is_ntu(skeleton)
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
-    turned = ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around}) if config.view_transform else ()
+    done = any(op["op"] == "view_transform" for op in dataset.base_ops)  # by the data set
+    turn = config.view_transform and not done
+    turned = ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around}) if turn else ()
     steps = (*turned, {"op": "fit", "frames": config.frames}, {"op": "branches", "centre": around["centre"], "bones": bones})
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,83 @@
+"""NTU RGB+D as EfficientGCN (arXiv 2106.15125) prepares it: folders `original` and `transformed`, read as they are.
+
+`original/BENCHMARK/{train,eval}_data.npy` (N, 3, 300, 25, 2) with `{train,eval}_label.pkl` = (paths, labels, lengths): camera
+coordinates, zeros behind. `transformed/...` has gone through the view transform (looped over the padding, every frame centred on
+the spine, spine and shoulders turned to z and x): it is not done again on the clips, but is the first step of a deployed network,
+which is fed recordings. The published X-Sub weights expect `original`; the X-View weights `transformed`, or `original` with
+`input: {view_transform: true}`, which is the same.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from compress.data import normalise, ntu, ntu_files
+from compress.data.dataset import Dataset
+from teachers.errors import DataError
+from teachers.skeleton import NTU_25
+
+INPUT = "branches"
+PREPARED = ("original", "transformed")
+FOLDERS = {"xsub": ("xsub", "ntu-xsub"), "xview": ("xview", "ntu-xview"), "xset": ("xset", "xset120", "ntu-xset120"),
+           "xsub120": ("xsub120", "ntu-xsub120")}
+FRAMES = 300  # what the view transform loops over
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys.
+
+    Attributes:
+        root: the folder with `original` or `transformed` in it, or one of the two.
+        benchmark: xsub and xview of NTU 60, xset and xsub120 of NTU 120.
+        prepared: "original" or "transformed"; null: the only one there is.
+    """
+
+    root: str
+    benchmark: Literal["xsub", "xview", "xset", "xsub120"] = "xsub"
+    prepared: Literal["original", "transformed"] | None = None
+
+    def __post_init__(self):
+        if self.benchmark not in FOLDERS:
+            raise ValueError(f"benchmark: must be one of {', '.join(FOLDERS)}")
+        if self.prepared not in (None, *PREPARED):
+            raise ValueError(f"prepared: must be one of {', '.join(PREPARED)}")
+
+
+def load(config: Config, seed: int, progress=None) -> Dataset:
+    """Find the folder, look at every clip once, leave them on disk.
+
+    Raises:
+        DataError: nothing or more than one thing to read, or content that cannot be used; file, place and fix are named.
+    """
+    prepared, folder = find(Path(config.root).expanduser(), config.benchmark, config.prepared)
+    parts = tuple(ntu_files.from_folder(folder, split, lengths=True) for split in ("train", "eval"))
+    classes = ntu.classes_of(parts)
+    splits, survey = ntu.examine(parts, progress)
+    turned = ({"op": "fit", "frames": FRAMES}, {"op": "view_transform", **normalise.frame_of(NTU_25, None, None), "once": True})
+    notes = (*survey.notes(), *ntu.overlap(parts))
+    if prepared == "original" and config.benchmark == "xview":
+        notes += ("clips as recorded; the published X-View weights expect input.view_transform: true",)
+    return Dataset("efficientgcn", *splits, classes, NTU_25, persons=2, channels=3, fingerprint=survey.digest.hexdigest(), notes=notes,
+                   input=INPUT, base_ops=turned if prepared == "transformed" else ())
+
+
+def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:
+    """("original" or "transformed", the folder of the benchmark's files).
+
+    Raises:
+        DataError: there is none, or a choice.
+    """
+    places = [(name, folder) for name in PREPARED if prepared in (None, name)
+              for folder in ([root] if root.resolve().name == name else []) + [root / name]]
+    found = [(name, folder / bench) for name, folder in places for bench in FOLDERS[benchmark]
+             if (folder / bench / "train_data.npy").is_file()]
+    expected = f"{prepared or 'original'}/{benchmark}/train_data.npy, train_label.pkl, eval_data.npy and eval_label.pkl"
+    if not found:
+        raise DataError(f"{root}: holds no {benchmark} preparation of EfficientGCN; give data.root the folder that holds {expected}")
+    if len(found) > 1:
+        there = ", ".join(str(path.relative_to(root)) for _, path in found)
+        raise DataError(f"{root}: holds more than one {benchmark} preparation ({there}); "
+                        "choose with data.prepared, or remove one")
+    return found[0]

@@ -68,6 +68,17 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
     return Markup("".join(out) + "</svg>")
 
 
+def skeletons(title: str, frames: Sequence, bones: Sequence, side: float) -> Markup:
+    """Frames side by side; a frame is a list of persons, each with (x, y) by joint, bones are (child, parent) counted from 1."""
+    out = [f'<svg class="skeletons" viewBox="0 0 {side * max(len(frames), 1):g} {side:g}" role="img" aria-label="{escape(title)}">']
+    for place, persons in enumerate(frames):
+        for person, points in enumerate(persons):
+            lines = "".join(f"M{points[a - 1][0]:g} {points[a - 1][1]:g}L{points[b - 1][0]:g} {points[b - 1][1]:g}" for a, b in bones
+                            if 0 < a <= len(points) and 0 < b <= len(points))
+            out.append(f'<path class="s{person % 8}" transform="translate({place * side:g} 0)" d="{lines}"/>')
+    return Markup("".join(out) + "</svg>")
+
+
 def _padded(low: float, high: float) -> tuple[float, float]:
     margin = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
     return (0.0 if 0 <= low <= margin else low - margin), high + margin

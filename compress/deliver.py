@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from compress import accuracy, budget, interrupt, recipe as recipes, teacher as teachers_
+from compress.examples import examples
 from compress.evaluate import EvaluationSet, confusion
 from compress.recipe_types import Recipe
 from compress.work import State, Work
@@ -33,7 +34,7 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
     row, logits = accuracy.row("trained network (dygraph)", in_process(student), clips)
     report["networks"].append(described("student", student, row, "this run"))
     matrix = confusion(logits, clips.labels, len(dataset.classes))
-    report |= {"runtimes": [row], "confusion": matrix.tolist(),
+    report |= {"runtimes": [row], "confusion": matrix.tolist(), "examples": examples(dataset, logits),
                "per_class": accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits)}
     sample = next(clips.batches(ORDINARY_CLIPS))[:ORDINARY_CLIPS]
     folder = work.folder / "deploy"

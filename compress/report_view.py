@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compress.charts import Series, heatmap, line_chart
+from compress.charts import Series, heatmap, line_chart, skeletons
 from compress.wording import difference, number
 
 SECTIONS = {"gates": "the gates", "runtimes": "accuracy and latency of the deployed files", "budget": "the size of the "
@@ -23,7 +23,7 @@ def view_of(report: dict) -> dict:
         "gates": report.get("gates") or [], "tiles": _tiles(report, networks), "output": report.get("output"),
         "runtimes": _runtimes(report), "size": _size(report), "steps": steps(report),
         "networks": report.get("networks") or [], "members": report.get("members") or [], "curves": [_curve(curve) for curve in report.get("curves") or []],
-        "layers": _layers(report), "per_class": _per_class(report), "confusion": _confusion(report), "data": report.get("data") or {},
+        "layers": _layers(report), "examples": _examples(report), "per_class": _per_class(report), "confusion": _confusion(report), "data": report.get("data") or {},
         "provenance": report.get("provenance") or {},
     }
 
@@ -122,6 +122,13 @@ def steps(report: dict) -> list[dict]:
         config = {key: value for key, value in (row.get("config") or {}).items() if key != "enabled"}
         first.append(row | {"config": config})
     return first
+
+
+def _examples(report: dict) -> list[dict]:
+    """Each clip with its frames as one drawing."""
+    found = report.get("examples") or {}
+    return [clip | {"svg": skeletons(clip.get("name") or "clip", clip.get("frames") or [], found.get("bones") or [], number(found.get("side")) or 100.0)}
+            for clip in found.get("clips") or []]
 
 
 def _layers(report: dict) -> dict | None:

@@ -20,7 +20,7 @@ from export.trainable import Trainable
 
 
 def _usual() -> train.Config:
-    return train.Config(epochs=3, lr=0.001, weight_decay=0.0, kd=train.Kd(weight=1.0, temperature=4.0))
+    return train.Config(epochs=3, lr=0.0001, weight_decay=0.0, kd=train.Kd(weight=1.0, temperature=4.0))
 
 
 @dataclass(frozen=True)

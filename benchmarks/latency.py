@@ -33,10 +33,10 @@ from benchmarks import rivals  # noqa: E402
 from benchmarks.tables import write_csv  # noqa: E402
 from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
 from compress.evaluate import EvaluationSet  # noqa: E402
+from compress.quantization import ranges_of  # noqa: E402
 from compress.sensitivity import training_clips  # noqa: E402
 from compress.steps.ptq import corrected_biases  # noqa: E402
 from export import onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify  # noqa: E402
-from export.calibrate import calibrate  # noqa: E402
 from export.ordinary import save_ordinary  # noqa: E402
 from export.quantize import make_plan  # noqa: E402
 from export.quantized import Quantized  # noqa: E402
@@ -137,9 +137,8 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
 
 
 def _ptq(network, calibration: np.ndarray) -> Quantized:
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=True)
-    plan = make_plan(flat, "int8", calibrate(flat, calibration, "percentile"))
+    flat, ranges = ranges_of(network, calibration, "percentile")
+    plan = make_plan(flat, "int8", ranges)
     return Quantized(plan, corrected_biases(network, plan, calibration))
 
 

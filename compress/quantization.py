@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from compress import accuracy, console
 from compress.sensitivity import training_clips
-from compress.work import State, Work
+from compress.work import Outcome, State, Work
 from export import quantize, static, to_onnx
 from export.calibrate import calibrate
 from export.quantized import Quantized
@@ -48,8 +48,11 @@ class Calibration:
 def check_overrides(config) -> None:
     """
     Raises:
-        ValueError: a name twice in `skip` and `precision`.
+        ValueError: a name twice in `skip` and `precision`, or an impossible `auto`.
     """
+    allowed = getattr(config, "auto", None)
+    if allowed is not None and not 0 <= allowed <= 100:
+        raise ValueError("auto: must be from 0 to 100 points (null: every layer is treated alike)")
     given = [*config.skip, *(name for name, _ in config.precision)]
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
@@ -81,6 +84,13 @@ def check_names(spec, config, step: str) -> None:
         quantize.make_plan(flat, "int8" if integers else "int8_weights", ranges, overrides(config))
     except RecipeError as problem:
         raise RecipeError(f"{step}: {problem}") from None
+
+
+def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
+    """(the flat network in the form that is quantised, the ranges of its points)."""
+    flat = static.flatten(network)
+    to_onnx.prepare(flat, integers=True)
+    return flat, calibrate(flat, clips, method)
 
 
 def clips_of(state: State, work: Work, count: int) -> np.ndarray:
@@ -149,6 +159,17 @@ def harmful(quantized: Quantized, state: State, clips: np.ndarray) -> list[str]:
 def notes(quantized: Quantized) -> str:
     """How many layers are kept in what, in words."""
     return ", ".join(f"{count} layers {kind}" for kind, count in quantized.kinds().items())
+
+
+def outcome(allowed: float | None, quantised: Callable[[Overrides], Quantized], higher: str, state: State, work: Work,
+            clips: Callable[[], np.ndarray]) -> Outcome:
+    """What a step that trains nothing hands on: everything quantised, or with `allowed` what `until` finds."""
+    if allowed is None:
+        found, said = quantised({}), ()
+    else:
+        result = until(allowed, quantised, higher, state, work, clips())
+        found, said = result.quantized, outcome_notes(result, allowed)
+    return Outcome(replace(state, quantized=found), notes=(notes(found), *said))
 
 
 def outcome_notes(result: Result, allowed: float) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ a group that it does not name stays whole. `teachers/importance.py` has the crit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,6 +80,29 @@ def narrowed(spec, state: State, kept: Mapping[str, np.ndarray], parts: Callable
             stays |= under("residual.bn", rows_of(norm_of(own, "residual.bn"), out))
         smaller |= under(block.id, stays)
     return smaller | {"fc.weight": state["fc.weight"][out], "fc.bias": state["fc.bias"]}
+
+
+def narrowed_spec(spec, kept: Mapping[str, np.ndarray], inside: Callable):
+    """The spec of the network that keeps the channels of `kept`.
+
+    Args:
+        inside: (block, graph unit's outputs, {"down", "projection"}) -> the widths inside it, as counts of channels that stay.
+    """
+    tied, blocks, last = wiring(spec), [], spec.channels
+    for block in spec.blocks:
+        _, graph, out = tied[block.id]
+        width, middle = kept[out].shape[1], kept[graph].shape[1] if graph else block.inside.graph
+        residuals = {"down": block.graph_projects and last == middle, "projection": block.projects and block.stride == 1 and last == width}
+        widths = inside(block, middle, residuals)
+        plain = replace(block, in_channels=last, out_channels=width, widths=None)
+        blocks.append(plain if widths == plain.inside else replace(plain, widths=widths))
+        last = width
+    return replace(spec, blocks=tuple(blocks))
+
+
+def staying(sections: Sequence[int], rows: np.ndarray) -> tuple[int, ...]:
+    """`section_counts` for a spec."""
+    return tuple(section_counts(sections, rows).tolist())
 
 
 def strongest(group: Group, importance: np.ndarray, counts: Sequence[int]) -> np.ndarray:

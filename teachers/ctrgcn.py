@@ -45,7 +45,7 @@ class Widths:
 
 
 @dataclass(frozen=True)
-class Block(stages.Block):
+class Block(stages.Sized):
     """One TCN-GCN unit; `widths`: None as published."""
 
     widths: Widths | None = field(default=None, kw_only=True, repr=False)  # no part of `repr`, by which trained teachers are kept
@@ -62,16 +62,6 @@ class Block(stages.Block):
         width = self.out_channels // 4
         return self.widths or Widths(self.out_channels, self.relation_channels, (width, width),
                                      (width, width, width, self.out_channels - 3 * width))
-
-    @property
-    def graph_projects(self) -> bool:
-        """Whether the graph unit's own residual is a 1x1 conv + BatchNorm instead of the identity."""
-        return self.in_channels != self.inside.graph or self.inside.down
-
-    @property
-    def projects(self) -> bool:
-        """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
-        return super().projects or self.residual and self.inside.projection
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,10 @@ loses that input: the next block, residual projections, the classifier.
 """
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from teachers import channels
-from teachers.channels import (Group, Keep, State, checked, norm_of, own_of, rows_of, section_counts, slices, wiring, within)
+from teachers.channels import (Group, Keep, State, checked, norm_of, own_of, rows_of, staying, slices, wiring, within)
 from teachers.ctrgcn import SUBSETS, Block, Spec, Widths
 from teachers.importance import Producer, folded, score
 from teachers.published import under
@@ -85,18 +83,13 @@ def narrowed(spec: Spec, keep: Keep) -> Spec:
     Raises:
         RecipeError: see `teachers.channels.checked`.
     """
-    kept, tied, blocks, last = checked(groups(spec), keep), wiring(spec), [], spec.channels
-    for block in spec.blocks:
-        _, graph, out = tied[block.id]
-        branches = tuple(section_counts(block.inside.branches, kept[out][0]).tolist())
-        inner = tuple(section_counts(block.inside.inner, kept[f"{block.id}.branches"][0]).tolist())
-        middle = kept[graph].shape[1] if graph else block.inside.graph
-        widths = Widths(middle, kept[f"{block.id}.relations"].shape[1], inner, branches, block.graph_projects and last == middle,
-                        block.projects and block.stride == 1 and last == sum(branches))
-        plain = replace(block, in_channels=last, out_channels=sum(branches), widths=None)
-        blocks.append(plain if widths == plain.inside else replace(plain, widths=widths))
-        last = plain.out_channels
-    return replace(spec, blocks=tuple(blocks))
+    kept, tied = checked(groups(spec), keep), wiring(spec)
+
+    def inside(block, middle, residuals):
+        return Widths(middle, kept[f"{block.id}.relations"].shape[1], staying(block.inside.inner, kept[f"{block.id}.branches"][0]),
+                      staying(block.inside.branches, kept[tied[block.id][2]][0]), **residuals)
+
+    return channels.narrowed_spec(spec, kept, inside)
 
 
 def prune(spec: Spec, state: State, keep: Keep) -> tuple[Spec, State]:

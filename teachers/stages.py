@@ -26,6 +26,21 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Sized(Block):
+    """A block that tells in `inside` how wide its parts are: `graph`, and whether `down` and `projection` are convs all the same."""
+
+    @property
+    def graph_projects(self) -> bool:
+        """Whether the residual inside the graph unit is a 1x1 conv + BatchNorm instead of the identity."""
+        return self.in_channels != self.inside.graph or self.inside.down
+
+    @property
+    def projects(self) -> bool:
+        """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
+        return super().projects or self.residual and self.inside.projection
+
+
+@dataclass(frozen=True)
 class Spec:
     """Everything that rebuilds a network; each names itself. Input (N, channels, frames, V, persons)."""
 

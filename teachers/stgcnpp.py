@@ -41,7 +41,7 @@ class Widths:
 
 
 @dataclass(frozen=True)
-class Block(stages.Block):
+class Block(stages.Sized):
     """One stage; `widths`: None as published."""
 
     widths: Widths | None = field(default=None, kw_only=True, repr=False)  # no part of `repr`, by which trained teachers are kept
@@ -51,16 +51,6 @@ class Block(stages.Block):
         """The stage's widths, given or published."""
         branches = branch_widths(self.out_channels)
         return self.widths or Widths(self.out_channels, branches[:len(DILATIONS)], branches)
-
-    @property
-    def graph_projects(self) -> bool:
-        """Whether the residual inside the graph unit is a 1x1 conv + BatchNorm instead of the identity."""
-        return self.in_channels != self.inside.graph or self.inside.down
-
-    @property
-    def projects(self) -> bool:
-        """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
-        return super().projects or self.residual and self.inside.projection
 
     def graph(self) -> stages.Block:
         """The graph convolution as a block of its own: as wide as its output."""

@@ -6,12 +6,10 @@ inputs of the four dilated convs; and `l5.mix`, the outputs of all six branches,
 """
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from teachers import channels
-from teachers.channels import Group, Keep, State, checked, norm_of, own_of, rows_of, section_counts, slices, wiring, within
+from teachers.channels import Group, Keep, State, checked, norm_of, own_of, rows_of, staying, slices, wiring, within
 from teachers.importance import Producer, folded, score
 from teachers.published import under
 from teachers.stgcn import SUBSETS
@@ -74,19 +72,13 @@ def narrowed(spec: Spec, keep: Keep) -> Spec:
     Raises:
         RecipeError: see `teachers.channels.checked`.
     """
-    kept, tied, blocks, last = checked(groups(spec), keep), wiring(spec), [], spec.channels
-    for block in spec.blocks:
-        _, graph, out = tied[block.id]
-        width = kept[out].shape[1]
-        middle = kept[graph].shape[1] if graph else block.inside.graph
-        inner, branches = (tuple(section_counts(sections, kept[f"{block.id}.{name}"][0]).tolist())
-                           for name, sections in (("branches", block.inside.inner), ("mix", block.inside.branches)))
-        widths = Widths(middle, inner, branches, block.graph_projects and last == middle,
-                        block.projects and block.stride == 1 and last == width)
-        plain = replace(block, in_channels=last, out_channels=width, widths=None)
-        blocks.append(plain if widths == plain.inside else replace(plain, widths=widths))
-        last = width
-    return replace(spec, blocks=tuple(blocks))
+    kept = checked(groups(spec), keep)
+
+    def inside(block, middle, residuals):
+        return Widths(middle, staying(block.inside.inner, kept[f"{block.id}.branches"][0]),
+                      staying(block.inside.branches, kept[f"{block.id}.mix"][0]), **residuals)
+
+    return channels.narrowed_spec(spec, kept, inside)
 
 
 def prune(spec: Spec, state: State, keep: Keep) -> tuple[Spec, State]:

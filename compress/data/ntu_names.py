@@ -16,7 +16,6 @@ SMALL_SETUPS, SMALL_CLASSES = 17, 60  # of NTU RGB+D 60; the rest came with 120
 TRAIN_SUBJECTS = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57,
                   58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103)
 TRAIN_CAMERAS = (2, 3)
-BENCHMARKS = ("xsub", "xview", "xset")
 # Clips that remain after the lists of missing skeletons, and how many of them train and test.
 PUBLISHED = {60: (56_578, {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}),
              120: (113_945, {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)})}

@@ -5,13 +5,12 @@ Paddle's integer predictors return wrong logits for these networks.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from compress import quantization
 from compress.work import Outcome, State, Work
-from export import static, to_onnx
+from export import static
 from export.bias_correction import bias_correction
-from export.calibrate import calibrate
 from export.fold import FoldedConv
 from export.quantize import make_plan
 from export.quantized import Quantized
@@ -29,11 +28,6 @@ class Config(quantization.Calibration):
 
     bias_correction: bool = True
     auto: float | None = None
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.auto is not None and not 0 <= self.auto <= 100:
-            raise ValueError("auto: must be from 0 to 100 points (null: every layer is quantised)")
 
 
 def title(config: Config) -> str:
@@ -55,20 +49,13 @@ def spec_after(spec, config: Config):
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
     network, clips = state.student.network, quantization.clips_of(state, work, config.clips)
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=True)
-    ranges, own = calibrate(flat, clips, config.method), quantization.overrides(config)
+    (flat, ranges), own = quantization.ranges_of(network, clips, config.method), quantization.overrides(config)
 
     def quantised(more: quantization.Overrides) -> Quantized:
         plan = make_plan(flat, "int8", ranges, own | more)
         return Quantized(plan, corrected_biases(network, plan, clips) if config.bias_correction else {})
 
-    if config.auto is None:
-        found, said = quantised({}), ()
-    else:
-        result = quantization.until(config.auto, quantised, "int8_weights", state, work, clips)
-        found, said = result.quantized, quantization.outcome_notes(result, config.auto)
-    return Outcome(replace(state, quantized=found), notes=(quantization.notes(found), *said))
+    return quantization.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)
 
 
 def corrected_biases(network, plan, clips) -> dict:

@@ -12,8 +12,7 @@ from compress.console import Watch
 from compress.fit import Job, fit
 from compress.steps import train
 from compress.work import Outcome, State, Work
-from export import static, to_onnx
-from export.calibrate import calibrate
+from export import static
 from export.quantize import make_plan
 from export.quantized import Quantized
 from export.trainable import Trainable
@@ -64,9 +63,8 @@ def spec_after(spec, config: Config):
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files and the constants of its best epoch."""
     network, clips, name = state.student.network, quantization.clips_of(state, work, config.clips), f"step{number}_qat"
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=True)
-    plan = make_plan(flat, "int8", calibrate(flat, clips, config.method), quantization.overrides(config))
+    flat, ranges = quantization.ranges_of(network, clips, config.method)
+    plan = make_plan(flat, "int8", ranges, quantization.overrides(config))
     learner = Trainable(static.flatten(network), plan, network.spec)
     watch, needed = Watch(work.curves, name), config.train.kd is not None or config.train.dml is not None
     follows = (state.student,) if config.under == "student" else state.teacher

@@ -1,7 +1,7 @@
 """Store the student's weights in fewer bits, int8, int4 in groups or float16; the files compute in float32."""
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from compress import quantization
@@ -37,8 +37,6 @@ class Config:
     def __post_init__(self):
         if self.group < 2:
             raise ValueError(f"group: must be at least 2, got {self.group}")
-        if self.auto is not None and not 0 <= self.auto <= 100:
-            raise ValueError("auto: must be from 0 to 100 points (null: every layer is stored alike)")
         quantization.check_overrides(self)
 
 
@@ -66,10 +64,5 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     def quantised(more: quantization.Overrides) -> Quantized:
         return Quantized(make_plan(flat, KINDS[config.kind], overrides=own | more, group=config.group))
 
-    if config.auto is None:
-        found, said = quantised({}), ()
-    else:
-        clips = quantization.clips_of(state, work, RANKING_CLIPS)
-        result = quantization.until(config.auto, quantised, HIGHER[config.kind], state, work, clips)
-        found, said = result.quantized, quantization.outcome_notes(result, config.auto)
-    return Outcome(replace(state, quantized=found), notes=(quantization.notes(found), *said))
+    return quantization.outcome(config.auto, quantised, HIGHER[config.kind], state, work,
+                                lambda: quantization.clips_of(state, work, RANKING_CLIPS))

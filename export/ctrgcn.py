@@ -118,17 +118,37 @@ class Graph(Plain):
         V, T, C = x.shape[2], x.shape[3], self.channels
         pooled = paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias  # (B, 2 * groups * R, V)
         target, source = paddle.split(pooled, 2, axis=1)
-        relation = paddle.tanh(target.unsqueeze(-1) - source.unsqueeze(-2))  # (B, groups * R, V, V)
+        relation = paddle.tanh(self.difference(target, source))
         if self.onnx:
             relation = self.with_topology(relation)
         Q = self.by_subset(self.point("relation", relation)) if self.integers else self.together(self.point("relation", relation))
         if not self.onnx:
             Q = Q + self.topology
-        X = self.point("values", self.values(x)).reshape([0, C, SUBSETS * V, T])
+        y = self.mixed(Q, x) if self.onnx or self.watcher is not None else self.mixed_first(Q, x)
+        return self.point("graph", F.relu(y + (x if self.down is None else self.point("down", self.down(x)))))
+
+    def difference(self, target, source):
+        """Of every joint and every other, (B, groups * R, V) twice -> (B, groups * R, V, V)."""
+        if self.onnx:
+            return target.unsqueeze(-1) - source.unsqueeze(-2)
+        ones = paddle.ones_like(target)  # as a product it takes a tenth of the time in Paddle, whose broadcasts are slow (2.6.2)
+        return paddle.matmul(paddle.stack([target, ones], axis=-1), paddle.stack([ones, -source], axis=-2))
+
+    def mixed(self, Q, x):
+        """The topologies' product with the values, (B, C, V, T), and the shift where no other convolution has it."""
+        X = self.point("values", self.values(x)).reshape([0, self.channels, SUBSETS * x.shape[2], x.shape[3]])
         y = self.point("product", paddle.matmul(Q, X))
-        if self.down is not None:
-            return self.point("graph", F.relu(y + self.point("down", self.down(x))))
-        return self.point("graph", F.relu(self.point("shift", self.shift(y)) + x))
+        return y if self.down is not None else self.point("shift", self.shift(y))
+
+    def mixed_first(self, Q, x):
+        """The same with every constant added behind the product: the values' bias is by then a number for each channel and joint."""
+        V, T, C = x.shape[2], x.shape[3], self.channels
+        y = paddle.matmul(Q, self.values.linear(x).reshape([0, C, SUBSETS * V, T]))
+        bias = self.values.bias_.reshape([C, SUBSETS, 1]).expand([C, SUBSETS, V]).reshape([C, SUBSETS * V, 1])
+        constant = paddle.matmul(Q, bias)  # (B, C, V, 1)
+        if self.down is None:
+            constant = constant.reshape([0, C, V]) + self.shift.shift
+        return (y.reshape([-1, T]) + constant.reshape([-1, 1])).reshape([-1, C, V, T])
 
     def together(self, relation):
         """All subsets' topologies (B, C, V, SUBSETS * V) by one grouped conv."""

@@ -1,6 +1,7 @@
 """A deployed folder and `deployed.json`, by which it describes itself: a program elsewhere can feed it right from this alone.
 
-    {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "recorded": {"channels", "joints"}, "views": 1,
+    {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
+     "recorded": {"channels", "joints", "persons", "names"},
      "input": {"name", "layout", "shape"}, "output": {...}, "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
      "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}}
 """
@@ -22,18 +23,19 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
 
     Args:
         about: what its weights file says of the data: `classes`, `data`, `preprocessing`, `views` (how many views of a clip
-            are averaged), `recorded` (coordinates and joints of a recorded clip); what is missing is filled in.
+            are averaged), `recorded` (what a clip is as it was recorded: coordinates, joints, persons and, where they have any, the joints' names);
+            what is missing is filled in.
         files: names by format.
     """
     classes = about.get("classes") or [f"class {index}" for index in range(spec.classes)]
-    recorded = about.get("recorded") or {"channels": spec.channels, "joints": spec.skeleton.joints}
+    recorded = about.get("recorded") or {"channels": spec.channels, "joints": spec.skeleton.joints, "persons": spec.persons}
     return {"format": "featherbone-deployed", "version": 1, "network": spec.network, "classes": list(classes),
             "data": about.get("data", "unknown"), "recorded": recorded, "views": about.get("views", 1),
             "input": {"name": "clip", "layout": "N,C,T,V,M: batch, coordinates, frames, joints, persons", "dtype": "float32",
                       "shape": [None, *spec.input_shape]},
             "output": {"name": "logits", "shape": [None, spec.classes], "note": "softmax gives scores"},
             "skeleton": dataclasses.asdict(spec.skeleton), "preprocessing": list(about.get("preprocessing", ())), "files": files,
-            "paddle_note": "disable_mkldnn() in paddle.inference.Config; compared with the trained network that way"}
+            "paddle_note": "disable_mkldnn() and enable_memory_optim() in paddle.inference.Config; compared with the trained network that way"}
 
 
 def write(folder: Path, description: dict) -> Path:

@@ -75,10 +75,13 @@ class FoldedConv(Plain):
         self.groups = groups
         self.more = None  # weights of further input channels, (C, inputs, 1, kernel), that no plan speaks of
 
-    def forward(self, x):
+    def linear(self, x):
+        """The convolution without its bias."""
         weight = self.weight_ if self.more is None else paddle.concat([self.weight_, self.more], axis=1)
-        y = F.conv2d(x, weight, stride=[1, self.stride], padding=[0, self.padding], dilation=[1, self.dilation],
-                     groups=self.groups)
+        return F.conv2d(x, weight, stride=[1, self.stride], padding=[0, self.padding], dilation=[1, self.dilation], groups=self.groups)
+
+    def forward(self, x):
+        y = self.linear(x)
         return y + self.bias_ if len(self.bias_.shape) == 3 else add_channels(y, self.bias_)
 
     def for_onnx(self) -> None:

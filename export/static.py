@@ -15,6 +15,8 @@ if __package__ in (None, ""):
 
 import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
+from paddle.base import core  # noqa: E402
+from paddle.base.proto import framework_pb2  # noqa: E402
 
 from teachers import storage  # noqa: E402
 from teachers.errors import StorageError  # noqa: E402
@@ -63,30 +65,34 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
 
 
 def strip(program: bytes) -> bytes:
-    """A serialised program without call stacks and other attributes that no runtime reads, its intermediate values under short
-    names; the numbers do not change."""
-    description = paddle.base.core.ProgramDesc(program)
-    for index in range(description.num_blocks()):
-        block = description.block(index)
-        for number in range(block.op_size()):
-            op = block.op(number)
-            for name in DEAD_ATTRIBUTES:
-                if op.has_attr(name):
-                    op.remove_attr(name)
-    shorten(description.block(0))
-    return description.serialize_to_string()
+    """A serialised program without call stacks, without attributes that no runtime reads or that every runtime fills in by itself,
+    its intermediate values under short names; the numbers do not change."""
+    description = framework_pb2.ProgramDesc.FromString(program)
+    for op in (op for block in description.blocks for op in block.ops):
+        filled_in = core.get_op_extra_attrs(op.type)
+        kept = [one for one in op.attrs if one.name not in DEAD_ATTRIBUTES and not (one.name in filled_in and value(one) == filled_in[one.name])]
+        del op.attrs[:]
+        op.attrs.extend(kept)
+    shorten(description.blocks[0])
+    return description.SerializeToString()
+
+
+def value(attribute) -> object:
+    """The value of a plain attribute, None of a list."""
+    kinds = framework_pb2.AttrType
+    field = {kinds.INT: "i", kinds.FLOAT: "f", kinds.STRING: "s", kinds.BOOLEAN: "b"}.get(attribute.type)
+    return field and getattr(attribute, field)
 
 
 def shorten(block) -> None:
     """Give every value between input and output a name of two or three letters."""
-    ends = {"feed", "fetch"}
-    for number in range(block.op_size()):
-        op = block.op(number)
-        if op.type() in ends:
-            ends = ends | set(op.input("X")) | set(op.output("Out"))
-    between = [one.name() for one in block.all_vars() if not one.persistable() and one.name() not in ends]
-    for number, name in enumerate(sorted(between)):
-        block._rename_var(name.encode(), f"{_letters(number)}".encode())
+    ends = {"feed", "fetch"} | {name for op in block.ops if op.type in ("feed", "fetch") for one in (*op.inputs, *op.outputs) for name in one.arguments}
+    between = sorted(one.name for one in block.vars if not one.persistable and one.name not in ends)
+    short = {name: _letters(number) for number, name in enumerate(between)}
+    for one in block.vars:
+        one.name = short.get(one.name, one.name)
+    for one in (one for op in block.ops for one in (*op.inputs, *op.outputs)):
+        one.arguments[:] = [short.get(name, name) for name in one.arguments]
 
 
 def _letters(number: int) -> str:

@@ -158,7 +158,8 @@ def any_weights(path: Path, dataset: Dataset, where: Seat) -> Model:
 def describe(dataset: Dataset, view: View) -> dict:
     """What a weights file says about its data: enough to export and feed the network later."""
     return {"data": dataset.name, "classes": list(dataset.classes), "preprocessing": list(view.eval_ops), "views": view.clips,
-            "recorded": {"channels": dataset.channels, "joints": dataset.skeleton.joints}}
+            "recorded": {"channels": dataset.channels, "joints": dataset.skeleton.joints, "persons": dataset.persons}
+            | ({"names": list(dataset.joint_names)} if dataset.joint_names else {})}
 
 
 def _train(model: Model, member: Member, work: Work, key: str, name: str) -> checkpoint.Progress:

@@ -27,7 +27,7 @@ def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> n
         DataError: another skeleton than the network's.
     """
     C, T, V, M = description["input"]["shape"][1:]
-    recorded = description.get("recorded") or {"channels": C, "joints": V}
+    recorded = recording(description)
     if (raw.shape[0], raw.shape[2]) != (recorded["channels"], recorded["joints"]):
         raise DataError(f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs {recorded['channels']} of "
                         f"{recorded['joints']} ({description['skeleton']['name']})")
@@ -38,6 +38,12 @@ def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> n
         raise DataError(f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the network needs {T} of {C}; the "
                         "folder's deployed.json does not say how to get there (it was exported from a checkpoint without data)")
     return x
+
+
+def recording(description: dict) -> dict:
+    """What a clip is as it was recorded: coordinates, joints, persons, perhaps names of joints; the network's where nothing is said."""
+    C, _, V, M = description["input"]["shape"][1:]
+    return {"channels": C, "joints": V, "persons": M} | (description.get("recorded") or {})
 
 
 def scores_of(logits: np.ndarray) -> np.ndarray:
@@ -65,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         if kind not in predictors:
             raise DataError(f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})")
         for path in options.clips:
-            for name, raw in clips.read_clip(path):
+            for name, raw in clips.read_clip(path, recording(description)):
                 views = [prepare(raw, description, name, number) for number in range(description.get("views", 1))]
                 best = top_classes(scores_of(predictors[kind](np.stack(views))), description["classes"])
                 results.append({"clip": name, **best[0], "top5": best})

@@ -109,8 +109,8 @@ def test_the_place_of_a_bad_clip_among_several_is_named(tmp_path):
 
 
 def test_files_that_are_no_clips(tmp_path):
-    known = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA), .npy ((C, T, V, M) or (N, C, T, V, M)) or .npz (CTR-GCN's x_train, "
-             "x_test)")
+    known = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or "
+             ".npz (CTR-GCN's x_train, x_test)")
     assert failure(tmp_path / "x.npy") == f"{tmp_path}/x.npy: no such file; give a clip: {known}"
     for name in ("x.mp4", "x"):
         (tmp_path / name).write_bytes(b"x")
@@ -128,3 +128,33 @@ def test_files_that_are_no_clips(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     assert failure(tmp_path / "x.json") == (f"{tmp_path}/x.json: not an NW-UCLA clip, or truncated (KeyError: "
                                             "'skeletons'); copy it again or remove it")
+
+
+RECORDED = {"channels": 2, "joints": 3, "persons": 1, "names": ["hip", "knee", "foot"]}
+OWN = np.random.default_rng(1).normal(size=(2, 5, 3, 1)).round(3).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.npy", "b.npy", "c.npy"])
+def test_own_recordings_are_read_as_a_deployed_folder_describes_them(tmp_path, name):
+    rows = OWN[..., 0].transpose(1, 2, 0)
+    (tmp_path / "a.csv").write_text("\n".join(["hip_x,hip_y,knee_x,knee_y,foot_x,foot_y", *[",".join(map(str, row.ravel())) for row in rows]]))
+    (tmp_path / "a.json").write_text(json.dumps({"frames": rows.astype(float).tolist()}))
+    np.save(tmp_path / "a.npy", rows)
+    np.save(tmp_path / "b.npy", OWN)
+    np.save(tmp_path / "c.npy", np.stack([0.01 * rows, rows], axis=1))  # of two persons the one of more energy stays
+    (stem, raw), = clips.read_clip(tmp_path / name, RECORDED)
+    assert stem == name[0]
+    np.testing.assert_array_equal(raw, OWN)
+
+
+def test_own_recordings_that_do_not_fit_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("x0,y0\n1,2\n")
+    with pytest.raises(DataError, match=r"a.csv: line 1: the columns are 'x0,y0'"):
+        clips.read_clip(tmp_path / "a.csv", RECORDED)
+    with pytest.raises(DataError, match="unknown kind of clip '.csv'; known: "):
+        clips.read_clip(tmp_path / "a.csv")
+    np.save(tmp_path / "a.npy", np.zeros((4, 7, 2), np.float32))
+    with pytest.raises(DataError, match=r"a.npy: has shape \(4, 7, 2\).*V = 3 joints and C = 2"):
+        clips.read_clip(tmp_path / "a.npy", RECORDED)
+    with pytest.raises(DataError, match="deployed.json: recorded: .*export the network again"):
+        clips.read_clip(tmp_path / "a.npy", RECORDED | {"joints": "many"})

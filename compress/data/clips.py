@@ -5,27 +5,33 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.data import arrays, nw_ucla, skeleton_text
+from compress.data import arrays, nw_ucla, own, own_description, own_files, skeleton_text
 from compress.data.ntu_files import as_clip
 from compress.data.ntu_persons import efficientgcn_raw
 from teachers.errors import DataError
 
-KINDS = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA), .npy ((C, T, V, M) or (N, C, T, V, M)) or .npz (CTR-GCN's x_train, "
-         "x_test)")
+KINDS = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or .npz "
+         "(CTR-GCN's x_train, x_test)")
 
 
-def read_clip(path: Path | str) -> list[tuple[str, np.ndarray]]:
+def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str, np.ndarray]]:
     """The clips of one file as (name, raw (C, T, V, M) float32), C = 3 or, in `.npy` files, 2.
 
     Frames with NaN or infinity take the nearest good frame. Of a recording, the two persons of most energy
     (`ntu_persons.efficientgcn_raw`) where the camera saw them.
 
+    Args:
+        recorded: what own recordings (`compress.data.own_files`) hold, as `deployed.json` says it: channels, joints, persons, perhaps
+            names of joints. Without it their formats are not read.
     Raises:
         DataError: not such a file, or a clip without people; the file, the place in it and the fix are named.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
+    if recorded is not None and _is_own(path, recorded):
+        wanted = own_description.of_recording(recorded)
+        return [(path.stem, _checked(own.of_persons(own_files.read(path, wanted)[0], wanted.persons), str(path)))]
     if path.suffix == ".json":
         return [(path.stem, _checked(nw_ucla.parse(nw_ucla.read_bytes(path), str(path))[0], str(path)))]
     if path.suffix == ".skeleton":
@@ -35,6 +41,16 @@ def read_clip(path: Path | str) -> list[tuple[str, np.ndarray]]:
     if path.suffix == ".npz":
         return _from_npz(path)
     raise DataError(f"{path}: unknown kind of clip {path.suffix or path.name!r}; known: {KINDS}")
+
+
+def _is_own(path: Path, recorded: dict) -> bool:
+    """Whether a file is of the formats of own recordings, and of no other."""
+    if path.suffix == ".json":
+        return b'"skeletons"' not in nw_ucla.read_bytes(path)
+    if path.suffix == ".npy":
+        C, V, shape = recorded["channels"], recorded["joints"], arrays.open_npy(path).shape
+        return len(shape) == 3 or len(shape) == 4 and shape[2:] == (V, C) and (shape[0], shape[2]) != (C, V)
+    return path.suffix == ".csv"
 
 
 def _from_npy(path: Path) -> list[tuple[str, np.ndarray]]:

@@ -42,6 +42,7 @@ class Dataset:
         base_ops: steps (`compress.data.transforms`) that bring a clip as recorded to what the set holds. Every input starts
             with them, so that a deployed network can be fed recordings; they leave the clips of the set as they are.
         coordinates: 3 for x y z, 2 for key points of images; what channels there are beyond them is a score.
+        joint_names: of the skeleton, where the data set names its joints.
         image: (width, height) in pixels of the images that all key points are in; None where it is not known.
     """
 
@@ -58,6 +59,7 @@ class Dataset:
     base_ops: tuple[dict, ...] = ()
     coordinates: int = 3
     image: tuple[int, int] | None = None
+    joint_names: tuple[str, ...] | None = None
 
     @property
     def scored(self) -> bool:

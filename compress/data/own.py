@@ -87,7 +87,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     for column in ignored:
         survey.case(f"column of {own_labels.NAME} not used", column)
     return Dataset("own", train, val, classes, description.skeleton(), description.persons, description.coordinates,
-                   survey.digest.hexdigest(), survey.notes(), INPUT, coordinates=description.coordinates)
+                   survey.digest.hexdigest(), survey.notes(), INPUT, coordinates=description.coordinates, joint_names=description.names)
 
 
 def read(entry: Entry, description: Description, survey: Survey) -> np.ndarray:

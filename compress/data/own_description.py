@@ -92,6 +92,19 @@ def read(root: Path) -> Description:
     return description
 
 
+def of_recording(recorded: dict) -> Description:
+    """What the clips of a deployed network are, by `recorded` of its `deployed.json`.
+
+    Raises:
+        DataError: it says something impossible.
+    """
+    try:
+        return Description(recorded["joints"], (), persons=recorded["persons"], coordinates=recorded["channels"],
+                           names=tuple(recorded["names"]) if recorded.get("names") else None)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"deployed.json: recorded: {error}; export the network again") from error
+
+
 def text(path: Path, largest: int) -> str:
     """The UTF-8 text of a file of at most `largest` bytes.
 

@@ -50,7 +50,7 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
         raise DataError(f"{told}, which could be {' or '.join(fitting)}; save it with another number of frames, or as .json")
     if not fitting or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise DataError(f"{told}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V} joints and C = {C} "
-                        f"coordinates ({own_description.NAME}); {FIX}")
+                        f"coordinates; {FIX}")
     (clip,) = fitting.values()
     _check_size(where, *clip.shape)
     return _float32(clip)
@@ -74,8 +74,8 @@ def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
         for place, person in enumerate(persons):
             joints = _joints(person, V, C)
             if joints is None:
-                raise DataError(f"{where}: frames[{number}]: expected {V} joints of {C} numbers, or a list of persons with as many "
-                                f"({own_description.NAME}); {FIX}")
+                raise DataError(f"{where}: frames[{number}]: expected {V} joints of {C} numbers, or a list of persons with as many; "
+                                f"{FIX}")
             clip[place, number] = _float32(joints).reshape(V, C)
     return clip
 

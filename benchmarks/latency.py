@@ -35,8 +35,8 @@ from compress import accuracy, console, device, pipeline, recipe as recipes, tea
 from compress.evaluate import EvaluationSet  # noqa: E402
 from compress.quantization import ranges_of  # noqa: E402
 from compress.sensitivity import training_clips  # noqa: E402
-from compress.steps.ptq import corrected_biases  # noqa: E402
 from export import onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify  # noqa: E402
+from export.bias_correction import corrected_biases, mean_inputs  # noqa: E402
 from export.ordinary import save_ordinary  # noqa: E402
 from export.quantize import make_plan  # noqa: E402
 from export.quantized import Quantized  # noqa: E402
@@ -139,7 +139,8 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
 def _ptq(network, calibration: np.ndarray) -> Quantized:
     flat, ranges = ranges_of(network, calibration, "percentile")
     plan = make_plan(flat, "int8", ranges)
-    return Quantized(plan, corrected_biases(network, plan, calibration))
+    flat = static.flatten(network)
+    return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, calibration)))
 
 
 def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: int) -> None:

@@ -19,16 +19,19 @@ from teachers import networks, storage
 from teachers.errors import CheckpointError
 
 _VELOCITY = "_velocity_0"
+VERSION = 2
 
 
 @dataclass
 class Progress:
-    """Where a training stands. `best` holds the weights of the best epoch, by the names of `networks.state_of`."""
+    """Where a training stands. `best` holds the weights of the best epoch, by the names of `networks.state_of`; `start` is the top-1
+    in percent before the first epoch, where that counts."""
 
     epoch: int = 0
     history: list[dict] = field(default_factory=list)
     best_epoch: int = 0
     best: dict[str, np.ndarray] = field(default_factory=dict)
+    start: float | None = None
 
 
 def digest(data: object) -> str:
@@ -45,8 +48,8 @@ def save(path: Path, progress: Progress, nets: dict[str, nn.Layer], optimizer, s
     arrays = {f"{role}/{name}": value for role, net in nets.items() for name, value in networks.state_of(net).items()}
     arrays |= {f"velocity/{name}": value for name, value in _velocities(nets, optimizer).items()}
     arrays |= {f"best/{name}": value for name, value in progress.best.items()}
-    meta = {"format": "featherbone-training", "version": 1, "settings": settings, "epoch": progress.epoch,
-            "history": progress.history, "best_epoch": progress.best_epoch,
+    meta = {"format": "featherbone-training", "version": VERSION, "settings": settings, "epoch": progress.epoch,
+            "history": progress.history, "best_epoch": progress.best_epoch, "start": progress.start,
             "scaler": {key: float(value) for key, value in scaler.state_dict().items()} if scaler else None}
     storage.write_arrays(path, arrays, meta)
 
@@ -60,8 +63,8 @@ def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: 
     if not path.exists():
         return Progress()
     arrays, meta = storage.read_arrays(path)
-    if meta.get("format") != "featherbone-training" or meta.get("settings") != settings:
-        raise CheckpointError(f"{path}: was written under other settings (recipe, data, seed or weights); resume with the "
+    if [meta.get(key) for key in ("format", "version", "settings")] != ["featherbone-training", VERSION, settings]:
+        raise CheckpointError(f"{path}: was written under other settings (recipe, data, seed, weights or release); resume with the "
                               "same ones, or start anew with another --output")
     for role, net in nets.items():
         networks.load_state(net, _part(arrays, role), f"{path}: {role}")
@@ -70,7 +73,7 @@ def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: 
     optimizer.set_state_dict({own[name].name + _VELOCITY: paddle.to_tensor(value) for name, value in velocities.items()})
     if scaler and meta["scaler"]:
         scaler.load_state_dict(meta["scaler"])
-    return Progress(meta["epoch"], meta["history"], meta["best_epoch"], _part(arrays, "best"))
+    return Progress(meta["epoch"], meta["history"], meta["best_epoch"], _part(arrays, "best"), meta["start"])
 
 
 def _velocities(nets: dict[str, nn.Layer], optimizer) -> dict[str, np.ndarray]:

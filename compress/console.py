@@ -69,6 +69,10 @@ class Watch:
         self._progress.start()
         self._task = self._progress.add_task(title, total=epochs, completed=self.done, info="")
 
+    def start(self, top1: float) -> None:
+        """Top-1 in percent before the first epoch."""
+        say(f"{self.title}: starts from {top1:.2f} % on the validation split")
+
     def step(self, fraction: float, loss: float, top1: float, seen: int) -> None:
         """Within an epoch: the part done, mean loss and top-1 (percent) so far, clips so far."""
         self.seen = seen

@@ -41,6 +41,7 @@ class Job:
         state_path: where progress is kept; an existing file is continued.
         settings: hash of all that the result depends on.
         watch: a `compress.console.Watch` that shows progress and draws curves.
+        start_counts: whether the learner as it comes may be the best there is, as epoch 0.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Job:
     settings: str
     watch: object
     learner: str = "student"
+    start_counts: bool = False
 
     @property
     def networks(self) -> dict[str, nn.Layer]:
@@ -120,7 +122,7 @@ class Trainer:
 
 
 def fit(job: Job) -> checkpoint.Progress:
-    """Train to the end; the learner is left with its best weights.
+    """Train to the end; the learner is left with its best weights, `best_epoch` 0 if they are those it came with.
 
     Progress is saved after every epoch; an epoch that was under way when the process died is done again, identically.
 
@@ -132,6 +134,10 @@ def fit(job: Job) -> checkpoint.Progress:
     progress = checkpoint.restore(job.state_path, trainer.saved, trainer.optimizer, trainer.scaler, job.settings)
     job.watch.begin(job.title, job.learner, job.config.epochs, progress.history)
     judged = f"{job.learner}/top1"
+    if job.start_counts and progress.start is None:
+        progress.start = _validate(trainer)[judged]
+        progress.best = networks.state_of(job.networks[job.learner])
+        job.watch.start(progress.start)
     while progress.epoch < job.config.epochs:
         started = time.monotonic()
         train = _epoch(trainer, progress.epoch)
@@ -139,7 +145,7 @@ def fit(job: Job) -> checkpoint.Progress:
         record["seconds"] = time.monotonic() - started
         progress.epoch += 1
         progress.history.append(record)
-        if record["val"][judged] >= max(one["val"][judged] for one in progress.history):
+        if record["val"][judged] >= max([one["val"][judged] for one in progress.history] + [progress.start or 0.0]):
             progress.best_epoch = progress.epoch
             progress.best = networks.state_of(trainer.average if trainer.average is not None else job.networks[job.learner])
         with finish_first():

@@ -8,43 +8,55 @@ import numpy as np
 from paddle import nn
 
 from export.calibrate import run
-from export.fold import FoldedConv
-from export.quantize import Plan, quantize_weights
+from export.fold import FoldedConv, array
+from export.quantize import Plan, duplicate, quantize_weights
 from teachers.errors import DataError
 
 
-def bias_correction(flat: nn.Sequential, plan: Plan, clips: np.ndarray) -> nn.Sequential:
-    """Round the weights of a flat network by a plan and correct the biases of its convolutions, in place; returns it.
+def mean_inputs(flat: nn.Sequential, clips: np.ndarray) -> dict[str, np.ndarray]:
+    """The mean of every input channel of every convolution, (Cin,) by the name of the bias on disk, before any rounding.
 
     Args:
-        clips: (n, C, T, V, M), whose mean inputs of every convolution count. Padding at the ends of a clip is left out of account.
+        clips: (n, C, T, V, M). Padding at the ends of a clip is left out of account.
     Raises:
         DataError: no clips.
     """
     if not len(clips):
         raise DataError("bias correction: no clips to measure on; give at least one clip of the training split")
-    convs = [layer for layer in flat.sublayers() if isinstance(layer, FoldedConv)]
-    sums: dict[int, list] = {id(conv): [0.0, 0] for conv in convs}
+    sums: dict[str, list] = {}
 
     def see(conv: FoldedConv, inputs):
-        x = inputs[0]
-        sums[id(conv)][0] = sums[id(conv)][0] + x.sum([0, 2, 3]).numpy().astype("float64")
-        sums[id(conv)][1] += x.shape[0] * x.shape[2] * x.shape[3]
+        x, seen = inputs[0], sums.setdefault(conv.bias_.name, [0.0, 0])
+        seen[0] = seen[0] + x.sum([0, 2, 3]).numpy().astype("float64")
+        seen[1] += x.shape[0] * x.shape[2] * x.shape[3]
 
-    hooks = [conv.register_forward_pre_hook(see) for conv in convs]
+    hooks = [conv.register_forward_pre_hook(see) for conv in convolutions(flat)]
     try:
         run(flat, clips, lambda name, value: value)
     finally:
         for hook in hooks:
             hook.remove()
-    before = {id(conv): conv.weight_.numpy().astype("float64") for conv in convs}
-    quantize_weights(flat, plan)
-    for conv in convs:
-        total, count = sums[id(conv)]
-        if count:
-            shift = mean_shift(before[id(conv)] - conv.weight_.numpy(), total / count, conv.groups)
-            conv.bias_.set_value((conv.bias_.numpy() + shift.reshape(conv.bias_.shape)).astype("float32"))
-    return flat
+    return {name: total / count for name, (total, count) in sums.items()}
+
+
+def corrected_biases(flat: nn.Sequential, plan: Plan, means: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name on disk -> bias of every convolution, corrected for the rounding of its weights by a plan.
+
+    Args:
+        flat: in the form for Paddle, not rounded; it stays as it is.
+        means: of `mean_inputs`.
+    """
+    found = {}
+    for conv, rounded in zip(convolutions(flat), convolutions(quantize_weights(duplicate(flat), plan))):
+        bias, name = conv.bias_.numpy(), conv.bias_.name
+        shift = mean_shift(array(conv.weight_) - array(rounded.weight_), means[name], conv.groups) if name in means else np.zeros(1)
+        found[name] = (bias + shift.reshape([-1, *bias.shape[1:]])).astype("float32")
+    return found
+
+
+def convolutions(flat: nn.Sequential) -> list[FoldedConv]:
+    """All of them, in order."""
+    return [layer for layer in flat.sublayers() if isinstance(layer, FoldedConv)]
 
 
 def mean_shift(change: np.ndarray, means: np.ndarray, groups: int) -> np.ndarray:

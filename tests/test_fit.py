@@ -89,6 +89,29 @@ def test_student_ends_with_its_best_epoch(tiny_job, tmp_path):
     assert equal(state(one.networks["student"]), progress.best)
 
 
+@pytest.mark.parametrize("tops, best", [((50, 40, 49), 0), ((50, 50, 49), 1), ((50, 60, 70), 2)])
+def test_what_the_learner_came_with_may_be_the_best(tops, best, tiny_job, monkeypatch):
+    """Also after a kill between the two epochs: the start is not judged again."""
+    config, seen = Config(epochs=2, lr=0.1, batch_size=8), []
+
+    def judged(trainer):
+        seen.append(state(trainer.job.networks["student"]))
+        return {"student/top1": float(tops[len(seen) - 1])}
+
+    def killed(record, best_epoch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_validate", judged)
+    one = dataclasses.replace(tiny_job(config)[0], start_counts=True)
+    one.watch.epoch = killed
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(one)
+    again = dataclasses.replace(tiny_job(config, seed=4)[0], start_counts=True, seed=3)
+    progress = loop.fit(again)
+    assert (progress.best_epoch, progress.start, len(seen)) == (best, 50.0, 3)
+    assert equal(state(again.networks["student"]), seen[best])
+
+
 @pytest.mark.parametrize("name", ["mixup", "mutual", "clipped_steps_ema"])
 def test_interrupted_training_continues_bit_for_bit(name, tiny_job, tmp_path, monkeypatch):
     config = METHODS[name].__class__(**{**METHODS[name].__dict__, "epochs": 3})

@@ -7,7 +7,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from compress import quantization, recipe, run
+from compress import fit, quantization, recipe, run
 from compress.curves import Curves
 from compress.model import Model
 from compress.steps import ptq, qat, train, weight_only
@@ -108,6 +108,16 @@ def test_training_while_rounded_learns_and_leaves_what_it_started_from(state, wo
     start = {one.name: one.numpy() for one in static.flatten(state.student.network).parameters()}
     learnt = outcome.state.quantized.constants
     assert learnt.keys() == start.keys() and sum(np.abs(learnt[name] - start[name]).max() > 0 for name in start) > 0.8 * len(start)
+
+
+def test_training_that_only_harms_ends_with_what_rounding_alone_gives(state, work, clips, monkeypatch):
+    found = iter([80.0, 79.0, 60.0])
+    monkeypatch.setattr(fit, "_validate", lambda trainer: {"student/top1": next(found)})
+    outcome = qat.apply(state, qat.Config(clips=8, train=QUICK), work, 1)
+    assert outcome.best_epoch == 0 and len(outcome.history) == 2 and "no epoch was better than the 80.00 % of rounding alone" in outcome.notes[-1]
+    start = ptq.apply(state, ptq.Config(clips=8), work, 1).state.quantized
+    assert outcome.state.quantized.plan == start.plan
+    assert np.array_equal(runtimes.in_process(outcome.state.served())(clips), runtimes.in_process(start.simulated(state.student.network))(clips))
 
 
 def test_trainable_network_computes_what_is_simulated(network, clips):

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from compress import quantization
 from compress.work import Outcome, State, Work
 from export import static
-from export.bias_correction import bias_correction
-from export.fold import FoldedConv
+from export.bias_correction import corrected_biases, mean_inputs
 from export.quantize import make_plan
 from export.quantized import Quantized
 
@@ -51,14 +50,11 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     network, clips = state.student.network, quantization.clips_of(state, work, config.clips)
     (flat, ranges), own = quantization.ranges_of(network, clips, config.method), quantization.overrides(config)
 
+    means = mean_inputs(static.flatten(network), clips) if config.bias_correction else {}
+
     def quantised(more: quantization.Overrides) -> Quantized:
         plan = make_plan(flat, "int8", ranges, own | more)
-        return Quantized(plan, corrected_biases(network, plan, clips) if config.bias_correction else {})
+        return Quantized(plan, corrected_biases(static.flatten(network), plan, means) if config.bias_correction else {})
 
     return quantization.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)
 
-
-def corrected_biases(network, plan, clips) -> dict:
-    """Name on disk -> bias of every convolution, corrected for the rounding of its weights."""
-    flat = bias_correction(static.flatten(network), plan, clips)
-    return {one.bias_.name: one.bias_.numpy() for one in flat.sublayers() if isinstance(one, FoldedConv)}

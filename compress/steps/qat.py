@@ -1,6 +1,7 @@
 """Train the student on while it computes in eight bits, so that it learns to live with the rounding.
 
-The flat network is trained, every BatchNorm folded and with it frozen, against the labels and a frozen float network.
+The flat network is trained, every BatchNorm folded and with it frozen, against the labels and a frozen float network. It starts
+from what `ptq` makes of the student, and ends with that if no epoch is better.
 """
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from compress.fit import Job, fit
 from compress.steps import train
 from compress.work import Outcome, State, Work
 from export import static
+from export.bias_correction import corrected_biases, mean_inputs
 from export.quantize import make_plan
 from export.quantized import Quantized
 from export.trainable import Trainable
@@ -65,16 +67,19 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     network, clips, name = state.student.network, quantization.clips_of(state, work, config.clips), f"step{number}_qat"
     flat, ranges = quantization.ranges_of(network, clips, config.method)
     plan = make_plan(flat, "int8", ranges, quantization.overrides(config))
-    learner = Trainable(static.flatten(network), plan, network.spec)
+    flat = static.flatten(network)
+    rounded = Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))
+    learner = Trainable(rounded.flat(network), plan, network.spec)
     watch, needed = Watch(work.curves, name), config.train.kd is not None or config.train.dml is not None
     follows = (state.student,) if config.under == "student" else state.teacher
     job = Job("student in int8", {"student": replace(state.student, network=learner)}, {"teacher": follows} if needed else {}, config.train,
               objectives.build(config.train, counts=objectives.class_counts(work.dataset)), work.dataset, work.evaluation,
               seed=work.seed * 1000 + number, state_path=work.folder / "state" / f"{name}.npz",
-              settings=checkpoint.digest([work.origin, number, repr(config), work.seed, repr(network.spec)]), watch=watch)
+              settings=checkpoint.digest([work.origin, number, repr(config), work.seed, repr(network.spec)]), watch=watch, start_counts=True)
     try:
         progress = fit(job)
     finally:
         watch.end()
     found = Quantized(plan, learner.constants())
-    return Outcome(replace(state, quantized=found), tuple(progress.history), progress.best_epoch, (quantization.notes(found),))
+    said = (f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept",) if progress.best_epoch == 0 else ()
+    return Outcome(replace(state, quantized=found), tuple(progress.history), progress.best_epoch, (quantization.notes(found), *said))

@@ -46,7 +46,7 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
     prepare(flat)
     with tempfile.TemporaryDirectory() as temporary:
         prefix = Path(temporary) / "model"
-        static.trace(flat, spec, prefix)
+        static.trace(static.AsWritten(flat), spec, prefix)
         with quiet():
             paddle2onnx.export(f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET)
         model = onnx.load(f"{prefix}.onnx")

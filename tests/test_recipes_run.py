@@ -54,7 +54,7 @@ def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, mon
     loaded = recipe.load("stgcnpp", overrides)
     dataset = pipeline.load_data(loaded)
     description = deployed.read(tmp_path / "out" / "deploy")
-    assert description["views"] == 10 and description["recorded"] == {"channels": 3, "joints": 25}
+    assert description["views"] == 10 and description["recorded"] == {"channels": 3, "joints": 25, "persons": 1}
     runtime = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"]
     answers = []
     for index, clip in enumerate(dataset.val.clips):

@@ -124,7 +124,7 @@ class Graph(Plain):
         Q = self.by_subset(self.point("relation", relation)) if self.integers else self.together(self.point("relation", relation))
         if not self.onnx:
             Q = Q + self.topology
-        y = self.mixed(Q, x) if self.onnx or self.watcher is not None else self.mixed_first(Q, x)
+        y = self.mixed(Q, x) if self.onnx or self.watcher is not None else self.mixed_then_shifted(Q, x)
         return self.point("graph", F.relu(y + (x if self.down is None else self.point("down", self.down(x)))))
 
     def difference(self, target, source):
@@ -140,7 +140,7 @@ class Graph(Plain):
         y = self.point("product", paddle.matmul(Q, X))
         return y if self.down is not None else self.point("shift", self.shift(y))
 
-    def mixed_first(self, Q, x):
+    def mixed_then_shifted(self, Q, x):
         """The same with every constant added behind the product: the values' bias is by then a number for each channel and joint."""
         V, T, C = x.shape[2], x.shape[3], self.channels
         y = paddle.matmul(Q, self.values.linear(x).reshape([0, C, SUBSETS * V, T]))

@@ -5,8 +5,10 @@ Importing this package prepares the process for Paddle 2.6.2, so every package o
 - `zlib` is loaded before Paddle, whose library exports zlib symbols of its own; the other way round a later
   `import paddleslim` dies with "inconsistent stream state".
 - FLAGS_use_stride_kernel=0: with strided kernels, transpose + reshape goes through a slow element-wise copy on CPU.
+- GLOG_minloglevel=1: Paddle's C++ library keeps what it does to itself and prints warnings only.
 """
 import os
 import zlib  # noqa: F401  (before Paddle, see above)
 
 os.environ.setdefault("FLAGS_use_stride_kernel", "0")
+os.environ.setdefault("GLOG_minloglevel", "1")

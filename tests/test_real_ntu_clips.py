@@ -5,7 +5,7 @@ import numpy as np
 import paddle
 import pytest
 
-from compress.data import clips
+from compress.data import clips, ntu
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import branches, view
@@ -67,6 +67,21 @@ def test_published_weights_know_the_prepared_clips_and_the_recorded_ones(shared,
     logits = run(checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams"), x)
     assert logits.argmax(axis=1).tolist() == golden["label"].tolist()
     assert verify.difference(logits, golden[f"logits_{split}"])["max_rel_diff"] < CLOSE
+
+
+@pytest.mark.parametrize("preparation, split", [("efficientgcn", "xsub"), ("efficientgcn", "xview"), ("ctrgcn", "xview")])
+def test_published_weights_know_the_recordings_by_either_preparation(shared, recorded, tmp_path, preparation, split):
+    """CTR-GCN's moves people to the origin; the X-Sub weights of EfficientGCN, which know where people stand, know five of the six then."""
+    for path in recorded.values():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    dataset = ntu.load(ntu.Config(str(tmp_path), preparation=preparation), seed=1)
+    through = seen(split)
+    found = {name: clip for part in (dataset.train, dataset.val) for name, clip in zip(part.names, part.clips)}
+    assert sorted(found) == sorted(recorded)
+    network = checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams")
+    network.eval()
+    logits = run(network, np.stack([through.prepare(clip) for clip in found.values()]))
+    assert logits.argmax(axis=1).tolist() == [int(name[-3:]) - 1 for name in found]
 
 
 @pytest.fixture(scope="module", params=["onnx", pytest.param("paddle", marks=pytest.mark.slow)])

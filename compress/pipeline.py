@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import (accuracy, checkpoint, console, evaluate, fusion, interrupt, provenance, recipe as recipes, report as reports,
+from compress import (accuracy, checkpoint, console, evaluate, fusion, interrupt, plan, provenance, recipe as recipes, report as reports,
                       teacher as teachers_)
 from compress.curves import Curves
 from compress.deliver import cost, deliver, described
@@ -123,7 +123,9 @@ def _stages(run: Run, report: dict) -> None:
     dataset = load_data(recipe)
     report["data"] = {"name": dataset.name, "classes": list(dataset.classes), "train_clips": len(dataset.train),
                       "val_clips": len(dataset.val), "skeleton": (recipe.skeleton or dataset.skeleton).name,
-                      "notes": list(dataset.notes)}
+                      "notes": list(plan.notes(recipe, dataset))}
+    for note in report["data"]["notes"]:
+        console.say(f"note: {note}")
     planned_specs(recipe, dataset)
     places, place = seats(recipe, dataset)
     report["data"]["input"] = {"title": place.view.title, "shape": list(place.view.shape)}
@@ -243,8 +245,8 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
     if "teacher_view" in about:
         view = next(one.view for one in (*state.teacher, state.student) if one.view.fingerprint == about["teacher_view"])
         teacher = (Model(checkpoints.load(_step_file(work, number, "teacher")), view),)
-    plan = _step_file(work, number, "quantized")
-    quantized = Quantized.read(plan) if plan.exists() else None
+    rounded = _step_file(work, number, "quantized")
+    quantized = Quantized.read(rounded) if rounded.exists() else None
     return Outcome(State(student, teacher, quantized), tuple(about["history"]), about["best_epoch"], tuple(about["notes"]))
 
 

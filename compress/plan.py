@@ -9,6 +9,8 @@ from rich.table import Table
 
 from compress.recipe_types import QUANTISING
 
+FEW, ENOUGH = 100, 300  # iterations of a training that starts from nothing
+
 out = Console(highlight=False, soft_wrap=True)
 
 
@@ -43,7 +45,7 @@ def print_plan(recipe, dataset) -> int:
     out.print(table)
     out.print(f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation clips, {len(dataset.classes)} classes, "
               f"input (C, T, V, M) = {place.view.shape}")
-    for note in (*dataset.notes, *recipe.notes):
+    for note in notes(recipe, dataset):
         out.print(f"note: {note}", markup=False)
     single = len(members) == 1
     kept = ["teacher.npz"] if single else [f"teacher{number}.npz" for number in range(1, len(members) + 1)]
@@ -58,6 +60,20 @@ def print_plan(recipe, dataset) -> int:
                       "student_params": networks.parameters(specs[-1]), "macs": sum(map(networks.macs, teachers)), "student_macs": networks.macs(specs[-1]), "train_clips": len(dataset.train),
                       "val_clips": len(dataset.val), "files": expected}))
     return 0
+
+
+def notes(recipe, dataset) -> tuple[str, ...]:
+    """What a person should know before hours of work: of the data, of the recipe, and of a teacher's training that is over before it begins."""
+    found, single, clips = [*dataset.notes, *recipe.notes], len(recipe.teacher.members) == 1, len(dataset.train)
+    for number, member in enumerate(recipe.teacher.members):
+        if member.weights is not None or member.train is None:
+            continue
+        each = -(-clips // member.train.batch_size)
+        if each * member.train.epochs < FEW:
+            place = "teacher.train" if single or member.train == recipe.teacher.members[0].train else f"teacher.ensemble[{number}].train"
+            found.append(f"{place}: {member.train.epochs} epochs of {clips} clips are {each * member.train.epochs} iterations, few for a network that "
+                         f"learns from nothing; raise {place}.epochs, to {-(-ENOUGH // each)} for example, and those of the steps")
+    return tuple(dict.fromkeys(found))
 
 
 def last_line(report: dict) -> dict:

@@ -33,10 +33,9 @@ from benchmarks import rivals  # noqa: E402
 from benchmarks.tables import write_csv  # noqa: E402
 from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
 from compress.evaluate import EvaluationSet  # noqa: E402
-from compress.quantization import ranges_of  # noqa: E402
+from compress.quantization import corrected  # noqa: E402
 from compress.sensitivity import training_clips  # noqa: E402
 from export import onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify  # noqa: E402
-from export.bias_correction import corrected_biases, mean_inputs  # noqa: E402
 from export.ordinary import save_ordinary  # noqa: E402
 from export.quantize import make_plan  # noqa: E402
 from export.quantized import Quantized  # noqa: E402
@@ -107,7 +106,7 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
     default = folder / "ordinary" / "model.onnx"
     found = [onnx_file("paddle2onnx default", default)]
     found.append(onnx_file("ours, float32", to_onnx.save(static.flatten(network), spec, folder / "float32")[0], True))
-    quantized = quantized or _ptq(network, calibration)
+    quantized = quantized or corrected(network, calibration, "percentile", {})
     name = "ours, int8" if quantized.plan.ranges else "ours, the given plan"
     writer = onnx_int8 if quantized.plan.ranges else onnx_weights
     found.append(onnx_file(name, writer.save(quantized.flat(network), spec, folder / "int8", quantized.plan)[0], True))
@@ -134,13 +133,6 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
         except Exception as problem:
             failed.append(f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}")
     return found, failed
-
-
-def _ptq(network, calibration: np.ndarray) -> Quantized:
-    flat, ranges = ranges_of(network, calibration, "percentile")
-    plan = make_plan(flat, "int8", ranges)
-    flat = static.flatten(network)
-    return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, calibration)))
 
 
 def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: int) -> None:

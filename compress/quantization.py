@@ -11,6 +11,7 @@ from compress import accuracy, console
 from compress.sensitivity import training_clips
 from compress.work import Outcome, State, Work
 from export import quantize, static, to_onnx
+from export.bias_correction import corrected_biases, mean_inputs
 from export.calibrate import calibrate
 from export.quantized import Quantized
 from export.runtimes import in_process
@@ -91,6 +92,13 @@ def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
     flat = static.flatten(network)
     to_onnx.prepare(flat, integers=True)
     return flat, calibrate(flat, clips, method)
+
+
+def corrected(network, clips: np.ndarray, method: str, own: Overrides) -> Quantized:
+    """Everything in int8 but what `own` says, biases corrected: where `qat` starts, and what `ptq` ends with."""
+    flat, ranges = ranges_of(network, clips, method)
+    plan, flat = quantize.make_plan(flat, "int8", ranges, own), static.flatten(network)
+    return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))
 
 
 def clips_of(state: State, work: Work, count: int) -> np.ndarray:

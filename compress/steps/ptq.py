@@ -49,7 +49,6 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
     network, clips = state.student.network, quantization.clips_of(state, work, config.clips)
     (flat, ranges), own = quantization.ranges_of(network, clips, config.method), quantization.overrides(config)
-
     means = mean_inputs(static.flatten(network), clips) if config.bias_correction else {}
 
     def quantised(more: quantization.Overrides) -> Quantized:
@@ -57,4 +56,3 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         return Quantized(plan, corrected_biases(static.flatten(network), plan, means) if config.bias_correction else {})
 
     return quantization.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)
-

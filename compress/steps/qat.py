@@ -13,9 +13,6 @@ from compress.console import Watch
 from compress.fit import Job, fit
 from compress.steps import train
 from compress.work import Outcome, State, Work
-from export import static
-from export.bias_correction import corrected_biases, mean_inputs
-from export.quantize import make_plan
 from export.quantized import Quantized
 from export.trainable import Trainable
 
@@ -65,11 +62,8 @@ def spec_after(spec, config: Config):
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files and the constants of its best epoch."""
     network, clips, name = state.student.network, quantization.clips_of(state, work, config.clips), f"step{number}_qat"
-    flat, ranges = quantization.ranges_of(network, clips, config.method)
-    plan = make_plan(flat, "int8", ranges, quantization.overrides(config))
-    flat = static.flatten(network)
-    rounded = Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))
-    learner = Trainable(rounded.flat(network), plan, network.spec)
+    rounded = quantization.corrected(network, clips, config.method, quantization.overrides(config))
+    learner = Trainable(rounded.flat(network), rounded.plan, network.spec)
     watch, needed = Watch(work.curves, name), config.train.kd is not None or config.train.dml is not None
     follows = (state.student,) if config.under == "student" else state.teacher
     job = Job("student in int8", {"student": replace(state.student, network=learner)}, {"teacher": follows} if needed else {}, config.train,
@@ -80,6 +74,6 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         progress = fit(job)
     finally:
         watch.end()
-    found = Quantized(plan, learner.constants())
+    found = Quantized(rounded.plan, learner.constants())
     said = (f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept",) if progress.best_epoch == 0 else ()
     return Outcome(replace(state, quantized=found), tuple(progress.history), progress.best_epoch, (quantization.notes(found), *said))

@@ -115,7 +115,6 @@ class Graph(Plain):
             self.shift = Affine(name, "graph", None, shift)
 
     def forward(self, x):
-        V, T, C = x.shape[2], x.shape[3], self.channels
         pooled = paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias  # (B, 2 * groups * R, V)
         target, source = paddle.split(pooled, 2, axis=1)
         relation = paddle.tanh(self.difference(target, source))

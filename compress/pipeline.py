@@ -5,7 +5,6 @@ happens, the report is written with what there is.
 """
 from __future__ import annotations
 
-import importlib
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import (accuracy, checkpoint, console, evaluate, fusion, interrupt, plan, provenance, recipe as recipes, report as reports,
+from compress import (accuracy, checkpoint, console, evaluate, fusion, interrupt, plan, provenance, recipe as recipes, registry, report as reports,
                       teacher as teachers_)
 from compress.curves import Curves
 from compress.deliver import cost, deliver, described
@@ -45,7 +44,7 @@ class Run:
 
 def load_data(recipe: Recipe):
     """The recipe's data set, with progress."""
-    module = importlib.import_module(f"compress.data.{recipe.data.name}")
+    module = registry.DATA_SETS.load(recipe.data.name)
     return module.load(recipe.data.config, recipe.seed, console.reading())
 
 
@@ -67,7 +66,7 @@ def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
     specs = [spec]
     for step in recipe.steps:
         if step.enabled:
-            spec = importlib.import_module(f"compress.steps.{step.kind}").spec_after(spec, step.config)
+            spec = registry.STEPS.load(step.kind).spec_after(spec, step.config)
         specs.append(spec)
     return teachers, specs
 
@@ -202,7 +201,7 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
     for number, step in enumerate(run.recipe.steps, start=1):
         if not step.enabled:
             continue
-        module = importlib.import_module(f"compress.steps.{step.kind}")
+        module = registry.STEPS.load(step.kind)
         started = time.monotonic()
         work = replace(work, origin=checkpoint.digest([work.origin, number, step.kind, repr(step.config)]))
         outcome = _finished(work, number, state) or _apply(module, step, work, number, state)

@@ -1,12 +1,12 @@
 """What is printed before a run (`--list`, `--dry-run`) and the line for machines after it."""
 from __future__ import annotations
 
-import importlib
 import json
 
 from rich.console import Console
 from rich.table import Table
 
+from compress import registry
 from compress.recipe_types import QUANTISING
 
 FEW, ENOUGH = 100, 300  # iterations of a training that starts from nothing
@@ -37,7 +37,7 @@ def print_plan(recipe, dataset) -> int:
             for number, (member, where, spec) in enumerate(zip(members, places, teachers), start=1)]
     rows.append(("student", f"{_start(recipe)}, {place.view.title}", specs[0]))
     for number, (step, spec) in enumerate(zip(recipe.steps, specs[1:]), start=1):
-        title = importlib.import_module(f"compress.steps.{step.kind}").title(step.config)
+        title = registry.STEPS.load(step.kind).title(step.config)
         rows.append((f"step {number}", title if step.enabled else f"{step.kind}: switched off", spec))
     table = Table("", "what", "blocks", "parameters", "GMACs a clip", title=f"Plan of {recipe.name}", title_justify="left")
     for name, what, spec in rows:

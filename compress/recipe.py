@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from compress import overrides as override_module
-from compress import recipe_inputs, recipe_types
+from compress import recipe_inputs, recipe_types, registry
 from compress.recipe_types import ROOT, Recipe
 from compress.strict import build, did_you_mean, entries_of
 from compress.yaml_tree import Value, join, parse
@@ -136,9 +136,9 @@ def _drop_foreign_keys(before: Value, root: Value) -> tuple[Value, tuple[str, ..
     if not isinstance(old, dict) or not isinstance(new, dict) or "name" not in old or "name" not in new:
         return root, ()
     name = new["name"].data
-    if name == old["name"].data or name not in recipe_types.names(recipe_types.DATA):
+    if name == old["name"].data or name not in registry.DATA_SETS.names():
         return root, ()
-    fields = {item.name.rstrip("_") for item in dataclasses.fields(recipe_types.config_class(recipe_types.DATA, name))}
+    fields = {item.name.rstrip("_") for item in dataclasses.fields(registry.DATA_SETS.load(name).Config)}
     dropped = [key for key, value in new.items() if key != "name" and not value.overridden and key not in fields]
     data = replace(root.data["data"], data={key: value for key, value in new.items() if key not in dropped})
     notes = tuple(f"data.{key} of the recipe does not apply to {name} and was left out" for key in dropped)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compress import recipe_types
+from compress import recipe_types, registry
 from compress.yaml_tree import Value
 
 
@@ -32,7 +32,7 @@ def fill(root: Value) -> Value:
 def _usual(data: Value | None) -> Value | None:
     """The data set's own input, as if it stood in the recipe; None when the data set is not known."""
     name = data.data.get("name") if _is_mapping(data) else None
-    if name is None or name.data not in recipe_types.names(recipe_types.DATA):
+    if name is None or name.data not in registry.DATA_SETS.names():
         return None
     pipeline, defaults = recipe_types.usual_input(name.data)
     return Value({key: Value(value, data.place, str(value)) for key, value in {"name": pipeline, **defaults}.items()}, data.place)

@@ -1,17 +1,16 @@
 """What a recipe can say: its sections as frozen dataclasses, and the combinations that cannot work.
 
-Names are files: `data.name: nw_ucla` is compress/data/nw_ucla.py, `input.name: crop_resize` compress/inputs/crop_resize.py, a
-step `train` compress/steps/train.py, `teacher.name: ctrgcn` teachers/ctrgcn.py. `recipe.py` reads the YAML.
+Names are rows of `registry.py`. `recipe.py` reads the YAML.
 """
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+from compress import registry
+from compress.registry import Table
 from compress.steps import train
 from compress.strict import Build, build, convert, did_you_mean, entries_of, wrong
 from compress.yaml_tree import Value, error, join
@@ -20,35 +19,18 @@ from teachers.skeleton import SKELETONS, Skeleton
 
 QUANTISING = ("ptq", "qat", "weight_only")  # steps that decide how the student's files are stored
 ROOT = Path(__file__).resolve().parents[1]
-# What a file must define at its top level to be such a name; read without importing it.
-DATA = ("data set", "compress/data", r"^class Config\b")
-STEP = ("step", "compress/steps", r"^class Config\b")
-INPUT = ("input", "compress/inputs", r"^class Config\b")
-NETWORK = ("network", "teachers", r"^def default_spec\b")
 
 
-def names(what: tuple[str, str, str]) -> list[str]:
-    """The names that a recipe can use for DATA, INPUT, STEP or NETWORK."""
-    _, folder, marker = what
-    return sorted(file.stem for file in (ROOT / folder).glob("*.py")
-                  if re.search(marker, file.read_text(encoding="utf-8"), re.MULTILINE))
-
-
-def _name(what: tuple[str, str, str], value: Value, path: str) -> str:
+def _name(table: Table, value: Value, path: str) -> str:
     name = convert(str, value, path)
-    if name not in (known := names(what)):
-        raise error(value.place, path, f"unknown {what[0]} {name!r}{did_you_mean(name, known, always_list=True)}")
+    if name not in (known := table.names()):
+        raise error(value.place, path, f"unknown {table.what} {name!r}{did_you_mean(name, known, always_list=True)}")
     return name
-
-
-def config_class(what: tuple[str, str, str], name: str) -> type:
-    """The dataclass of the keys that one data set, input, step or network has of its own."""
-    return importlib.import_module(f"{what[1].replace('/', '.')}.{name}").Config
 
 
 def usual_input(data: str) -> tuple[str, dict]:
     """(name, keys it changes) of the input pipeline that a data set is usually seen through."""
-    module = importlib.import_module(f"{DATA[1].replace('/', '.')}.{data}")
+    module = registry.DATA_SETS.load(data)
     return module.INPUT, getattr(module, "INPUT_DEFAULTS", {})
 
 
@@ -69,20 +51,20 @@ class Step:
     enabled: bool = True
 
 
-def _choice(what: tuple[str, str, str], value: Value, path: str) -> Choice:
+def _choice(table: Table, value: Value, path: str) -> Choice:
     entries = dict(entries_of(value, path))
     if "name" not in entries:
-        raise error(value.place, path, f"missing key 'name' (known: {', '.join(names(what))})")
-    name = _name(what, entries.pop("name"), join(path, "name"))
-    return Choice(name, build(config_class(what, name), replace(value, data=entries), path, beside=("name",)))
+        raise error(value.place, path, f"missing key 'name' (known: {', '.join(table.names())})")
+    name = _name(table, entries.pop("name"), join(path, "name"))
+    return Choice(name, build(table.load(name).Config, replace(value, data=entries), path, beside=("name",)))
 
 
 def _data(value: Value, path: str) -> Choice:
-    return _choice(DATA, value, path)
+    return _choice(registry.DATA_SETS, value, path)
 
 
 def _input(value: Value, path: str) -> Choice | None:
-    return None if value.data is None else _choice(INPUT, value, path)
+    return None if value.data is None else _choice(registry.INPUTS, value, path)
 
 
 def _skeleton(value: Value, path: str) -> Skeleton | None:
@@ -105,10 +87,10 @@ def _network_and(cls: type, value: Value, path: str, default: str | None, beside
     chosen = entries.pop("name", Value(default, value.place, default or ""))
     network = None
     if chosen.data is not None:
-        name = _name(NETWORK, chosen, join(path, "name"))
-        own = {field.name for field in dataclasses.fields(config_class(NETWORK, name))}
+        name = _name(registry.NETWORKS, chosen, join(path, "name"))
+        own = {field.name for field in dataclasses.fields(registry.NETWORKS.load(name).Config)}
         mine = {key: entries.pop(key) for key in tuple(entries) if key in own}
-        network = Choice(name, build(config_class(NETWORK, name), replace(value, data=mine), path))
+        network = Choice(name, build(registry.NETWORKS.load(name).Config, replace(value, data=mine), path))
         beside = ("name", *beside, *sorted(own))
     return build(cls, replace(value, data=entries), path, given={"network": network}, beside=beside or ("name",))
 
@@ -135,11 +117,11 @@ def _step(value: Value, path: str) -> Step:
         raise error(value.place, path, f"expected one key, the step's name, got {', '.join(entries) or 'none'} "
                                        "(indent its settings below it)")
     (kind, settings), = entries.items()
-    _name(STEP, Value(kind, settings.place, kind), path)
+    _name(registry.STEPS, Value(kind, settings.place, kind), path)
     path = join(path, kind)
     own = dict(entries_of(settings, path))
     enabled = convert(bool, own.pop("enabled"), join(path, "enabled")) if "enabled" in own else True
-    return Step(kind, build(config_class(STEP, kind), replace(settings, data=own), path, beside=("enabled",)), enabled)
+    return Step(kind, build(registry.STEPS.load(kind).Config, replace(settings, data=own), path, beside=("enabled",)), enabled)
 
 
 def _size(value: Value, path: str) -> int:

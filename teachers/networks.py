@@ -1,42 +1,38 @@
-"""What every network file offers, reached by the name in its spec: `spec.network` is the file's name.
-
-A network `teachers/NAME.py` has `Config` (its keys in a recipe), `Spec` (blocks as data), `default_spec`, `drop_blocks` and
-`build`; `teachers/NAME_cost.py` counts `parameters` and `macs`; `teachers/NAME_keys.py` reads published checkpoints
-(`teachers/published.py`). Where our form differs from the published one, `teachers/NAME_published.py` has the latter.
-"""
+"""What every network offers, reached by the name in its spec: `spec.network` is a row of `teachers/registry.py`."""
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import numpy as np
 import paddle
 from paddle import nn
 
 from teachers.errors import CheckpointError
+from teachers.registry import NETWORKS
 
 
 def names() -> list[str]:
-    """The networks at hand: files of this folder that come with a cost file."""
-    return sorted(path.stem.removesuffix("_cost") for path in Path(__file__).parent.glob("*_cost.py"))
+    """The networks at hand."""
+    return sorted(NETWORKS)
 
 
 def module(network: str):
     """The module of a network, by name."""
-    return importlib.import_module(f"teachers.{network}")
+    return importlib.import_module(NETWORKS[network].network)
 
 
 def keys(network: str):
     """The module that reads a network's published checkpoints."""
-    return importlib.import_module(f"teachers.{network}_keys")
+    return importlib.import_module(NETWORKS[network].keys)
 
 
 def published(network: nn.Layer) -> nn.Layer:
     """The network as its authors write it, with these weights; itself where ours is no other form."""
     spec = network.spec
-    if not Path(__file__).with_name(f"{spec.network}_published.py").is_file():
+    path = NETWORKS[spec.network].published
+    if path is None:
         return network
-    form = importlib.import_module(f"teachers.{spec.network}_published")
+    form = importlib.import_module(path)
     return form.published(spec, keys(spec.network).to_published(spec, state_of(network)))
 
 
@@ -47,12 +43,12 @@ def build(spec) -> nn.Layer:
 
 def parameters(spec) -> int:
     """Trainable parameters, counted on the published form."""
-    return importlib.import_module(f"teachers.{spec.network}_cost").parameters(spec)
+    return importlib.import_module(NETWORKS[spec.network].cost).parameters(spec)
 
 
 def macs(spec) -> int:
     """Multiply-accumulates of one clip, counted on the published form."""
-    return importlib.import_module(f"teachers.{spec.network}_cost").macs(spec)
+    return importlib.import_module(NETWORKS[spec.network].cost).macs(spec)
 
 
 def state_of(network: nn.Layer) -> dict[str, np.ndarray]:

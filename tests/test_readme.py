@@ -3,7 +3,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from compress import recipe, recipe_types, run
+from compress import recipe, registry, run
 from compress.steps import train
 from teachers import networks
 
@@ -43,7 +43,7 @@ def test_every_recipe_network_and_input_key_is_named():
     assert all(re.search(rf"\b{name}\b", TEXT) for name in networks.names())
     for path in (ROOT / "compress" / "inputs").glob("*.py"):
         if re.search(r"^class Config", path.read_text(), re.MULTILINE):
-            keys = {field.name for field in dataclasses.fields(recipe_types.config_class(recipe_types.INPUT, path.stem))}
+            keys = {field.name for field in dataclasses.fields(registry.INPUTS.load(path.stem).Config)}
             assert f"`{path.stem}`" in TEXT and all(re.search(rf"\b{key}\b", TEXT) for key in keys), path.stem
 
 

@@ -6,18 +6,18 @@ import json
 import random
 import sys
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
 import yaml
 
-from compress import recipe, recipe_types
+from compress import recipe, recipe_types, registry
 from compress.steps import prune_layers, train
 from teachers import ctrgcn
 from teachers.errors import RecipeError
 
-NAMES = recipe_types.names
+TABLES = {name: getattr(registry, name) for name in ("DATA_SETS", "INPUTS", "STEPS", "NETWORKS")}
 CONFIGS = sorted(path.stem for path in recipe.CONFIGS.glob("*.yaml"))
 
 GOOD = """\
@@ -68,15 +68,15 @@ def stand_ins(monkeypatch, request):
     if request.function is test_every_recipe_loads:
         return
     for name, config, usual in (("aaa", AaaConfig, "see"), ("bbb", BbbConfig, "look")):
-        monkeypatch.setitem(sys.modules, f"compress.data.{name}", types.SimpleNamespace(
+        monkeypatch.setitem(sys.modules, f"stand_in.data.{name}", types.SimpleNamespace(
             Config=config, INPUT=usual, INPUT_DEFAULTS={"frames": 16} if usual == "see" else {}))
     for name, config in (("see", SeeConfig), ("look", LookConfig)):
-        monkeypatch.setitem(sys.modules, f"compress.inputs.{name}", types.SimpleNamespace(Config=config))
-    monkeypatch.setattr(recipe_types, "names", {
-        recipe_types.DATA: ["aaa", "bbb"],
-        recipe_types.INPUT: ["look", "see"],
-        recipe_types.STEP: ["prune_layers", "train"],
-        recipe_types.NETWORK: ["ctrgcn"]}.get)
+        monkeypatch.setitem(sys.modules, f"stand_in.inputs.{name}", types.SimpleNamespace(Config=config))
+    for table, modules in (("DATA_SETS", {"aaa": "stand_in.data.aaa", "bbb": "stand_in.data.bbb"}),
+                           ("INPUTS", {"look": "stand_in.inputs.look", "see": "stand_in.inputs.see"}),
+                           ("STEPS", {name: f"compress.steps.{name}" for name in ("prune_layers", "train")}),
+                           ("NETWORKS", {"ctrgcn": "teachers.ctrgcn"})):
+        monkeypatch.setattr(registry, table, replace(getattr(registry, table), modules=modules))
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_step_without_settings(load, monkeypatch, entry):
         ratio: float = 0.5
 
     monkeypatch.setitem(sys.modules, "compress.steps.noop", types.SimpleNamespace(Config=Config))
-    monkeypatch.setattr(recipe_types, "names", lambda what: ["aaa", "ctrgcn", "noop", "see", "train"])
+    monkeypatch.setitem(registry.STEPS.modules, "noop", "compress.steps.noop")
     text = changed("prune_layers: {drop: [l10]}", entry)
     assert load(text).steps[0] == recipe_types.Step("noop", Config())
     assert load(text, "steps.noop.ratio=1").steps[0].config.ratio == 1.0
@@ -496,12 +496,12 @@ def test_damaged_recipes_load_or_are_refused_in_words(load):
 
 def test_network_names_agree_with_the_networks():
     from teachers import networks
-    assert NAMES(recipe_types.NETWORK) == networks.names()
+    assert TABLES["NETWORKS"].names() == networks.names()
 
 
 def test_names_are_the_files_that_can_be_used():
-    assert {"prune_layers", "train"} <= set(NAMES(recipe_types.STEP))
-    assert "synthetic" in NAMES(recipe_types.DATA) and "dataset" not in NAMES(recipe_types.DATA)
+    assert {"prune_layers", "train"} <= set(TABLES["STEPS"].names())
+    assert "synthetic" in TABLES["DATA_SETS"].names() and "dataset" not in TABLES["DATA_SETS"].names()
 
 
 @pytest.mark.parametrize("name", CONFIGS)

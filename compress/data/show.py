@@ -8,7 +8,6 @@ CLIP is a file that `compress.data.clips` reads. A .gif moves, a .png is a strip
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import sys
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compress import console, recipe as recipes, recipe_types
+from compress import console, recipe as recipes, registry
 from compress.data import clips, drawing, ntu_names, nw_ucla, transforms
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
@@ -48,7 +47,7 @@ def parser() -> Parser:
     found.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one value of the recipe")
     found.add_argument("--split", choices=("train", "val"), default="train")
     found.add_argument("--index", type=int, default=0, help="which clip, from 0")
-    found.add_argument("--input", choices=recipe_types.names(recipe_types.INPUT), help="of a file: the input pipeline to see it through")
+    found.add_argument("--input", choices=registry.INPUTS.names(), help="of a file: the input pipeline to see it through")
     found.add_argument("--skeleton", choices=sorted(SKELETONS), help="of a file: its joints, where their number does not say it")
     found.add_argument("--draws", type=int, default=1, help="rows of augmented views")
     found.add_argument("--frames", type=int, default=8, help="frames of a strip")
@@ -109,7 +108,7 @@ def from_file(options) -> Subject:
     pipeline = options.input or ("uniform" if channels == 2 else "min_max_sample" if skeleton is UCLA_20 else "crop_resize")
     empty = Split((), (), np.zeros(0, np.int64))
     dataset = Dataset("file", empty, empty, (), skeleton, persons, channels, "", coordinates=channels)
-    config = importlib.import_module(f"compress.inputs.{pipeline}").Config()
+    config = registry.INPUTS.load(pipeline).Config()
     return Subject(name, label_of(name), transforms.trim(clip), skeleton, channels, _joints(pipeline, config, dataset, skeleton))
 
 
@@ -120,7 +119,7 @@ def from_recipe(options) -> Subject:
         RecipeError, DataError: the recipe or its data cannot be used, or there is no such clip.
     """
     recipe = recipes.load(options.recipe, options.overrides)
-    module = importlib.import_module(f"compress.data.{recipe.data.name}")
+    module = registry.DATA_SETS.load(recipe.data.name)
     dataset = module.load(recipe.data.config, recipe.seed, console.reading())
     skeleton = recipe.skeleton or dataset.skeleton
     split = getattr(dataset, options.split)

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Callable
 
 import numpy as np
 
+from compress import registry
 from compress.data import transforms
 from compress.data.dataset import Dataset
 from teachers.skeleton import Skeleton
@@ -58,7 +58,7 @@ def build(name: str, config, dataset: Dataset, skeleton: Skeleton | None = None)
     Raises:
         RecipeError: the input cannot be made of these clips.
     """
-    return importlib.import_module(f"compress.inputs.{name}").build(config, dataset, skeleton or dataset.skeleton)
+    return registry.INPUTS.load(name).build(config, dataset, skeleton or dataset.skeleton)
 
 
 def from_ops(ops: tuple[dict, ...], shape: tuple[int, int, int, int], clips: int = 1) -> View:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from compress.work import Outcome, State, Work
 from teachers import networks
 from teachers.channels import Group, strongest
 from teachers.errors import RecipeError
+from teachers.registry import NETWORKS
 
 Counts = dict[str, tuple[int, ...]]  # channels that stay, by group and section
 
@@ -104,12 +104,11 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
 
 
 def _pruner(spec):
-    folder = Path(networks.__file__).parent
-    able = sorted(path.stem.removesuffix("_prune") for path in folder.glob("*_prune.py"))
+    able = sorted(name for name, family in NETWORKS.items() if family.prune)
     if spec.network not in able:
         raise RecipeError(f"prune_channels: the channels of {spec.network} cannot be pruned (those of {', '.join(able)} can); use "
                           "prune_layers")
-    return importlib.import_module(f"teachers.{spec.network}_prune")
+    return importlib.import_module(NETWORKS[spec.network].prune)
 
 
 def _ratios(spec, groups: tuple[Group, ...], config: Config) -> dict[str, float]:

@@ -16,19 +16,23 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+
+# isort: split
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
+from compress import accuracy, console, device, recipe as recipes
 from compress.evaluate import EvaluationSet  # noqa: E402
 from compress.inputs.view import View, from_ops  # noqa: E402
+from compress.plan import load_data, seats
+from compress.task import Seat, any_weights  # noqa: E402
 from export import deployed, runtimes  # noqa: E402
 from export.runtimes import in_process  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError  # noqa: E402
 
 
-def predictors(target: Path, dataset, where: teacher.Seat, threads: int) -> list[tuple[str, object, tuple[Path, ...], View]]:
+def predictors(target: Path, dataset, where: Seat, threads: int) -> list[tuple[str, object, tuple[Path, ...], View]]:
     """(name, predict, files, view) of everything a target can be run with.
 
     Args:
@@ -45,14 +49,14 @@ def predictors(target: Path, dataset, where: teacher.Seat, threads: int) -> list
         elif path.suffix == ".onnx":
             found.append((f"{path} (ONNX Runtime)", runtimes.onnx_runtime(path, threads), (path,), described(path, where)))
         else:
-            model = teacher.any_weights(path, dataset, where)
+            model = any_weights(path, dataset, where)
             found.append((f"{path} (dygraph)", in_process(model.network), (path,), model.view))
     if not found:
         raise CheckpointError(f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder")
     return found
 
 
-def described(path: Path, where: teacher.Seat) -> View:
+def described(path: Path, where: Seat) -> View:
     """The view that `deployed.json` beside an exported file tells of, else the recipe's."""
     if not (path.parent / deployed.NAME).is_file():
         return where.view
@@ -70,8 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         device.select(options.device)
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = pipeline.load_data(recipe)
-        where, rows, reference = pipeline.seats(recipe, dataset)[0][0], [], None
+        dataset = load_data(recipe)
+        where, rows, reference = seats(recipe, dataset)[0][0], [], None
         for target in options.targets:
             for name, predict, files, view in predictors(target, dataset, where, runtimes.default_threads()):
                 row, logits = accuracy.row(name, predict, EvaluationSet(dataset.val, view, view.clips), reference, files)

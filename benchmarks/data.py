@@ -19,6 +19,8 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+
+# isort: split
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
@@ -27,8 +29,11 @@ from benchmarks.train_step import Stepper  # noqa: E402
 from compress import device, provenance  # noqa: E402
 from compress.data import loader, ntu, ntu_build, ntu_clean, ntu_names, ntu_shards, nw_ucla  # noqa: E402
 from compress.data.skeleton_text import Body, Recording  # noqa: E402
-from compress.inputs import view as views  # noqa: E402
-from compress.inputs import crop_resize, min_max_sample  # noqa: E402
+from compress.inputs import (  # noqa: E402
+    crop_resize,
+    min_max_sample,
+    view as views,  # noqa: E402
+)
 from compress.mixup import soft_labels  # noqa: E402
 from teachers import ctrgcn, networks, storage  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402

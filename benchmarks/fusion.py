@@ -20,14 +20,18 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+
+# isort: split
 import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from benchmarks.tables import write_csv  # noqa: E402
-from compress import accuracy, console, device, fusion, pipeline, recipe as recipes, scores, teacher  # noqa: E402
+from compress import accuracy, console, device, fusion, recipe as recipes, scores
 from compress.evaluate import EvaluationSet, accuracy as judged  # noqa: E402
 from compress.model import Model  # noqa: E402
+from compress.plan import load_data, seats
+from compress.task import as_saved, load_weights  # noqa: E402
 from export.runtimes import in_process  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # noqa: E402
@@ -35,13 +39,13 @@ from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # no
 
 def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
     """The scores and weights of a recipe's ensemble; its networks must have weights."""
-    places, _ = pipeline.seats(recipe, dataset)
+    places, _ = seats(recipe, dataset)
     found = []
     for number, (member, where) in enumerate(zip(recipe.teacher.members, places), start=1):
         if member.weights is None:
             raise RecipeError(f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this recipe first, and give the "
                               "files of its weights/ folder as SOURCEs")
-        network = teacher.load_weights(member.weights, where, member.network)
+        network = load_weights(member.weights, where, member.network)
         found.append(judge(Model(network, where.view), f"{number} {member.network.name}, {where.view.title}", dataset))
     return found, tuple(member.weight for member in recipe.teacher.members)
 
@@ -51,7 +55,7 @@ def of_source(path: Path, dataset) -> scores.Scores:
     try:
         return scores.load(path)
     except FeatherboneError:
-        model = teacher.as_saved(path, dataset)
+        model = as_saved(path, dataset)
         return judge(model, f"{path}: {model.network.spec.network}, {model.view.title}", dataset)
 
 
@@ -88,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         device.select(options.device)
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = pipeline.load_data(recipe)
+        dataset = load_data(recipe)
         if options.sources:
             found, given = [of_source(path, dataset) for path in options.sources], (1.0,) * len(options.sources)
         else:

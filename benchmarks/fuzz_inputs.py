@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.data import ntu_files, ntu_persons, nw_ucla, own_description, own_files, own_labels, pyskl, skeleton_text
+from compress.data import (
+    ntu_files,
+    ntu_persons,
+    nw_ucla,
+    own_description,
+    own_files,
+    own_labels,
+    pyskl,
+    skeleton_text,
+)
 from teachers import safe_pickle
 from teachers.errors import DataError
 

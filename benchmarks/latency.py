@@ -24,6 +24,8 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+
+# isort: split
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -31,10 +33,12 @@ from rich.table import Table  # noqa: E402
 
 from benchmarks import rivals  # noqa: E402
 from benchmarks.tables import write_csv  # noqa: E402
-from compress import accuracy, console, device, pipeline, recipe as recipes, teacher  # noqa: E402
+from compress import accuracy, console, device, recipe as recipes
 from compress.evaluate import EvaluationSet  # noqa: E402
+from compress.plan import load_data, seats
 from compress.quantization import corrected  # noqa: E402
 from compress.sensitivity import training_clips  # noqa: E402
+from compress.task import any_weights  # noqa: E402
 from export import onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify  # noqa: E402
 from export.ordinary import save_ordinary  # noqa: E402
 from export.quantize import make_plan  # noqa: E402
@@ -228,9 +232,9 @@ def _subject(options) -> tuple[object, EvaluationSet | None, np.ndarray]:
     """(the network, its validation split or None, clips to calibrate with)."""
     if options.recipe:
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = pipeline.load_data(recipe)
-        where = pipeline.seats(recipe, dataset)[1]
-        model = teacher.any_weights(options.weights, dataset, where)
+        dataset = load_data(recipe)
+        where = seats(recipe, dataset)[1]
+        model = any_weights(options.weights, dataset, where)
         calibration = training_clips(dataset.train, model.view, CALIBRATION_CLIPS)
         return model.network, EvaluationSet(dataset.val, model.view, model.view.clips), np.concatenate(list(calibration.batches(64)))
     network = checkpoints.load(options.weights) if options.weights else _fresh(options)

@@ -22,14 +22,17 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+
+# isort: split
 import numpy as np  # noqa: E402
 import yaml  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from benchmarks import raw_ntu  # noqa: E402
-from compress import pipeline, recipe as recipes  # noqa: E402
+from compress import recipe as recipes
 from compress.data.dataset import Dataset, Split  # noqa: E402
+from compress.plan import load_data, seats  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.skeleton import NTU_25  # noqa: E402
 
@@ -95,8 +98,8 @@ LAYOUTS: dict[str, Callable[[Dataset, Path], dict]] = {"CTR-GCN .npz": write_npz
 def loaded(data: dict) -> tuple[Dataset, object]:
     """(the set, the view of a CTR-GCN at 64 frames on it) by way of a recipe."""
     recipe = recipes.load("ctrgcn_lite_dml", [f"data={json.dumps(data)}", "input={name: crop_resize, frames: 64}"])
-    dataset = pipeline.load_data(recipe)
-    return dataset, pipeline.seats(recipe, dataset)[1].view
+    dataset = load_data(recipe)
+    return dataset, seats(recipe, dataset)[1].view
 
 
 def inputs(data: dict) -> dict[str, np.ndarray]:

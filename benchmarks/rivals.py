@@ -37,8 +37,7 @@ def quantize_static_tuned(default: Path, calibration: np.ndarray, folder: Path) 
 
 
 def _static(default: Path, calibration: np.ndarray, folder: Path, name: str, **options) -> Path:
-    from onnxruntime.quantization import CalibrationDataReader
-    from onnxruntime.quantization import quantize_static as quantise
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static as quantise
 
     class Reader(CalibrationDataReader):
         def __init__(self):

@@ -13,14 +13,16 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+
+# isort: split
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
 from compress import device, provenance  # noqa: E402
 from compress.mixup import soft_labels  # noqa: E402
 from compress.objectives import cross_entropy  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
 from teachers import ctrgcn, ctrgcn_keys, networks  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers.ctrgcn_published import PublishedCTRGCN  # noqa: E402
 from teachers.skeleton import SKELETONS  # noqa: E402
 

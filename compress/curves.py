@@ -129,7 +129,9 @@ def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
 
 def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
     """The picture (H, W, 3) uint8 of a confusion matrix (K, K): colour is the share of the true class, in percent."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # needs no display and changes no global backend
+    from matplotlib.backends.backend_agg import (
+        FigureCanvasAgg,  # needs no display and changes no global backend
+    )
     from matplotlib.figure import Figure
 
     count = len(class_names)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compress import accuracy, budget, interrupt, recipe as recipes, teacher as teachers_
-from compress.examples import examples
+from compress import accuracy, budget, interrupt, recipe as recipes
 from compress.evaluate import EvaluationSet, confusion
+from compress.examples import examples
 from compress.recipe_types import Recipe
+from compress.task import describe
 from compress.work import State, Work
 from export import deployed, package, quantize, runtimes, verify
 from export.layer_report import layer_report
@@ -39,7 +40,7 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
     sample = next(clips.batches(ORDINARY_CLIPS))[:ORDINARY_CLIPS]
     folder = work.folder / "deploy"
     reference = verify.run(folder, in_process(student), sample)
-    package.build(student, folder, recipe.export.formats, teachers_.describe(dataset, view), sample, reference, state.quantized)
+    package.build(student, folder, recipe.export.formats, describe(dataset, view), sample, reference, state.quantized)
     if state.quantized is not None:
         report["layer_report"] = _layers(state, sample[:LAYER_CLIPS])
     interrupt.check()

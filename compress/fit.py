@@ -37,7 +37,7 @@ class Job:
         learner: the role that is judged and ends with its best weights, "student" or "teacher".
         frozen: networks that only predict, one or an ensemble a role; they stay in evaluation mode.
         evaluation: the validation split through a view.
-        config: a `compress.steps.train.Config`.
+        config: a `compress.training.settings.Config`.
         state_path: where progress is kept; an existing file is continued.
         settings: hash of all that the result depends on.
         watch: a `compress.console.Watch` that shows progress and draws curves.

@@ -9,7 +9,6 @@ import signal
 import threading
 from contextlib import contextmanager
 
-
 _came = _held = False
 
 

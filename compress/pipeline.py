@@ -13,12 +13,26 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import (accuracy, checkpoint, console, evaluate, fusion, interrupt, plan, provenance, recipe as recipes, registry, report as reports,
-                      teacher as teachers_)
+from compress import (
+    accuracy,
+    checkpoint,
+    console,
+    evaluate,
+    fusion,
+    interrupt,
+    plan,
+    provenance,
+    recipe as recipes,
+    registry,
+    report as reports,
+    teacher as teachers_,
+)
 from compress.curves import Curves
 from compress.deliver import cost, deliver, described
 from compress.model import Model
+from compress.plan import load_data, planned_specs, seats
 from compress.recipe_types import Recipe
+from compress.task import describe, load_weights, spec_for
 from compress.work import Outcome, State, Work
 from export.quantized import Quantized
 from export.runtimes import in_process
@@ -40,39 +54,6 @@ class Run:
     folder: Path
     shelf: Path
     command: str
-
-
-def load_data(recipe: Recipe):
-    """The recipe's data set, with progress."""
-    module = registry.DATA_SETS.load(recipe.data.name)
-    return module.load(recipe.data.config, recipe.seed, console.reading())
-
-
-def seats(recipe: Recipe, dataset) -> tuple[list[teachers_.Seat], teachers_.Seat]:
-    """(a seat for each teacher network, the student's seat)."""
-    teachers = [teachers_.seat(recipe, dataset, member.input) for member in recipe.teacher.members]
-    own = recipe.student.input
-    return teachers, teachers[0] if own is None else teachers_.seat(recipe, dataset, own)
-
-
-def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
-    """(the teacher networks' specs, the student's before the first and after each step); a block or weights file that does
-    not fit is found here."""
-    places, place = seats(recipe, dataset)
-    teachers = [_spec(member.weights, member.network, where) for member, where in zip(recipe.teacher.members, places)]
-    student = recipe.student
-    config = student.network or recipe.teacher.members[0].network
-    spec = teachers[0] if student.network is None and student.weights is None else _spec(student.weights, config, place)
-    specs = [spec]
-    for step in recipe.steps:
-        if step.enabled:
-            spec = registry.STEPS.load(step.kind).spec_after(spec, step.config)
-        specs.append(spec)
-    return teachers, specs
-
-
-def _spec(weights: str | None, network, where):
-    return teachers_.spec_for(network, where) if weights is None else teachers_.load_weights(weights, where, network).spec
 
 
 def execute(run: Run) -> dict:
@@ -137,7 +118,7 @@ def _stages(run: Run, report: dict) -> None:
     state = _steps(run, work, State(student, teacher), report)
     if state.quantized is not None:
         state.quantized.save(run.folder / "weights" / "quantized.npz")
-    checkpoints.save(run.folder / "weights" / "student.npz", state.student.network, teachers_.describe(dataset, state.student.view))
+    checkpoints.save(run.folder / "weights" / "student.npz", state.student.network, describe(dataset, state.student.view))
     deliver(recipe, work, state, logits, report)
     work.curves.close()
 
@@ -154,7 +135,7 @@ def _teachers(run: Run, work: Work, places: list, report: dict) -> tuple[tuple[M
         report.setdefault("members", []).append(described(name, model.network, row, found[-1].origin) | {
             "name": model.network.spec.network if single else name, "weight": member.weight, "logits": logits})
         file = "teacher.npz" if single else f"teacher{number}.npz"
-        checkpoints.save(run.folder / "weights" / file, model.network, teachers_.describe(work.dataset, model.view))
+        checkpoints.save(run.folder / "weights" / file, model.network, describe(work.dataset, model.view))
     models = tuple(one.model for one in found)
     rows, logits = report["members"], [one.pop("logits") for one in report["members"]]
     labels = np.asarray(work.dataset.val.labels)
@@ -185,10 +166,10 @@ def _student(recipe: Recipe, teacher: Model, where) -> Model:
     chosen = recipe.student
     if chosen.weights is not None:
         wanted = chosen.network or recipe.teacher.members[0].network
-        return Model(teachers_.load_weights(chosen.weights, where, wanted), where.view)
+        return Model(load_weights(chosen.weights, where, wanted), where.view)
     if chosen.network is not None:
         paddle.seed(recipe.seed + 1)
-        network = networks.build(teachers_.spec_for(chosen.network, where))
+        network = networks.build(spec_for(chosen.network, where))
     else:
         network = networks.build(teacher.network.spec)
         networks.load_state(network, networks.state_of(teacher.network), "the student's copy of the teacher")

@@ -1,65 +1,11 @@
-"""What is printed before a run (`--list`, `--dry-run`) and the line for machines after it."""
+"""What a run will do, worked out before it starts: specs of every network after every step, and what a person should know."""
 from __future__ import annotations
 
-import json
-
-from rich.console import Console
-from rich.table import Table
-
-from compress import registry
-from compress.recipe_types import QUANTISING
+from compress import console, registry
+from compress.recipe_types import Recipe
+from compress.task import Seat, load_weights, seat, spec_for
 
 FEW, ENOUGH = 100, 300  # iterations of a training that starts from nothing
-
-out = Console(highlight=False, soft_wrap=True)
-
-
-def print_recipes(found: list[tuple[str, str]]) -> int:
-    """The recipes with their first line of comment."""
-    table = Table("recipe", "what it does", box=None)
-    for name, what in found:
-        table.add_row(name, what)
-    out.print(table)
-    print(json.dumps({"recipes": [name for name, _ in found]}))
-    return 0
-
-
-def print_plan(recipe, dataset) -> int:
-    """Networks with parameters and MACs, steps, data counts and the files a run will write."""
-    from compress import pipeline
-    from teachers import networks
-
-    members = recipe.teacher.members
-    teachers, specs = pipeline.planned_specs(recipe, dataset)
-    places, place = pipeline.seats(recipe, dataset)
-    rows = [(f"teacher {number}" if len(members) > 1 else "teacher", f"{_source(member)}, {where.view.title}"
-             + (f", weight {member.weight:g}" if len(members) > 1 else ""), spec)
-            for number, (member, where, spec) in enumerate(zip(members, places, teachers), start=1)]
-    rows.append(("student", f"{_start(recipe)}, {place.view.title}", specs[0]))
-    for number, (step, spec) in enumerate(zip(recipe.steps, specs[1:]), start=1):
-        title = registry.STEPS.load(step.kind).title(step.config)
-        rows.append((f"step {number}", title if step.enabled else f"{step.kind}: switched off", spec))
-    table = Table("", "what", "blocks", "parameters", "GMACs a clip", title=f"Plan of {recipe.name}", title_justify="left")
-    for name, what, spec in rows:
-        table.add_row(name, what, str(len(spec.blocks)), f"{networks.parameters(spec):,}", f"{networks.macs(spec) / 1e9:.3f}")
-    out.print(table)
-    out.print(f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation clips, {len(dataset.classes)} classes, "
-              f"input (C, T, V, M) = {place.view.shape}")
-    for note in notes(recipe, dataset):
-        out.print(f"note: {note}", markup=False)
-    single = len(members) == 1
-    kept = ["teacher.npz"] if single else [f"teacher{number}.npz" for number in range(1, len(members) + 1)]
-    files = {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}
-    expected = [f"deploy/{file}" for kind in recipe.export.formats for file in files[kind]]
-    expected += ["deploy/deployed.json", *(f"weights/{name}" for name in kept), "weights/student.npz",
-                 *(["weights/quantized.npz"] if any(step.enabled and step.kind in QUANTISING for step in recipe.steps) else []), "report.json", "report.html", "curves/"]
-    out.print(f"files: {', '.join(expected)}")
-    out.print(f"gates: deployed folder at most {recipe.budget.max_size / 1e6:g} MB, top-1 at most {recipe.budget.max_top1_drop:g} points "
-              "below the teacher")
-    print(json.dumps({"recipe": recipe.name, "params": sum(map(networks.parameters, teachers)),
-                      "student_params": networks.parameters(specs[-1]), "macs": sum(map(networks.macs, teachers)), "student_macs": networks.macs(specs[-1]), "train_clips": len(dataset.train),
-                      "val_clips": len(dataset.val), "files": expected}))
-    return 0
 
 
 def notes(recipe, dataset) -> tuple[str, ...]:
@@ -76,29 +22,34 @@ def notes(recipe, dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def last_line(report: dict) -> dict:
-    """The run in one flat JSON object."""
-    teacher, student = report["networks"]
-    return {"status": report["status"], "exit_code": report["exit_code"], "recipe": report["recipe"], "output": report["output"],
-            "teacher_top1": teacher["top1"], "student_top1": student["top1"],
-            "deployed": {row["name"]: {key: row[key] for key in ("top1", "agreement", "max_rel_diff", "p50_ms", "bytes")}
-                         for row in report["runtimes"] if row["deployed"]},
-            "total_bytes": report["budget"]["total_bytes"], "limit_bytes": report["budget"]["limit_bytes"],
-            "ordinary_bytes": report["ordinary_export"]["bytes"], "seconds": round(report["provenance"]["wall_seconds"], 1),
-            "report": f"{report['output']}/report.html"}
+def load_data(recipe: Recipe):
+    """The recipe's data set, with progress."""
+    module = registry.DATA_SETS.load(recipe.data.name)
+    return module.load(recipe.data.config, recipe.seed, console.reading())
 
 
-def _source(member) -> str:
-    name = member.network.name
-    if member.weights is None:
-        return f"{name}, trained {member.train.epochs} epochs first, or reused if it was before"
-    return f"{name} from {member.weights}" + (f", trained {member.train.epochs} epochs more" if member.finetune else "")
+def seats(recipe: Recipe, dataset) -> tuple[list[Seat], Seat]:
+    """(a seat for each teacher network, the student's seat)."""
+    teachers = [seat(recipe, dataset, member.input) for member in recipe.teacher.members]
+    own = recipe.student.input
+    return teachers, teachers[0] if own is None else seat(recipe, dataset, own)
 
 
-def _start(recipe) -> str:
+def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
+    """(the teacher networks' specs, the student's before the first and after each step); a block or weights file that does
+    not fit is found here."""
+    places, place = seats(recipe, dataset)
+    teachers = [_spec(member.weights, member.network, where) for member, where in zip(recipe.teacher.members, places)]
     student = recipe.student
-    if student.weights is not None:
-        return f"from {student.weights}"
-    if student.network is not None:
-        return f"{student.network.name}, fresh"
-    return "a copy of the teacher" if len(recipe.teacher.members) == 1 else "a copy of teacher 1"
+    config = student.network or recipe.teacher.members[0].network
+    spec = teachers[0] if student.network is None and student.weights is None else _spec(student.weights, config, place)
+    specs = [spec]
+    for step in recipe.steps:
+        if step.enabled:
+            spec = registry.STEPS.load(step.kind).spec_after(spec, step.config)
+        specs.append(spec)
+    return teachers, specs
+
+
+def _spec(weights: str | None, network, where):
+    return spec_for(network, where) if weights is None else load_weights(weights, where, network).spec

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from compress import overrides as override_module
-from compress import recipe_inputs, recipe_types, registry
+from compress import overrides as override_module, recipe_inputs, recipe_types, registry
 from compress.recipe_types import ROOT, Recipe
 from compress.strict import build, did_you_mean, entries_of
 from compress.yaml_tree import Value, join, parse

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from compress import registry
 from compress.registry import Table
-from compress.steps import train
 from compress.strict import Build, build, convert, did_you_mean, entries_of, wrong
+from compress.training.settings import Config, moves_teacher
 from compress.yaml_tree import Value, error, join
 from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS, Skeleton
@@ -147,7 +147,7 @@ class Member:
     input: Annotated[Choice | None, Build(_input)] = None
     weights: str | None = None
     finetune: bool = False
-    train: train.Config | None = None
+    train: Config | None = None
     weight: float = 1.0
 
     def __post_init__(self):
@@ -258,6 +258,6 @@ class Recipe:
                                  f"of {', '.join(QUANTISING)}")
             quantised = step.kind if step.enabled and step.kind in QUANTISING else None
             networks = 1 if step.enabled and step.kind == "promote" else networks
-            if networks > 1 and step.kind == "train" and step.enabled and train.moves_teacher(step.config):
+            if networks > 1 and step.kind == "train" and step.enabled and moves_teacher(step.config):
                 raise ValueError(f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks} networks stays frozen; leave it "
                                  "true, or give one teacher")

@@ -31,7 +31,7 @@ def write(report: dict, folder: str | Path) -> Path:
 
 def render(report: dict) -> str:
     """The page as one string of HTML: no script, no resource from outside; every text of the report escaped."""
-    from jinja2 import Environment, ChainableUndefined
+    from jinja2 import ChainableUndefined, Environment
 
     environment = Environment(autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True,
                               finalize=lambda value: "" if value is None else value)

@@ -16,9 +16,12 @@ if __package__ in (None, ""):  # as a script: the repository root, not compress/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import compress  # noqa: E402, F401  (prepares the process for Paddle)
-from compress import console, plan, recipe as recipes  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
+
+# isort: split
+from compress import console, recipe as recipes
+from compress.reporting.printed import last_line, print_recipes  # noqa: E402
 from teachers import storage  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import FeatherboneError, RecipeError  # noqa: E402
 
 RUNS = Path("runs")
@@ -45,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if options.list:
-            return plan.print_recipes(recipes.list_recipes())
+            return print_recipes(recipes.list_recipes())
         if options.recipe is None:
             raise RecipeError("--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)")
         overrides = options.overrides + ([f"seed={options.seed}"] if options.seed is not None else [])
@@ -56,11 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(recipe, options, arguments: list[str] | None) -> int:
-    from compress import device, interrupt, pipeline, report  # here: Paddle takes seconds to load, and a bad recipe should not wait
+    # Here: Paddle takes seconds to load, and a bad recipe should not wait
+    from compress import device, interrupt, pipeline, report
+    from compress.dry_run import print_plan
+    from compress.plan import load_data
 
     device.select(options.device)
     if options.dry_run:
-        return plan.print_plan(recipe, pipeline.load_data(recipe))
+        return print_plan(recipe, load_data(recipe))
     folder = _folder(recipe, options)
     typed = shlex.join(["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)])
     resume = f"{typed if options.resume else typed + ' --resume'}" + ("" if options.output or options.resume else f" --output {folder}")
@@ -72,7 +78,7 @@ def _run(recipe, options, arguments: list[str] | None) -> int:
     except FeatherboneError as error:
         return _failed(str(error), error.exit_code, folder)
     report.print_summary(result)
-    print(json.dumps(plan.last_line(result)))
+    print(json.dumps(last_line(result)))
     return result["exit_code"]
 
 

@@ -13,7 +13,15 @@ from paddle.nn import functional as F
 
 from export.fold import Affine, FoldedConv, Plain, array, fold
 from teachers.efficientgcn import EfficientGCN
-from teachers.efficientgcn_layers import HOPS, ConvNorm, JointAttention, SpatialGraph, Stem, Temporal, Unit
+from teachers.efficientgcn_layers import (
+    HOPS,
+    ConvNorm,
+    JointAttention,
+    SpatialGraph,
+    Stem,
+    Temporal,
+    Unit,
+)
 from teachers.layers import BatchNorm
 
 

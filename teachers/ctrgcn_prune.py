@@ -10,7 +10,19 @@ from __future__ import annotations
 import numpy as np
 
 from teachers import channels
-from teachers.channels import (Group, Keep, State, checked, norm_of, own_of, rows_of, staying, slices, wiring, within)
+from teachers.channels import (
+    Group,
+    Keep,
+    State,
+    checked,
+    norm_of,
+    own_of,
+    rows_of,
+    slices,
+    staying,
+    wiring,
+    within,
+)
 from teachers.ctrgcn import SUBSETS, Block, Spec, Widths
 from teachers.importance import Producer, folded, score
 from teachers.published import under

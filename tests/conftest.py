@@ -13,6 +13,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in two processes; two
 
 import teachers  # noqa: E402, F401  (prepares the process for Paddle before anything imports it)
 
+# isort: split
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -8,8 +8,8 @@ import numpy as np
 import paddle
 import pytest
 
-from compress import teacher
 from compress.recipe_types import Choice
+from compress.task import Seat, load_weights
 from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, stgcnpp, storage
 from teachers.errors import CheckpointError, StorageError
 from teachers.published import Hints
@@ -77,22 +77,22 @@ def test_wrong_shape_prints_both_sides(network, tmp_path):
 
 def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", network)
-    seat = teacher.Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+    seat = Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
     with pytest.raises(CheckpointError, match=r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' through input 'tiny' is \(3, 8, 5, 2\)"):
-        teacher.load_weights(str(tmp_path / "net.npz"), seat)
+        load_weights(str(tmp_path / "net.npz"), seat)
 
 
 def test_weights_for_another_number_of_classes_are_refused(tiny_spec, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", networks.build(dataclasses.replace(tiny_spec, classes=7)))
     with pytest.raises(CheckpointError, match=r"net.npz: its number of classes is 7, that of data set 'tiny' through input 'tiny' is 3"):
-        teacher.load_weights(str(tmp_path / "net.npz"), teacher.Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view))
+        load_weights(str(tmp_path / "net.npz"), Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view))
 
 
 def test_weights_of_another_network_are_refused(tiny_spec, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", networks.build(tiny_spec))
-    where = teacher.Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+    where = Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
     with pytest.raises(CheckpointError, match=r"net.npz: holds a ctrgcn, the recipe says stgcnpp; write `name: ctrgcn` beside"):
-        teacher.load_weights(str(tmp_path / "net.npz"), where, Choice("stgcnpp", stgcnpp.Config()))
+        load_weights(str(tmp_path / "net.npz"), where, Choice("stgcnpp", stgcnpp.Config()))
 
 
 def test_weights_for_another_skeleton_are_refused(tmp_path, shared):

@@ -4,8 +4,8 @@ import paddle
 import pytest
 
 from benchmarks import train_step
-from compress.steps import prune_layers
 from compress.model import Model
+from compress.steps import prune_layers
 from compress.work import State
 from teachers import checkpoints, ctrgcn, ctrgcn_cost, ctrgcn_keys, ctrgcn_published, networks
 from teachers.errors import RecipeError

@@ -8,7 +8,14 @@ import pytest
 
 from compress.steps import prune_layers
 from export import deployed, package, runtimes, static, verify
-from teachers import checkpoints, efficientgcn, efficientgcn_cost, efficientgcn_keys, networks, specs
+from teachers import (
+    checkpoints,
+    efficientgcn,
+    efficientgcn_cost,
+    efficientgcn_keys,
+    networks,
+    specs,
+)
 from teachers.efficientgcn import Config
 from teachers.efficientgcn_layers import LAYERS, SpatialGraph, hop_adjacency, temporal_steps
 from teachers.errors import CheckpointError, RecipeError

@@ -10,7 +10,8 @@ from compress.console import Watch
 from compress.curves import Curves
 from compress.evaluate import EvaluationSet
 from compress.model import Model
-from compress.steps.train import Config, Dml, Focal, Kd, Mixup, moves_teacher, title
+from compress.steps.train import title
+from compress.training.settings import Config, Dml, Focal, Kd, Mixup, moves_teacher
 from teachers import networks
 from teachers.errors import CheckpointError, TrainingError
 

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from compress.data import normalise
-from compress.data.normalise import align, frame_of, normalise_2d, normalise_3d, onto, view_transform
+from compress.data.normalise import (
+    align,
+    frame_of,
+    normalise_2d,
+    normalise_3d,
+    onto,
+    view_transform,
+)
 from teachers.errors import RecipeError
 from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL, UCLA_20
 

@@ -4,7 +4,7 @@ import paddle
 import pytest
 
 from compress import objectives
-from compress.steps.train import Config, Dml, Kd
+from compress.training.settings import Config, Dml, Kd
 
 S = np.array([[1.0, 0.0, -1.0], [0.5, 0.5, 2.0]], dtype="float32")
 T = np.array([[0.0, 2.0, 0.0], [1.0, -1.0, 1.0]], dtype="float32")

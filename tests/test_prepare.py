@@ -14,7 +14,19 @@ import numpy as np
 import pytest
 
 from benchmarks import raw_ntu
-from compress.data import clips, ntu, ntu_build, ntu_cache, ntu_clean, ntu_names, ntu_report, ntu_shards, parallel, prepare, skeleton_text
+from compress.data import (
+    clips,
+    ntu,
+    ntu_build,
+    ntu_cache,
+    ntu_clean,
+    ntu_names,
+    ntu_report,
+    ntu_shards,
+    parallel,
+    prepare,
+    skeleton_text,
+)
 from compress.data.loader import batches
 from compress.inputs import crop_resize, view
 from teachers.errors import DataError, StorageError

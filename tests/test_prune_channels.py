@@ -14,8 +14,19 @@ from compress.steps import prune_channels
 from compress.steps.prune_channels import Config
 from compress.work import State, Work
 from export import deployed, ordinary, package, static, verify
-from teachers import (channels, checkpoints, ctrgcn, ctrgcn_cost, ctrgcn_keys, ctrgcn_prune, importance, networks, specs, stgcnpp,
-                      stgcnpp_prune)
+from teachers import (
+    channels,
+    checkpoints,
+    ctrgcn,
+    ctrgcn_cost,
+    ctrgcn_keys,
+    ctrgcn_prune,
+    importance,
+    networks,
+    specs,
+    stgcnpp,
+    stgcnpp_prune,
+)
 from teachers.errors import RecipeError
 from teachers.published import Hints
 from teachers.skeleton import NTU_25, UCLA_20, Skeleton

@@ -7,11 +7,11 @@ import types
 import numpy as np
 import pytest
 
-from compress import teacher
 from compress.data import pyskl, pyskl_files
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import loop, uniform, view
 from compress.recipe_types import Choice
+from compress.task import seat
 from export import predict
 from teachers.errors import DataError, RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, UCLA_20, Skeleton
@@ -230,11 +230,11 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
     dataset = load(write(tmp_path / "a.pkl", five(V=21)))
     choice = Choice("uniform", uniform.Config())
     with pytest.raises(RecipeError) as caught:
-        teacher.seat(types.SimpleNamespace(skeleton=None), dataset, choice)
+        seat(types.SimpleNamespace(skeleton=None), dataset, choice)
     assert str(caught.value) == ("skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected; describe it "
                                  "(`skeleton: {name: hand, joints: 21, bones: [[child, parent], ...], centre: 1}`, joints counted from 1)")
     hand = Skeleton("hand", 21, ((2, 1),), centre=1)
-    assert teacher.seat(types.SimpleNamespace(skeleton=hand), dataset, choice).skeleton == hand
+    assert seat(types.SimpleNamespace(skeleton=hand), dataset, choice).skeleton == hand
 
 
 @pytest.mark.parametrize("changes, message", [

@@ -10,15 +10,26 @@ from paddle import nn
 from compress import fit, quantization, recipe, run
 from compress.curves import Curves
 from compress.model import Model
-from compress.steps import ptq, qat, train, weight_only
+from compress.steps import ptq, qat, weight_only
+from compress.training.settings import Config, Dml, Kd
 from compress.work import State, Work
-from export import deployed, layer_report, package, quantize, runtimes, static, to_onnx, trainable, verify
+from export import (
+    deployed,
+    layer_report,
+    package,
+    quantize,
+    runtimes,
+    static,
+    to_onnx,
+    trainable,
+    verify,
+)
 from export.fold import FoldedConv
 from export.quantized import Quantized
 from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch, RecipeError
 
-QUICK = train.Config(epochs=2, lr=1e-4, batch_size=8, weight_decay=0.0, kd=train.Kd())
+QUICK = Config(epochs=2, lr=1e-4, batch_size=8, weight_decay=0.0, kd=Kd())
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +197,7 @@ def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(names, state, work
     (lambda: ptq.Config(skip=("l1",), precision=(("l1", "float16"),)), "skip, precision: 'l1' is named twice"),
     (lambda: qat.Config(precision=(("l1", "int4_weights"),)), "int4_weights cannot be trained"),
     (lambda: qat.Config(train=replace(QUICK, ema=0.9)), "train.ema: an average of weights is not what is rounded"),
-    (lambda: qat.Config(train=replace(QUICK, kd=None, dml=train.Dml(freeze_teacher=False))), "train.dml.freeze_teacher: the float network stays frozen"),
+    (lambda: qat.Config(train=replace(QUICK, kd=None, dml=Dml(freeze_teacher=False))), "train.dml.freeze_teacher: the float network stays frozen"),
     (lambda: weight_only.Config("int4", group=1), "group: must be at least 2")])
 def test_impossible_settings(make, message):
     with pytest.raises(ValueError, match=message):

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from compress import recipe, registry, run
-from compress.steps import train
+from compress.training.settings import Config
 from teachers import networks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +22,7 @@ def test_every_exit_code_is_documented():
 
 
 def test_every_training_key_is_documented():
-    assert all(re.search(rf"\b{field.name}\b", TEXT) for field in dataclasses.fields(train.Config))
+    assert all(re.search(rf"\b{field.name}\b", TEXT) for field in dataclasses.fields(Config))
 
 
 def test_the_recipe_shown_is_a_recipe(tmp_path):

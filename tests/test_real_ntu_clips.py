@@ -9,7 +9,17 @@ from compress.data import clips, ntu
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import branches, view
-from export import calibrate, onnx_int8, package, predict, quantize, runtimes, static, to_onnx, verify
+from export import (
+    calibrate,
+    onnx_int8,
+    package,
+    predict,
+    quantize,
+    runtimes,
+    static,
+    to_onnx,
+    verify,
+)
 from export.layer_report import decibels, layer_report, worst
 from export.quantized import Quantized
 from teachers import checkpoints

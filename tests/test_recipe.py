@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from compress import recipe, recipe_types, registry
-from compress.steps import prune_layers, train
+from compress.steps import prune_layers
+from compress.training import settings
+from compress.training.settings import Dml, Mixup
 from teachers import ctrgcn
 from teachers.errors import RecipeError
 
@@ -112,11 +114,11 @@ def test_a_recipe_becomes_typed_values(load):
     seen = recipe_types.Choice("see", SeeConfig(16))
     network = recipe_types.Choice("ctrgcn", ctrgcn.Config(64))
     assert loaded.input == seen and loaded.skeleton is None
-    assert loaded.teacher == recipe_types.Teacher((recipe_types.Member(network, seen, train=train.Config(epochs=2, lr=0.1)),))
+    assert loaded.teacher == recipe_types.Teacher((recipe_types.Member(network, seen, train=settings.Config(epochs=2, lr=0.1)),))
     assert loaded.student == recipe_types.Student(None)
     assert loaded.steps == (
         recipe_types.Step("prune_layers", prune_layers.Config(("l10",))),
-        recipe_types.Step("train", train.Config(epochs=3, lr=0.01, mixup=train.Mixup(0.5))))
+        recipe_types.Step("train", settings.Config(epochs=3, lr=0.01, mixup=Mixup(0.5))))
     assert loaded.export.formats == ("paddle", "onnx")
     assert loaded.budget == recipe_types.Budget(10_000_000, 0.5)
 
@@ -173,7 +175,7 @@ def test_words_that_older_yaml_takes_for_truth_values_stay_text(load):
 def test_anchors_aliases_and_merges(load):
     text = GOOD.replace("train: {epochs: 2, lr: 1e-1}", "train: &base {epochs: 2, lr: 1e-1}")
     loaded = load(text.replace("      epochs: 3\n", "      <<: *base\n"))
-    assert loaded.steps[1].config == train.Config(epochs=2, lr=0.01, mixup=train.Mixup(0.5))
+    assert loaded.steps[1].config == settings.Config(epochs=2, lr=0.01, mixup=Mixup(0.5))
     loaded = load(text.replace("steps:\n", "steps:\n  - train: *base\n"))
     assert loaded.steps[0].config == loaded.teacher.members[0].train
 
@@ -353,12 +355,12 @@ def test_every_way_to_name_a_step(load, override):
     ("seed=0", lambda r: r.seed, 0),
     ("budget.max_size=2MB", lambda r: r.budget.max_size, 2_000_000),
     ("budget.max_size=99", lambda r: r.budget.max_size, 99),
-    ("teacher.train={epochs: 9, lr: 1}", lambda r: r.teacher.members[0].train, train.Config(epochs=9, lr=1.0)),
+    ("teacher.train={epochs: 9, lr: 1}", lambda r: r.teacher.members[0].train, settings.Config(epochs=9, lr=1.0)),
     ("teacher.weights=a=b.pdparams", lambda r: r.teacher.members[0].weights, "a=b.pdparams"),
     ("teacher.weights=", lambda r: r.teacher.members[0].weights, None),
     ("steps.train.mixup=null", lambda r: r.steps[1].config.mixup, None),
-    ("steps.train.dml={}", lambda r: r.steps[1].config.dml, train.Dml()),
-    ("steps.train.dml.weight=2", lambda r: r.steps[1].config.dml, train.Dml(2.0)),
+    ("steps.train.dml={}", lambda r: r.steps[1].config.dml, Dml()),
+    ("steps.train.dml.weight=2", lambda r: r.steps[1].config.dml, Dml(2.0)),
     ("steps.train.enabled=false", lambda r: r.steps[1].enabled, False),
     ("steps.prune_layers.drop[0]=l9", lambda r: r.steps[0].config.drop, ("l9",)),
     ("steps[0].prune_layers.drop=[l9, l10]", lambda r: r.steps[0].config.drop, ("l9", "l10")),
@@ -372,7 +374,7 @@ def test_overrides(load, override, get, value):
 
 def test_overrides_apply_in_order(load):
     loaded = load(GOOD, "teacher.train=null", "teacher.train.epochs=4", "teacher.train.lr=1", "seed=1", "seed=2")
-    assert loaded.teacher.members[0].train == train.Config(epochs=4, lr=1.0) and loaded.seed == 2
+    assert loaded.teacher.members[0].train == settings.Config(epochs=4, lr=1.0) and loaded.seed == 2
 
 
 def test_an_override_mends_a_wrong_value_of_the_file(load):

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from compress import pipeline, recipe, run
+from compress import recipe, run
+from compress.plan import load_data
 from compress.recipe_types import QUANTISING
 from export import deployed, predict
 
@@ -52,7 +53,7 @@ def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, mon
     assert run.main(["--recipe", "stgcnpp", *(part for one in overrides for part in ("-o", one)), "--output", "out"]) == 0
     capsys.readouterr()
     loaded = recipe.load("stgcnpp", overrides)
-    dataset = pipeline.load_data(loaded)
+    dataset = load_data(loaded)
     description = deployed.read(tmp_path / "out" / "deploy")
     assert description["views"] == 10 and description["recorded"] == {"channels": 3, "joints": 25, "persons": 1}
     runtime = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"]

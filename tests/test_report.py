@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sample_report import sample_report
 
 from compress.charts import Series, heatmap, line_chart, tick_label, ticks
 from compress.report import plain, print_summary, render, write
 from compress.report_view import SECTIONS, missing, steps, verdict, view_of
 from compress.wording import decimals, duration, settings, short_count, size
-from sample_report import sample_report
 from teachers.errors import StorageError
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

@@ -2,7 +2,7 @@
 import math
 
 from compress.schedule import learning_rate
-from compress.steps.train import Config
+from compress.training.settings import Config
 
 COSINE = Config(epochs=100, lr=0.01, warmup_epochs=10, warmup_lr=0.005)
 

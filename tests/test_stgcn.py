@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import paddle
+import pyskl_reference as literal
 import pytest
 
-import pyskl_reference as literal
 from export import package, static
 from teachers import checkpoints, networks, specs, stgcn, stgcn_keys
 from teachers.errors import CheckpointError, RecipeError

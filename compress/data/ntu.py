@@ -14,7 +14,16 @@ from typing import Literal
 
 import numpy as np
 
-from compress.data import ntu_build, ntu_cache, ntu_clean, ntu_files, ntu_names, ntu_report, ntu_shards, transforms
+from compress.data import (
+    ntu_build,
+    ntu_cache,
+    ntu_clean,
+    ntu_files,
+    ntu_names,
+    ntu_report,
+    ntu_shards,
+    transforms,
+)
 from compress.data.arrays import repair_frames
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120

@@ -12,13 +12,15 @@ from compress import checkpoint, objectives, quantization
 from compress.console import Watch
 from compress.fit import Job, fit
 from compress.steps import train
+from compress.training import settings
+from compress.training.settings import Kd, moves_teacher
 from compress.work import Outcome, State, Work
 from export.quantized import Quantized
 from export.trainable import Trainable
 
 
-def _usual() -> train.Config:
-    return train.Config(epochs=3, lr=0.0001, weight_decay=0.0, kd=train.Kd(weight=1.0, temperature=4.0))
+def _usual() -> settings.Config:
+    return settings.Config(epochs=3, lr=0.0001, weight_decay=0.0, kd=Kd(weight=1.0, temperature=4.0))
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,13 @@ class Config(quantization.Calibration):
     """
 
     under: Literal["student", "teacher"] = "student"
-    train: train.Config = field(default_factory=_usual)
+    train: settings.Config = field(default_factory=_usual)
 
     def __post_init__(self):
         super().__post_init__()
         if any(kind == "int4_weights" for _, kind in self.precision):
             raise ValueError("precision: int4_weights cannot be trained; use a ptq or weight_only step for them")
-        if train.moves_teacher(self.train):
+        if moves_teacher(self.train):
             raise ValueError("train.dml.freeze_teacher: the float network stays frozen here; leave it true")
         if self.train.ema is not None:
             raise ValueError("train.ema: an average of weights is not what is rounded; leave it out")

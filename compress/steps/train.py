@@ -1,117 +1,11 @@
 """Train the student, alone or under the teacher: cross-entropy, mixup, DML, classic distillation."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from compress import checkpoint, objectives
 from compress.console import Watch
 from compress.fit import Job, fit
+from compress.training.settings import Config, moves_teacher
 from compress.work import Outcome, State, Work
-
-
-@dataclass(frozen=True)
-class Mixup:
-    """lambda ~ Beta(alpha, alpha), one lambda and one permutation a batch (Zhang et al., arXiv 1710.09412)."""
-
-    alpha: float
-
-    def __post_init__(self):
-        if self.alpha <= 0:
-            raise ValueError("alpha: must be above 0 (leave `mixup` out to train without it)")
-
-
-@dataclass(frozen=True)
-class Dml:
-    """Symmetric KL to the teacher (Zhang et al., arXiv 1706.00384). With the teacher frozen it is one-way distillation."""
-
-    weight: float = 1.0
-    freeze_teacher: bool = True
-
-    def __post_init__(self):
-        if self.weight <= 0:
-            raise ValueError("weight: must be above 0 (leave `dml` out to train without it)")
-
-
-@dataclass(frozen=True)
-class Kd:
-    """Classic distillation, weight * temperature^2 * KL(teacher || student) (Hinton et al., arXiv 1503.02531)."""
-
-    weight: float = 1.0
-    temperature: float = 4.0
-
-    def __post_init__(self):
-        if self.weight <= 0:
-            raise ValueError("weight: must be above 0 (leave `kd` out to train without it)")
-        if self.temperature <= 0:
-            raise ValueError("temperature: must be above 0")
-
-
-@dataclass(frozen=True)
-class Focal:
-    """Class-balanced focal loss in place of cross-entropy, for long-tailed data (Cui et al., arXiv 1901.05555).
-
-    Attributes:
-        beta: 0: every class weighs the same; towards 1: a class weighs as one over its number of clips.
-        gamma: how strongly clips that are right already count less (Lin et al., arXiv 1708.02002); 0: not at all.
-    """
-
-    beta: float = 0.9999
-    gamma: float = 2.0
-
-    def __post_init__(self):
-        if not 0 <= self.beta < 1:
-            raise ValueError("beta: must be in [0, 1)")
-        if self.gamma < 0:
-            raise ValueError("gamma: must not be negative")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration."""
-
-    epochs: int
-    lr: float
-    batch_size: int = 16
-    schedule: Literal["cosine", "step"] = "cosine"
-    warmup_epochs: float = 0.0
-    warmup_lr: float = 0.0
-    milestones: tuple[int, ...] = ()
-    gamma: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    clip_norm: float | None = None
-    label_smoothing: float = 0.0
-    focal: Focal | None = None
-    mixup: Mixup | None = None
-    dml: Dml | None = None
-    kd: Kd | None = None
-    ema: float | None = None
-    amp: bool = False
-
-    def __post_init__(self):
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1")
-        if self.lr <= 0:
-            raise ValueError("lr: must be above 0")
-        for name in ("warmup_epochs", "warmup_lr", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative")
-        if self.warmup_epochs > self.epochs:
-            raise ValueError(f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of training")
-        if not 0 <= self.momentum < 1:
-            raise ValueError("momentum: must be in [0, 1)")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError("label_smoothing: must be in [0, 1)")
-        if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError("clip_norm: must be above 0 (null: no clipping)")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError("ema: must be between 0 and 1, for example 0.999 (null: no average)")
-        if self.schedule == "step" and not self.milestones:
-            raise ValueError("milestones: a step schedule needs the epochs at which the rate falls, for example [35, 55]")
-        if self.schedule == "cosine" and self.milestones:
-            raise ValueError("milestones: only for `schedule: step`")
 
 
 def title(config: Config) -> str:
@@ -135,11 +29,6 @@ def title(config: Config) -> str:
 def spec_after(spec, config: Config):
     """The student's spec after the step: training changes none of it."""
     return spec
-
-
-def moves_teacher(config: Config) -> bool:
-    """Whether the teacher learns too."""
-    return config.dml is not None and not config.dml.freeze_teacher
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:

@@ -36,13 +36,18 @@ from benchmarks.tables import write_csv  # noqa: E402
 from compress import accuracy, console, device, recipe as recipes
 from compress.evaluate import EvaluationSet  # noqa: E402
 from compress.plan import load_data, seats
-from compress.quantization import corrected  # noqa: E402
 from compress.sensitivity import training_clips  # noqa: E402
 from compress.task import any_weights  # noqa: E402
-from export import onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify  # noqa: E402
-from export.ordinary import save_ordinary  # noqa: E402
-from export.quantize import make_plan  # noqa: E402
-from export.quantized import Quantized  # noqa: E402
+from export import runtimes, verify
+from export.flat.flatten import flatten
+from export.flat.layers import prepare  # noqa: E402
+from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights
+from export.formats.ordinary import save_ordinary  # noqa: E402
+from export.quantize.bits import make_plan  # noqa: E402
+from export.quantize.quantized import (
+    Quantized,  # noqa: E402
+    corrected,  # noqa: E402
+)
 from teachers import checkpoints, networks  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import FeatherboneError  # noqa: E402
@@ -99,7 +104,7 @@ def onnx_file(name: str, path: Path, ours: bool = False) -> Candidate:
 
 def paddle_folder(name: str, folder: Path, ours: bool = False, onednn: bool = False) -> Candidate:
     """`model.pdmodel` and its parameters in Paddle Inference."""
-    files = [folder / static.MODEL, folder / static.PARAMETERS]
+    files = [folder / paddle_model.MODEL, folder / paddle_model.PARAMETERS]
     return Candidate(name, ours, lambda threads: runtimes.paddle_inference(*files, threads=threads, onednn=onednn), files, "" if onednn else "paddle")
 
 
@@ -109,15 +114,15 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
     save_ordinary(network, folder / "ordinary")
     default = folder / "ordinary" / "model.onnx"
     found = [onnx_file("paddle2onnx default", default)]
-    found.append(onnx_file("ours, float32", to_onnx.save(static.flatten(network), spec, folder / "float32")[0], True))
+    found.append(onnx_file("ours, float32", onnx_model.save(flatten(network), spec, folder / "float32")[0], True))
     quantized = quantized or corrected(network, calibration, "percentile", {})
     name = "ours, int8" if quantized.plan.ranges else "ours, the given plan"
     writer = onnx_int8 if quantized.plan.ranges else onnx_weights
     found.append(onnx_file(name, writer.save(quantized.flat(network), spec, folder / "int8", quantized.plan)[0], True))
-    flat = static.flatten(network)
-    to_onnx.prepare(flat)
+    flat = flatten(network)
+    prepare(flat)
     for kind in ("float16", "int4_weights"):
-        path = onnx_weights.save(static.flatten(network), spec, folder / kind, make_plan(flat, kind))[0]
+        path = onnx_weights.save(flatten(network), spec, folder / kind, make_plan(flat, kind))[0]
         found.append(onnx_file(f"ours, {kind.replace('_', ' ')}", path, True))
     for title, make in rivals.ONNX.items():
         try:
@@ -126,9 +131,9 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
             failed.append(f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}")
     found.append(paddle_folder("ordinary Paddle export", folder / "ordinary"))
     found.append(paddle_folder("ordinary Paddle export, oneDNN", folder / "ordinary", onednn=True))
-    static.save(static.flatten(network), spec, folder / "paddle")
+    paddle_model.save(flatten(network), spec, folder / "paddle")
     found.append(paddle_folder("ours, Paddle float32", folder / "paddle", True))
-    paddle_int8.save(quantized.flat(network), spec, folder / "paddle_int8", quantized.plan)
+    paddle_weights.save(quantized.flat(network), spec, folder / "paddle_int8", quantized.plan)
     found.append(paddle_folder("ours, Paddle, int8 weights", folder / "paddle_int8", True))
     for title, make in rivals.OTHERS.items():
         try:

@@ -26,7 +26,8 @@ from rich.table import Table  # noqa: E402
 
 from benchmarks.tables import write_csv  # noqa: E402
 from compress import console  # noqa: E402
-from export import package, runtimes, static, to_onnx  # noqa: E402
+from export import package, runtimes
+from export.formats import onnx_model, paddle_model  # noqa: E402
 from teachers import checkpoints, networks  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.skeleton import NTU_25  # noqa: E402
@@ -51,9 +52,9 @@ def measure(name: str, settings: dict, frames: int, channels: int, folder: Path)
     size = {path.name: path.stat().st_size for path in folder.iterdir()}
     return {"network": " ".join([name, *(f"{key}={value}" for key, value in settings.items())]), "frames": frames,
             "params": networks.parameters(spec), "macs": networks.macs(spec),
-            "paddle_bytes": size[static.MODEL] + size[static.PARAMETERS], "onnx_bytes": size[to_onnx.MODEL],
+            "paddle_bytes": size[paddle_model.MODEL] + size[paddle_model.PARAMETERS], "onnx_bytes": size[onnx_model.MODEL],
             "max_rel_diff": max(one["max_rel_diff"] for one in found.values()), "reads": "; ".join(checkpoints.layouts()[name]),
-            "predict": runtimes.onnx_runtime(folder / to_onnx.MODEL), "clip": clips[:1]}
+            "predict": runtimes.onnx_runtime(folder / onnx_model.MODEL), "clip": clips[:1]}
 
 
 def time_in_turn(rows: list[dict], rounds: int) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export import runtimes, static
+from export import runtimes
+from export.formats import paddle_model
 
 BATCH = 8
 
@@ -74,8 +75,8 @@ def paddleslim_ptq(network, default: Path, calibration: np.ndarray, folder: Path
         clip = paddle.static.data("clip", [None, *network.spec.input_shape], "float32")
         loader = paddle.io.DataLoader([np.ascontiguousarray(one, dtype="float32") for one in calibration], places=place, feed_list=[clip], batch_size=BATCH,
                                       return_list=False)
-        quant_post_static(executor=executor, model_dir=str(source), quantize_model_path=str(out), data_loader=loader, model_filename=static.MODEL,
-                          params_filename=static.PARAMETERS, batch_nums=len(calibration) // BATCH, onnx_format=True)
+        quant_post_static(executor=executor, model_dir=str(source), quantize_model_path=str(out), data_loader=loader, model_filename=paddle_model.MODEL,
+                          params_filename=paddle_model.PARAMETERS, batch_nums=len(calibration) // BATCH, onnx_format=True)
     finally:
         paddle.disable_static()
     files = sorted(path for path in out.iterdir() if path.suffix in (".pdmodel", ".pdiparams"))

@@ -11,9 +11,10 @@ from compress.examples import examples
 from compress.recipe_types import Recipe
 from compress.task import describe
 from compress.work import State, Work
-from export import deployed, package, quantize, runtimes, verify
-from export.layer_report import layer_report
-from export.ordinary import save_ordinary
+from export import deployed, package, runtimes, verify
+from export.formats.ordinary import save_ordinary
+from export.quantize import bits
+from export.quantize.layer_report import layer_report
 from export.runtimes import in_process
 from teachers import networks
 
@@ -61,7 +62,7 @@ def _layers(state: State, clips: np.ndarray) -> list[dict]:
     """Signal to noise of every layer's output, float against quantised."""
     network, quantized = state.student.network, state.quantized
     flat = quantized.for_onnx(network)
-    return layer_report(flat, quantize.fake_quantized(flat, quantized.plan), clips)
+    return layer_report(flat, bits.fake_quantized(flat, quantized.plan), clips)
 
 
 def _ordinary_rows(folder: Path, threads: int, clips: EvaluationSet, sample: np.ndarray, reference: np.ndarray) -> list[dict]:

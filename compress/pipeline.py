@@ -34,7 +34,7 @@ from compress.plan import load_data, planned_specs, seats
 from compress.recipe_types import Recipe
 from compress.task import describe, load_weights, spec_for
 from compress.work import Outcome, State, Work
-from export.quantized import Quantized
+from export.quantize.quantized import Quantized
 from export.runtimes import in_process
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, FeatherboneError

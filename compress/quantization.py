@@ -10,18 +10,18 @@ import numpy as np
 from compress import accuracy, console
 from compress.sensitivity import training_clips
 from compress.work import Outcome, State, Work
-from export import quantize, static, to_onnx
-from export.bias_correction import corrected_biases, mean_inputs
-from export.calibrate import calibrate
-from export.quantized import Quantized
+from export.flat.flatten import flatten
+from export.flat.layers import prepare
+from export.quantize import bits
+from export.quantize.bits import Overrides
+from export.quantize.calibrate import calibrate
+from export.quantize.quantized import Quantized
 from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import RecipeError
 
 HARM_CLIPS = 8  # how many training clips rank the layers
 MOST = 0.5  # share of the layers that `auto` keeps precise at most
-
-Overrides = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,14 @@ def check_names(spec, config, step: str) -> None:
     Raises:
         RecipeError: such a name, or activations that no file format of ours can quantise.
     """
-    flat = static.flatten(networks.build(spec))
+    flat = flatten(networks.build(spec))
     integers = step != "weight_only"
-    to_onnx.prepare(flat, integers=integers)
+    prepare(flat, integers=integers)
     try:
         ranges = calibrate(flat, np.zeros((1, *spec.input_shape), "float32"), "min_max") if integers else None
-        quantize.make_plan(flat, "int8" if integers else "int8_weights", ranges, overrides(config))
+        bits.make_plan(flat, "int8" if integers else "int8_weights", ranges, overrides(config))
     except RecipeError as problem:
         raise RecipeError(f"{step}: {problem}") from None
-
-
-def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
-    """(the flat network in the form that is quantised, the ranges of its points)."""
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=True)
-    return flat, calibrate(flat, clips, method)
-
-
-def corrected(network, clips: np.ndarray, method: str, own: Overrides) -> Quantized:
-    """Everything in int8 but what `own` says, biases corrected: where `qat` starts, and what `ptq` ends with."""
-    flat, ranges = ranges_of(network, clips, method)
-    plan, flat = quantize.make_plan(flat, "int8", ranges, own), static.flatten(network)
-    return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))
 
 
 def clips_of(state: State, work: Work, count: int) -> np.ndarray:
@@ -158,8 +144,8 @@ def harmful(quantized: Quantized, state: State, clips: np.ndarray) -> list[str]:
     with console.bar("what each layer's rounding changes", len(names), "layers") as advance:
         for name in names:
             precision = {layer: kind if layer == name else "float32" for layer, kind in plan.precision.items()}
-            alone = quantize.Plan(precision, {point: ends for point, ends in plan.ranges.items() if point == name}, plan.group)
-            noise[name] = float(np.square(in_process(quantize.fake_quantized(flat, alone))(x) - exact).sum())
+            alone = bits.Plan(precision, {point: ends for point, ends in plan.ranges.items() if point == name}, plan.group)
+            noise[name] = float(np.square(in_process(bits.fake_quantized(flat, alone))(x) - exact).sum())
             advance(1)
     return sorted(names, key=lambda name: -noise[name])
 

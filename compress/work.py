@@ -9,7 +9,7 @@ from compress.data.dataset import Dataset
 from compress.evaluate import EvaluationSet
 from compress.inputs.view import View
 from compress.model import Model
-from export.quantized import Quantized
+from export.quantize.quantized import Quantized
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
-from export import deployed, onnx_int8, onnx_weights, paddle_int8, runtimes, static, to_onnx, verify
-from export.quantized import Quantized
+from export import deployed, runtimes, verify
+from export.flat.flatten import flatten
+from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights
+from export.quantize.quantized import Quantized
 
-WRITERS = {"paddle": static.save, "onnx": to_onnx.save}
+WRITERS = {"paddle": paddle_model.save, "onnx": onnx_model.save}
 
 
 def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict, clips: np.ndarray, reference: np.ndarray,
@@ -45,8 +47,8 @@ def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict
 
 def _write(kind: str, network: nn.Layer, folder: Path, quantized: Quantized | None) -> list[Path]:
     if quantized is None:
-        return WRITERS[kind](static.flatten(network), network.spec, folder)
+        return WRITERS[kind](flatten(network), network.spec, folder)
     flat, plan = quantized.flat(network), quantized.plan
     if kind == "paddle":
-        return paddle_int8.save(flat, network.spec, folder, plan)
+        return paddle_weights.save(flat, network.spec, folder, plan)
     return (onnx_int8 if plan.ranges else onnx_weights).save(flat, network.spec, folder, plan)

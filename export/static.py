@@ -4,122 +4,17 @@ Run: python export/static.py --weights runs/NAME/weights/student.npz --out deplo
 """
 from __future__ import annotations
 
-import importlib
-import shutil
 import sys
-import tempfile
-import warnings
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import paddle  # noqa: E402
-from paddle import nn  # noqa: E402
-from paddle.base import core  # noqa: E402
-from paddle.base.proto import framework_pb2  # noqa: E402
-
-from teachers import storage  # noqa: E402
-from teachers.errors import StorageError  # noqa: E402
-
-MODEL, PARAMETERS = "model.pdmodel", "model.pdiparams"
-NEEDED_BYTES = 50_000_000  # less free space than this explains a failed write
-DEAD_ATTRIBUTES = ("op_callstack", "op_namescope", "op_device", "op_role", "op_role_var", "with_quant_attr")
-
-
-def flatten(network: nn.Layer) -> nn.Sequential:
-    """The flat inference network; `export/<network>.py` knows how to build it."""
-    return importlib.import_module(f"export.{network.spec.network}").flatten(network)
-
-
-def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
-    """Write the flat network for Paddle Inference; the batch size stays free.
-
-    Args:
-        flat: what `flatten` returned.
-        spec: the network's spec, for the input shape (N, C, T, V, M).
-        folder: where `model.pdmodel` and `model.pdiparams` go.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        trace(AsWritten(flat), spec, Path(temporary) / "model")
-        model = strip((Path(temporary) / MODEL).read_bytes())
-        parameters = (Path(temporary) / PARAMETERS).read_bytes()
-    storage.write_bytes(folder / PARAMETERS, parameters)
-    storage.write_bytes(folder / MODEL, model)
-    return [folder / MODEL, folder / PARAMETERS]
-
-
-def trace(network: nn.Layer, spec, prefix: Path) -> None:
-    """The ordinary `paddle.jit.save` of a network, with a free batch size.
-
-    Raises:
-        StorageError: there is no room left at `prefix`.
-    """
-    network.eval()
-    clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Paddle's own, on every sum of two maps with a free batch size
-            paddle.jit.save(network, str(prefix), input_spec=[clip])
-    except Exception as error:  # Paddle raises OSError or its own kinds when a write fails
-        if shutil.disk_usage(prefix.parent).free < NEEDED_BYTES:
-            raise StorageError(f"{prefix.parent}: no room left to export to; free some space and continue with --resume") from error
-        raise
-
-
-class AsWritten(nn.Layer):
-    """A flat network whose `forward` is traced as Python runs it: the same program in a fifth of the time. It has nothing that
-    depends on data or on the batch size, which is all that Paddle's rewriting of source code is for."""
-
-    def __init__(self, network: nn.Layer):
-        super().__init__()
-        self.network = network
-        self.training = network.training
-
-    @paddle.jit.not_to_static
-    def forward(self, clip):
-        return self.network(clip)
-
-
-def strip(program: bytes) -> bytes:
-    """A serialised program without call stacks, without attributes that no runtime reads or that every runtime fills in by itself,
-    its intermediate values under short names; the numbers do not change."""
-    description = framework_pb2.ProgramDesc.FromString(program)
-    for op in (op for block in description.blocks for op in block.ops):
-        filled_in = core.get_op_extra_attrs(op.type)
-        kept = [one for one in op.attrs if one.name not in DEAD_ATTRIBUTES and not (one.name in filled_in and value(one) == filled_in[one.name])]
-        del op.attrs[:]
-        op.attrs.extend(kept)
-    shorten(description.blocks[0])
-    return description.SerializeToString()
-
-
-def value(attribute) -> object:
-    """The value of a plain attribute, None of a list."""
-    kinds = framework_pb2.AttrType
-    field = {kinds.INT: "i", kinds.FLOAT: "f", kinds.STRING: "s", kinds.BOOLEAN: "b"}.get(attribute.type)
-    return field and getattr(attribute, field)
-
-
-def shorten(block) -> None:
-    """Give every value between input and output a name of two or three letters."""
-    ends = {"feed", "fetch"} | {name for op in block.ops if op.type in ("feed", "fetch") for one in (*op.inputs, *op.outputs) for name in one.arguments}
-    between = sorted(one.name for one in block.vars if not one.persistable and one.name not in ends)
-    short = {name: _letters(number) for number, name in enumerate(between)}
-    for one in block.vars:
-        one.name = short.get(one.name, one.name)
-    for one in (one for op in block.ops for one in (*op.inputs, *op.outputs)):
-        one.arguments[:] = [short.get(name, name) for name in one.arguments]
-
-
-def _letters(number: int) -> str:
-    digits = "abcdefghijklmnopqrstuvwxyz"
-    return digits[number % 26] + (_letters(number // 26 - 1) if number >= 26 else "")
+from export import scripts  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from export import scripts  # here: it imports this module
-
+    """The command; returns the exit code."""
     return scripts.export(arguments, "paddle", __doc__)
 
 

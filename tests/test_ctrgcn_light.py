@@ -7,7 +7,7 @@ import paddle
 import pytest
 from paddle.nn import functional as F
 
-from export import static
+from export.flat.flatten import flatten
 from teachers import checkpoints, ctrgcn_light_v1, ctrgcn_light_v2, networks, specs
 from teachers.errors import CheckpointError, RecipeError
 from teachers.published import Hints
@@ -228,7 +228,7 @@ def test_any_block_may_go(name, dropped, randomised):
     x = paddle.randn([2, *spec.input_shape])
     logits = network(x).numpy()
     assert logits.shape == (2, 5)
-    assert np.abs(static.flatten(network)(x).numpy() - logits).max() < 1e-5 * max(1, np.abs(logits).max())
+    assert np.abs(flatten(network)(x).numpy() - logits).max() < 1e-5 * max(1, np.abs(logits).max())
 
 
 def test_a_block_keeps_its_kind_when_another_goes():

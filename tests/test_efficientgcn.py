@@ -7,7 +7,8 @@ import paddle
 import pytest
 
 from compress.steps import prune_layers
-from export import deployed, package, runtimes, static, verify
+from export import deployed, package, runtimes, verify
+from export.flat.flatten import flatten
 from teachers import (
     checkpoints,
     efficientgcn,
@@ -68,7 +69,7 @@ def test_reproduces_the_golden_outputs_of_the_paddle_checkpoints(shared, split):
     clip = golden[f"streams_{split}_first"].reshape(1, 18, 288, 25, 2)
     network = checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams")
     assert network.spec == efficientgcn.default_spec(60, NTU_25, 288, 2)
-    for one in (network, static.flatten(network)):
+    for one in (network, flatten(network)):
         assert verify.difference(run(one, clip), golden[f"logits_{split}"][:1])["max_rel_diff"] < 1e-5
 
 
@@ -78,7 +79,7 @@ def test_reproduces_the_golden_outputs_of_the_torch_checkpoint(shared):
     clip = (np.random.RandomState(0).randn(1, 18, 288, 25, 2) * 0.3).astype("float32")
     network = checkpoints.load(shared / "weights" / "efficientgcn_b0_epsep_ntu60_xsub.pth.tar")
     assert network.spec == efficientgcn.default_spec(60, NTU_25, 288, 2, config=Config(layer="epsep", max_hop=3))
-    for one in (network, static.flatten(network)):
+    for one in (network, flatten(network)):
         assert verify.difference(run(one, clip), golden)["max_rel_diff"] < 1e-5
 
 
@@ -127,7 +128,7 @@ def test_checkpoints_of_every_layer_kind_are_read(layer, randomised):
     networks.load_state(network, state, "test")
     network.eval()
     clips = clips_of(spec, 3)
-    assert verify.difference(run(static.flatten(network), clips), run(network, clips))["max_rel_diff"] < 1e-5
+    assert verify.difference(run(flatten(network), clips), run(network, clips))["max_rel_diff"] < 1e-5
 
 
 def test_checkpoint_with_missing_or_unknown_keys_is_refused():
@@ -158,7 +159,7 @@ def test_any_block_may_go(dropped):
     clips = clips_of(spec, 2)
     logits = run(network, clips)
     assert [block.id for block in spec.blocks] == [name for name in BLOCKS if name not in dropped] and logits.shape == (2, 3)
-    assert verify.difference(run(static.flatten(network), clips), logits)["max_rel_diff"] < 1e-5
+    assert verify.difference(run(flatten(network), clips), logits)["max_rel_diff"] < 1e-5
     assert specs.from_json(efficientgcn.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
 
 
@@ -199,7 +200,7 @@ def test_one_stream_another_skeleton_and_one_person(channels, randomised):
     network = randomised(networks.build(spec))
     clips = clips_of(spec, 2)
     assert clips.shape == (2, channels, 20, 17, 1) and network.m1.graph.in_channels == 16
-    assert verify.difference(run(static.flatten(network), clips), run(network, clips))["max_rel_diff"] < 1e-5
+    assert verify.difference(run(flatten(network), clips), run(network, clips))["max_rel_diff"] < 1e-5
 
 
 @pytest.mark.parametrize("keys, message", [({"scale": 5}, "scale: "), ({"width": 24}, "width: "), ({"branches": 0}, "branches: "),

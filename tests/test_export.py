@@ -11,8 +11,10 @@ import paddle
 import pytest
 from paddle import nn
 
-from export import deployed, ordinary, package, predict, runtimes, static, to_onnx, verify
-from export.fold import FoldedConv
+from export import deployed, package, predict, runtimes, verify
+from export.flat.flatten import flatten
+from export.flat.layers import FoldedConv
+from export.formats import onnx_model, ordinary, paddle_model
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, ExportMismatch
 
@@ -44,12 +46,12 @@ def folder(trained, tmp_path_factory):
 
 def test_flat_network_equals_the_trained_one(trained):
     network, clips, reference = trained
-    assert verify.difference(logits_of(static.flatten(network), clips), reference)["max_rel_diff"] < 1e-5
+    assert verify.difference(logits_of(flatten(network), clips), reference)["max_rel_diff"] < 1e-5
 
 
 def test_real_checkpoint_survives_folding(shared):
     golden = np.load(shared / "golden" / "ctrgcn_nwucla.npz")
-    flat = static.flatten(checkpoints.load(shared / "weights" / "ctrgcn_nwucla.pt"))
+    flat = flatten(checkpoints.load(shared / "weights" / "ctrgcn_nwucla.pt"))
     assert np.abs(logits_of(flat, golden["input"]) - golden["logits"]).max() < 1e-4
 
 
@@ -84,10 +86,10 @@ def test_onnx_weights_keep_their_block_and_appear_once(folder):
 
 def test_stripping_changes_no_number(trained, tmp_path):
     network, clips, _ = trained
-    static.trace(static.flatten(network), network.spec, tmp_path / "model")
+    paddle_model.trace(flatten(network), network.spec, tmp_path / "model")
     plain = runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(clips)
     before = (tmp_path / "model.pdmodel").stat().st_size
-    (tmp_path / "model.pdmodel").write_bytes(static.strip((tmp_path / "model.pdmodel").read_bytes()))
+    (tmp_path / "model.pdmodel").write_bytes(paddle_model.strip((tmp_path / "model.pdmodel").read_bytes()))
     assert np.array_equal(runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(clips), plain)
     assert (tmp_path / "model.pdmodel").stat().st_size < 0.5 * before
 
@@ -172,6 +174,6 @@ def test_convs_of_equal_weights_keep_their_own_biases(tmp_path):
 
     weight = np.ones((4, 3, 1, 1))
     flat = Twins(*(FoldedConv("l1", name, weight, np.full(4, bias)) for name, bias in (("one", 1.0), ("two", 2.0))))
-    to_onnx.save(flat, SimpleNamespace(input_shape=(3, 8, 5, 1)), tmp_path)
+    onnx_model.save(flat, SimpleNamespace(input_shape=(3, 8, 5, 1)), tmp_path)
     found = runtimes.onnx_runtime(tmp_path / "model.onnx")(np.zeros((1, 3, 8, 5, 1), "float32"))
     np.testing.assert_allclose(found, [[1, 1, 1, 1, 2, 2, 2, 2]])

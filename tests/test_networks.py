@@ -6,7 +6,8 @@ import numpy as np
 import paddle
 import pytest
 
-from export import deployed, package, static, verify
+from export import deployed, package, verify
+from export.flat.flatten import flatten
 from teachers import checkpoints, networks, specs
 from teachers.errors import RecipeError
 from teachers.skeleton import NTU_25, Skeleton
@@ -77,7 +78,7 @@ def test_spec_and_weights_survive_a_file(trained, tmp_path):
 
 def test_the_flat_network_computes_the_same(trained):
     network, clips, expected = trained
-    assert verify.difference(logits_of(static.flatten(network), clips), expected)["max_rel_diff"] < 1e-5
+    assert verify.difference(logits_of(flatten(network), clips), expected)["max_rel_diff"] < 1e-5
 
 
 def test_both_runtimes_agree_at_any_batch_size(trained, tmp_path):

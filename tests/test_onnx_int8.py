@@ -5,8 +5,12 @@ import paddle
 import pytest
 from onnx import TensorProto
 
-from export import calibrate, onnx_int8, onnx_weights, quantize, runtimes, static, to_onnx, verify
-from export.layer_report import decibels
+from export import runtimes, verify
+from export.flat.flatten import flatten
+from export.flat.layers import prepare
+from export.formats import onnx_int8, onnx_model, onnx_weights
+from export.quantize import bits, calibrate
+from export.quantize.layer_report import decibels
 from teachers import ctrgcn, networks
 from teachers.errors import ExportMismatch
 from teachers.skeleton import Skeleton
@@ -32,8 +36,8 @@ def logits(layer, clips):
 
 
 def prepared(network):
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=True)
+    flat = flatten(network)
+    prepare(flat, integers=True)
     return flat
 
 
@@ -45,17 +49,17 @@ def close(found, expected) -> float:
 def int8(network, clips, tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8")
     flat = prepared(network)
-    plan = quantize.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
-    expected = logits(quantize.fake_quantized(flat, plan), clips)
+    plan = bits.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
+    expected = logits(bits.fake_quantized(flat, plan), clips)
     onnx_int8.save(flat, network.spec, folder, plan)
     return folder / "model.onnx", plan, expected
 
 
 @pytest.mark.parametrize("integers", [False, True])
 def test_forms_for_onnx_compute_what_the_network_computes(network, clips, integers):
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=integers)
-    to_onnx.prepare(flat, integers=integers)  # once is enough, twice does no harm
+    flat = flatten(network)
+    prepare(flat, integers=integers)
+    prepare(flat, integers=integers)  # once is enough, twice does no harm
     assert verify.difference(logits(flat, clips), logits(network, clips))["max_rel_diff"] < 1e-5
 
 
@@ -77,7 +81,7 @@ def test_integer_file_stores_int8(int8, network, tmp_path):
     assert not [node for node in model.graph.node if node.op_type in ("Clip", "FakeQuantize")]
     large = [one for one in stored.values() if one.data_type == TensorProto.FLOAT and np.prod(one.dims) > 200]
     assert not large, [one.name for one in large]
-    to_onnx.save(static.flatten(network), network.spec, tmp_path)
+    onnx_model.save(flatten(network), network.spec, tmp_path)
     assert int8[0].stat().st_size < 0.55 * (tmp_path / "model.onnx").stat().st_size
 
 
@@ -98,8 +102,8 @@ def test_skipped_layer_stays_float_and_helps(int8, network, clips, tmp_path):
     found = {}
     for name, overrides in (("all", {}), ("skipped", {"l2.values": "float32"})):
         (tmp_path / name).mkdir()
-        plan = quantize.make_plan(flat, "int8", harmed, overrides)
-        onnx_int8.save(quantize.duplicate(flat), network.spec, tmp_path / name, plan)
+        plan = bits.make_plan(flat, "int8", harmed, overrides)
+        onnx_int8.save(bits.duplicate(flat), network.spec, tmp_path / name, plan)
         found[name] = close(runtimes.onnx_runtime(tmp_path / name / "model.onnx")(clips), logits(network, clips))
     assert found["skipped"] > found["all"] + 5
     stored = [one.name for one in onnx.load(tmp_path / "skipped" / "model.onnx").graph.initializer]
@@ -109,22 +113,22 @@ def test_skipped_layer_stays_float_and_helps(int8, network, clips, tmp_path):
 @pytest.mark.parametrize("kind, share, form", [("float16", 0.7, TensorProto.FLOAT16), ("int8_weights", 0.55, TensorProto.INT8),
                                                ("int4_weights", 0.5, TensorProto.INT4)])
 def test_weights_are_stored_small_and_computed_right(network, clips, tmp_path, kind, share, form):
-    flat = static.flatten(network)
-    to_onnx.prepare(flat)
-    plan = quantize.make_plan(flat, kind)
-    expected = logits(quantize.fake_quantized(flat, plan), clips)
+    flat = flatten(network)
+    prepare(flat)
+    plan = bits.make_plan(flat, kind)
+    expected = logits(bits.fake_quantized(flat, plan), clips)
     onnx_weights.save(flat, network.spec, tmp_path, plan)
     for batch in (1, 8):
         assert verify.difference(runtimes.onnx_runtime(tmp_path / "model.onnx")(clips[:batch]), expected[:batch])["max_rel_diff"] < 1e-5
     assert form in {one.data_type for one in onnx.load(tmp_path / "model.onnx").graph.initializer}
     size = (tmp_path / "model.onnx").stat().st_size
-    to_onnx.save(static.flatten(network), network.spec, tmp_path)
+    onnx_model.save(flatten(network), network.spec, tmp_path)
     assert size < share * (tmp_path / "model.onnx").stat().st_size
 
 
 def test_plan_of_another_network_is_refused(network):
-    model = to_onnx.convert(static.flatten(network), network.spec)
+    model = onnx_model.convert(flatten(network), network.spec)
     for one in model.graph.initializer:
         one.name = f"x{one.name}"
     with pytest.raises(ExportMismatch, match="none of the plan's weights is in the ONNX graph"):
-        onnx_weights.store(model, static.flatten(network), quantize.make_plan(static.flatten(network), "float16"))
+        onnx_weights.store(model, flatten(network), bits.make_plan(flatten(network), "float16"))

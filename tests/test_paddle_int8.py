@@ -3,7 +3,10 @@ import numpy as np
 import paddle
 import pytest
 
-from export import paddle_int8, quantize, runtimes, static, verify
+from export import runtimes, verify
+from export.flat.flatten import flatten
+from export.formats import paddle_model, paddle_weights
+from export.quantize import bits
 from teachers import networks
 
 
@@ -24,7 +27,7 @@ def logits(layer, clips):
 
 @pytest.mark.parametrize("levels", [[-7, 0, 7, 3], [1, -1, 5], [2]])
 def test_two_levels_share_a_byte(levels):
-    packed = paddle_int8.pack(np.array(levels, "int8"))
+    packed = paddle_weights.pack(np.array(levels, "int8"))
     assert packed.dtype == np.uint8 and len(packed) == (len(levels) + 1) // 2
     both = np.concatenate([packed & 15, packed >> 4]).astype(int) - 8
     assert both[:len(levels)].tolist() == levels
@@ -32,12 +35,12 @@ def test_two_levels_share_a_byte(levels):
 
 @pytest.mark.parametrize("kind", ["float16", "int8_weights", "int8", "int4_weights", "mixed"])
 def test_stored_weights_compute_what_rounded_weights_compute(network, clips, tmp_path, kind):
-    flat = static.flatten(network)
+    flat = flatten(network)
     ranges = {"l1.out": (0.0, 1.0)} if kind == "int8" else {}  # of no account here
     overrides = {"l1": "int4_weights", "l4.values": "float32", "fc": "float16"} if kind == "mixed" else {}
-    plan = quantize.make_plan(flat, "int8_weights" if kind == "mixed" else kind, ranges, overrides)
-    expected, before = logits(quantize.quantize_weights(quantize.duplicate(flat), plan), clips), logits(flat, clips)
-    paddle_int8.save(flat, network.spec, tmp_path, plan)
+    plan = bits.make_plan(flat, "int8_weights" if kind == "mixed" else kind, ranges, overrides)
+    expected, before = logits(bits.quantize_weights(bits.duplicate(flat), plan), clips), logits(flat, clips)
+    paddle_weights.save(flat, network.spec, tmp_path, plan)
     predict = runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")
     for batch in (1, 8):
         assert verify.difference(predict(clips[:batch]), expected[:batch])["max_rel_diff"] < 1e-5
@@ -48,11 +51,11 @@ def test_parameters_shrink(tiny_spec, randomised, tmp_path):
     from teachers import ctrgcn
 
     spec = ctrgcn.drop_blocks(ctrgcn.default_spec(3, tiny_spec.skeleton, 8, 1, config=ctrgcn.Config(32)), ("l3", "l4", "l6", "l7", "l9", "l10"))
-    flat = static.flatten(randomised(networks.build(spec)))
-    static.save(flat, spec, tmp_path)
+    flat = flatten(randomised(networks.build(spec)))
+    paddle_model.save(flat, spec, tmp_path)
     full = (tmp_path / "model.pdiparams").stat().st_size
     for kind, share in (("float16", 0.56), ("int8_weights", 0.36), ("int4_weights", 0.26)):
-        paddle_int8.save(flat, spec, tmp_path, quantize.make_plan(flat, kind))
+        paddle_weights.save(flat, spec, tmp_path, bits.make_plan(flat, kind))
         assert (tmp_path / "model.pdiparams").stat().st_size < share * full
         program = (tmp_path / "model.pdmodel").read_bytes()
         assert b"fake_quant" not in program and b"op_callstack" not in program

@@ -13,7 +13,9 @@ from compress.model import Model
 from compress.steps import prune_channels
 from compress.steps.prune_channels import Config
 from compress.work import State, Work
-from export import deployed, ordinary, package, static, verify
+from export import deployed, package, verify
+from export.flat.flatten import flatten
+from export.formats import ordinary
 from teachers import (
     channels,
     checkpoints,
@@ -247,7 +249,7 @@ def test_published_form_and_names_follow(network):
 
 
 def test_the_flat_network_of_all_blocks_computes_the_same(pruned):
-    assert verify.difference(logits_of(static.flatten(pruned)), logits_of(pruned))["max_rel_diff"] < 1e-5
+    assert verify.difference(logits_of(flatten(pruned)), logits_of(pruned))["max_rel_diff"] < 1e-5
 
 
 @pytest.mark.parametrize("name", SILENT)

@@ -13,19 +13,12 @@ from compress.model import Model
 from compress.steps import ptq, qat, weight_only
 from compress.training.settings import Config, Dml, Kd
 from compress.work import State, Work
-from export import (
-    deployed,
-    layer_report,
-    package,
-    quantize,
-    runtimes,
-    static,
-    to_onnx,
-    trainable,
-    verify,
-)
-from export.fold import FoldedConv
-from export.quantized import Quantized
+from export import deployed, package, runtimes, verify
+from export.flat.flatten import flatten
+from export.flat.layers import FoldedConv, prepare
+from export.formats import onnx_model, paddle_model
+from export.quantize import bits, layer_report, trainable
+from export.quantize.quantized import Quantized
 from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch, RecipeError
 
@@ -42,7 +35,7 @@ def network(tiny_spec, randomised):
 def float_bytes(network, tmp_path_factory):
     """Bytes of each float32 file."""
     folder = tmp_path_factory.mktemp("float")
-    files = [*static.save(static.flatten(network), network.spec, folder), *to_onnx.save(static.flatten(network), network.spec, folder)]
+    files = [*paddle_model.save(flatten(network), network.spec, folder), *onnx_model.save(flatten(network), network.spec, folder)]
     return {path.name: path.stat().st_size for path in files}
 
 
@@ -80,7 +73,7 @@ def test_files_compute_what_the_step_hands_on(step, config, state, work, clips, 
     assert (5 if step is qat else 10) < snr(handed, exact) < 100
     found = package.build(network, tmp_path / "deploy", ("paddle", "onnx"), {}, clips, exact, after.quantized)
     description = deployed.read(tmp_path / "deploy")
-    assert sum(description["precision"].values()) == len(quantize.layers(static.flatten(network)))
+    assert sum(description["precision"].values()) == len(bits.layers(flatten(network)))
     served = deployed.predictors(tmp_path / "deploy", description)
     assert snr(served["onnx"](clips), handed) > (30 if step is not weight_only else 80)
     assert found["paddle"]["max_rel_diff"] <= 1e-5 and np.abs(served["paddle"](clips) - exact).max() > 1e-6
@@ -116,7 +109,7 @@ def test_training_while_rounded_learns_and_leaves_what_it_started_from(state, wo
     outcome = qat.apply(state, qat.Config(clips=8, train=replace(QUICK, epochs=3)), work, 1)
     assert len(outcome.history) == 3 and {"ce", "kd", "loss"} <= outcome.history[0]["train"].keys()
     assert outcome.history[-1]["train"]["loss"] < outcome.history[0]["train"]["loss"]
-    start = {one.name: one.numpy() for one in static.flatten(state.student.network).parameters()}
+    start = {one.name: one.numpy() for one in flatten(state.student.network).parameters()}
     learnt = outcome.state.quantized.constants
     assert learnt.keys() == start.keys() and sum(np.abs(learnt[name] - start[name]).max() > 0 for name in start) > 0.8 * len(start)
 
@@ -132,10 +125,10 @@ def test_training_that_only_harms_ends_with_what_rounding_alone_gives(state, wor
 
 
 def test_trainable_network_computes_what_is_simulated(network, clips):
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=True)
-    plan = quantize.make_plan(flat, "float32", overrides={"l1": "int8_weights", "l4": "int8"})
-    learner = trainable.Trainable(static.flatten(network), plan, network.spec)
+    flat = flatten(network)
+    prepare(flat, integers=True)
+    plan = bits.make_plan(flat, "float32", overrides={"l1": "int8_weights", "l4": "int8"})
+    learner = trainable.Trainable(flatten(network), plan, network.spec)
     expected = runtimes.in_process(Quantized(plan).simulated(network, "paddle"))(clips)
     assert np.abs(runtimes.in_process(learner)(clips) - expected).max() < 1e-5
     learner(paddle.to_tensor(clips)).sum().backward()
@@ -148,21 +141,21 @@ def test_straight_through_rounds_alike_and_passes_gradients(kind):
     for axis in (0, 1):
         x = paddle.to_tensor(weight, stop_gradient=False)
         y = trainable.straight_through(x, axis, kind)
-        assert np.abs(y.numpy() - quantize.rounded(weight, axis, kind)).max() < 1e-6
+        assert np.abs(y.numpy() - bits.rounded(weight, axis, kind)).max() < 1e-6
         y.sum().backward()
         assert (x.grad.numpy() == 1).all()
 
 
 def test_auto_keeps_the_most_harmful_layer_precise(state, work, clips, monkeypatch):
     """One layer is rounded to almost nothing; that one has to be found."""
-    real = quantize.rounded
+    real = bits.rounded
 
     def rounded(weight, axis, kind, group=32):
         return np.sign(weight).astype("float32") if kind == "int8_weights" and weight.shape == spoilt else real(weight, axis, kind, group)
 
-    flat = static.flatten(state.student.network)
-    spoilt = next(one.parameter.numpy().shape for one in quantize.weights(flat) if one.layer == "l5.values")
-    monkeypatch.setattr(quantize, "rounded", rounded)
+    flat = flatten(state.student.network)
+    spoilt = next(one.parameter.numpy().shape for one in bits.weights(flat) if one.layer == "l5.values")
+    monkeypatch.setattr(bits, "rounded", rounded)
     labels = runtimes.in_process(state.student.network)(clips).argmax(1)
     work.dataset.val.labels[:] = labels  # the float network is right everywhere
     work = replace(work, prepared={})
@@ -217,7 +210,7 @@ def test_a_network_that_cannot_be_quantised_is_named_before_any_work(tiny_spec, 
             return super().forward(x[:, :, :, :, 0])
 
     bare = nn.Sequential(Bare("l1", "values", np.ones((2, 3, 1, 1), "float32"), np.zeros(2)))
-    monkeypatch.setattr(static, "flatten", lambda network: bare)
+    monkeypatch.setattr(quantization, "flatten", lambda network: bare)
     with pytest.raises(RecipeError, match="ptq: calibration: this network marks no values that could be kept in eight bits; take int8_weights"):
         ptq.spec_after(tiny_spec, ptq.Config())
 

@@ -6,11 +6,12 @@ import paddle
 import pytest
 from paddle import nn
 
-from export import calibrate, quantize, static, to_onnx
-from export.bias_correction import corrected_biases, mean_inputs, mean_shift
-from export.fold import FoldedConv
-from export.layer_report import decibels, layer_report, worst
-from export.quantize import Plan
+from export.flat.flatten import flatten
+from export.flat.layers import FoldedConv, prepare
+from export.quantize import bits, calibrate
+from export.quantize.bias_correction import corrected_biases, mean_inputs, mean_shift
+from export.quantize.bits import Plan
+from export.quantize.layer_report import decibels, layer_report, worst
 from teachers import networks
 from teachers.errors import DataError, ExportMismatch, RecipeError
 
@@ -22,7 +23,7 @@ def conv(weight, bias=None, **more) -> nn.Sequential:
 
 @pytest.fixture()
 def flat(tiny_spec, randomised):
-    return static.flatten(randomised(networks.build(tiny_spec)))
+    return flatten(randomised(networks.build(tiny_spec)))
 
 
 @pytest.fixture(scope="module")
@@ -31,36 +32,36 @@ def clips(tiny_spec):
 
 
 def test_int8_levels_have_one_scale_a_channel():
-    found, scales = quantize.levels(np.array([[127.0, -64.2, 0.4], [0.0, 2.54, -1.27]]), 0, "int8")
+    found, scales = bits.levels(np.array([[127.0, -64.2, 0.4], [0.0, 2.54, -1.27]]), 0, "int8")
     assert found.tolist() == [[[127, -64, 0]], [[0, 127, -64]]] and np.allclose(scales.reshape(-1), [1.0, 0.02])
 
 
 def test_int8_levels_of_output_channels_on_another_axis():
     weight = np.array([[127.0, 0.0], [-64.2, 2.54], [0.4, -1.27]])
-    found, scales = quantize.levels(weight, 1, "int8")
+    found, scales = bits.levels(weight, 1, "int8")
     assert found[0].tolist() == [[127, -64, 0]]
-    assert np.allclose(quantize.values(found, scales, weight.shape, 1), [[127, 0], [-64, 2.54], [0, -1.28]])
+    assert np.allclose(bits.values(found, scales, weight.shape, 1), [[127, 0], [-64, 2.54], [0, -1.28]])
 
 
 def test_int4_levels_have_a_scale_a_group():
-    found, scales = quantize.levels(np.array([[7.0, -3.0, 0.0, 1.0, 0.7, 0.3, -0.2, 0.0]]), 0, "int4_weights", group=4)
+    found, scales = bits.levels(np.array([[7.0, -3.0, 0.0, 1.0, 0.7, 0.3, -0.2, 0.0]]), 0, "int4_weights", group=4)
     assert found.shape == (1, 2, 4) and found[0, 0].tolist() == [7, -3, 0, 1]
     assert scales.astype("float16").astype("float32").tolist() == scales.tolist() and abs(scales[0, 0, 0] - 1) < 1e-3
 
 
 @pytest.mark.parametrize("inputs, size", [(64, 32), (48, 24), (36, 18), (9, 9), (61, 61), (80, 20), (1, 1)])
 def test_int4_groups_divide_the_inputs(inputs, size):
-    assert quantize.group_size(inputs, 32) == size
+    assert bits.group_size(inputs, 32) == size
 
 
 @pytest.mark.parametrize("kind", ["int8", "int8_weights", "int4_weights", "float16"])
 def test_rounding_twice_changes_nothing(kind):
     weight = np.random.default_rng(1).standard_normal((12, 40, 1, 1)).astype("float32")
-    once = quantize.rounded(weight, 0, kind)
-    assert np.abs(once - weight).max() > 0 and np.abs(quantize.rounded(once, 0, kind) - once).max() < 1e-6
+    once = bits.rounded(weight, 0, kind)
+    assert np.abs(once - weight).max() > 0 and np.abs(bits.rounded(once, 0, kind) - once).max() < 1e-6
     if kind != "float16":
         with pytest.raises(ExportMismatch, match="l1.values.w: is not rounded to"):
-            quantize.stored(weight, "l1.values.w", 0, kind, 32)
+            bits.stored(weight, "l1.values.w", 0, kind, 32)
 
 
 def test_zero_is_a_level_of_every_range():
@@ -86,7 +87,7 @@ def test_ranges_of_every_method():
 
 @pytest.mark.parametrize("method", calibrate.METHODS)
 def test_calibrated_ranges_lie_in_what_was_seen(flat, clips, method):
-    to_onnx.prepare(flat, integers=True)
+    prepare(flat, integers=True)
     seen, found = calibrate.calibrate(flat, clips, "min_max"), calibrate.calibrate(flat, clips, method)
     assert found.keys() == seen.keys() and {"data_bn.out", "l1.values", "l1.product", "l1.out"} <= found.keys()
     for name, (low, high) in found.items():
@@ -107,50 +108,50 @@ def test_calibration_needs_clips(flat, clips):
 
 
 def test_plan_takes_the_longest_name(flat):
-    plan = quantize.make_plan(flat, "int8_weights", overrides={"l1": "float32", "l1.values": "float16"})
+    plan = bits.make_plan(flat, "int8_weights", overrides={"l1": "float32", "l1.values": "float16"})
     assert (plan.precision["l1.values"], plan.precision["l1.reduce"], plan.precision["l4.values"]) == ("float16", "float32", "int8_weights")
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_plan_keeps_no_range_of_what_stays_float(flat, clips):
     ranges = calibrate.calibrate(flat, clips[:1], "min_max")
-    plan = quantize.make_plan(flat, "int8", ranges, {"l1.values": "float32"})
+    plan = bits.make_plan(flat, "int8", ranges, {"l1.values": "float32"})
     assert plan.ranges.keys() == ranges.keys() - {"l1.values"} and Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_float16_includes_large_constants_of_no_layer():
     flat = conv(np.ones((4, 64, 1, 1)))
     flat[0].constant("graphs", np.full((30, 30), 0.1, "float32"))
-    plan = quantize.make_plan(flat, "float16")
-    assert plan.others == "float16" and [one.name for one in quantize.others(flat)] == ["l1.graphs"]
-    quantize.quantize_weights(flat, plan)
-    assert flat[0].graphs.numpy()[0, 0] == np.float32(np.float16(0.1)) and quantize.make_plan(flat, "int8_weights").others == "float32"
+    plan = bits.make_plan(flat, "float16")
+    assert plan.others == "float16" and [one.name for one in bits.others(flat)] == ["l1.graphs"]
+    bits.quantize_weights(flat, plan)
+    assert flat[0].graphs.numpy()[0, 0] == np.float32(np.float16(0.1)) and bits.make_plan(flat, "int8_weights").others == "float32"
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_plan_refuses_what_is_not_there(flat):
     with pytest.raises(RecipeError, match=r"precision: the network has no layer 'l1.valeus' \(it has l1.relation"):
-        quantize.make_plan(flat, "int8_weights", overrides={"l1.valeus": "float32"})
+        bits.make_plan(flat, "int8_weights", overrides={"l1.valeus": "float32"})
     with pytest.raises(RecipeError, match="precision 'int3': unknown"):
-        quantize.make_plan(flat, "int3")
+        bits.make_plan(flat, "int3")
     with pytest.raises(RecipeError, match="precision int8: needs the ranges of a calibration"):
-        quantize.make_plan(flat, "int8")
+        bits.make_plan(flat, "int8")
     with pytest.raises(RecipeError, match="plan: has no layer 'l1.relation'; it was made for another network"):
-        quantize.quantize_weights(flat, Plan({}))
+        bits.quantize_weights(flat, Plan({}))
 
 
 def test_all_forms_of_a_network_have_the_same_layers(flat, tiny_spec, randomised):
-    other = static.flatten(randomised(networks.build(tiny_spec)))
-    to_onnx.prepare(other, integers=True)
-    assert set(quantize.layers(flat)) == set(quantize.layers(other)) >= {one.layer for one in quantize.weights(other)}
+    other = flatten(randomised(networks.build(tiny_spec)))
+    prepare(other, integers=True)
+    assert set(bits.layers(flat)) == set(bits.layers(other)) >= {one.layer for one in bits.weights(other)}
 
 
 def test_fake_quantised_network_rounds_and_leaves_the_original(flat, clips):
-    to_onnx.prepare(flat, integers=True)
-    plan = quantize.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
+    prepare(flat, integers=True)
+    plan = bits.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
     x = paddle.to_tensor(clips)
     before = flat(x).numpy()
-    twin = quantize.fake_quantized(flat, plan)
+    twin = bits.fake_quantized(flat, plan)
     found = twin(x).numpy()
     assert np.array_equal(flat(x).numpy(), before) and [one.name for one in twin.parameters()] == [one.name for one in flat.parameters()]
     assert 15 < decibels(float((before ** 2).sum()), float(((before - found) ** 2).sum())) < 60
@@ -158,7 +159,7 @@ def test_fake_quantised_network_rounds_and_leaves_the_original(flat, clips):
 
 def test_gradients_pass_rounding_but_not_cutting():
     x = paddle.to_tensor([0.3, 5.0], stop_gradient=False)
-    y = quantize.rounding({"p": (0.0, 2.55)})("p", x)
+    y = bits.rounding({"p": (0.0, 2.55)})("p", x)
     assert np.allclose(y.numpy(), [0.3, 2.55])
     y.sum().backward()
     assert x.grad.numpy().tolist() == [1.0, 0.0]
@@ -177,9 +178,9 @@ def test_bias_correction_keeps_the_mean_output():
     x = (generator.random((6, 32, 5, 8)) + 1).astype("float32")
     mean = network(paddle.to_tensor(x)).numpy().mean((0, 2, 3))
     plan = Plan({"l1.values": "int4_weights"})
-    plain = quantize.fake_quantized(network, plan)(paddle.to_tensor(x)).numpy().mean((0, 2, 3))
+    plain = bits.fake_quantized(network, plan)(paddle.to_tensor(x)).numpy().mean((0, 2, 3))
     biases = corrected_biases(network, plan, mean_inputs(network, x))
-    rounded = quantize.fake_quantized(network, plan)
+    rounded = bits.fake_quantized(network, plan)
     rounded[0].bias_.set_value(biases["l1.values.b"])
     found = rounded(paddle.to_tensor(x)).numpy().mean((0, 2, 3))
     assert np.abs(plain - mean).max() > 0.02 and np.abs(found - mean).max() < 1e-4
@@ -188,13 +189,13 @@ def test_bias_correction_keeps_the_mean_output():
 
 
 def test_layer_report_finds_the_layer_that_was_harmed(flat, clips):
-    to_onnx.prepare(flat, integers=True)
+    prepare(flat, integers=True)
     ranges = calibrate.calibrate(flat, clips, "min_max")
-    twin = quantize.fake_quantized(flat, quantize.make_plan(flat, "float32"))
+    twin = bits.fake_quantized(flat, bits.make_plan(flat, "float32"))
     rows = layer_report(flat, twin, clips)
     assert {row["snr_db"] for row in rows} == {200.0} and rows[-1]["layer"] == "logits"
-    harmed = quantize.fake_quantized(flat, quantize.make_plan(flat, "float32"))
-    calibrate.watch(harmed, quantize.rounding({"l4.values": (ranges["l4.values"][0], ranges["l4.values"][1] / 50)}))
+    harmed = bits.fake_quantized(flat, bits.make_plan(flat, "float32"))
+    calibrate.watch(harmed, bits.rounding({"l4.values": (ranges["l4.values"][0], ranges["l4.values"][1] / 50)}))
     rows = layer_report(flat, harmed, clips)
     assert next(row for row in rows if row["snr_db"] < 200)["layer"] == "l4.values" and rows[-1]["snr_db"] < 40
     assert worst(rows)["layer"].startswith("l4.")

@@ -9,19 +9,13 @@ from compress.data import clips, ntu
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import branches, view
-from export import (
-    calibrate,
-    onnx_int8,
-    package,
-    predict,
-    quantize,
-    runtimes,
-    static,
-    to_onnx,
-    verify,
-)
-from export.layer_report import decibels, layer_report, worst
-from export.quantized import Quantized
+from export import package, predict, runtimes, verify
+from export.flat.flatten import flatten
+from export.flat.layers import prepare
+from export.formats import onnx_int8
+from export.quantize import bits, calibrate
+from export.quantize.layer_report import decibels, layer_report, worst
+from export.quantize.quantized import Quantized
 from teachers import checkpoints
 from teachers.skeleton import NTU_25
 
@@ -125,14 +119,14 @@ def test_eight_bits_keep_the_published_weights_right(shared, golden, tmp_path):
     """All of it in int8 fails; the layer report blames the velocity branch, whose activations in float32 are enough."""
     network = checkpoints.load(shared / "weights" / "efficientgcn_b0_sg_ntu60_xsub.pdparams")
     x = np.stack([seen("xsub").prepare(raw) for raw in golden["raw"]])
-    flat = static.flatten(network)
-    to_onnx.prepare(flat, integers=True)
+    flat = flatten(network)
+    prepare(flat, integers=True)
     ranges = calibrate.calibrate(flat, x, "percentile")
-    everything = quantize.make_plan(flat, "int8", ranges)
-    assert worst(layer_report(flat, quantize.fake_quantized(flat, everything), x[:2]))["layer"].split(".")[1] == "1"
+    everything = bits.make_plan(flat, "int8", ranges)
+    assert worst(layer_report(flat, bits.fake_quantized(flat, everything), x[:2]))["layer"].split(".")[1] == "1"
     found = {}
     for name, kept in (("all", {}), ("branch", {"stem.1": "int8_weights", "i1.1": "int8_weights"})):
-        quantized = Quantized(quantize.make_plan(flat, "int8", ranges, kept))
+        quantized = Quantized(bits.make_plan(flat, "int8", ranges, kept))
         path, = onnx_int8.save(quantized.flat(network), network.spec, tmp_path, quantized.plan)
         logits, expected = verify.run(path, runtimes.onnx_runtime(path), x), golden["logits_xsub"]
         snr = decibels(float(np.square(expected).sum()), float(np.square(expected - logits).sum()))

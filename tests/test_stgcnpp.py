@@ -7,7 +7,8 @@ import paddle
 import pyskl_reference as literal
 import pytest
 
-from export import package, static
+from export import package
+from export.flat.flatten import flatten
 from teachers import checkpoints, networks, specs, stgcn_keys, stgcnpp, stgcnpp_keys
 from teachers.errors import CheckpointError, RecipeError
 from teachers.published import Hints
@@ -117,7 +118,7 @@ def test_any_block_may_go(block):
     network.eval()
     x = paddle.randn([2, *spec.input_shape])
     assert block not in [one.id for one in spec.blocks] and spec.network == "stgcnpp"
-    np.testing.assert_allclose(static.flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_unknown_block_is_refused():
@@ -140,7 +141,7 @@ def test_exported_files_agree_at_any_batch_size(tmp_path, randomised, count):
     network = randomised(networks.build(small()))
     x = np.random.default_rng(2).normal(size=(count, *network.spec.input_shape)).astype("float32")
     reference = network(paddle.to_tensor(x)).numpy()
-    flat = static.flatten(network)(paddle.to_tensor(x)).numpy()
+    flat = flatten(network)(paddle.to_tensor(x)).numpy()
     assert np.abs(flat - reference).max() < 1e-5 * np.abs(reference).max()
     found = package.build(network, tmp_path, ("paddle", "onnx"), {}, x, reference)
     assert all(one["max_rel_diff"] < 1e-5 and one["agreement"] == 1 for one in found.values())
@@ -150,7 +151,7 @@ def test_pooled_branch_keeps_a_negative_scale(randomised):
     network = randomised(networks.build(small()))
     network.l2.temporal.bn.weight.set_value(-network.l2.temporal.bn.weight)
     x = paddle.randn([2, *network.spec.input_shape])
-    np.testing.assert_allclose(static.flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_stage_narrower_than_its_branches_is_refused():

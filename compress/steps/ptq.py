@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from compress import quantization
 from compress.work import Outcome, State, Work
-from export import static
-from export.bias_correction import corrected_biases, mean_inputs
-from export.quantize import make_plan
-from export.quantized import Quantized
+from export.flat.flatten import flatten
+from export.quantize.bias_correction import corrected_biases, mean_inputs
+from export.quantize.bits import Overrides, make_plan
+from export.quantize.quantized import Quantized, ranges_of
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def spec_after(spec, config: Config):
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
     network, clips = state.student.network, quantization.clips_of(state, work, config.clips)
-    (flat, ranges), own = quantization.ranges_of(network, clips, config.method), quantization.overrides(config)
-    means = mean_inputs(static.flatten(network), clips) if config.bias_correction else {}
+    (flat, ranges), own = ranges_of(network, clips, config.method), quantization.overrides(config)
+    means = mean_inputs(flatten(network), clips) if config.bias_correction else {}
 
-    def quantised(more: quantization.Overrides) -> Quantized:
+    def quantised(more: Overrides) -> Quantized:
         plan = make_plan(flat, "int8", ranges, own | more)
-        return Quantized(plan, corrected_biases(static.flatten(network), plan, means) if config.bias_correction else {})
+        return Quantized(plan, corrected_biases(flatten(network), plan, means) if config.bias_correction else {})
 
     return quantization.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)

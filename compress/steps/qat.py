@@ -15,8 +15,8 @@ from compress.steps import train
 from compress.training import settings
 from compress.training.settings import Kd, moves_teacher
 from compress.work import Outcome, State, Work
-from export.quantized import Quantized
-from export.trainable import Trainable
+from export.quantize.quantized import Quantized, corrected
+from export.quantize.trainable import Trainable
 
 
 def _usual() -> settings.Config:
@@ -64,7 +64,7 @@ def spec_after(spec, config: Config):
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files and the constants of its best epoch."""
     network, clips, name = state.student.network, quantization.clips_of(state, work, config.clips), f"step{number}_qat"
-    rounded = quantization.corrected(network, clips, config.method, quantization.overrides(config))
+    rounded = corrected(network, clips, config.method, quantization.overrides(config))
     learner = Trainable(rounded.flat(network), rounded.plan, network.spec)
     watch, needed = Watch(work.curves, name), config.train.kd is not None or config.train.dml is not None
     follows = (state.student,) if config.under == "student" else state.teacher

@@ -6,9 +6,10 @@ from typing import Literal
 
 from compress import quantization
 from compress.work import Outcome, State, Work
-from export import static, to_onnx
-from export.quantize import make_plan
-from export.quantized import Quantized
+from export.flat.flatten import flatten
+from export.flat.layers import prepare
+from export.quantize.bits import Overrides, make_plan
+from export.quantize.quantized import Quantized
 
 KINDS = {"int8": "int8_weights", "int4": "int4_weights", "float16": "float16"}
 HIGHER = {"int8": "float16", "int4": "int8_weights", "float16": "float32"}  # what the most harmful layers are kept in
@@ -58,10 +59,10 @@ def spec_after(spec, config: Config):
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
-    flat, own = static.flatten(state.student.network), quantization.overrides(config)
-    to_onnx.prepare(flat)
+    flat, own = flatten(state.student.network), quantization.overrides(config)
+    prepare(flat)
 
-    def quantised(more: quantization.Overrides) -> Quantized:
+    def quantised(more: Overrides) -> Quantized:
         return Quantized(make_plan(flat, KINDS[config.kind], overrides=own | more, group=config.group))
 
     return quantization.outcome(config.auto, quantised, HIGHER[config.kind], state, work,

@@ -6,8 +6,8 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.fold import Affine, FoldedConv, Plain, array, fold
-from export.stgcn import Block, Graph, sequence
+from export.flat.layers import Affine, FoldedConv, Plain, array, fold
+from export.flat.stgcn import Block, Graph, sequence
 from teachers import stgcnpp
 from teachers.stgcn import STGCN, Unit
 

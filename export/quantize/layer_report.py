@@ -7,8 +7,8 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.calibrate import BATCH, watch
-from export.fold import Plain
+from export.flat.layers import Plain
+from export.quantize.calibrate import BATCH, watch
 from teachers.errors import DataError
 
 CEILING = 200.0  # dB: what equal outputs count as
@@ -18,7 +18,7 @@ def layer_report(flat: nn.Sequential, quantized: nn.Sequential, clips: np.ndarra
     """Rows {"layer", "snr_db", "power"} in the order of computation, the logits last.
 
     Args:
-        flat: the float network, in the form that `quantized` is a copy of (`export.quantize.fake_quantized`).
+        flat: the float network, in the form that `quantized` is a copy of (`export.quantize.bits.fake_quantized`).
         clips: (n, C, T, V, M).
     Raises:
         DataError: no clips.

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.fold import Plain
+from export.flat.layers import Plain
 from teachers.errors import DataError, RecipeError
 
 METHODS = ("min_max", "percentile", "entropy", "mse")

@@ -12,8 +12,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from paddle import nn
 
-from export import quantize, to_onnx
-from export.quantize import Plan
+from export.flat.layers import prepare
+from export.formats import onnx_model
+from export.quantize import bits
+from export.quantize.bits import Plan
 from teachers.errors import ExportMismatch
 
 INT4_OPSET = 21  # the first with int4
@@ -24,14 +26,14 @@ def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
 
     The flat network is left rounded, in the form made for ONNX.
     """
-    return to_onnx.write(convert(flat, spec, plan), folder)
+    return onnx_model.write(convert(flat, spec, plan), folder)
 
 
 def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     """The model; see `save`."""
-    to_onnx.prepare(flat)
-    quantize.quantize_weights(flat, plan)
-    model = to_onnx.convert(flat, spec)
+    prepare(flat)
+    bits.quantize_weights(flat, plan)
+    model = onnx_model.convert(flat, spec)
     store(model, flat, plan)
     return model
 
@@ -43,14 +45,14 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
         ExportMismatch: a weight that is not, or a graph with none of the plan's weights.
     """
     graph = model.graph
-    wanted = {one.name: (plan.precision[one.layer], one.axis) for one in quantize.weights(flat)}
-    others = {one.name for one in quantize.others(flat)}
+    wanted = {one.name: (plan.precision[one.layer], one.axis) for one in bits.weights(flat)}
+    others = {one.name for one in bits.others(flat)}
     front, seen = [], 0
     for tensor in list(graph.initializer):
         kind, axis = wanted.get(tensor.name, (plan.others if tensor.name in others else "float32", 0))
         seen += tensor.name in wanted
         weight = numpy_helper.to_array(tensor)
-        if quantize.stays(weight, kind):
+        if bits.stays(weight, kind):
             continue
         graph.initializer.remove(tensor)
         make = {"float16": _halves, "int8": _integers, "int8_weights": _bytes, "int4_weights": _nibbles}[kind]
@@ -72,13 +74,13 @@ def _halves(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
 
 
 def _integers(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
-    found, scales = quantize.stored(weight, name, axis, kind, group)
+    found, scales = bits.stored(weight, name, axis, kind, group)
     return ([numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"), numpy_helper.from_array(scales.reshape(-1), f"{name}s")],
             [helper.make_node("DequantizeLinear", [f"{name}q", f"{name}s"], [name], axis=axis)])
 
 
 def _bytes(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
-    found, scales = quantize.stored(weight, name, axis, kind, group)
+    found, scales = bits.stored(weight, name, axis, kind, group)
     shape = [1] * weight.ndim
     shape[axis] = len(scales)
     return ([numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"), numpy_helper.from_array(scales.reshape(shape), f"{name}s")],
@@ -88,7 +90,7 @@ def _bytes(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
 
 def _nibbles(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
     """int4 of shape (channels, groups, inputs of a group), times float16 scales, in the shape and order of the weight."""
-    found, scales = quantize.stored(weight, name, axis, kind, group)
+    found, scales = bits.stored(weight, name, axis, kind, group)
     flat = found.reshape(-1).astype("uint8") & 15
     flat = np.append(flat, np.zeros(len(flat) % 2, "uint8"))
     packed = TensorProto(name=f"{name}q", data_type=TensorProto.INT4, dims=found.shape, raw_data=(flat[::2] | flat[1::2] << 4).tobytes())

@@ -11,13 +11,14 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export import quantize, static
-from export.quantize import Plan, Weight
+from export.formats import paddle_model
+from export.quantize import bits
+from export.quantize.bits import Plan, Weight
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
     """Write `model.pdmodel` and `model.pdiparams` of a flat network in the form for Paddle, which stays as it is."""
-    return static.save(Stored(quantize.quantize_weights(quantize.duplicate(flat), plan), plan), spec, folder)
+    return paddle_model.save(Stored(bits.quantize_weights(bits.duplicate(flat), plan), plan), spec, folder)
 
 
 class Stored(nn.Layer):
@@ -32,11 +33,11 @@ class Stored(nn.Layer):
         self.stored: list[tuple] = []  # (layer, its attributes, kind, shape, axis, shape of the scales)
         nibbles: list[np.ndarray] = []
         halves: list[np.ndarray] = []
-        for one in quantize.weights(flat):
+        for one in bits.weights(flat):
             kind, weight = plan.precision[one.layer], one.parameter.numpy()
-            if kind != "float32" and weight.size >= quantize.SMALL:
+            if kind != "float32" and weight.size >= bits.SMALL:
                 self._store(one, weight, kind, plan.group, nibbles, halves)
-        for one in quantize.others(flat) if plan.others != "float32" else ():
+        for one in bits.others(flat) if plan.others != "float32" else ():
             owner, attribute = next((owner, attribute) for owner in flat.sublayers() for attribute, own in owner._parameters.items() if own is one)
             self._store(Weight("", owner, attribute, 0), one.numpy(), plan.others, plan.group, nibbles, halves)
         if nibbles:
@@ -49,7 +50,7 @@ class Stored(nn.Layer):
         if kind == "float16":
             self._keep(f"q{number}", weight.astype("float16"), name)
         else:
-            found, scales = quantize.stored(weight, name, one.axis, kind, group)
+            found, scales = bits.stored(weight, name, one.axis, kind, group)
             if kind == "int4_weights":
                 nibbles.append(found.reshape(-1))
                 halves.append(scales.reshape(-1))

@@ -25,11 +25,11 @@ class Plain(nn.Layer):
     """A layer of an inference network: its constants carry the names they get on disk, `<block>.<name>`.
 
     `point` marks the values that a quantised file keeps in eight bits. `watcher(name, value)`, where there is one, sees each and
-    returns what the layer goes on with (`export/quantize.py`).
+    returns what the layer goes on with (`export/quantize/bits.py`).
     """
 
     watcher = None
-    onnx = False  # whether the layer has the form made for ONNX (`export.to_onnx.prepare`)
+    onnx = False  # whether the layer has the form made for ONNX (`export.flat.layers.prepare`)
     integers = False  # whether that form is the one for eight bits
 
     def __init__(self, block: str):
@@ -85,7 +85,7 @@ class FoldedConv(Plain):
         return y + self.bias_ if len(self.bias_.shape) == 3 else add_channels(y, self.bias_)
 
     def for_onnx(self) -> None:
-        """Add the bias at rank 4 from now on, which `export.to_onnx` moves into the Conv node."""
+        """Add the bias at rank 4 from now on, which `export.formats.onnx_model` moves into the Conv node."""
         self.bias_ = self.constant(f"{self.name}.b", array(self.bias_).reshape(-1, 1, 1))
 
     def widen(self, more: int) -> None:
@@ -129,3 +129,12 @@ class Affine(Plain):
 def add_channels(x, bias):
     """x (B, C, V, T) + bias (C, 1). On rank 3: Paddle 2.6.2 broadcasts a rank-4 channel bias seven times slower on CPU."""
     return (x.flatten(2) + bias).reshape([0, 0, x.shape[2], x.shape[3]])
+
+
+def prepare(layer: nn.Layer, integers: bool = False) -> None:
+    """Bring every layer into the form made for ONNX, once; `integers`: the one that is fastest in eight bits."""
+    if isinstance(layer, Plain) and not layer.onnx:
+        layer.onnx, layer.integers = True, integers
+        layer.for_onnx()
+    for child in layer.children():
+        prepare(child, integers)

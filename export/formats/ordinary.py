@@ -9,8 +9,8 @@ from pathlib import Path
 import paddle2onnx
 from paddle import nn
 
-from export import static
-from export.to_onnx import OPSET, quiet
+from export.formats import paddle_model
+from export.formats.onnx_model import OPSET, quiet
 from teachers import networks
 
 
@@ -21,7 +21,7 @@ def save_ordinary(network: nn.Layer, folder: Path) -> dict:
         {"bytes": of all files, "files": [{"file", "bytes"}]}.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    static.trace(networks.published(network), network.spec, folder / "model")
+    paddle_model.trace(networks.published(network), network.spec, folder / "model")
     with quiet():
         paddle2onnx.export(str(folder / "model.pdmodel"), str(folder / "model.pdiparams"), str(folder / "model.onnx"),
                            opset_version=OPSET)

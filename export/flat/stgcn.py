@@ -6,8 +6,8 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.ctrgcn import Head
-from export.fold import FoldedConv, Plain, array, fold
+from export.flat.ctrgcn import Head
+from export.flat.layers import FoldedConv, Plain, array, fold
 from teachers.layers import BatchNorm, ConvBN
 from teachers.stgcn import STGCN, SUBSETS, GraphConv, Unit
 

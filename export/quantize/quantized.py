@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
-from export import quantize, static, to_onnx
-from export.quantize import Plan
+from export.flat.flatten import flatten
+from export.flat.layers import prepare
+from export.quantize import bits
+from export.quantize.bias_correction import corrected_biases, mean_inputs
+from export.quantize.bits import Overrides, Plan
+from export.quantize.calibrate import calibrate
 from teachers import storage
 from teachers.errors import CheckpointError, RecipeError
 
@@ -31,7 +35,7 @@ class Quantized:
         Raises:
             RecipeError: they are of another network.
         """
-        flat = static.flatten(network)
+        flat = flatten(network)
         own = {one.name: one for one in flat.parameters()}
         for name, value in self.constants.items():
             if name not in own or list(own[name].shape) != list(value.shape):
@@ -42,14 +46,14 @@ class Quantized:
     def for_onnx(self, network: nn.Layer) -> nn.Sequential:
         """The same in the form for ONNX, the one that is quantised there."""
         flat = self.flat(network)
-        to_onnx.prepare(flat, integers=bool(self.plan.ranges))
+        prepare(flat, integers=bool(self.plan.ranges))
         return flat
 
     def simulated(self, network: nn.Layer, kind: str = "onnx") -> nn.Sequential:
         """The network that computes in float32 what the deployed file of a format does; in "paddle", activations are float."""
         if kind == "paddle":
-            return quantize.quantize_weights(self.flat(network), self.plan)
-        return quantize.fake_quantized(self.for_onnx(network), self.plan)
+            return bits.quantize_weights(self.flat(network), self.plan)
+        return bits.fake_quantized(self.for_onnx(network), self.plan)
 
     def kinds(self) -> dict[str, int]:
         """How many layers are kept in which kind."""
@@ -70,3 +74,17 @@ class Quantized:
             return Quantized(Plan.from_json(about["plan"]), constants)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: has no plan of a quantised network; give the file of a ptq, qat or weight_only step") from error
+
+
+def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
+    """(the flat network in the form that is quantised, the ranges of its points)."""
+    flat = flatten(network)
+    prepare(flat, integers=True)
+    return flat, calibrate(flat, clips, method)
+
+
+def corrected(network, clips: np.ndarray, method: str, own: Overrides) -> Quantized:
+    """Everything in int8 but what `own` says, biases corrected: where `qat` starts, and what `ptq` ends with."""
+    flat, ranges = ranges_of(network, clips, method)
+    plan, flat = bits.make_plan(flat, "int8", ranges, own), flatten(network)
+    return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))

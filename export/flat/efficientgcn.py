@@ -11,7 +11,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.fold import Affine, FoldedConv, Plain, array, fold
+from export.flat.layers import Affine, FoldedConv, Plain, array, fold
 from teachers.efficientgcn import EfficientGCN
 from teachers.efficientgcn_layers import (
     HOPS,

@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 from paddle import nn
 
-from export.calibrate import run
-from export.fold import FoldedConv, array
-from export.quantize import Plan, duplicate, quantize_weights
+from export.flat.layers import FoldedConv, array
+from export.quantize.bits import Plan, duplicate, quantize_weights
+from export.quantize.calibrate import run
 from teachers.errors import DataError
 
 

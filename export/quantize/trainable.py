@@ -9,9 +9,9 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export import quantize
-from export.calibrate import watch
-from export.quantize import Plan
+from export.quantize import bits
+from export.quantize.bits import Plan
+from export.quantize.calibrate import watch
 
 
 class Trainable(nn.Layer):
@@ -29,15 +29,15 @@ class Trainable(nn.Layer):
         super().__init__()
         self.spec, self.rounded, self.free = spec, [], {}
         self.names: dict[str, str] = {}  # ours -> on disk
-        for one in quantize.weights(flat):
+        for one in bits.weights(flat):
             kind = plan.precision[one.layer]
-            if kind in ("int8", "int8_weights") and not quantize.stays(one.parameter.numpy(), kind):
+            if kind in ("int8", "int8_weights") and not bits.stays(one.parameter.numpy(), kind):
                 self.rounded.append((self._take(one.owner, one.parameter), one.owner, self._attributes(one), one.axis, kind))
         for owner in flat.sublayers():
             for attribute, parameter in list(owner._parameters.items()):
                 if parameter is not None and parameter.name not in self.names.values():
                     self._take(owner, parameter)
-        watch(flat, quantize.rounding(plan.ranges))
+        watch(flat, bits.rounding(plan.ranges))
         object.__setattr__(self, "flat", flat)  # its parameters are ours already
 
     def _take(self, owner, parameter) -> str:
@@ -68,7 +68,7 @@ class Trainable(nn.Layer):
 
 
 def straight_through(weight, axis: int, kind: str):
-    """An int8 weight as `export.quantize.rounded` gives it, its gradient that of the weight itself."""
+    """An int8 weight as `export.quantize.bits.rounded` gives it, its gradient that of the weight itself."""
     others = [one for one in range(len(weight.shape)) if one != axis]
-    scale = (weight.abs().max(axis=others, keepdim=True).clip(min=1e-6) / quantize.LIMIT[kind]).detach()
+    scale = (weight.abs().max(axis=others, keepdim=True).clip(min=1e-6) / bits.LIMIT[kind]).detach()
     return weight + (paddle.round(weight / scale) * scale - weight).detach()

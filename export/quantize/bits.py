@@ -13,9 +13,11 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.calibrate import Range, scale_and_zero, watch
-from export.fold import Affine, Plain
+from export.flat.layers import Affine, Plain
+from export.quantize.calibrate import Range, scale_and_zero, watch
 from teachers.errors import ExportMismatch, RecipeError
+
+Overrides = dict[str, str]
 
 KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")  # int8: activations too
 LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}

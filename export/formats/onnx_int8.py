@@ -13,23 +13,25 @@ import onnx
 from onnx import helper, numpy_helper
 from paddle import nn
 
-from export import onnx_weights, quantize, to_onnx
-from export.calibrate import scale_and_zero, watch
-from export.quantize import Plan
+from export.flat.layers import prepare
+from export.formats import onnx_model, onnx_weights
+from export.quantize import bits
+from export.quantize.bits import Plan
+from export.quantize.calibrate import scale_and_zero, watch
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
     """Write `model.onnx` of a flat network whose points have ranges. The flat network is left rounded, in the form made for ONNX."""
-    return to_onnx.write(convert(flat, spec, plan), folder)
+    return onnx_model.write(convert(flat, spec, plan), folder)
 
 
 def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     """The quantised model; see `save`."""
-    to_onnx.prepare(flat, integers=True)
-    quantize.quantize_weights(flat, plan)
+    prepare(flat, integers=True)
+    bits.quantize_weights(flat, plan)
     watch(flat, cutting(plan))
     try:
-        model = to_onnx.convert(flat, spec)
+        model = onnx_model.convert(flat, spec)
     finally:
         watch(flat, None)
     quantize_points(model.graph)
@@ -72,4 +74,4 @@ def quantize_points(graph: onnx.GraphProto) -> None:
         nodes.append(helper.make_node("DequantizeLinear", [level, *names], [node.output[0]]))
     del graph.node[:]
     graph.node.extend(nodes)
-    to_onnx.drop_unread(graph)
+    onnx_model.drop_unread(graph)

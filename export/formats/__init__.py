@@ -1,0 +1,1 @@
+"""One file a file format: how a flat network is written, and with which precision."""

@@ -1,0 +1,143 @@
+"""ONNX export of the flat network through paddle2onnx, as `model.onnx`."""
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import paddle2onnx
+from paddle import nn
+
+from export.flat.layers import prepare
+from export.formats import paddle_model
+from teachers import storage
+
+MODEL = "model.onnx"
+OPSET = 15
+
+
+def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
+    """Write `model.onnx` of a flat network, input `clip` (N, C, T, V, M) with a free batch size, output `logits` (N, K).
+
+    The flat network is left in the form made for ONNX: same numbers, slower in Paddle.
+    """
+    return write(convert(flat, spec), folder)
+
+
+def write(model: onnx.ModelProto, folder: Path) -> list[Path]:
+    """Check the model and write it as `model.onnx`."""
+    onnx.checker.check_model(model)
+    storage.write_bytes(folder / MODEL, model.SerializeToString())
+    return [folder / MODEL]
+
+
+def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
+    """The float32 model of a flat network, which is left in the form made for ONNX."""
+    prepare(flat)
+    with tempfile.TemporaryDirectory() as temporary:
+        prefix = Path(temporary) / "model"
+        paddle_model.trace(paddle_model.AsWritten(flat), spec, prefix)
+        with quiet():
+            paddle2onnx.export(f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET)
+        model = onnx.load(f"{prefix}.onnx")
+    tidy(model)
+    biases_into_convs(model.graph)
+    name_batches(model, spec)
+    return model
+
+
+def name_batches(model: onnx.ModelProto, spec) -> None:
+    """Say that every map has the same batch size, which no runtime can tell after the persons are reshaped into it.
+
+    ONNX Runtime fuses a convolution with the sum behind it only if it knows that the shapes are equal.
+    """
+    shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
+    known = {one.name: one.type.tensor_type for one in shapes}
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.output[0] not in known:
+            continue
+        kind = known[node.output[0]]
+        dims = [one.dim_value or None for one in kind.shape.dim]
+        if len(dims) == 4 and dims[0] is None and None not in dims[1:] and dims[2] == spec.input_shape[2]:
+            model.graph.value_info.append(onnx.helper.make_tensor_value_info(node.output[0], kind.elem_type, ["B", *dims[1:]]))
+
+
+def tidy(model: onnx.ModelProto) -> None:
+    """Weights as initialisers under their own names, short names for other values, no names for nodes.
+
+    paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several operators read it.
+    """
+    graph, rename, stored = model.graph, {graph_output(model): "logits"}, {}
+    for node in [one for one in graph.node if one.op_type == "Constant" and one.attribute[0].HasField("t")]:
+        tensor = node.attribute[0].t
+        content = (tensor.data_type, tuple(tensor.dims), tensor.raw_data or tensor.SerializeToString())
+        if content not in stored:
+            stored[content] = name = node.output[0]
+            tensor.name = name
+            graph.initializer.append(tensor)
+        elif node.output[0] != stored[content]:
+            rename[node.output[0]] = stored[content]
+        graph.node.remove(node)
+    kept = {one.name for one in (*graph.initializer, *graph.input)}
+    for node in graph.node:
+        node.name, node.doc_string = "", ""
+        for name in node.output:
+            if name and name not in rename:
+                rename[name] = f"v{len(rename)}"
+        for names in (node.input, node.output):
+            names[:] = [name if name in kept else rename.get(name, name) for name in names]
+    graph.output[0].name = "logits"
+    del graph.value_info[:]
+
+
+def biases_into_convs(graph: onnx.GraphProto) -> None:
+    """Conv, then Add of a constant (C, 1, 1) -> Conv with that bias."""
+    stored = {one.name: one for one in graph.initializer}
+    readers = Counter(name for node in graph.node for name in node.input)
+    convs = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
+    for node in [one for one in graph.node if one.op_type == "Add"]:
+        conv, bias = convs.get(node.input[0]), stored.get(node.input[1])
+        if conv is None or bias is None or readers[node.input[0]] > 1:
+            continue
+        if list(bias.dims)[1:] != [1, 1]:
+            continue
+        values = onnx.numpy_helper.to_array(bias).reshape(-1)
+        name = f"{bias.name.removesuffix('.b')}.bias"
+        while name in stored:  # equal constants share one initialiser
+            name += "_"
+        graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        stored[name] = graph.initializer[-1]
+        conv.input.append(graph.initializer[-1].name)
+        conv.output[0] = node.output[0]
+        graph.node.remove(node)
+    drop_unread(graph)
+
+
+def drop_unread(graph: onnx.GraphProto) -> None:
+    """Remove initialisers that no node reads."""
+    read = {name for node in graph.node for name in node.input}
+    for one in [one for one in graph.initializer if one.name not in read]:
+        graph.initializer.remove(one)
+
+
+def graph_output(model: onnx.ModelProto) -> str:
+    """The name of the one output, the logits."""
+    return model.graph.output[0].name
+
+
+@contextmanager
+def quiet():
+    """Keep what paddle2onnx prints from C++ off the terminal."""
+    sys.stdout.flush()
+    saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(null)

@@ -64,11 +64,11 @@ def tiny_dataset():
 @pytest.fixture(scope="session")
 def tiny_view():
     """The tiny clips as they are, turned a little in training."""
-    from compress.data import transforms
     from compress.inputs.view import View
+    from export.preprocess import ops
 
     def augment(clip, rng):
-        return transforms.rotate(clip, transforms.rotation(*rng.uniform(-0.2, 0.2, 3)))
+        return ops.rotate(clip, ops.rotation(*rng.uniform(-0.2, 0.2, 3)))
 
     return View("tiny", (3, 8, 5, 2), (), augment, "tiny view")
 

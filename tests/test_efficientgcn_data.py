@@ -6,10 +6,11 @@ import pickle
 import numpy as np
 import pytest
 
-from compress.data import clips, efficientgcn, normalise, transforms
+from compress.data import clips, efficientgcn
 from compress.data.efficientgcn import Config, load
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import branches, view
+from export.preprocess import normalise, ops
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
@@ -34,7 +35,7 @@ def write(root, prepared: str = "original", bench: str = "xsub", **changes):
     for number, split in enumerate(VALID, start=1):
         data = recorded(split)
         if prepared == "transformed":
-            data = np.stack([transforms.apply(clip, TRANSFORM) for clip in data])
+            data = np.stack([ops.apply(clip, TRANSFORM) for clip in data])
         np.save(folder / f"{split}_data.npy", data)
         names = [f"/data/A100/S00{number}C001P{index:03d}R001A{label + 1:03d}.skeleton" for index, label in enumerate(LABELS[split])]
         content = changes.get(split, (names, list(LABELS[split]), list(VALID[split])))
@@ -73,7 +74,7 @@ def test_transformed_clips_are_not_transformed_again_but_recordings_are(tmp_path
         expected = turned.prepare(raw)
         for made in (plain.prepare(raw), plain.prepare(clip), plain.augment(clip, None), again.prepare(raw), again.augment(clip, None)):
             np.testing.assert_array_equal(made, expected)
-        np.testing.assert_array_equal(transforms.apply(clip, dataset.base_ops), clip)
+        np.testing.assert_array_equal(ops.apply(clip, dataset.base_ops), clip)
 
 
 def test_which_preparation_is_read(tmp_path):

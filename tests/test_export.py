@@ -11,7 +11,8 @@ import paddle
 import pytest
 from paddle import nn
 
-from export import deployed, package, predict, runtimes, verify
+from compress.predict import main
+from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import FoldedConv
 from export.formats import onnx_model, ordinary, paddle_model
@@ -131,7 +132,7 @@ def test_description_says_how_to_feed_the_network(folder, tiny_spec):
 def test_predict_from_the_folder_alone(trained, folder, tmp_path, capsys, kind):
     _, clips, reference = trained
     np.save(tmp_path / "many.npy", clips[:3])
-    assert predict.main([str(folder), str(tmp_path / "many.npy"), "--runtime", kind]) == 0
+    assert main([str(folder), str(tmp_path / "many.npy"), "--runtime", kind]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [one["class"] for one in said["clips"]] == [CLASSES[index] for index in reference[:3].argmax(1)]
     assert all(abs(sum(best["score"] for best in one["top5"]) - 1) < 0.01 for one in said["clips"])
@@ -139,12 +140,12 @@ def test_predict_from_the_folder_alone(trained, folder, tmp_path, capsys, kind):
 
 def test_predict_refuses_another_skeleton(folder, tmp_path, capsys):
     np.save(tmp_path / "clip.npy", np.ones((3, 8, 25, 2), "float32"))
-    assert predict.main([str(folder), str(tmp_path / "clip.npy")]) == 1
+    assert main([str(folder), str(tmp_path / "clip.npy")]) == 1
     assert "has 3 coordinates of 25 joints; this network needs 3 of 5 (five)" in capsys.readouterr().err
 
 
 def test_predict_needs_a_clip_that_exists(folder, tmp_path, capsys):
-    assert predict.main([str(folder), str(tmp_path / "none.npy")]) == 1
+    assert main([str(folder), str(tmp_path / "none.npy")]) == 1
     assert "none.npy" in capsys.readouterr().err
 
 

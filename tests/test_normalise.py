@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.data import normalise
-from compress.data.normalise import (
+from export.preprocess import normalise
+from export.preprocess.normalise import (
     align,
     frame_of,
     normalise_2d,

@@ -6,9 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from compress.data import ntu, ntu_files, transforms
+from compress.data import ntu, ntu_files
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import crop_resize, view
+from export.preprocess import ops
 from teachers.errors import DataError
 
 VALID = {"train": (70, 40, 100), "val": (1, 64)}
@@ -116,9 +117,9 @@ def test_a_recorded_clip_is_brought_to_what_the_set_holds(tmp_path):
     dataset = load(write_npz(tmp_path / "NTU60_CS.npz"))
     assert dataset.base_ops == ({"op": "centre", "joint": 1, "frame": 0},)
     for clip in dataset.train.clips:
-        np.testing.assert_array_equal(transforms.apply(clip, dataset.base_ops), clip)
+        np.testing.assert_array_equal(ops.apply(clip, dataset.base_ops), clip)
     clip, through = clips("train")[0], seen(dataset)
-    np.testing.assert_array_equal(through.prepare(dataset.train.clips[0]), transforms.resize(clip[:, 1:69], 64))
+    np.testing.assert_array_equal(through.prepare(dataset.train.clips[0]), ops.resize(clip[:, 1:69], 64))
     np.testing.assert_array_equal(through.prepare(clip), through.prepare(dataset.train.clips[0]))  # padded or not
     raw = clip.copy()
     raw[:, :70, :, 0] += np.array([0.5, -0.25, 3], np.float32).reshape(3, 1, 1)  # in front of a camera

@@ -4,10 +4,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.data import transforms
 from compress.data.dataset import Dataset, Split
 from compress.inputs import branches, uniform, view
-from export import predict
+from export import serving
+from export.preprocess import ops
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
@@ -26,39 +26,39 @@ def seen(name: str, config) -> view.View:
 
 def test_a_recording_becomes_branches_of_as_many_persons_as_the_network_takes():
     through = seen("branches", branches.Config(frames=16))
-    x = predict.prepare(RAW, description(through), "clip")
+    x = serving.prepare(RAW, description(through), "clip")
     both = np.concatenate([RAW, np.zeros_like(RAW)], axis=3)
     assert x.shape == (18, 16, 25, 2)
     np.testing.assert_array_equal(x, through.prepare(both))
-    np.testing.assert_array_equal(predict.prepare(np.concatenate([both, both], axis=3), description(through), "clip"), x)
+    np.testing.assert_array_equal(serving.prepare(np.concatenate([both, both], axis=3), description(through), "clip"), x)
 
 
 def test_every_view_is_the_one_that_was_tested_with():
     through = seen("uniform", uniform.Config(frames=8, clips=3))
     both = np.concatenate([RAW, np.zeros_like(RAW)], axis=3)
     for number in range(3):
-        np.testing.assert_array_equal(predict.prepare(RAW, description(through), "clip", number), through.prepare(both, number))
+        np.testing.assert_array_equal(serving.prepare(RAW, description(through), "clip", number), through.prepare(both, number))
 
 
 def test_scores_are_averaged_over_views_after_the_softmax():
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], np.float32)) + np.array([[5], [-5]], np.float32)
-    scores = predict.scores_of(logits)
+    scores = serving.scores_of(logits)
     np.testing.assert_allclose(scores, [0.4, 0.4, 0.2], rtol=1e-5)
-    best = predict.top_classes(np.array([0.1, 0.6, 0.3]), ["a", "b", "c"], 2)
+    best = serving.top_classes(np.array([0.1, 0.6, 0.3]), ["a", "b", "c"], 2)
     assert best == [{"class": "b", "score": 0.6}, {"class": "c", "score": 0.3}]
 
 
 @pytest.mark.parametrize("raw", [RAW[:2], RAW[:, :, :20]])
 def test_another_recording_is_refused(raw):
     with pytest.raises(DataError) as caught:
-        predict.prepare(raw, description(seen("branches", branches.Config(frames=16))), "clip")
+        serving.prepare(raw, description(seen("branches", branches.Config(frames=16))), "clip")
     assert str(caught.value) == f"clip: has {len(raw)} coordinates of {raw.shape[2]} joints; this network needs 3 of 25 (ntu_25)"
 
 
 def test_a_folder_that_does_not_say_how_to_prepare_a_clip_is_told():
     with pytest.raises(DataError, match="clip: has 40 frames of 3 channels after preprocessing, the network needs 16 of 18"):
-        predict.prepare(RAW, description(seen("branches", branches.Config(frames=16)), preprocessing=[]), "clip")
+        serving.prepare(RAW, description(seen("branches", branches.Config(frames=16)), preprocessing=[]), "clip")
     old = {key: value for key, value in description(seen("uniform", uniform.Config(frames=40, normalise="none"))).items()
            if key not in ("recorded", "views")}  # as folders were written before they said so
-    assert predict.prepare(RAW, old, "clip").shape == (3, 40, 25, 2)
-    np.testing.assert_array_equal(predict.prepare(RAW, old, "clip")[..., :1], transforms.uniform(RAW, 40))
+    assert serving.prepare(RAW, old, "clip").shape == (3, 40, 25, 2)
+    np.testing.assert_array_equal(serving.prepare(RAW, old, "clip")[..., :1], ops.uniform(RAW, 40))

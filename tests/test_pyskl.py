@@ -12,7 +12,7 @@ from compress.data.ntu_actions import NTU_120
 from compress.inputs import loop, uniform, view
 from compress.recipe_types import Choice
 from compress.task import seat
-from export import predict
+from export import serving
 from teachers.errors import DataError, RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, UCLA_20, Skeleton
 
@@ -140,7 +140,7 @@ def test_a_deployed_network_is_fed_pixels(tmp_path):
     description = {"input": {"shape": [None, *through.shape]}, "recorded": {"channels": 3, "joints": 17}, "preprocessing": through.eval_ops}
     one = annotations[3]
     pixels = np.concatenate([one["keypoint"], one["keypoint_score"][..., None]], axis=3).transpose(3, 1, 2, 0)  # one person
-    np.testing.assert_array_equal(predict.prepare(pixels, description, "clip"), through.prepare(dataset.val.clips[0]))
+    np.testing.assert_array_equal(serving.prepare(pixels, description, "clip"), through.prepare(dataset.val.clips[0]))
 
 
 def test_x_and_y_alone_and_images_that_nobody_measured(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from compress import run
 from compress.data import clips as clip_files
-from export import deployed, predict
+from export import deployed, serving
 from teachers import stages, stgcnpp
 
 CLASSES, FRAMES, WIDTH, HEIGHT = 5, 16, 640, 480
@@ -74,7 +74,7 @@ def test_six_stages_for_a_hand_of_21_joints_by_a_recipe_alone(workplace, tmp_pat
     np.save(tmp_path / "recorded.npy", points[0].transpose(3, 1, 2, 0))  # and the deployed network answers to pixels
     (_, raw), = clip_files.read_clip(tmp_path / "recorded.npy")
     description = deployed.read(tmp_path / "out" / "deploy")
-    logits = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"](predict.prepare(raw, description, "recorded")[None])
+    logits = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"](serving.prepare(raw, description, "recorded")[None])
     assert int(logits.argmax()) == answers[0]
 
 

@@ -9,7 +9,8 @@ from compress.data import clips, ntu
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import branches, view
-from export import package, predict, runtimes, verify
+from compress.predict import main
+from export import package, runtimes, serving, verify
 from export.flat.flatten import flatten
 from export.flat.layers import prepare
 from export.formats import onnx_int8
@@ -100,18 +101,18 @@ def folder(request, shared, golden, tmp_path_factory):
 
 
 def test_a_deployed_folder_classifies_recordings(folder, golden, recorded, capsys):
-    assert predict.main([str(folder), *map(str, recorded.values())]) == 0
+    assert main([str(folder), *map(str, recorded.values())]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [(one["clip"], one["class"]) for one in told["clips"]] == [(name, CLASSES[int(name[-3:]) - 1]) for name in recorded]
     for one in told["clips"]:
-        scores = predict.scores_of(golden["logits_xsub"][[golden["name"].tolist().index(one["clip"])]])
+        scores = serving.scores_of(golden["logits_xsub"][[golden["name"].tolist().index(one["clip"])]])
         assert abs(one["score"] - scores.max()) < 1e-3
 
 
 def test_a_deployed_folder_names_the_recording_it_cannot_read(folder, recorded, tmp_path, capsys):
     half = tmp_path / "half.skeleton"
     half.write_bytes(next(iter(recorded.values())).read_bytes()[:100_000])
-    assert predict.main([str(folder), str(half)]) == 1
+    assert main([str(folder), str(half)]) == 1
     assert capsys.readouterr().err.startswith(f"error: {half}: line ")
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from compress import recipe, run
 from compress.plan import load_data
+from compress.predict import main
 from compress.recipe_types import QUANTISING
-from export import deployed, predict
+from export import deployed, serving
 
 SMALL = ["data.train_clips=24", "data.val_clips=12", "budget.max_top1_drop=100"]
 WIDTH = {"ctrgcn": 8, "ctrgcn_light_v1": 16, "ctrgcn_light_v2": 16, "stgcn": 8, "stgcnpp": 12}
@@ -60,12 +61,12 @@ def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, mon
     answers = []
     for index, clip in enumerate(dataset.val.clips):
         np.save(tmp_path / f"{index}.npy", clip)
-        logits = np.concatenate([runtime(predict.prepare(clip, description, "clip", number)[None]) for number in range(10)])
+        logits = np.concatenate([runtime(serving.prepare(clip, description, "clip", number)[None]) for number in range(10)])
         assert len(np.unique(logits[:, 0])) > 1  # the views differ
-        answers.append(predict.scores_of(logits))
+        answers.append(serving.scores_of(logits))
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     top1 = 100 * np.mean(np.argmax(answers, axis=1) == dataset.val.labels)
     assert abs(report["networks"][-1]["top1"] - top1) < 1e-9
-    assert predict.main([str(tmp_path / "out" / "deploy"), str(tmp_path / "0.npy")]) == 0
+    assert main([str(tmp_path / "out" / "deploy"), str(tmp_path / "0.npy")]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])["clips"][0]
     assert said["class"] == description["classes"][int(np.argmax(answers[0]))] and abs(said["score"] - max(answers[0])) < 1e-3

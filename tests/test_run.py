@@ -206,7 +206,7 @@ def test_predict_with_the_delivered_folder(finished, tmp_path):
 
     dataset = synthetic.load(synthetic.Config(train_clips=12, val_clips=12), 1)
     np.save(tmp_path / "clip.npy", dataset.val.clips[0])
-    done = subprocess.run([sys.executable, str(ROOT / "export/predict.py"), str(finished[0] / "run/deploy"), str(tmp_path / "clip.npy")],
+    done = subprocess.run([sys.executable, str(ROOT / "compress/predict.py"), str(finished[0] / "run/deploy"), str(tmp_path / "clip.npy")],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1])["clips"][0]["class"] in dataset.classes

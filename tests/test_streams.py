@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from compress.data import streams, transforms
+from export.preprocess import ops, streams
 from teachers.errors import DataError
 from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL
 
@@ -66,9 +66,9 @@ def test_a_stream_is_a_step_that_survives_json():
     assert streams.steps("joint", NTU_25) == ()
     for kind in ("bone", "joint_motion", "bone_motion"):
         steps = json.loads(json.dumps(streams.steps(kind, NTU_25)))
-        np.testing.assert_array_equal(transforms.apply(clip, steps), streams.stream(clip, kind, NTU_25.bones))
+        np.testing.assert_array_equal(ops.apply(clip, steps), streams.stream(clip, kind, NTU_25.bones))
     with pytest.raises(DataError, match="unknown stream 'bones'"):
-        transforms.apply(clip, [{"op": "stream", "kind": "bones"}])
+        ops.apply(clip, [{"op": "stream", "kind": "bones"}])
 
 
 def test_bones_are_the_streams_own_where_the_graph_has_others():
@@ -78,7 +78,7 @@ def test_bones_are_the_streams_own_where_the_graph_has_others():
 
 def test_a_joint_that_does_not_exist_is_an_error():
     with pytest.raises(DataError, match="does not fit a clip of shape"):
-        transforms.apply(np.ones((3, 4, 5, 1)), streams.steps("bone", NTU_25))
+        ops.apply(np.ones((3, 4, 5, 1)), streams.steps("bone", NTU_25))
 
 
 def test_branches_by_hand():

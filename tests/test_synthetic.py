@@ -4,10 +4,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.data import kinematics, synthetic, transforms
+from compress.data import kinematics, synthetic
 from compress.data.actions import ACTIONS, Action
 from compress.data.synthetic import Config
 from compress.inputs import crop_resize, view
+from export.preprocess import ops
 from teachers.skeleton import NTU_25
 
 CLEAN = Config(noise=0.0, missing=0.0)
@@ -112,7 +113,7 @@ def test_some_recordings_have_lost_frames_and_the_set_holds_none_of_them(dataset
     worst = int(np.argmax(gaps))
     held = dataset.train.clips[worst]
     assert held.shape[1] == recorded[worst].shape[1] - gaps[worst] and (held != 0).any(axis=(0, 2, 3)).all()
-    assert np.array_equal(transforms.apply(held, dataset.base_ops), held)
+    assert np.array_equal(ops.apply(held, dataset.base_ops), held)
     assert np.array_equal(through.prepare(recorded[worst]), through.prepare(held))
 
 

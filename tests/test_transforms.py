@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from compress.data import transforms
+from compress.inputs.augment import random_crop_resize, random_sample, random_uniform
+from export.preprocess import ops as transforms
 from teachers.errors import DataError
 
 
@@ -155,7 +156,7 @@ def test_rotate_turns_every_point_alike():
 
 @pytest.mark.parametrize("length, frames", [(1, 52), (2, 52), (31, 52), (201, 52), (1, 150)])
 def test_random_sample_draws_frames_in_order_at_most_a_hundred_times_each(length, frames):
-    drawn = times(transforms.random_sample(ramp(length), np.random.default_rng(3), frames))
+    drawn = times(random_sample(ramp(length), np.random.default_rng(3), frames))
     assert len(drawn) == frames and drawn == sorted(drawn)
     assert set(drawn) <= set(range(1, length + 1))
     assert length * 100 < frames or max(map(drawn.count, drawn)) <= 100
@@ -163,7 +164,7 @@ def test_random_sample_draws_frames_in_order_at_most_a_hundred_times_each(length
 
 def test_random_sample_favours_no_frame():
     rng = np.random.default_rng(0)
-    drawn = np.concatenate([times(transforms.random_sample(ramp(10), rng, 52)) for _ in range(400)])
+    drawn = np.concatenate([times(random_sample(ramp(10), rng, 52)) for _ in range(400)])
     counts = np.bincount(drawn.astype(int))[1:]
     np.testing.assert_allclose(counts / len(drawn), 0.1, atol=0.01)
 
@@ -171,7 +172,7 @@ def test_random_sample_favours_no_frame():
 @pytest.mark.parametrize("length", [1, 30, 52, 80, 103, 104, 300])
 def test_random_uniform_draws_from_every_part(length):
     for seed in range(20):
-        drawn = times(transforms.random_uniform(ramp(length), np.random.default_rng(seed), 52))
+        drawn = times(random_uniform(ramp(length), np.random.default_rng(seed), 52))
         assert len(drawn) == 52 and set(drawn) <= set(range(1, length + 1))
         if length < 52:
             assert set(np.diff(drawn) % length) == {1 % length}
@@ -186,7 +187,7 @@ def test_random_crop_resize_keeps_to_the_published_lengths(valid, shortest):
     """Half to all of the valid frames, but at least 64 of them where there are as many."""
     rng, lengths = np.random.default_rng(1), []
     for _ in range(200):
-        view = times(transforms.random_crop_resize(ramp(300, valid), rng, 600))
+        view = times(random_crop_resize(ramp(300, valid), rng, 600))
         assert 1 <= view[0] <= view[-1] <= valid
         lengths.append(round(view[-1] - view[0]) + 1)
     assert min(lengths) >= shortest and max(lengths) <= valid
@@ -195,7 +196,7 @@ def test_random_crop_resize_keeps_to_the_published_lengths(valid, shortest):
 
 def test_random_views_depend_on_the_generator_alone():
     clip = ramp(90)
-    for view in (transforms.random_sample, transforms.random_crop_resize, transforms.random_uniform):
+    for view in (random_sample, random_crop_resize, random_uniform):
         first, again, other = (view(clip, np.random.default_rng(seed), 52) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)
         assert (first != other).any()

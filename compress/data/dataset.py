@@ -39,7 +39,7 @@ class Dataset:
         fingerprint: SHA-256 of the content and of the data set's own settings.
         notes: what was repaired or counted while reading, in words.
         input: the file of `compress/inputs` that clips are seen through where a recipe says nothing else.
-        base_ops: steps (`compress.data.transforms`) that bring a clip as recorded to what the set holds. Every input starts
+        base_ops: steps (`export.preprocess.ops`) that bring a clip as recorded to what the set holds. Every input starts
             with them, so that a deployed network can be fed recordings; they leave the clips of the set as they are.
         coordinates: 3 for x y z, 2 for key points of images; what channels there are beyond them is a score.
         joint_names: of the skeleton, where the data set names its joints.

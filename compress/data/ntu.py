@@ -22,11 +22,11 @@ from compress.data import (
     ntu_names,
     ntu_report,
     ntu_shards,
-    transforms,
 )
 from compress.data.arrays import repair_frames
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
+from export.preprocess import ops
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
@@ -75,7 +75,7 @@ class Clips(Sequence):
         if bad == clip.shape[1]:
             raise DataError(f"{where}: every frame holds NaN or infinity; prepare the file again, or remove the clip "
                             "and its label")
-        return np.ascontiguousarray(transforms.trim(clip)), bad
+        return np.ascontiguousarray(ops.trim(clip)), bad
 
 
 class Survey:

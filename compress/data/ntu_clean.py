@@ -13,7 +13,7 @@ import numpy as np
 from compress.data.arrays import repair_frames
 from compress.data.ntu_persons import efficientgcn_raw
 from compress.data.skeleton_text import JOINTS, Recording
-from compress.data.transforms import trim
+from export.preprocess.ops import trim
 
 SHORTEST = 11  # frames; a body must have more
 WIDEST = 0.8  # a frame is noise where x spreads over more than this part of what y does

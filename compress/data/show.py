@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from compress import console, recipe as recipes, registry
-from compress.data import clips, drawing, ntu_names, nw_ucla, transforms
+from compress.data import clips, drawing, ntu_names, nw_ucla
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import view as views
+from export.preprocess import ops
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError, RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, SKELETONS, UCLA_20, Skeleton
@@ -109,7 +110,7 @@ def from_file(options) -> Subject:
     empty = Split((), (), np.zeros(0, np.int64))
     dataset = Dataset("file", empty, empty, (), skeleton, persons, channels, "", coordinates=channels)
     config = registry.INPUTS.load(pipeline).Config()
-    return Subject(name, label_of(name), transforms.trim(clip), skeleton, channels, _joints(pipeline, config, dataset, skeleton))
+    return Subject(name, label_of(name), ops.trim(clip), skeleton, channels, _joints(pipeline, config, dataset, skeleton))
 
 
 def from_recipe(options) -> Subject:

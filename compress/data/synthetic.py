@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from compress.data import kinematics, transforms
+from compress.data import kinematics
 from compress.data.actions import ACTIONS, ARMS, SITTING, STANDING, TRUNK, Action, Pose
 from compress.data.dataset import Dataset, Split
+from export.preprocess import ops
 from teachers.skeleton import NTU_25
 
 RATE = 30  # frames a second
@@ -53,7 +54,7 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     for split, count, before in (("train", config.train_clips, 0), ("val", config.val_clips, config.train_clips)):
         clips = []
         for index in range(count):
-            clips.append(transforms.apply(clip(config, seed, split, index), BASE_OPS))
+            clips.append(ops.apply(clip(config, seed, split, index), BASE_OPS))
             if progress:
                 progress(before + index + 1, total, "generating clips")
         labels = np.arange(count, dtype=np.int64) % len(ACTIONS)
@@ -135,7 +136,7 @@ def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.
     view, tilt = np.deg2rad([rng.uniform(-config.view_degrees, config.view_degrees), rng.uniform(-8, 8)])
     drift = rng.uniform(-0.1, 0.1, size=3) * (1, 0, 1) * np.linspace(0, 1, T).reshape(T, 1, 1)
     place = rng.uniform((-0.6, -1.3, 2.2), (0.6, -0.8, 3.8))
-    turn = transforms.rotation(tilt, 0, 0) @ transforms.rotation(0, view, 0)
+    turn = ops.rotation(tilt, 0, 0) @ ops.rotation(0, view, 0)
     world = (positions + drift) @ turn.T + place
     world += rng.normal(0, 1, size=world.shape) * config.noise
     if rng.random() < config.missing:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.data import normalise, transforms
 from compress.data.dataset import Dataset
-from compress.data.normalise import Pair
 from compress.inputs.view import View, at_least, view
+from export.preprocess import normalise, ops
+from export.preprocess.normalise import Pair
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
@@ -61,6 +61,6 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     steps = (*turned, {"op": "fit", "frames": config.frames}, {"op": "branches", "centre": around["centre"], "bones": bones})
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return transforms.apply(clip, steps)
+        return ops.apply(clip, steps)
 
     return view(config, dataset, steps, augment, channels=6 * dataset.channels)

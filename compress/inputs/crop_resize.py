@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.data import streams, transforms
 from compress.data.dataset import Dataset
-from compress.data.streams import Stream
+from compress.inputs.augment import random_crop_resize
 from compress.inputs.view import View, at_least, view
+from export.preprocess import ops, streams
+from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
 
 TEST_CROP = 0.95
@@ -46,8 +47,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         turned = turn(clip, rng, config.rotation, dataset.coordinates)
-        cut = transforms.random_crop_resize(turned, rng, config.frames, low=config.crop, shortest=config.frames)
-        return transforms.apply(cut, made)
+        cut = random_crop_resize(turned, rng, config.frames, low=config.crop, shortest=config.frames)
+        return ops.apply(cut, made)
 
     return view(config, dataset, ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *made), augment)
 
@@ -57,6 +58,6 @@ def turn(clip: np.ndarray, rng: np.random.Generator, largest: float, coordinates
     a score behind them as it is."""
     if coordinates == 2:
         matrix = np.eye(clip.shape[0])
-        matrix[:2, :2] = transforms.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2]
-        return transforms.rotate(clip, matrix)
-    return transforms.rotate(clip, transforms.rotation(*rng.uniform(-largest, largest, size=3)))
+        matrix[:2, :2] = ops.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2]
+        return ops.rotate(clip, matrix)
+    return ops.rotate(clip, ops.rotation(*rng.uniform(-largest, largest, size=3)))

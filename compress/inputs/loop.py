@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.data import normalise, streams, transforms
 from compress.data.dataset import Dataset
-from compress.data.normalise import Normalise, Pair
-from compress.data.streams import Stream
+from compress.inputs import normalised
+from compress.inputs.normalised import Normalise
 from compress.inputs.view import View, at_least, check_normalise, view
+from export.preprocess import ops, streams
+from export.preprocess.normalise import Pair
+from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
 
 
@@ -38,10 +40,10 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
     """
-    steps = (*normalise.steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
+    steps = (*normalised.steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
              {"op": "loop", "frames": config.frames})
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return transforms.apply(clip, steps)
+        return ops.apply(clip, steps)
 
     return view(config, dataset, steps, augment)

@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from compress.data import streams, transforms
 from compress.data.dataset import Dataset
-from compress.data.streams import Stream
+from compress.inputs.augment import random_sample
 from compress.inputs.view import View, at_least, view
+from export.preprocess import ops, streams
+from export.preprocess.streams import Stream
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
@@ -51,8 +52,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
              {"op": "sample", "frames": config.frames}, *made)
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        moved = transforms.rotate(transforms.centre(clip, joint=CENTRE), camera(rng, config.turns))
-        return transforms.apply(transforms.random_sample(transforms.min_max(moved), rng, config.frames), made)
+        moved = ops.rotate(ops.centre(clip, joint=CENTRE), camera(rng, config.turns))
+        return ops.apply(random_sample(ops.min_max(moved), rng, config.frames), made)
 
     return view(config, dataset, steps, augment)
 
@@ -60,6 +61,6 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
 def camera(rng: np.random.Generator, turns: str) -> np.ndarray:
     """(3, 3): yaw and pitch within 60 degrees in the order of `turns`, times a scale of 0.5-1.5."""
     pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
-    matrices = transforms.rotation(pitch, 0, 0), transforms.rotation(0, yaw, 0)
+    matrices = ops.rotation(pitch, 0, 0), ops.rotation(0, yaw, 0)
     last, first = matrices if turns == "public" else matrices[::-1]
     return last @ first * rng.uniform(0.5, 1.5)

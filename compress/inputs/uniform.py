@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.data import normalise, streams, transforms
 from compress.data.dataset import Dataset
-from compress.data.normalise import Normalise, Pair
-from compress.data.streams import Stream
+from compress.inputs.augment import random_uniform
+from compress.inputs.normalised import Normalise, steps
 from compress.inputs.view import View, at_least, check_normalise, view
+from export.preprocess import ops, streams
+from export.preprocess.normalise import Pair
+from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
 
 
@@ -22,7 +24,7 @@ class Config:
     """Recipe keys.
 
     Attributes:
-        normalise: "3d", "2d" or "none", see `compress.data.normalise`; "auto": "3d" for clips of x y z, "2d" for key points of images.
+        normalise: "3d", "2d" or "none", see `export.preprocess.normalise`; "auto": "3d" for clips of x y z, "2d" for key points of images.
         clips: views that a clip is tested with.
         spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that "3d" turns to z and to x; known for NTU.
         image: (width, height) that "2d" divides by, the data set's by default; where that knows none, every clip by its own extent.
@@ -47,10 +49,10 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
     """
-    made = (*normalise.steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored))
+    made = (*steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored))
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.ascontiguousarray(transforms.random_uniform(transforms.apply(clip, made), rng, config.frames))
+        return np.ascontiguousarray(random_uniform(ops.apply(clip, made), rng, config.frames))
 
     return view(config, dataset, (*made, {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips}), augment,
                 clips=config.clips)

@@ -9,8 +9,8 @@ from typing import Callable
 import numpy as np
 
 from compress import registry
-from compress.data import transforms
 from compress.data.dataset import Dataset
+from export.preprocess import ops as transforms
 from teachers.skeleton import Skeleton
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -23,7 +23,7 @@ class View:
     Attributes:
         name: the input's file name.
         shape: (C, T, V, M) of the network input.
-        eval_ops: JSON steps (`compress.data.transforms`) from a clip as recorded to the input; they hold for a clip of the data
+        eval_ops: JSON steps (`export.preprocess.ops`) from a clip as recorded to the input; they hold for a clip of the data
             set too. Steps with a key `clips` have a key `clip`, the number of the view.
         augment: a clip of the data set and a generator -> a training view, `shape`, float32.
         fingerprint: SHA-256 of all that decides what the view is.
@@ -92,7 +92,7 @@ def at_least(config, **lowest: int) -> None:
 
 
 def check_normalise(config) -> None:
-    """Raises ValueError for keys of `compress.data.normalise.steps` that contradict each other."""
+    """Raises ValueError for keys of `compress.inputs.normalised.steps` that contradict each other."""
     if config.image is not None and (config.normalise not in ("auto", "2d") or min(config.image) < 1):
         raise ValueError("image: (width, height) of the images in pixels, together with normalise: 2d")
     for key in ("spine", "shoulders"):

@@ -5,15 +5,13 @@ EfficientGCN (arXiv 2106.15125) calls transformed. Joints are 0-based here and 1
 """
 from __future__ import annotations
 
-from typing import Literal, Sequence
+from typing import Sequence
 
 import numpy as np
 
-from compress.data.dataset import Dataset
 from teachers.errors import RecipeError
 from teachers.skeleton import NTU_25, NTU_25_PYSKL, Skeleton
 
-Normalise = Literal["auto", "3d", "2d", "none"]
 Pair = tuple[int, int]
 UNSEEN = 0.01  # PYSKL's threshold: a joint with this score or less is nowhere
 
@@ -41,37 +39,6 @@ def frame_of(skeleton: Skeleton, spine: Pair | None, shoulders: Pair | None) -> 
         if pair:
             found[key] = [joint - 1 for joint in pair]
     return found
-
-
-def steps(config, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]:
-    """The steps, as data, of an input whose `config` has normalise, spine, shoulders and image.
-
-    "auto" is "3d" for clips of x y z and "2d" for key points of images. The image is the recipe's, else the data set's.
-
-    Raises:
-        RecipeError: clips of two coordinates cannot be normalised as three, nor three as two; a key of the other kind.
-    """
-    kind = f"{dataset.coordinates}d" if config.normalise == "auto" else config.normalise
-    if kind != "none":
-        _check_kind(config, kind, dataset)
-    if kind == "3d":
-        return ({"op": "normalise_3d", **frame_of(skeleton, config.spine, config.shoulders)},)
-    if kind == "none":
-        return ({"op": "trim"},)
-    step: dict = {"op": "normalise_2d"}
-    image = config.image or dataset.image
-    step |= {"image": list(image)} if image else {}
-    return {"op": "trim"}, step | ({"threshold": UNSEEN} if dataset.scored else {})
-
-
-def _check_kind(config, kind: str, dataset: Dataset) -> None:
-    have = "x y z" if dataset.coordinates == 3 else "x y of an image"
-    if kind != f"{dataset.coordinates}d":
-        needs = "x y z" if kind == "3d" else "x y of an image"
-        raise RecipeError(f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set it to auto or none")
-    for key in ("image",) if kind == "3d" else ("spine", "shoulders"):
-        if getattr(config, key) is not None:
-            raise RecipeError(f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised by it; leave it out")
 
 
 def normalise_3d(clip: np.ndarray, centre: int, spine: Sequence[int] | None = None, shoulders: Sequence[int] | None = None) -> np.ndarray:

@@ -1,0 +1,42 @@
+"""Normalisation of an input's clips as steps: what `normalise: auto | 3d | 2d | none` comes to for a data set."""
+from __future__ import annotations
+
+from typing import Literal
+
+from compress.data.dataset import Dataset
+from export.preprocess.normalise import UNSEEN, frame_of
+from teachers.errors import RecipeError
+from teachers.skeleton import Skeleton
+
+Normalise = Literal["auto", "3d", "2d", "none"]
+
+
+def steps(config, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]:
+    """The steps, as data, of an input whose `config` has normalise, spine, shoulders and image.
+
+    "auto" is "3d" for clips of x y z and "2d" for key points of images. The image is the recipe's, else the data set's.
+
+    Raises:
+        RecipeError: clips of two coordinates cannot be normalised as three, nor three as two; a key of the other kind.
+    """
+    kind = f"{dataset.coordinates}d" if config.normalise == "auto" else config.normalise
+    if kind != "none":
+        _check_kind(config, kind, dataset)
+    if kind == "3d":
+        return ({"op": "normalise_3d", **frame_of(skeleton, config.spine, config.shoulders)},)
+    if kind == "none":
+        return ({"op": "trim"},)
+    step: dict = {"op": "normalise_2d"}
+    image = config.image or dataset.image
+    step |= {"image": list(image)} if image else {}
+    return {"op": "trim"}, step | ({"threshold": UNSEEN} if dataset.scored else {})
+
+
+def _check_kind(config, kind: str, dataset: Dataset) -> None:
+    have = "x y z" if dataset.coordinates == 3 else "x y of an image"
+    if kind != f"{dataset.coordinates}d":
+        needs = "x y z" if kind == "3d" else "x y of an image"
+        raise RecipeError(f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set it to auto or none")
+    for key in ("image",) if kind == "3d" else ("spine", "shoulders"):
+        if getattr(config, key) is not None:
+            raise RecipeError(f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised by it; leave it out")

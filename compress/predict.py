@@ -1,0 +1,51 @@
+"""Classify clips with a deployed folder: class, score and top-5, in either runtime.
+
+Run: python compress/predict.py runs/NAME/deploy CLIP [CLIP ...] [--runtime paddle|onnx]
+"""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np  # noqa: E402
+
+from compress.data import clips  # noqa: E402
+from export import deployed  # noqa: E402
+from export.serving import prepare, recording, scores_of, top_classes  # noqa: E402
+from teachers.arguments import Parser  # noqa: E402
+from teachers.errors import DataError, FeatherboneError  # noqa: E402
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="a deployed folder")
+    parser.add_argument("clips", nargs="+", type=Path, help="clip files of any format the data readers know")
+    parser.add_argument("--runtime", choices=("paddle", "onnx"), help="default: onnx if the folder has it")
+    options = parser.parse_args(arguments)
+    results = []
+    try:
+        description = deployed.read(options.folder)
+        predictors = deployed.predictors(options.folder, description)
+        kind = options.runtime or ("onnx" if "onnx" in predictors else next(iter(predictors)))
+        if kind not in predictors:
+            raise DataError(f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})")
+        for path in options.clips:
+            for name, raw in clips.read_clip(path, recording(description)):
+                views = [prepare(raw, description, name, number) for number in range(description.get("views", 1))]
+                best = top_classes(scores_of(predictors[kind](np.stack(views))), description["classes"])
+                results.append({"clip": name, **best[0], "top5": best})
+                print(f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
+                      + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:]))
+    except FeatherboneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps({"runtime": kind, "clips": results}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

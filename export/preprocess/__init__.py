@@ -1,0 +1,1 @@
+"""The preprocessing that ships with a model: the steps that `deployed.json` names, plain numpy."""

@@ -1,0 +1,45 @@
+"""From a clip as it was recorded to the classes of a deployed network: preprocessing, views, scores."""
+from __future__ import annotations
+
+import numpy as np
+
+from export.preprocess import ops
+from teachers.errors import DataError
+
+
+def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> np.ndarray:
+    """View `number` of a raw clip (C, T, V, M) after the folder's preprocessing; persons are cut or padded with zeros to the
+    network's M. C and V of a recording are not always the network's: streams and branches are made on the way.
+
+    Raises:
+        DataError: another skeleton than the network's.
+    """
+    C, T, V, M = description["input"]["shape"][1:]
+    recorded = recording(description)
+    if (raw.shape[0], raw.shape[2]) != (recorded["channels"], recorded["joints"]):
+        raise DataError(f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs {recorded['channels']} of "
+                        f"{recorded['joints']} ({description['skeleton']['name']})")
+    persons = raw[..., :M]
+    padded = np.concatenate([persons, np.zeros((*persons.shape[:3], M - persons.shape[3]), persons.dtype)], axis=3)
+    x = ops.apply(padded, ops.numbered(description["preprocessing"], number, description.get("views", 1)))
+    if x.shape != (C, T, V, M):
+        raise DataError(f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the network needs {T} of {C}; the "
+                        "folder's deployed.json does not say how to get there (it was exported from a checkpoint without data)")
+    return x
+
+
+def recording(description: dict) -> dict:
+    """What a clip is as it was recorded: coordinates, joints, persons, perhaps names of joints; the network's where nothing is said."""
+    C, _, V, M = description["input"]["shape"][1:]
+    return {"channels": C, "joints": V, "persons": M} | (description.get("recorded") or {})
+
+
+def scores_of(logits: np.ndarray) -> np.ndarray:
+    """Logits (n, K) of the views of one clip -> (K,) softmax, averaged over them."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def top_classes(scores: np.ndarray, classes: list[str], count: int = 5) -> list[dict]:
+    """The best classes of one clip with their scores (K,)."""
+    return [{"class": classes[index], "score": round(float(scores[index]), 4)} for index in np.argsort(-scores, kind="stable")[:count]]

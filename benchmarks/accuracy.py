@@ -21,10 +21,12 @@ import teachers  # noqa: E402, F401  (prepares the process for Paddle)
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from compress import accuracy, console, device, recipe as recipes
-from compress.evaluate import EvaluationSet  # noqa: E402
+from compress import recipe as recipes
+from compress.evaluation import accuracy
+from compress.evaluation.evaluate import EvaluationSet  # noqa: E402
 from compress.inputs.view import View, from_ops  # noqa: E402
 from compress.plan import load_data, seats
+from compress.process import console, device
 from compress.task import Seat, any_weights  # noqa: E402
 from export import deployed, runtimes  # noqa: E402
 from export.runtimes import in_process  # noqa: E402

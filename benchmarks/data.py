@@ -26,7 +26,6 @@ import paddle  # noqa: E402
 
 from benchmarks import raw_ntu  # noqa: E402
 from benchmarks.train_step import Stepper  # noqa: E402
-from compress import device, provenance  # noqa: E402
 from compress.data import loader, ntu, ntu_build, ntu_clean, ntu_names, ntu_shards, nw_ucla  # noqa: E402
 from compress.data.skeleton_text import Body, Recording  # noqa: E402
 from compress.inputs import (  # noqa: E402
@@ -34,7 +33,9 @@ from compress.inputs import (  # noqa: E402
     min_max_sample,
     view as views,  # noqa: E402
 )
-from compress.mixup import soft_labels  # noqa: E402
+from compress.process import device
+from compress.reporting import provenance  # noqa: E402
+from compress.training.mixup import soft_labels  # noqa: E402
 from teachers import ctrgcn, networks, storage  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 

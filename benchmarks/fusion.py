@@ -26,12 +26,15 @@ import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from benchmarks import scores
 from benchmarks.tables import write_csv  # noqa: E402
-from compress import accuracy, console, device, fusion, recipe as recipes, scores
-from compress.evaluate import EvaluationSet, accuracy as judged  # noqa: E402
-from compress.model import Model  # noqa: E402
+from compress import recipe as recipes
+from compress.evaluation import accuracy, fusion
+from compress.evaluation.evaluate import EvaluationSet, accuracy as judged  # noqa: E402
 from compress.plan import load_data, seats
+from compress.process import console, device
 from compress.task import as_saved, load_weights  # noqa: E402
+from compress.training.model import Model  # noqa: E402
 from export.runtimes import in_process  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # noqa: E402

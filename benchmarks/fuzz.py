@@ -26,7 +26,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from benchmarks import fuzz_inputs  # noqa: E402
-from compress import console  # noqa: E402
+from compress.process import console  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import FeatherboneError  # noqa: E402
 

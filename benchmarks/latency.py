@@ -33,10 +33,14 @@ from rich.table import Table  # noqa: E402
 
 from benchmarks import rivals  # noqa: E402
 from benchmarks.tables import write_csv  # noqa: E402
-from compress import accuracy, console, device, recipe as recipes
-from compress.evaluate import EvaluationSet  # noqa: E402
+from compress import recipe as recipes
+from compress.evaluation import accuracy
+from compress.evaluation.evaluate import (
+    EvaluationSet,  # noqa: E402
+    training_clips,  # noqa: E402
+)
 from compress.plan import load_data, seats
-from compress.sensitivity import training_clips  # noqa: E402
+from compress.process import console, device
 from compress.task import any_weights  # noqa: E402
 from export import runtimes, verify
 from export.flat.flatten import flatten

@@ -25,7 +25,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from benchmarks.tables import write_csv  # noqa: E402
-from compress import console  # noqa: E402
+from compress.process import console  # noqa: E402
 from export import package, runtimes
 from export.formats import onnx_model, paddle_model  # noqa: E402
 from teachers import checkpoints, networks  # noqa: E402

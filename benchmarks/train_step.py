@@ -18,9 +18,10 @@ import teachers  # noqa: E402, F401  (prepares the process for Paddle)
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
-from compress import device, provenance  # noqa: E402
-from compress.mixup import soft_labels  # noqa: E402
-from compress.objectives import cross_entropy  # noqa: E402
+from compress.process import device
+from compress.reporting import provenance  # noqa: E402
+from compress.training.mixup import soft_labels  # noqa: E402
+from compress.training.objectives import cross_entropy  # noqa: E402
 from teachers import ctrgcn, ctrgcn_keys, networks  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.ctrgcn_published import PublishedCTRGCN  # noqa: E402

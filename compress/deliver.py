@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from compress import accuracy, budget, interrupt, recipe as recipes
-from compress.evaluate import EvaluationSet, confusion
-from compress.examples import examples
-from compress.recipe_types import Recipe
+from compress import recipe as recipes
+from compress.budget.measure import measure
+from compress.evaluation import accuracy
+from compress.evaluation.evaluate import EvaluationSet, confusion
+from compress.process import interrupt
+from compress.recipe.types import Recipe
+from compress.reporting.examples import examples
+from compress.steps.work import State, Work
 from compress.task import describe
-from compress.work import State, Work
 from export import deployed, package, runtimes, verify
 from export.formats.ordinary import save_ordinary
 from export.quantize import bits
@@ -54,7 +57,7 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
     report["ordinary_export"] = save_ordinary(student, work.folder / "ordinary")
     report["runtimes"] += _ordinary_rows(work.folder / "ordinary", threads, clips, sample, reference)
     interrupt.check()
-    report["budget"] = budget.measure(folder, recipe.budget.max_size)
+    report["budget"] = measure(folder, recipe.budget.max_size)
     _judge(recipe, work, report, teacher_top1, matrix)
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from compress import registry
 from compress.plan import notes, planned_specs, seats
-from compress.recipe_types import QUANTISING
+from compress.recipe.types import QUANTISING
 from compress.reporting.printed import out
 from teachers import networks
 

@@ -13,27 +13,18 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import (
-    accuracy,
-    checkpoint,
-    console,
-    evaluate,
-    fusion,
-    interrupt,
-    plan,
-    provenance,
-    recipe as recipes,
-    registry,
-    report as reports,
-    teacher as teachers_,
-)
-from compress.curves import Curves
+from compress import plan, recipe as recipes, registry, teacher as teachers_
 from compress.deliver import cost, deliver, described
-from compress.model import Model
+from compress.evaluation import accuracy, evaluate, fusion
 from compress.plan import load_data, planned_specs, seats
-from compress.recipe_types import Recipe
+from compress.process import console, interrupt
+from compress.recipe.types import Recipe
+from compress.reporting import provenance, report as reports
+from compress.steps.work import Outcome, State, Work
 from compress.task import describe, load_weights, spec_for
-from compress.work import Outcome, State, Work
+from compress.training import checkpoint
+from compress.training.curves import Curves
+from compress.training.model import Model
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
 from teachers import checkpoints, networks

@@ -1,8 +1,9 @@
 """What a run will do, worked out before it starts: specs of every network after every step, and what a person should know."""
 from __future__ import annotations
 
-from compress import console, registry
-from compress.recipe_types import Recipe
+from compress import registry
+from compress.process import console
+from compress.recipe.types import Recipe
 from compress.task import Seat, load_weights, seat, spec_for
 
 FEW, ENOUGH = 100, 300  # iterations of a training that starts from nothing

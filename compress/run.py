@@ -18,7 +18,8 @@ if __package__ in (None, ""):  # as a script: the repository root, not compress/
 import compress  # noqa: E402, F401  (prepares the process for Paddle)
 
 # isort: split
-from compress import console, recipe as recipes
+from compress import recipe as recipes
+from compress.process import console
 from compress.reporting.printed import last_line, print_recipes  # noqa: E402
 from teachers import storage  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
@@ -60,9 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(recipe, options, arguments: list[str] | None) -> int:
     # Here: Paddle takes seconds to load, and a bad recipe should not wait
-    from compress import device, interrupt, pipeline, report
+    from compress import pipeline
     from compress.dry_run import print_plan
     from compress.plan import load_data
+    from compress.process import device, interrupt
+    from compress.reporting.printed import print_summary
 
     device.select(options.device)
     if options.dry_run:
@@ -77,7 +80,7 @@ def _run(recipe, options, arguments: list[str] | None) -> int:
         return _failed(f"interrupted; everything finished is kept. Continue with: {resume}", 130, folder)
     except FeatherboneError as error:
         return _failed(str(error), error.exit_code, folder)
-    report.print_summary(result)
+    print_summary(result)
     print(json.dumps(last_line(result)))
     return result["exit_code"]
 

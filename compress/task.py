@@ -9,8 +9,8 @@ from paddle import nn
 from compress.data.dataset import Dataset
 from compress.inputs import view as views
 from compress.inputs.view import View
-from compress.model import Model
-from compress.recipe_types import Choice, Recipe
+from compress.recipe.types import Choice, Recipe
+from compress.training.model import Model
 from teachers import checkpoints, networks
 from teachers.errors import CheckpointError, RecipeError
 from teachers.published import Hints

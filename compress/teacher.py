@@ -7,13 +7,14 @@ from pathlib import Path
 
 import paddle
 
-from compress import checkpoint, console, objectives
-from compress.console import Watch
-from compress.fit import Job, fit
-from compress.model import Model
-from compress.recipe_types import Member
+from compress.process import console
+from compress.recipe.types import Member
+from compress.steps.work import Work
 from compress.task import Seat, describe, load_weights, spec_for
-from compress.work import Work
+from compress.training import checkpoint, objectives
+from compress.training.fit import Job, fit
+from compress.training.model import Model
+from compress.training.watch import Watch
 from teachers import checkpoints, networks
 
 
@@ -42,7 +43,7 @@ def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "te
     Args:
         name: of the training, in curves and messages; an ensemble's members are told apart by it.
     Raises:
-        CheckpointError, TrainingError, StorageError: see `load_weights` and `compress.fit.fit`.
+        CheckpointError, TrainingError, StorageError: see `load_weights` and `compress.training.fit.fit`.
     """
     wanted = member.network
     if member.weights is not None and not member.finetune:

@@ -13,8 +13,9 @@ import paddle2onnx
 import pytest
 from paddle import nn
 
-from compress.attribution import block_of
-from compress.budget import format_size, main, measure, parse_size, print_table
+from compress.budget.attribution import block_of
+from compress.budget.measure import main, measure, print_table
+from compress.budget.sizes import format_size, parse_size
 from teachers.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -305,7 +306,7 @@ def test_the_printed_table_sums_up_what_it_leaves_out(tmp_path, capsys):
 
 def test_the_command_runs_from_any_folder(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
-    for command in (["-m", "compress.budget"], [str(ROOT / "compress" / "budget.py")]):
+    for command in (["-m", "compress.budget"], [str(ROOT / "compress" / "budget")]):
         done = subprocess.run([sys.executable, *command, str(tmp_path), "--limit", "4"], capture_output=True, text=True,
                               cwd=ROOT if "-m" in command else tmp_path)
         assert done.returncode == 2, done.stderr

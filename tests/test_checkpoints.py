@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 import pytest
 
-from compress.recipe_types import Choice
+from compress.recipe.types import Choice
 from compress.task import Seat, load_weights
 from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, stgcnpp, storage
 from teachers.errors import CheckpointError, StorageError

@@ -4,9 +4,9 @@ import paddle
 import pytest
 
 from benchmarks import train_step
-from compress.model import Model
 from compress.steps import prune_layers
-from compress.work import State
+from compress.steps.work import State
+from compress.training.model import Model
 from teachers import checkpoints, ctrgcn, ctrgcn_cost, ctrgcn_keys, ctrgcn_published, networks
 from teachers.errors import RecipeError
 from teachers.published import Hints

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.curves import FILE_NAME, Curves, draw_confusion, read_records
+from compress.training.curves import FILE_NAME, Curves, draw_confusion, read_records
 from teachers.errors import StorageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -195,7 +195,7 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path, monkeypatch):
 
 
 def test_nothing_is_printed(tmp_path):
-    program = ("import sys; sys.path.insert(0, sys.argv[1]); from compress.curves import Curves; import numpy\n"
+    program = ("import sys; sys.path.insert(0, sys.argv[1]); from compress.training.curves import Curves; import numpy\n"
                "for _ in range(2):\n"
                "    c = Curves(sys.argv[2]); c.scalars(1, {'a': 1.0}); c.hyperparameters({'x': [1]}, {'a': 1.0})\n"
                "    c.confusion(1, numpy.eye(2), ['a', 'b']); c.close()\n")

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from compress import evaluate
-from compress.evaluate import EvaluationSet, accuracy, confusion, logits_of
+from compress.evaluation import evaluate
+from compress.evaluation.evaluate import EvaluationSet, accuracy, confusion, logits_of
 from export.verify import difference
 
 LOGITS = np.array([[3, 2, 1, 0, 0, 0], [0, 1, 2, 3, 4, 5], [9, 1, 2, 3, 4, 5], [0, 0, 7, 0, 0, 0]], dtype="float32")

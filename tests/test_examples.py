@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.charts import skeletons
-from compress.examples import FRAMES, SIDE, examples, frames
-from compress.report import render
+from compress.reporting.charts import skeletons
+from compress.reporting.examples import FRAMES, SIDE, examples, frames
+from compress.reporting.report import render
 
 
 def test_right_clips_and_the_most_frequent_confusions(tiny_dataset):

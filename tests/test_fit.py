@@ -5,13 +5,13 @@ import numpy as np
 import paddle
 import pytest
 
-from compress import checkpoint, fit as loop, objectives
-from compress.console import Watch
-from compress.curves import Curves
-from compress.evaluate import EvaluationSet
-from compress.model import Model
+from compress.evaluation.evaluate import EvaluationSet
 from compress.steps.train import title
+from compress.training import checkpoint, fit as loop, objectives
+from compress.training.curves import Curves
+from compress.training.model import Model
 from compress.training.settings import Config, Dml, Focal, Kd, Mixup, moves_teacher
+from compress.training.watch import Watch
 from teachers import networks
 from teachers.errors import CheckpointError, TrainingError
 

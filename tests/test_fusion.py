@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import fusion as benchmark
-from compress import fusion, scores
+from benchmarks import fusion as benchmark, scores
+from compress.evaluation import fusion
 from teachers.errors import CheckpointError, DataError, RecipeError
 
 

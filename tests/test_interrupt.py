@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from compress import interrupt
+from compress.process import interrupt
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 import numpy as np
 import paddle
 
-from compress import mixup, objectives
+from compress.training import mixup, objectives
 
 
 def test_blends_inputs_and_labels_with_one_lambda():

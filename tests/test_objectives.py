@@ -3,7 +3,7 @@ import numpy as np
 import paddle
 import pytest
 
-from compress import objectives
+from compress.training import objectives
 from compress.training.settings import Config, Dml, Kd
 
 S = np.array([[1.0, 0.0, -1.0], [0.5, 0.5, 2.0]], dtype="float32")

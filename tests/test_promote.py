@@ -5,9 +5,9 @@ import numpy as np
 import paddle
 
 from compress import run
-from compress.model import Model
 from compress.steps import promote
-from compress.work import State
+from compress.steps.work import State
+from compress.training.model import Model
 from teachers import networks
 
 RECIPE = """\

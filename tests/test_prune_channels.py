@@ -7,12 +7,13 @@ import paddle
 import pytest
 
 from benchmarks import train_step
-from compress import recipe, sensitivity
-from compress.curves import Curves
-from compress.model import Model
-from compress.steps import prune_channels
+from compress import recipe
+from compress.evaluation.evaluate import training_clips
+from compress.steps import prune_channels, sensitivity
 from compress.steps.prune_channels import Config
-from compress.work import State, Work
+from compress.steps.work import State, Work
+from compress.training.curves import Curves
+from compress.training.model import Model
 from export import deployed, package, verify
 from export.flat.flatten import flatten
 from export.formats import ordinary
@@ -406,9 +407,9 @@ def test_sensitivity_is_measured_once_saved_and_met(tmp_path, tiny_dataset, tiny
 
 
 def test_training_clips_are_spread_and_never_validation(tiny_dataset, tiny_view):
-    clips = sensitivity.training_clips(tiny_dataset.train, tiny_view, 6)
+    clips = training_clips(tiny_dataset.train, tiny_view, 6)
     assert clips.split.names == ("train0", "train5", "train10", "train15", "train20", "train25")
-    assert len(sensitivity.training_clips(tiny_dataset.train, tiny_view, 1000)) == 26
+    assert len(training_clips(tiny_dataset.train, tiny_view, 1000)) == 26
 
 
 @pytest.mark.parametrize("given, says", [

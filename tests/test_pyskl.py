@@ -10,7 +10,7 @@ import pytest
 from compress.data import pyskl, pyskl_files
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import loop, uniform, view
-from compress.recipe_types import Choice
+from compress.recipe.types import Choice
 from compress.task import seat
 from export import serving
 from teachers.errors import DataError, RecipeError

@@ -7,12 +7,13 @@ import paddle
 import pytest
 from paddle import nn
 
-from compress import fit, quantization, recipe, run
-from compress.curves import Curves
-from compress.model import Model
-from compress.steps import ptq, qat, weight_only
+from compress import recipe, run
+from compress.steps import ptq, qat, quantising, weight_only
+from compress.steps.work import State, Work
+from compress.training import fit
+from compress.training.curves import Curves
+from compress.training.model import Model
 from compress.training.settings import Config, Dml, Kd
-from compress.work import State, Work
 from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import FoldedConv, prepare
@@ -174,8 +175,8 @@ def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(names, state, work
         tried.append(0 if title == "all quantised" else int(title.split()[0]) if title != "float" else None)
         return {"top1": 90.0 if title == "float" else scores[tried[-1]]}, None
 
-    monkeypatch.setattr(quantization.accuracy, "score", score)
-    monkeypatch.setattr(quantization, "harmful", lambda found, state, clips: ["l5.values", "l1.values", "l4.values", "l8.values", "fc.w", "l1.out"][:names])
+    monkeypatch.setattr(quantising.accuracy, "score", score)
+    monkeypatch.setattr(quantising, "harmful", lambda found, state, clips: ["l5.values", "l1.values", "l4.values", "l8.values", "fc.w", "l1.out"][:names])
     outcome = ptq.apply(state, ptq.Config(clips=8, auto=1.0), work, 1)
     assert tried == {1: [None, 0], 2: [None, 0, 1], 5: [None, 0, 1, 2], 6: [None, 0, 1, 2, 3]}[names]
     kept = [layer for layer, kind in outcome.state.quantized.plan.precision.items() if kind == "int8_weights"]
@@ -210,7 +211,7 @@ def test_a_network_that_cannot_be_quantised_is_named_before_any_work(tiny_spec, 
             return super().forward(x[:, :, :, :, 0])
 
     bare = nn.Sequential(Bare("l1", "values", np.ones((2, 3, 1, 1), "float32"), np.zeros(2)))
-    monkeypatch.setattr(quantization, "flatten", lambda network: bare)
+    monkeypatch.setattr(quantising, "flatten", lambda network: bare)
     with pytest.raises(RecipeError, match="ptq: calibration: this network marks no values that could be kept in eight bits; take int8_weights"):
         ptq.spec_after(tiny_spec, ptq.Config())
 

@@ -12,7 +12,9 @@ from typing import Literal
 import pytest
 import yaml
 
-from compress import recipe, recipe_types, registry
+from compress import recipe, registry
+from compress.recipe import loading
+from compress.recipe import types as recipe_types
 from compress.steps import prune_layers
 from compress.training import settings
 from compress.training.settings import Dml, Mixup
@@ -326,7 +328,7 @@ def test_names_and_paths_that_do_not_exist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("alpha", "beta"):
         (tmp_path / f"{name}.yaml").write_text(f"# The {name} one.\n# Run: x\nseed: 1\n")
-    monkeypatch.setattr(recipe, "CONFIGS", tmp_path)
+    monkeypatch.setattr(loading, "CONFIGS", tmp_path)
     assert recipe.list_recipes() == [("alpha", "The alpha one."), ("beta", "The beta one.")]
     for name, expected in (
             ("alpa", "unknown recipe 'alpa' (did you mean 'alpha'? known: alpha, beta)"),

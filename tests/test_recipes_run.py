@@ -7,7 +7,7 @@ import pytest
 from compress import recipe, run
 from compress.plan import load_data
 from compress.predict import main
-from compress.recipe_types import QUANTISING
+from compress.recipe.types import QUANTISING
 from export import deployed, serving
 
 SMALL = ["data.train_clips=24", "data.val_clips=12", "budget.max_top1_drop=100"]

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from sample_report import sample_report
 
-from compress.charts import Series, heatmap, line_chart, tick_label, ticks
-from compress.report import plain, print_summary, render, write
-from compress.report_view import SECTIONS, missing, steps, verdict, view_of
-from compress.wording import decimals, duration, settings, short_count, size
+from compress.reporting.charts import Series, heatmap, line_chart, tick_label, ticks
+from compress.reporting.printed import print_summary
+from compress.reporting.report import plain, render, write
+from compress.reporting.view import SECTIONS, missing, steps, verdict, view_of
+from compress.reporting.wording import decimals, duration, settings, short_count, size
 from teachers.errors import StorageError
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

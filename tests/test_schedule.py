@@ -1,7 +1,7 @@
 """Learning rates: exact values at the ends and in between."""
 import math
 
-from compress.schedule import learning_rate
+from compress.training.schedule import learning_rate
 from compress.training.settings import Config
 
 COSINE = Config(epochs=100, lr=0.01, warmup_epochs=10, warmup_lr=0.005)

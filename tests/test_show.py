@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from compress.data import drawing, show
+from compress import show
+from compress.reporting import drawing
 from teachers.skeleton import COCO_17, NTU_25, Skeleton
 
 LINE = Skeleton("line", 2, ((2, 1),), centre=1)

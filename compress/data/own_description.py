@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compress import strict, yaml_tree
+from compress.schema import strict, yaml_tree
 from teachers.errors import DataError
 from teachers.skeleton import Skeleton
 

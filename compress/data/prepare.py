@@ -15,9 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from compress.console import bar, say
 from compress.data import ntu_build, ntu_report, ntu_shards
 from compress.data.ntu_clean import PREPARATIONS
+from compress.process.console import bar, say
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
 

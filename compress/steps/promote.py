@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from compress.work import Outcome, State, Work
+from compress.steps.work import Outcome, State, Work
 from teachers import networks
 
 

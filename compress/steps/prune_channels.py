@@ -12,8 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from compress import checkpoint, sensitivity
-from compress.work import Outcome, State, Work
+from compress.evaluation.evaluate import training_clips
+from compress.steps import sensitivity
+from compress.steps.work import Outcome, State, Work
+from compress.training import checkpoint
 from teachers import networks
 from teachers.channels import Group, strongest
 from teachers.errors import RecipeError
@@ -161,7 +163,7 @@ def _by_sensitivity(state: State, groups: tuple[Group, ...], worth: dict[str, np
         kept = {one.id: strongest(one, worth[one.id], counts(ratios)[one.id]) for one in groups}
         return networks.parameters(_pruner(spec).narrowed(spec, kept))
 
-    clips = sensitivity.training_clips(work.dataset.train, state.student.view, config.clips)
+    clips = training_clips(work.dataset.train, state.student.view, config.clips)
     origin = checkpoint.digest([work.origin, config.criterion, config.clips, config.min_channels, repr(asdict(spec))])
     path = work.folder / "state" / f"step{number}_sensitivity.json"
     rows = sensitivity.scan(tuple(one.id for one in groups), pruned, clips, path, origin)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import paddle
 
-from compress.work import Outcome, State, Work
+from compress.steps.work import Outcome, State, Work
 from teachers import networks
 from teachers.errors import CheckpointError
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compress import quantization
-from compress.work import Outcome, State, Work
+from compress.steps import quantising
+from compress.steps.work import Outcome, State, Work
 from export.flat.flatten import flatten
 from export.quantize.bias_correction import corrected_biases, mean_inputs
 from export.quantize.bits import Overrides, make_plan
@@ -16,8 +16,8 @@ from export.quantize.quantized import Quantized, ranges_of
 
 
 @dataclass(frozen=True)
-class Config(quantization.Calibration):
-    """Keys of a `ptq` step, beside those of `compress.quantization.Calibration`.
+class Config(quantising.Calibration):
+    """Keys of a `ptq` step, beside those of `compress.steps.quantising.Calibration`.
 
     Attributes:
         bias_correction: put what rounding the weights shifts the channels' means by into the biases.
@@ -32,7 +32,7 @@ class Config(quantization.Calibration):
 def title(config: Config) -> str:
     """What the step does, in words."""
     return (f"quantise to int8 ({config.method} on {config.clips} training clips{', biases corrected' if config.bias_correction else ''}"
-            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantization.described(config)})")
+            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)})")
 
 
 def spec_after(spec, config: Config):
@@ -41,18 +41,18 @@ def spec_after(spec, config: Config):
     Raises:
         RecipeError: a layer name that the network does not have, or a network that cannot be quantised.
     """
-    quantization.check_names(spec, config, "ptq")
+    quantising.check_names(spec, config, "ptq")
     return spec
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
-    network, clips = state.student.network, quantization.clips_of(state, work, config.clips)
-    (flat, ranges), own = ranges_of(network, clips, config.method), quantization.overrides(config)
+    network, clips = state.student.network, quantising.clips_of(state, work, config.clips)
+    (flat, ranges), own = ranges_of(network, clips, config.method), quantising.overrides(config)
     means = mean_inputs(flatten(network), clips) if config.bias_correction else {}
 
     def quantised(more: Overrides) -> Quantized:
         plan = make_plan(flat, "int8", ranges, own | more)
         return Quantized(plan, corrected_biases(flatten(network), plan, means) if config.bias_correction else {})
 
-    return quantization.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)
+    return quantising.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from compress import checkpoint, objectives, quantization
-from compress.console import Watch
-from compress.fit import Job, fit
-from compress.steps import train
-from compress.training import settings
+from compress.steps import quantising, train
+from compress.steps.work import Outcome, State, Work
+from compress.training import checkpoint, objectives, settings
+from compress.training.fit import Job, fit
 from compress.training.settings import Kd, moves_teacher
-from compress.work import Outcome, State, Work
+from compress.training.watch import Watch
 from export.quantize.quantized import Quantized, corrected
 from export.quantize.trainable import Trainable
 
@@ -24,8 +23,8 @@ def _usual() -> settings.Config:
 
 
 @dataclass(frozen=True)
-class Config(quantization.Calibration):
-    """Keys of a `qat` step, beside those of `compress.quantization.Calibration`.
+class Config(quantising.Calibration):
+    """Keys of a `qat` step, beside those of `compress.steps.quantising.Calibration`.
 
     Attributes:
         under: whose logits `kd` and `dml` follow, the run's teacher's or those of the student before this step.
@@ -48,7 +47,7 @@ class Config(quantization.Calibration):
 def title(config: Config) -> str:
     """What the step does, in words."""
     under = f" under the float {config.under}" if config.train.kd is not None or config.train.dml is not None else ""
-    return f"quantise to int8 and {train.title(config.train)}{under}{quantization.described(config)}"
+    return f"quantise to int8 and {train.title(config.train)}{under}{quantising.described(config)}"
 
 
 def spec_after(spec, config: Config):
@@ -57,14 +56,14 @@ def spec_after(spec, config: Config):
     Raises:
         RecipeError: a layer name that the network does not have, or a network that cannot be quantised.
     """
-    quantization.check_names(spec, config, "qat")
+    quantising.check_names(spec, config, "qat")
     return spec
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files and the constants of its best epoch."""
-    network, clips, name = state.student.network, quantization.clips_of(state, work, config.clips), f"step{number}_qat"
-    rounded = corrected(network, clips, config.method, quantization.overrides(config))
+    network, clips, name = state.student.network, quantising.clips_of(state, work, config.clips), f"step{number}_qat"
+    rounded = corrected(network, clips, config.method, quantising.overrides(config))
     learner = Trainable(rounded.flat(network), rounded.plan, network.spec)
     watch, needed = Watch(work.curves, name), config.train.kd is not None or config.train.dml is not None
     follows = (state.student,) if config.under == "student" else state.teacher
@@ -78,4 +77,4 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         watch.end()
     found = Quantized(rounded.plan, learner.constants())
     said = (f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept",) if progress.best_epoch == 0 else ()
-    return Outcome(replace(state, quantized=found), tuple(progress.history), progress.best_epoch, (quantization.notes(found), *said))
+    return Outcome(replace(state, quantized=found), tuple(progress.history), progress.best_epoch, (quantising.notes(found), *said))

@@ -1,11 +1,11 @@
 """Train the student, alone or under the teacher: cross-entropy, mixup, DML, classic distillation."""
 from __future__ import annotations
 
-from compress import checkpoint, objectives
-from compress.console import Watch
-from compress.fit import Job, fit
+from compress.steps.work import Outcome, State, Work
+from compress.training import checkpoint, objectives
+from compress.training.fit import Job, fit
 from compress.training.settings import Config, moves_teacher
-from compress.work import Outcome, State, Work
+from compress.training.watch import Watch
 
 
 def title(config: Config) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from compress import quantization
-from compress.work import Outcome, State, Work
+from compress.steps import quantising
+from compress.steps.work import Outcome, State, Work
 from export.flat.flatten import flatten
 from export.flat.layers import prepare
 from export.quantize.bits import Overrides, make_plan
@@ -38,13 +38,13 @@ class Config:
     def __post_init__(self):
         if self.group < 2:
             raise ValueError(f"group: must be at least 2, got {self.group}")
-        quantization.check_overrides(self)
+        quantising.check_overrides(self)
 
 
 def title(config: Config) -> str:
     """What the step does, in words."""
     return (f"store weights in {config.kind}{f' (groups of {config.group})' if config.kind == 'int4' else ''}"
-            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantization.described(config)}")
+            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)}")
 
 
 def spec_after(spec, config: Config):
@@ -53,17 +53,17 @@ def spec_after(spec, config: Config):
     Raises:
         RecipeError: a layer name that the network does not have.
     """
-    quantization.check_names(spec, config, "weight_only")
+    quantising.check_names(spec, config, "weight_only")
     return spec
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
-    flat, own = flatten(state.student.network), quantization.overrides(config)
+    flat, own = flatten(state.student.network), quantising.overrides(config)
     prepare(flat)
 
     def quantised(more: Overrides) -> Quantized:
         return Quantized(make_plan(flat, KINDS[config.kind], overrides=own | more, group=config.group))
 
-    return quantization.outcome(config.auto, quantised, HIGHER[config.kind], state, work,
-                                lambda: quantization.clips_of(state, work, RANKING_CLIPS))
+    return quantising.outcome(config.auto, quantised, HIGHER[config.kind], state, work,
+                                lambda: quantising.clips_of(state, work, RANKING_CLIPS))

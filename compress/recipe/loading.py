@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from compress import overrides as override_module, recipe_inputs, recipe_types, registry
-from compress.recipe_types import ROOT, Recipe
-from compress.strict import build, did_you_mean, entries_of
-from compress.yaml_tree import Value, join, parse
+from compress import registry
+from compress.recipe import inputs, overrides as override_module, types
+from compress.recipe.types import ROOT, Recipe
+from compress.schema.strict import build, did_you_mean, entries_of
+from compress.schema.yaml_tree import Value, join, parse
 from teachers.errors import RecipeError
 
 CONFIGS = ROOT / "configs"
@@ -20,7 +21,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe `configs/<name>.yaml`, or the file at a path (with a folder or an ending .yaml or .yml).
 
     Args:
-        overrides: "key.path=value" each, applied in order; see `compress/overrides.py`.
+        overrides: "key.path=value" each, applied in order; see `compress/recipe/overrides.py`.
 
     Raises:
         RecipeError: naming file and line, or the override, the place in the recipe, what is wrong and the fix.
@@ -35,7 +36,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         root = override_module.apply(root, override)
     root, notes = _drop_foreign_keys(before, override_module.with_step_mappings(root))
-    root = recipe_inputs.fill(root)
+    root = inputs.fill(root)
     return build(Recipe, root, "", given={"name": path.stem, "path": path, "text": text, "overrides": tuple(overrides),
                                           "notes": notes})
 
@@ -84,14 +85,14 @@ def flatten(tree: dict) -> dict[str, object]:
     return flat
 
 
-def _teacher(teacher: recipe_types.Teacher) -> dict:
+def _teacher(teacher: types.Teacher) -> dict:
     if len(teacher.members) == 1:
         return _plain(teacher.members[0])
     return {"ensemble": [_plain(one) for one in teacher.members], "find_weights": teacher.find_weights}
 
 
 def _plain(value):
-    if isinstance(value, recipe_types.Choice):
+    if isinstance(value, types.Choice):
         return {"name": value.name, **_plain(value.config)}
     if dataclasses.is_dataclass(value) and hasattr(value, "network"):  # the network's keys stand beside the others
         rest = {item.name.rstrip("_"): _plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.name != "network"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 
-from compress.budget import format_size
+from compress.budget.sizes import format_size
 
 
 def number(value: object) -> float | None:

@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 
 from compress import registry
 from compress.registry import Table
-from compress.strict import Build, build, convert, did_you_mean, entries_of, wrong
-from compress.training.settings import Config, moves_teacher
-from compress.yaml_tree import Value, error, join
+from compress.schema.strict import Build, build, convert, did_you_mean, entries_of, wrong
+from compress.schema.yaml_tree import Value, error, join
+from compress.training import settings
 from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS, Skeleton
 
 QUANTISING = ("ptq", "qat", "weight_only")  # steps that decide how the student's files are stored
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _name(table: Table, value: Value, path: str) -> str:
@@ -125,7 +125,7 @@ def _step(value: Value, path: str) -> Step:
 
 
 def _size(value: Value, path: str) -> int:
-    from compress.budget import parse_size
+    from compress.budget.sizes import parse_size
     if isinstance(value.data, bool) or not isinstance(value.data, (int, float, str)):
         raise wrong(value, path, "a size such as 10MB")
     try:
@@ -147,7 +147,7 @@ class Member:
     input: Annotated[Choice | None, Build(_input)] = None
     weights: str | None = None
     finetune: bool = False
-    train: Config | None = None
+    train: settings.Config | None = None
     weight: float = 1.0
 
     def __post_init__(self):
@@ -258,6 +258,6 @@ class Recipe:
                                  f"of {', '.join(QUANTISING)}")
             quantised = step.kind if step.enabled and step.kind in QUANTISING else None
             networks = 1 if step.enabled and step.kind == "promote" else networks
-            if networks > 1 and step.kind == "train" and step.enabled and moves_teacher(step.config):
+            if networks > 1 and step.kind == "train" and step.enabled and settings.moves_teacher(step.config):
                 raise ValueError(f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks} networks stays frozen; leave it "
                                  "true, or give one teacher")

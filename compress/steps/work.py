@@ -4,11 +4,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compress.curves import Curves
 from compress.data.dataset import Dataset
-from compress.evaluate import EvaluationSet
+from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View
-from compress.model import Model
+from compress.training.curves import Curves
+from compress.training.model import Model
 from export.quantize.quantized import Quantized
 
 

@@ -11,22 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from compress import console
-from compress.data.dataset import Split
-from compress.evaluate import EvaluationSet, accuracy, logits_of, softmax
-from compress.inputs.view import View
+from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of, softmax
+from compress.process import console
 from export.runtimes import in_process
 from teachers import storage
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)  # the last one is the most that a scan can choose
 SLOPE = 1e-3  # loss that the whole of a group counts for at least: what seems to be free goes no further than wanted
-
-
-def training_clips(split: Split, view: View, count: int) -> EvaluationSet:
-    """`count` clips spread over a training split, seen as in validation: no augmentation, one view each."""
-    chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
-    part = Split(tuple(split.names[index] for index in chosen), [split.clips[index] for index in chosen], split.labels[chosen])
-    return EvaluationSet(part, view)
 
 
 def scan(groups: tuple[str, ...], pruned: Callable, clips: EvaluationSet, path: Path, origin: str) -> dict[str, list[dict]]:

@@ -85,3 +85,10 @@ def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarra
     matrix = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (labels, logits.argmax(1)), 1)
     return matrix
+
+
+def training_clips(split: Split, view: View, count: int) -> EvaluationSet:
+    """`count` clips spread over a training split, seen as in validation: no augmentation, one view each."""
+    chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
+    part = Split(tuple(split.names[index] for index in chosen), [split.clips[index] for index in chosen], split.labels[chosen])
+    return EvaluationSet(part, view)

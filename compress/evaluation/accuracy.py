@@ -7,8 +7,8 @@ from typing import Callable
 
 import numpy as np
 
-from compress import console
-from compress.evaluate import EvaluationSet, accuracy, logits_of
+from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
+from compress.process import console
 from export.verify import difference
 
 Predict = Callable[[np.ndarray], np.ndarray]

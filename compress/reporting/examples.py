@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from compress.data.dataset import Dataset
-from compress.data.drawing import Row
-from compress.evaluate import confusion
+from compress.evaluation.evaluate import confusion
+from compress.reporting.drawing import Row
 
 RIGHT, CONFUSED, FRAMES = 3, 5, 6
 SIDE = 100.0  # of the square that a frame is drawn in

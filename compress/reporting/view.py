@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compress.charts import Series, heatmap, line_chart, skeletons
-from compress.wording import difference, number
+from compress.reporting.charts import Series, heatmap, line_chart, skeletons
+from compress.reporting.wording import difference, number
 
 SECTIONS = {"gates": "the gates", "runtimes": "accuracy and latency of the deployed files", "budget": "the size of the "
             "deployed folder", "ordinary_export": "the ordinary export to compare with", "networks": "the networks",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compress import recipe_types, registry
-from compress.yaml_tree import Value
+from compress import registry
+from compress.recipe import types
+from compress.schema.yaml_tree import Value
 
 
 def fill(root: Value) -> Value:
@@ -34,7 +35,7 @@ def _usual(data: Value | None) -> Value | None:
     name = data.data.get("name") if _is_mapping(data) else None
     if name is None or name.data not in registry.DATA_SETS.names():
         return None
-    pipeline, defaults = recipe_types.usual_input(name.data)
+    pipeline, defaults = types.usual_input(name.data)
     return Value({key: Value(value, data.place, str(value)) for key, value in {"name": pipeline, **defaults}.items()}, data.place)
 
 

@@ -1,7 +1,7 @@
 """Draws a clip: its skeleton as recorded, and below it what the input's augmentation makes of it for training.
 
-Run: python -m compress.data.show CLIP [--output clip.gif|clip.png]
-     python -m compress.data.show --recipe NAME [-o key.path=value ...] [--split train|val] --index N [--output ...]
+Run: python -m compress.show CLIP [--output clip.gif|clip.png]
+     python -m compress.show --recipe NAME [-o key.path=value ...] [--split train|val] --index N [--output ...]
 
 CLIP is a file that `compress.data.clips` reads. A .gif moves, a .png is a strip of frames. The last line of stdout is one JSON object.
 """
@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from compress import console, recipe as recipes, registry
-from compress.data import clips, drawing, ntu_names, nw_ucla
+from compress import recipe as recipes, registry
+from compress.data import clips, ntu_names, nw_ucla
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu_actions import NTU_120
 from compress.inputs import view as views
+from compress.process import console
+from compress.reporting import drawing
 from export.preprocess import ops
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError, RecipeError
@@ -42,7 +44,7 @@ class Subject:
 
 def parser() -> Parser:
     """The command line."""
-    found = Parser(prog="python -m compress.data.show", description=__doc__.split("\n\n")[0])
+    found = Parser(prog="python -m compress.show", description=__doc__.split("\n\n")[0])
     found.add_argument("clip", nargs="?", type=Path, help=f"a file: {clips.KINDS}")
     found.add_argument("--recipe", help="a name in configs/, or a path: draws a clip of its data set, through its input")
     found.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one value of the recipe")

@@ -7,49 +7,19 @@ The last line of standard output is one JSON object.
 """
 from __future__ import annotations
 
-import os
-import sys
-
-if __package__ in (None, ""):
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 import argparse
 import json
-import re
+import os
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
+from compress.budget.sizes import format_size, parse_size
 from teachers.errors import BudgetExceeded, DataError, FeatherboneError, RecipeError
 
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 SHOWN_PARTS = 24  # rows of the printed table; the rest is summed up in one
-
-
-def parse_size(text: str | int) -> int:
-    """Bytes of "10MB", "9.5 MB", "500KB", "8MiB" or a plain number of bytes. MB = 10^6 bytes, MiB = 2^20.
-
-    Raises:
-        ValueError: anything else, with the fix.
-    """
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", str(text))
-    if not match or match[2].upper() not in UNITS:
-        raise ValueError(f"cannot read the size {str(text)!r}: write a number with KB, MB, GB, KiB, MiB or GiB, "
-                         "for example 10MB (10^6 bytes each), or a plain number of bytes")
-    size_bytes = Decimal(match[1]) * UNITS[match[2].upper()]
-    if size_bytes != int(size_bytes):
-        raise ValueError(f"the size {str(text)!r} is not a whole number of bytes: round it")
-    return int(size_bytes)
-
-
-def format_size(size_bytes: float) -> str:
-    """1234567 -> "1.23 MB"; decimal units."""
-    for unit, one in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if abs(size_bytes) >= one:
-            return f"{size_bytes / one:.2f} {unit}"
-    return f"{size_bytes:.0f} B"
 
 
 def measure(folder: Path, limit_bytes: int) -> dict:
@@ -85,7 +55,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _measure_file(folder: Path, path: Path) -> dict:
-    from compress.attribution import parts_of  # late: a recipe needs only `parse_size`
+    from compress.budget.attribution import parts_of  # late: a recipe needs only `parse_size`
 
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
@@ -192,6 +162,3 @@ def main(arguments: list[str] | None = None) -> int:
     print(json.dumps({"exit_code": exit_code} | measured))
     return exit_code
 
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,12 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from compress.paddle_files import parameter_names, read_program, structured_names, tensor_sizes
+from compress.budget.paddle_files import (
+    parameter_names,
+    read_program,
+    structured_names,
+    tensor_sizes,
+)
 
 KINDS = ("weights", "graph", "metadata", "other")
 METADATA_SUFFIXES = {".json", ".yaml", ".yml", ".txt", ".md", ".toml", ".info"}

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from compress.yaml_tree import Value, error, join
+from compress.schema.yaml_tree import Value, error, join
 
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 

@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from compress import accuracy, console
-from compress.sensitivity import training_clips
-from compress.work import Outcome, State, Work
+from compress.evaluation import accuracy
+from compress.evaluation.evaluate import training_clips
+from compress.process import console
+from compress.steps.work import Outcome, State, Work
 from export.flat.flatten import flatten
 from export.flat.layers import prepare
 from export.quantize import bits

@@ -4,8 +4,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from compress.strict import describe, did_you_mean
-from compress.yaml_tree import Value, error, join, parse
+from compress.schema.strict import describe, did_you_mean
+from compress.schema.yaml_tree import Value, error, join, parse
 
 PART = re.compile(r"[\w-]+")
 KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+|\[[0-9]+\]){0,20}")

@@ -12,14 +12,14 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from compress import checkpoint, mixup, schedule
 from compress.data import loader
 from compress.data.dataset import Dataset
-from compress.evaluate import EvaluationSet, accuracy, logits_of
+from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
 from compress.inputs.view import View
-from compress.interrupt import finish_first
-from compress.model import Model, fused, views_of
-from compress.objectives import Objective
+from compress.process.interrupt import finish_first
+from compress.training import checkpoint, mixup, schedule
+from compress.training.model import Model, fused, views_of
+from compress.training.objectives import Objective
 from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import TrainingError
@@ -40,7 +40,7 @@ class Job:
         config: a `compress.training.settings.Config`.
         state_path: where progress is kept; an existing file is continued.
         settings: hash of all that the result depends on.
-        watch: a `compress.console.Watch` that shows progress and draws curves.
+        watch: a `compress.training.watch.Watch` that shows progress and draws curves.
         start_counts: whether the learner as it comes may be the best there is, as epoch 0.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import paddle
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddle2onnx", "onnxruntime", "onnx", "visualdl", "numpy")
 
 

@@ -1,0 +1,12 @@
+"""`python -m compress.budget FOLDER`, or `python compress/budget FOLDER` from anywhere."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from compress.budget.measure import main  # noqa: E402
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Accuracy: counted in samples, in order, nothing dropped."""

@@ -1,0 +1,1 @@
+"""The process around the work: terminal, device, Ctrl-C."""

@@ -26,8 +26,9 @@ import paddle  # noqa: E402
 
 from benchmarks import raw_ntu  # noqa: E402
 from benchmarks.train_step import Stepper  # noqa: E402
-from compress.data import loader, ntu, ntu_build, ntu_clean, ntu_names, ntu_shards, nw_ucla  # noqa: E402
-from compress.data.skeleton_text import Body, Recording  # noqa: E402
+from compress.data import loader, ntu, nw_ucla
+from compress.data.ntu import build, clean, names as ntu_names, shards  # noqa: E402
+from compress.data.ntu.skeleton_text import Body, Recording  # noqa: E402
 from compress.inputs import (  # noqa: E402
     crop_resize,
     min_max_sample,
@@ -68,12 +69,12 @@ def preparation(root: Path, count: int, workers: int | None) -> dict:
     """Clips a second: ours with its cache written, and the plain reader with nothing written."""
     planted = raw_ntu.write(root, count)
     started = time.perf_counter()
-    report = ntu_build.open_or_build(root, "ctrgcn", workers=workers, shard_clips=max(8, min(ntu_build.SHARD_CLIPS, count // 8))).report
+    report = build.open_or_build(root, "ctrgcn", workers=workers, shard_clips=max(8, min(build.SHARD_CLIPS, count // 8))).report
     ours = time.perf_counter() - started
     started, failed, files = time.perf_counter(), 0, sorted(root.rglob("*.skeleton"))
     for path in files:
         try:
-            ntu_clean.ctrgcn(plain_reader(path))
+            clean.ctrgcn(plain_reader(path))
         except (ValueError, IndexError):  # it has no other answer to a broken file
             failed += 1
     plain = time.perf_counter() - started
@@ -103,13 +104,13 @@ def large(root: Path, count: int) -> Path:
         arrays = {"names": names, "lengths": np.ones(len(names), np.int64), "frames": np.zeros(150 * len(names), np.float32)}
         meta = {"skipped": [], "repaired": [], "digest": "", "files": len(names)}
         storage.write_arrays(Path(task["target"]), arrays, meta)
-        return ntu_shards.summary(Path(task["target"]))
+        return shards.summary(Path(task["target"]))
 
-    made, ntu_shards.make = ntu_shards.make, stand_in
+    made, shards.make = shards.make, stand_in
     try:
-        ntu_build.open_or_build(root, "ctrgcn", workers=1)
+        build.open_or_build(root, "ctrgcn", workers=1)
     finally:
-        ntu_shards.make = made
+        shards.make = made
     return root
 
 

@@ -9,20 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.data import (
-    ntu_files,
-    ntu_persons,
-    nw_ucla,
-    own_description,
-    own_files,
-    own_labels,
-    pyskl,
-    skeleton_text,
-)
-from teachers import safe_pickle
+from compress.data import nw_ucla, pyskl
+from compress.data.ntu import prepared, skeleton_text
+from compress.data.ntu.clean import efficientgcn_raw
+from compress.data.own import description, files, labels as own_labels
 from teachers.errors import DataError
+from teachers.weights import safe_pickle
 
-WANTED = own_description.Description(3, ((2, 1), (3, 2)), persons=2, coordinates=2)
+WANTED = description.Description(3, ((2, 1), (3, 2)), persons=2, coordinates=2)
 TOKENS = [b"0", b"-1", b"1", b"25", b"1e999", b"nan", b"null", b"true", b"[", b"]", b"{", b"}", b",", b'"', b"\n", b"\x00", b"\xff",
           b"9" * 12, b"9" * 5000, b"1000000000", b"[" * 3000, b"frame", b"../", b"/etc/passwd.csv", b"&a [*a]", b'"\\Uffffffff"', b": ", b"- ", b"%"]
 OPCODES = [bytes([code]) for code in
@@ -91,14 +85,14 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         found, classes = own_labels.numbered(entries, None, folder)
         return own_labels.validating(entries, found, None, folder), own_labels.unnamed(folder, entries)
 
-    return {"skeleton": lambda data: ntu_persons.efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),
+    return {"skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),
             "nw_ucla json": lambda data: nw_ucla.parse(data, "a01_s01_e00_v01.json", 0),
-            "own json": lambda data: own_files.parse_json(data, "x.json", WANTED),
-            "own csv": lambda data: own_files.parse_csv(data, "x.csv", WANTED),
-            "own npy": written("x.npy", lambda path: own_files.read(path, WANTED)),
+            "own json": lambda data: files.parse_json(data, "x.json", WANTED),
+            "own csv": lambda data: files.parse_csv(data, "x.csv", WANTED),
+            "own npy": written("x.npy", lambda path: files.read(path, WANTED)),
             "labels.csv": written("labels.csv", labels),
-            "dataset.yaml": written("dataset.yaml", lambda path: own_description.read(folder)),
-            "label pickle": lambda data: ntu_files.names_and_labels(safe_pickle.load(data, "x.pkl", DataError), "x.pkl"),
+            "dataset.yaml": written("dataset.yaml", lambda path: description.read(folder)),
+            "label pickle": lambda data: prepared.names_and_labels(safe_pickle.load(data, "x.pkl", DataError), "x.pkl"),
             "annotation pickle": written("x.pkl", lambda path: pyskl.load(pyskl.Config(str(path)), 1))}
 
 

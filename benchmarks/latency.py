@@ -52,10 +52,11 @@ from export.quantize.quantized import (
     Quantized,  # noqa: E402
     corrected,  # noqa: E402
 )
-from teachers import checkpoints, networks  # noqa: E402
+from teachers import networks  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import FeatherboneError  # noqa: E402
 from teachers.skeleton import NTU_25  # noqa: E402
+from teachers.weights import checkpoints
 
 FRAMES = {"efficientgcn": 288, "stgcn": 100, "stgcnpp": 100}  # as published; 64 for the others
 WARM_UP = 3

@@ -28,9 +28,10 @@ from benchmarks.tables import write_csv  # noqa: E402
 from compress.process import console  # noqa: E402
 from export import package, runtimes
 from export.formats import onnx_model, paddle_model  # noqa: E402
-from teachers import checkpoints, networks  # noqa: E402
+from teachers import networks  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.skeleton import NTU_25  # noqa: E402
+from teachers.weights import checkpoints
 
 VARIANTS = (("ctrgcn", {}, 64, 3), ("ctrgcn_light_v1", {}, 64, 3), ("ctrgcn_light_v2", {}, 64, 3), ("stgcn", {}, 100, 3),
             ("stgcnpp", {}, 100, 3), *(("efficientgcn", {"scale": scale}, 288, 18) for scale in range(5)),

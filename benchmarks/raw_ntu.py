@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.data import synthetic
-from compress.data.ntu_shards import NO_BODY, NO_NUMBERS
+from compress.data.ntu.shards import NO_BODY, NO_NUMBERS
 
 REST = " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2\r\n"  # of a joint's line, behind x y z
 INFO = " 0 1 1 1 1 0 0.02764709 0.05745083 2\r\n"  # of a body's line, behind its id

@@ -22,9 +22,10 @@ from compress.process import device
 from compress.reporting import provenance  # noqa: E402
 from compress.training.mixup import soft_labels  # noqa: E402
 from compress.training.objectives import cross_entropy  # noqa: E402
-from teachers import ctrgcn, ctrgcn_keys, networks  # noqa: E402
+from teachers import ctrgcn, networks
 from teachers.arguments import Parser  # noqa: E402
-from teachers.ctrgcn_published import PublishedCTRGCN  # noqa: E402
+from teachers.ctrgcn import keys  # noqa: E402
+from teachers.ctrgcn.published import PublishedCTRGCN  # noqa: E402
 from teachers.skeleton import SKELETONS  # noqa: E402
 
 SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}  # classes, frames, persons
@@ -60,7 +61,7 @@ def pair(spec) -> tuple:
             state[name] = generator.uniform(0.2, 0.6, value.shape).astype("float32")
     networks.load_state(ours, state, "benchmark")
     published = PublishedCTRGCN(spec)
-    networks.load_state(published, ctrgcn_keys.to_published(spec, state), "benchmark")
+    networks.load_state(published, keys.to_published(spec, state), "benchmark")
     return ours, published
 
 

@@ -27,8 +27,9 @@ from compress.training.curves import Curves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
-from teachers import checkpoints, networks
+from teachers import networks
 from teachers.errors import CheckpointError, FeatherboneError
+from teachers.weights import checkpoints
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from compress.inputs import view as views
 from compress.inputs.view import View
 from compress.recipe.types import Choice, Recipe
 from compress.training.model import Model
-from teachers import checkpoints, networks
+from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
-from teachers.published import Hints
 from teachers.skeleton import Skeleton
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from compress.training import checkpoint, objectives
 from compress.training.fit import Job, fit
 from compress.training.model import Model
 from compress.training.watch import Watch
-from teachers import checkpoints, networks
+from teachers import networks
+from teachers.weights import checkpoints
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 import paddle
 
 from export import package
-from teachers import checkpoints
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
-from teachers.published import Hints
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 CLIPS = 8  # random clips a script compares on; a run compares on its validation split
 

@@ -15,11 +15,12 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from teachers import checkpoints, networks, storage, torch_legacy, torch_zip  # noqa: E402
+from teachers import networks, storage  # noqa: E402
 from teachers.arguments import Parser  # noqa: E402
 from teachers.errors import FeatherboneError, RecipeError  # noqa: E402
-from teachers.published import Hints  # noqa: E402
 from teachers.skeleton import SKELETONS  # noqa: E402
+from teachers.weights import checkpoints, torch_legacy, torch_zip
+from teachers.weights.published import Hints  # noqa: E402
 
 OURS = "this project's"
 

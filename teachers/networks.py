@@ -1,7 +1,10 @@
 """What every network offers, reached by the name in its spec: `spec.network` is a row of `teachers/registry.py`."""
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import types
+import typing
 
 import numpy as np
 import paddle
@@ -77,3 +80,28 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
 
 def _some(names_: list[str]) -> str:
     return ", ".join(names_[:3]) + (f" and {len(names_) - 3} more" if len(names_) > 3 else "") if names_ else "nothing"
+
+
+def from_json(cls: type, data: dict):
+    """The frozen dataclass that `dataclasses.asdict` turned into `data`; nested dataclasses and tuples included.
+
+    Raises:
+        TypeError, KeyError: `data` does not describe a `cls`.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = set(data) - set(hints)
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
+    return cls(**{name: _value(hints[name], value) for name, value in data.items()})
+
+
+def _value(hint, value):
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        return _value(next(one for one in arguments if one is not type(None)), value)
+    if origin is tuple:
+        hints = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+        return tuple(_value(one, item) for one, item in zip(hints, value, strict=True))
+    return from_json(hint, value) if dataclasses.is_dataclass(hint) else value

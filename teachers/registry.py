@@ -27,11 +27,11 @@ class Family:
 
 
 NETWORKS = {
-    "ctrgcn": Family("teachers.ctrgcn", "teachers.ctrgcn_cost", "teachers.ctrgcn_keys", prune="teachers.ctrgcn_prune",
-                     published="teachers.ctrgcn_published"),
-    "ctrgcn_light_v1": Family("teachers.ctrgcn_light_v1", "teachers.ctrgcn_light_v1_cost", "teachers.ctrgcn_light_v1_keys"),
-    "ctrgcn_light_v2": Family("teachers.ctrgcn_light_v2", "teachers.ctrgcn_light_v2_cost", "teachers.ctrgcn_light_v2_keys"),
-    "efficientgcn": Family("teachers.efficientgcn", "teachers.efficientgcn_cost", "teachers.efficientgcn_keys"),
-    "stgcn": Family("teachers.stgcn", "teachers.stgcn_cost", "teachers.stgcn_keys"),
-    "stgcnpp": Family("teachers.stgcnpp", "teachers.stgcnpp_cost", "teachers.stgcnpp_keys", prune="teachers.stgcnpp_prune"),
+    "ctrgcn": Family("teachers.ctrgcn", "teachers.ctrgcn.cost", "teachers.ctrgcn.keys", prune="teachers.ctrgcn.prune",
+                     published="teachers.ctrgcn.published"),
+    "ctrgcn_light_v1": Family("teachers.ctrgcn_light.v1", "teachers.ctrgcn_light.v1_cost", "teachers.ctrgcn_light.v1_keys"),
+    "ctrgcn_light_v2": Family("teachers.ctrgcn_light.v2", "teachers.ctrgcn_light.v2_cost", "teachers.ctrgcn_light.v2_keys"),
+    "efficientgcn": Family("teachers.efficientgcn", "teachers.efficientgcn.cost", "teachers.efficientgcn.keys"),
+    "stgcn": Family("teachers.stgcn", "teachers.stgcn.cost", "teachers.stgcn.keys"),
+    "stgcnpp": Family("teachers.stgcnpp", "teachers.stgcnpp.cost", "teachers.stgcnpp.keys", prune="teachers.stgcnpp.prune"),
 }

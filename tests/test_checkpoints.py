@@ -10,10 +10,12 @@ import pytest
 
 from compress.recipe.types import Choice
 from compress.task import Seat, load_weights
-from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, stgcnpp, storage
+from teachers import ctrgcn, networks, stgcnpp, storage
+from teachers.ctrgcn import keys
 from teachers.errors import CheckpointError, StorageError
-from teachers.published import Hints
 from teachers.skeleton import UCLA_20, Skeleton
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def same(a, b):
 
 
 def published(network):
-    return ctrgcn_keys.to_published(network.spec, networks.state_of(network))
+    return keys.to_published(network.spec, networks.state_of(network))
 
 
 def test_own_format_round_trips(network, tmp_path):

@@ -10,8 +10,10 @@ import numpy as np
 import paddle
 import pytest
 
-from teachers import checkpoints, convert, ctrgcn, ctrgcn_keys, networks
+from teachers import convert, ctrgcn, networks
+from teachers.ctrgcn import keys
 from teachers.skeleton import UCLA_20
+from teachers.weights import checkpoints
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def arrays(randomised):
     """A narrow CTR-GCN under PaddleVideo's names: 4 classes, 20 joints, 1 person."""
     network = randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(8))))
-    return ctrgcn_keys.to_published(network.spec, networks.state_of(network))
+    return keys.to_published(network.spec, networks.state_of(network))
 
 
 def written(path: Path, arrays, prefix: str = "backbone.") -> Path:
@@ -40,7 +42,7 @@ def test_a_published_checkpoint_becomes_ours(tmp_path, capsys, arrays):
     assert code == 0 and not err and spec.input_shape == (3, 16, 20, 1)
     assert json.loads(out.splitlines()[-1]) == {
         "out": str(target), "bytes": target.stat().st_size, "format": "Paddle", "network": "ctrgcn",
-        "layouts": list(ctrgcn_keys.READS), "parameters": networks.parameters(spec), "classes": 4, "skeleton": "ucla_20",
+        "layouts": list(keys.READS), "parameters": networks.parameters(spec), "classes": 4, "skeleton": "ucla_20",
         "joints": 20, "input": [3, 16, 20, 1]}
     assert out.startswith(f"{source}: ctrgcn in Paddle format, {networks.parameters(spec):,} parameters, 4 classes\n")
     assert "input: 3 coordinates, 16 frames, 20 joints (ucla_20), 1 person\n" in out

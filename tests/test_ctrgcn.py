@@ -7,10 +7,12 @@ from benchmarks import train_step
 from compress.steps import prune_layers
 from compress.steps.work import State
 from compress.training.model import Model
-from teachers import checkpoints, ctrgcn, ctrgcn_cost, ctrgcn_keys, ctrgcn_published, networks
+from teachers import ctrgcn, networks
+from teachers.ctrgcn import cost, keys, published as ctrgcn_published
 from teachers.errors import RecipeError
-from teachers.published import Hints
 from teachers.skeleton import NTU_25, UCLA_20
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 FULL = ctrgcn.default_spec(60, NTU_25, 64, 2)
 LITE = ctrgcn.drop_blocks(FULL, ("l10",))
@@ -20,13 +22,13 @@ LITE = ctrgcn.drop_blocks(FULL, ("l10",))
 def test_published_parameters_and_macs(spec, parameters, gmacs):
     published = ctrgcn_published.PublishedCTRGCN(spec)
     assert sum(p.size for p in published.parameters() if not p.stop_gradient) == parameters
-    assert ctrgcn_cost.parameters(spec) == parameters
-    assert round(ctrgcn_cost.macs(spec) / 1e9, 3) == gmacs
+    assert cost.parameters(spec) == parameters
+    assert round(cost.macs(spec) / 1e9, 3) == gmacs
 
 
 def test_own_network_lacks_only_the_cancelled_biases():
     own = sum(p.size for p in ctrgcn.CTRGCN(FULL).parameters())
-    assert own + ctrgcn_cost.cancelled_biases(FULL) == ctrgcn_cost.parameters(FULL)
+    assert own + cost.cancelled_biases(FULL) == cost.parameters(FULL)
 
 
 @pytest.mark.parametrize("name", ["ctrgcn_ntu60", "ctrgcn_nwucla"])
@@ -47,7 +49,7 @@ def test_training_equals_the_published_form_in_float64(dropped):
 def test_published_names_round_trip(tiny_spec, randomised):
     spec = ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(16))
     state = networks.state_of(randomised(networks.build(spec)))
-    back_spec, back = ctrgcn_keys.from_published(ctrgcn_keys.to_published(spec, state))
+    back_spec, back = keys.from_published(keys.to_published(spec, state))
     assert back_spec == spec and back.keys() == state.keys()
     assert all(np.array_equal(back[name], state[name]) for name in state)
 
@@ -55,13 +57,13 @@ def test_published_names_round_trip(tiny_spec, randomised):
 def test_biases_before_batchnorm_are_absorbed(randomised):
     """A published checkpoint with non-zero biases computes the same without them."""
     spec = ctrgcn.default_spec(4, UCLA_20, 8, 1, config=ctrgcn.Config(16))
-    arrays = ctrgcn_keys.to_published(spec, networks.state_of(randomised(networks.build(spec))))
+    arrays = keys.to_published(spec, networks.state_of(randomised(networks.build(spec))))
     generator = np.random.default_rng(3)
     for name, value in arrays.items():
         if name.endswith(("0.bias", "conv.bias")):
             arrays[name] = generator.normal(0, 0.5, value.shape).astype("float32")
     reference = ctrgcn_published.published(spec, arrays)
-    own_spec, state = ctrgcn_keys.from_published(arrays, Hints(frames=8))
+    own_spec, state = keys.from_published(arrays, Hints(frames=8))
     own = networks.build(own_spec)
     networks.load_state(own, state, "test")
     own.eval()
@@ -129,10 +131,10 @@ def test_pyskl_and_mmaction2_names(randomised):
     """Their graph unit sums over the first index of Q, and their difference runs from source to target."""
     spec = ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(16))
     generator = np.random.default_rng(4)
-    original = ctrgcn_keys.to_published(spec, networks.state_of(randomised(networks.build(spec))))
+    original = keys.to_published(spec, networks.state_of(randomised(networks.build(spec))))
     arrays = in_pyskl_names(original, generator)
-    assert ctrgcn_keys.is_published(arrays)
-    own_spec, state = ctrgcn_keys.from_published(arrays, Hints(frames=52, skeleton=UCLA_20))
+    assert keys.is_published(arrays)
+    own_spec, state = keys.from_published(arrays, Hints(frames=52, skeleton=UCLA_20))
     assert own_spec == spec and state.keys() == networks.state_of(networks.build(spec)).keys()
     own = networks.build(spec)
     networks.load_state(own, state, "test")
@@ -153,5 +155,5 @@ def test_pyskl_and_mmaction2_names(randomised):
     found = own.l1.graph(paddle.to_tensor(x.transpose(0, 1, 3, 2))).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     turned = networks.build(spec)
-    networks.load_state(turned, ctrgcn_keys.from_published(original, Hints(frames=52))[1], "test")
+    networks.load_state(turned, keys.from_published(original, Hints(frames=52))[1], "test")
     assert np.abs(turned.l1.graph(paddle.to_tensor(x.transpose(0, 1, 3, 2))).numpy() - expected).max() > 0.1

@@ -8,12 +8,15 @@ import pytest
 from paddle.nn import functional as F
 
 from export.flat.flatten import flatten
-from teachers import checkpoints, ctrgcn_light_v1, ctrgcn_light_v2, networks, specs
+from teachers import networks
+from teachers.ctrgcn_light import v1, v2
 from teachers.errors import CheckpointError, RecipeError
-from teachers.published import Hints
+from teachers.networks import from_json
 from teachers.skeleton import NTU_25, UCLA_20
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
-LIGHT = {"v1": ctrgcn_light_v1, "v2": ctrgcn_light_v2}
+LIGHT = {"v1": v1, "v2": v2}
 NORM = ("weight", "bias", "_mean", "_variance")
 
 
@@ -25,7 +28,7 @@ def seeded():
 
 def tiny(light):
     """Twelve frames, twenty joints, two persons, five classes; V2's branches are of unequal widths."""
-    return light.default_spec(5, UCLA_20, 12, 2, config=light.Config(12 if light is ctrgcn_light_v1 else 14))
+    return light.default_spec(5, UCLA_20, 12, 2, config=light.Config(12 if light is v1 else 14))
 
 
 def shapes(spec) -> dict[str, tuple[int, ...]]:
@@ -161,7 +164,7 @@ def test_published_parameters_and_macs(name, parameters, gmacs):
 
 
 def test_v2_widens_in_the_temporal_unit_and_its_last_branch_takes_the_rest():
-    network = networks.build(ctrgcn_light_v2.default_spec(60, NTU_25, 64, 2))
+    network = networks.build(v2.default_spec(60, NTU_25, 64, 2))
     assert network.l5.graph.down is None and network.l5.graph.values.weight.shape == [3 * 62, 62, 1, 1]
     assert network.l1.temporal.near.weight.shape[0] == 15 and network.l1.temporal.last == 17
     assert network.l4.graph.relation_weight.shape == [2 * 7, 62, 1]
@@ -199,7 +202,7 @@ def test_missing_and_extra_keys_are_named(name, tmp_path):
 
 
 def test_a_missing_key_of_the_authors_names_is_named(tmp_path):
-    arrays = authors(weights(tiny(ctrgcn_light_v1)))
+    arrays = authors(weights(tiny(v1)))
     del arrays["l4.gcn1.convs.1.conv4.bias"]
     with pytest.raises(CheckpointError, match="as ctrgcn_light_v1: has no 'l4.gcn1.convs.1.conv4.bias'"):
         checkpoints.load(file(tmp_path, arrays))
@@ -232,7 +235,7 @@ def test_any_block_may_go(name, dropped, randomised):
 
 
 def test_a_block_keeps_its_kind_when_another_goes():
-    spec = ctrgcn_light_v1.drop_blocks(ctrgcn_light_v1.default_spec(60, NTU_25, 64, 2), ("l5",))
+    spec = v1.drop_blocks(v1.default_spec(60, NTU_25, 64, 2), ("l5",))
     six = next(one for one in spec.blocks if one.id == "l6")
     assert (six.in_channels, six.out_channels, six.stride, six.graph) == (60, 120, 2, True)
     assert [one.id for one in spec.blocks if not one.graph] == ["l2", "l3", "l8"]
@@ -251,7 +254,7 @@ def test_unknown_blocks_and_widths_are_refused(name):
 def test_spec_and_weights_survive_a_file(name, tmp_path, randomised):
     light = LIGHT[name]
     spec = light.drop_blocks(tiny(light), ("l3",))
-    assert specs.from_json(light.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
+    assert from_json(light.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
     network = randomised(networks.build(spec))
     checkpoints.save(tmp_path / "net.npz", network)
     back = networks.state_of(checkpoints.load(tmp_path / "net.npz"))

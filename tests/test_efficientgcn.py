@@ -9,19 +9,15 @@ import pytest
 from compress.steps import prune_layers
 from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
-from teachers import (
-    checkpoints,
-    efficientgcn,
-    efficientgcn_cost,
-    efficientgcn_keys,
-    networks,
-    specs,
-)
-from teachers.efficientgcn import Config
-from teachers.efficientgcn_layers import LAYERS, SpatialGraph, hop_adjacency, temporal_steps
+from teachers import efficientgcn, networks
+from teachers.efficientgcn import cost, keys as efficientgcn_keys
+from teachers.efficientgcn.layers import LAYERS, SpatialGraph, hop_adjacency, temporal_steps
+from teachers.efficientgcn.network import Config
 from teachers.errors import CheckpointError, RecipeError
-from teachers.published import Hints
+from teachers.networks import from_json
 from teachers.skeleton import COCO_17, NTU_25, Skeleton
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
 BLOCKS = ("i1", "i2", "m1", "m2")
@@ -48,11 +44,11 @@ def clips_of(spec, count):
 @pytest.mark.parametrize("layer, scale, without, with_edge, gmacs", COUNTS)
 def test_published_parameters_and_macs(layer, scale, without, with_edge, gmacs):
     for edge, parameters in ((False, without), (True, with_edge)):
-        assert efficientgcn_cost.parameters(efficientgcn.default_spec(60, NTU_25, 288, 2, config=Config(scale, layer, edge))) == parameters
+        assert cost.parameters(efficientgcn.default_spec(60, NTU_25, 288, 2, config=Config(scale, layer, edge))) == parameters
     spec = efficientgcn.default_spec(60, NTU_25, 288, 2, config=Config(scale, layer))
-    assert round(efficientgcn_cost.conv_macs(spec) / 1e9, 2) == gmacs
-    assert 0.60 <= efficientgcn_cost.graph_macs(spec) / 1e9 <= 0.96
-    assert efficientgcn_cost.macs(spec) == efficientgcn_cost.conv_macs(spec) + efficientgcn_cost.graph_macs(spec) + spec.features * 60
+    assert round(cost.conv_macs(spec) / 1e9, 2) == gmacs
+    assert 0.60 <= cost.graph_macs(spec) / 1e9 <= 0.96
+    assert cost.macs(spec) == cost.conv_macs(spec) + cost.graph_macs(spec) + spec.features * 60
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -60,7 +56,7 @@ def test_cost_counts_the_published_tensors(layer):
     spec = tiny(layer)
     arrays = published(spec)
     counted = sum(value.size for name, value in arrays.items() if not name.endswith((".A", "._mean", "._variance")))
-    assert efficientgcn_cost.parameters(spec) == counted
+    assert cost.parameters(spec) == counted
 
 
 @pytest.mark.parametrize("split", ["xsub", "xview"])
@@ -160,7 +156,7 @@ def test_any_block_may_go(dropped):
     logits = run(network, clips)
     assert [block.id for block in spec.blocks] == [name for name in BLOCKS if name not in dropped] and logits.shape == (2, 3)
     assert verify.difference(run(flatten(network), clips), logits)["max_rel_diff"] < 1e-5
-    assert specs.from_json(efficientgcn.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
+    assert from_json(efficientgcn.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
 
 
 def test_next_block_takes_over_width_and_stride():

@@ -16,8 +16,9 @@ from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import FoldedConv
 from export.formats import onnx_model, ordinary, paddle_model
-from teachers import checkpoints, networks
+from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch
+from teachers.weights import checkpoints
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("one", "two", "three")

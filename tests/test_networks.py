@@ -8,9 +8,11 @@ import pytest
 
 from export import deployed, package, verify
 from export.flat.flatten import flatten
-from teachers import checkpoints, networks, specs
+from teachers import networks
 from teachers.errors import RecipeError
+from teachers.networks import from_json
 from teachers.skeleton import NTU_25, Skeleton
+from teachers.weights import checkpoints
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
 NARROW = {"ctrgcn": {"width": 8}, "ctrgcn_light_v1": {"width": 16}, "ctrgcn_light_v2": {"width": 16}, "stgcn": {"width": 8},
@@ -71,7 +73,7 @@ def test_any_block_may_go_and_the_network_still_builds(trained):
 
 def test_spec_and_weights_survive_a_file(trained, tmp_path):
     network, clips, expected = trained
-    assert specs.from_json(type(network.spec), json.loads(json.dumps(dataclasses.asdict(network.spec)))) == network.spec
+    assert from_json(type(network.spec), json.loads(json.dumps(dataclasses.asdict(network.spec)))) == network.spec
     checkpoints.save(tmp_path / "net.npz", network)
     assert np.array_equal(logits_of(checkpoints.load(tmp_path / "net.npz"), clips), expected)
 

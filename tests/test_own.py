@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from compress.data import own, own_description, own_files, own_labels
-from compress.data.own_description import Description
+from compress.data import own
+from compress.data.own import description, files as own_files, labels as own_labels
+from compress.data.own.description import Description
 from teachers.errors import DataError, RecipeError
 
 YAML = "joints: 3\nedges: [[2, 1], [3, 2]]\ncoordinates: 2\npersons: 2\n"
@@ -287,7 +288,7 @@ def test_any_npy_is_read_or_refused(tmp_path_factory, changes, length):
 def test_any_description_is_read_or_refused(tmp_path_factory, text):
     root = tmp_path_factory.getbasetemp()
     (root / "dataset.yaml").write_text(text)
-    survives(own_description.read, root)
+    survives(description.read, root)
 
 
 @quick

@@ -14,20 +14,18 @@ import numpy as np
 import pytest
 
 from benchmarks import raw_ntu
-from compress.data import (
-    clips,
-    ntu,
-    ntu_build,
-    ntu_cache,
-    ntu_clean,
-    ntu_names,
-    ntu_report,
-    ntu_shards,
+from compress.data import clips, ntu, prepare
+from compress.data.loader import batches
+from compress.data.ntu import (
+    build,
+    cache as ntu_cache,
+    clean,
+    names as ntu_names,
     parallel,
-    prepare,
+    report,
+    shards as ntu_shards,
     skeleton_text,
 )
-from compress.data.loader import batches
 from compress.inputs import crop_resize, view
 from teachers.errors import DataError, StorageError
 
@@ -101,7 +99,7 @@ def test_the_published_steps_to_the_number(shared):
     found = [skeleton_text.read(path) for path in sorted((shared / "data" / "ntu60_samples").glob("*.skeleton"))]
     assert len(found) == 6
     for recording in found:
-        clip, repairs = ntu_clean.prepare(recording, "ctrgcn")
+        clip, repairs = clean.prepare(recording, "ctrgcn")
         np.testing.assert_array_equal(clip.transpose(1, 3, 2, 0).reshape(-1, 150), published(recording))
         assert repairs == () and clip.dtype == np.float32 and not clip[:, 0, 1, 0].any()
 
@@ -123,7 +121,7 @@ def test_the_published_steps_on_people_who_come_and_go():
     for seed in range(60):
         generator = np.random.default_rng(seed)
         recording = skeleton_text.parse(raw_ntu.text(bodies(generator, 40, int(generator.integers(1, 6)))), "generated")
-        clip, repairs = ntu_clean.prepare(recording, "ctrgcn")
+        clip, repairs = clean.prepare(recording, "ctrgcn")
         if not repairs:
             np.testing.assert_array_equal(clip.transpose(1, 3, 2, 0).reshape(-1, 150), published(recording))
             two += bool(clip[..., 1].any())
@@ -133,12 +131,12 @@ def test_the_published_steps_on_people_who_come_and_go():
 def test_bodies_that_filters_would_all_drop_are_kept_and_told():
     person = np.random.default_rng(0).normal(size=(25, 3)).astype(np.float32) * np.float32([0.3, 1, 0.3])
     frames = [[(1, person), (2, person + 1)]] * 5
-    clip, repairs = ntu_clean.prepare(skeleton_text.parse(raw_ntu.text(frames), "short"), "ctrgcn")
+    clip, repairs = clean.prepare(skeleton_text.parse(raw_ntu.text(frames), "short"), "ctrgcn")
     assert clip.shape == (3, 5, 25, 2) and clip[..., 1].any() and repairs == ("no body is longer than 11 frames, so all were kept",)
 
 
 def test_real_recordings_by_both_preparations(samples):
-    for preparation in ntu_clean.PREPARATIONS:
+    for preparation in clean.PREPARATIONS:
         dataset = ntu.load(ntu.Config(str(samples), preparation=preparation), seed=1)
         found = dict(zip(dataset.train.names + dataset.val.names, [*dataset.train.clips, *dataset.val.clips]))
         assert len(found) == 6 and len(dataset.train) == 4 and dataset.classes[57] == "shaking hands"
@@ -157,7 +155,7 @@ def test_real_recordings_by_both_preparations(samples):
 
 def test_every_planted_defect_is_counted(raw):
     folder, planted = raw
-    told = ntu_build.open_or_build(folder, "ctrgcn", workers=1).report
+    told = build.open_or_build(folder, "ctrgcn", workers=1).report
     skipping = [kind for kind in planted if kind not in ("repaired", "one frame", "found")]
     assert told["skipped_because"] == {kind: planted[kind] for kind in sorted(skipping)} and planted["found"] == 101
     assert told["clips"] == {"found": 101, "prepared": 93, "repaired": 1, "skipped": 8, "frames": told["clips"]["frames"]}
@@ -172,9 +170,9 @@ def test_every_planted_defect_is_counted(raw):
 
 
 def test_the_number_of_workers_and_of_clips_in_a_shard_do_not_matter(raw, tmp_path):
-    one = ntu_build.open_or_build(raw[0], "ctrgcn", workers=1, folder=tmp_path / "one", shard_clips=20)
-    two = ntu_build.open_or_build(raw[0], "ctrgcn", workers=3, folder=tmp_path / "two", shard_clips=20)
-    whole = ntu_build.open_or_build(raw[0], "ctrgcn")
+    one = build.open_or_build(raw[0], "ctrgcn", workers=1, folder=tmp_path / "one", shard_clips=20)
+    two = build.open_or_build(raw[0], "ctrgcn", workers=3, folder=tmp_path / "two", shard_clips=20)
+    whole = build.open_or_build(raw[0], "ctrgcn")
     assert tree(tmp_path / "one") == tree(tmp_path / "two") and one.digests == two.digests
     assert one.names.tolist() == whole.names.tolist() and one.report == whole.report
     for index in range(len(one.names)):
@@ -183,9 +181,9 @@ def test_the_number_of_workers_and_of_clips_in_a_shard_do_not_matter(raw, tmp_pa
 
 def test_killed_preparation_goes_on_and_ends_the_same(raw, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    ntu_build.open_or_build(raw[0], "efficientgcn", workers=1, folder=whole, shard_clips=4)
-    code = ("import sys; from pathlib import Path; from compress.data import ntu_build;"
-            "ntu_build.open_or_build(Path(sys.argv[1]), 'efficientgcn', workers=2, folder=Path(sys.argv[2]), shard_clips=4)")
+    build.open_or_build(raw[0], "efficientgcn", workers=1, folder=whole, shard_clips=4)
+    code = ("import sys; from pathlib import Path; from compress.data.ntu import build;"
+            "build.open_or_build(Path(sys.argv[1]), 'efficientgcn', workers=2, folder=Path(sys.argv[2]), shard_clips=4)")
     process = subprocess.Popen([sys.executable, "-c", code, raw[0], cut], cwd=ROOT)
     deadline = time.monotonic() + 60
     while len(list(cut.glob("shards/0*.npz"))) < 2 and time.monotonic() < deadline:
@@ -197,13 +195,13 @@ def test_killed_preparation_goes_on_and_ends_the_same(raw, tmp_path):
     kept = {path: path.stat().st_mtime_ns for path in cut.glob("shards/0*.npz")}
     assert 2 <= len(kept) < 24
     (cut / "shards" / ".00020.npz.abc.npz").write_bytes(b"half")
-    ntu_build.open_or_build(raw[0], "efficientgcn", workers=2, folder=cut, shard_clips=4)
+    build.open_or_build(raw[0], "efficientgcn", workers=2, folder=cut, shard_clips=4)
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert tree(cut) == tree(whole)
 
 
 def test_a_prepared_set_opens_at_once_and_stays_on_disk(raw, monkeypatch):
-    cache = ntu_build.open_or_build(raw[0], "ctrgcn")
+    cache = build.open_or_build(raw[0], "ctrgcn")
     monkeypatch.setattr(ntu_shards, "make", None)  # nothing is prepared again
     started = time.perf_counter()
     dataset = ntu.load(ntu.Config(str(raw[0])), seed=1)
@@ -224,7 +222,7 @@ def test_another_version_other_sources_and_damage_mean_preparing_again(raw, tmp_
     def made() -> int:
         shards = []
         monkeypatch.setattr(ntu_shards, "make", lambda task: shards.append(original(task)) or shards[-1])
-        ntu_build.open_or_build(folder, "ctrgcn", workers=1, shard_clips=4)
+        build.open_or_build(folder, "ctrgcn", workers=1, shard_clips=4)
         return len(shards)
 
     original = ntu_shards.make
@@ -233,7 +231,7 @@ def test_another_version_other_sources_and_damage_mean_preparing_again(raw, tmp_
     assert (made(), made()) == (3, 0)
     monkeypatch.setattr(ntu_cache, "VERSION", 99)
     assert (made(), made()) == (3, 0)
-    shard = ntu_build.place(folder, "ctrgcn") / "shards" / "00001.npz"
+    shard = build.place(folder, "ctrgcn") / "shards" / "00001.npz"
     shard.write_bytes(shard.read_bytes()[:-100])
     assert (made(), made()) == (1, 0)
 
@@ -254,22 +252,22 @@ def test_split_counts_are_held_against_the_published_ones(monkeypatch):
     numbers = ntu_names.numbers(np.array([b"S001C001P001R001A001", b"S001C002P003R002A060"]))
     counts = {"xsub": (1, 1), "xview": (1, 1)}
     monkeypatch.setitem(ntu_names.PUBLISHED, 60, (2, counts))
-    assert ntu_report.checked(numbers, 0) == "all 2 clips of NTU RGB+D 60, split as published"
+    assert report.checked(numbers, 0) == "all 2 clips of NTU RGB+D 60, split as published"
     monkeypatch.setitem(ntu_names.PUBLISHED, 60, (2, counts | {"xsub": (2, 0)}))
-    assert ntu_report.checked(numbers, 302) == "2 clips, where NTU RGB+D 60 has 2 published ones, and the splits differ"
+    assert report.checked(numbers, 302) == "2 clips, where NTU RGB+D 60 has 2 published ones, and the splits differ"
     monkeypatch.setitem(ntu_names.PUBLISHED, 60, (1, counts | {"xsub": (1, 0)}))
-    assert ntu_report.checked(numbers, 0).endswith("differ; give --missing the list of missing skeletons, after which they were counted")
+    assert report.checked(numbers, 0).endswith("differ; give --missing the list of missing skeletons, after which they were counted")
 
 
 def test_a_missing_list_given_once_is_kept(tmp_path):
     folder = tmp_path / "raw"
     raw_ntu.write(folder, 24, defects=False)
     (tmp_path / "list.txt").write_text(f"1 of the samples:\n{raw_ntu.name_of(0)}.skeleton\nS001C00?P001R001A01*\n")
-    cache = ntu_build.open_or_build(folder, "ctrgcn", tmp_path / "list.txt")
+    cache = build.open_or_build(folder, "ctrgcn", tmp_path / "list.txt")
     assert cache.report["skipped_because"] == {"missing-skeleton list": 1 + 3} and cache.report["missing_list"] == 2
-    assert ntu_build.open_or_build(folder, "ctrgcn").names.tolist() == cache.names.tolist()
+    assert build.open_or_build(folder, "ctrgcn").names.tolist() == cache.names.tolist()
     (tmp_path / "other.txt").write_text("nothing here")
-    assert failure(ntu_build.open_or_build, folder, "ctrgcn", tmp_path / "other.txt").startswith(
+    assert failure(build.open_or_build, folder, "ctrgcn", tmp_path / "other.txt").startswith(
         f"{tmp_path / 'other.txt'}: is no list of missing skeletons")
 
 
@@ -277,14 +275,14 @@ def test_a_folder_that_cannot_be_written_is_cached_at_home(tmp_path, monkeypatch
     raw_ntu.write(tmp_path / "raw", 2, defects=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(os, "access", lambda *_: False)
-    cache = ntu_build.open_or_build(tmp_path / "raw", "ctrgcn")
-    assert cache.folder.is_relative_to(tmp_path / "home" / ".cache" / "featherbone") and not (tmp_path / "raw" / ntu_build.BESIDE).exists()
+    cache = build.open_or_build(tmp_path / "raw", "ctrgcn")
+    assert cache.folder.is_relative_to(tmp_path / "home" / ".cache" / "featherbone") and not (tmp_path / "raw" / build.BESIDE).exists()
 
 
 def test_what_cannot_be_used_is_refused_by_name(tmp_path):
     folder = tmp_path / "raw"
     folder.mkdir()
-    assert failure(ntu_build.open_or_build, folder, "ctrgcn").startswith(f"{folder}: holds no .skeleton file")
+    assert failure(build.open_or_build, folder, "ctrgcn").startswith(f"{folder}: holds no .skeleton file")
     person = raw_ntu.frames_of(1)[:3]
     for name in ("S018C001P041R001A061", "S018C002P041R001A062"):
         (folder / f"{name}.skeleton").write_bytes(raw_ntu.text(person))
@@ -295,7 +293,7 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path):
     assert failure(ntu.load, ntu.Config(str(folder)), 1).startswith(f"{folder}: holds recordings and NTU60_CS.npz")
     (folder / "S018C002P041R001A062.skeleton").unlink()
     (folder / "S018C001P041R001A061.skeleton").write_bytes(b"1\n0\n")
-    assert "none of 1 recordings could be prepared" in failure(ntu_build.open_or_build, folder, "ctrgcn")
+    assert "none of 1 recordings could be prepared" in failure(build.open_or_build, folder, "ctrgcn")
     with pytest.raises(ValueError, match="preparation: must be ctrgcn or efficientgcn"):
         ntu.Config("x", preparation="mine")
 
@@ -311,9 +309,9 @@ def test_the_command_tells_what_it_did(raw, capsys, tmp_path):
 
 
 def test_workers_know_nothing_of_paddle_and_report_what_they_raise(tmp_path):
-    code = "import sys; import compress.data.ntu_shards, compress.data.parallel, compress.data.prepare; assert 'paddle' not in sys.modules"
+    code = "import sys; import compress.data.ntu.shards, compress.data.ntu.parallel, compress.data.prepare; assert 'paddle' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
     (tmp_path / "file").write_text("")
     task = {"root": str(tmp_path), "files": [], "preparation": "ctrgcn", "target": str(tmp_path / "file" / "00000.npz")}
-    assert "cannot write it" in failure(list, parallel.run("compress.data.ntu_shards:make", [task], 1), kind=StorageError)
-    assert "ended with code" in failure(list, parallel.run("compress.data.ntu_shards:nothing", [task], 1), kind=StorageError)
+    assert "cannot write it" in failure(list, parallel.run("compress.data.ntu.shards:make", [task], 1), kind=StorageError)
+    assert "ended with code" in failure(list, parallel.run("compress.data.ntu.shards:nothing", [task], 1), kind=StorageError)

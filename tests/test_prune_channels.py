@@ -17,22 +17,15 @@ from compress.training.model import Model
 from export import deployed, package, verify
 from export.flat.flatten import flatten
 from export.formats import ordinary
-from teachers import (
-    channels,
-    checkpoints,
-    ctrgcn,
-    ctrgcn_cost,
-    ctrgcn_keys,
-    ctrgcn_prune,
-    importance,
-    networks,
-    specs,
-    stgcnpp,
-    stgcnpp_prune,
-)
+from teachers import channels, ctrgcn, networks, stgcnpp
+from teachers.channels import CRITERIA, folded, score
+from teachers.ctrgcn import cost as ctrgcn_cost, keys, prune as ctrgcn_prune
 from teachers.errors import RecipeError
-from teachers.published import Hints
+from teachers.networks import from_json
 from teachers.skeleton import NTU_25, UCLA_20, Skeleton
+from teachers.stgcnpp import prune as stgcnpp_prune
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
 LITE = ctrgcn.drop_blocks(ctrgcn.default_spec(60, NTU_25, 64, 2), ("l10",))
@@ -170,14 +163,14 @@ def test_criteria_find_the_channels_that_are_zero(trained, criterion):
 
 def test_criteria_have_the_values_of_their_papers():
     norm = {"weight": np.array([2.0, -1.0, 0.5]), "_variance": np.full(3, 1 - 1e-5)}
-    producer = importance.folded(0, np.array([[1.0, 3.0], [2.0, 2.0], [0.0, 8.0]]), norm)  # folded: (2, 6), (-2, -2), (0, 4)
-    np.testing.assert_allclose(importance.score(3, [producer], "bn_scale"), [2, 1, 0.5])
-    np.testing.assert_allclose(importance.score(3, [producer], "l1"), np.array([4, 2, 2]) / (8 / 3))
+    producer = folded(0, np.array([[1.0, 3.0], [2.0, 2.0], [0.0, 8.0]]), norm)  # folded: (2, 6), (-2, -2), (0, 4)
+    np.testing.assert_allclose(score(3, [producer], "bn_scale"), [2, 1, 0.5])
+    np.testing.assert_allclose(score(3, [producer], "l1"), np.array([4, 2, 2]) / (8 / 3))
     distances = np.array([np.sqrt(80) + np.sqrt(8), np.sqrt(80) + np.sqrt(40), np.sqrt(8) + np.sqrt(40)])
-    np.testing.assert_allclose(importance.score(3, [producer], "fpgm"), distances / distances.mean())
+    np.testing.assert_allclose(score(3, [producer], "fpgm"), distances / distances.mean())
 
 
-@pytest.mark.parametrize("criterion", importance.CRITERIA)
+@pytest.mark.parametrize("criterion", CRITERIA)
 def test_importance_covers_every_channel(trained, criterion):
     for one in pruner(trained.spec).groups(trained.spec):
         worth = pruner(trained.spec).importance(trained.spec, networks.state_of(trained), one, criterion)
@@ -197,7 +190,7 @@ def test_macs_are_those_of_the_layers(network):
     """Counted by hand from the shapes of the published form's convs."""
     spec, state = ctrgcn_prune.prune(network.spec, networks.state_of(network), random_keep(network.spec))
     frames, V, total = spec.frames, spec.skeleton.joints, 0
-    arrays = ctrgcn_keys.to_published(spec, state)
+    arrays = keys.to_published(spec, state)
     for block in spec.blocks:
         later = -(-frames // block.stride)
         for name, value in arrays.items():
@@ -220,11 +213,11 @@ def test_every_tensor_follows_the_spec(pruned, trained):
 
 
 def test_pruned_spec_survives_json_and_old_files_have_no_widths(pruned, trained):
-    assert specs.from_json(type(pruned.spec), json.loads(json.dumps(dataclasses.asdict(pruned.spec)))) == pruned.spec
+    assert from_json(type(pruned.spec), json.loads(json.dumps(dataclasses.asdict(pruned.spec)))) == pruned.spec
     old = json.loads(json.dumps(dataclasses.asdict(trained.spec)))
     for block in old["blocks"]:
         assert block.pop("widths") is None
-    assert specs.from_json(type(trained.spec), old) == trained.spec
+    assert from_json(type(trained.spec), old) == trained.spec
     assert "widths" not in repr(trained.spec)
 
 
@@ -245,7 +238,7 @@ def test_published_form_and_names_follow(network):
     expected = logits_of(pruned)
     assert verify.difference(logits_of(networks.published(pruned)), expected)["max_rel_diff"] < 1e-5
     state = networks.state_of(pruned)
-    spec, back = ctrgcn_keys.from_published(ctrgcn_keys.to_published(pruned.spec, state), Hints(frames=8, skeleton=FIVE))
+    spec, back = keys.from_published(keys.to_published(pruned.spec, state), Hints(frames=8, skeleton=FIVE))
     assert spec == pruned.spec and all(np.array_equal(back[name], state[name]) for name in state)
 
 
@@ -312,7 +305,7 @@ def test_projections_stay_where_both_ends_become_as_wide(trained):
     expected = exact(trained.spec, state)
     assert np.abs(exact(spec, left) - expected).max() < 1e-12 * np.abs(expected).max()
     if spec.network == "ctrgcn":
-        again, _ = ctrgcn_keys.from_published(ctrgcn_keys.to_published(spec, left), Hints(frames=8, skeleton=FIVE))
+        again, _ = keys.from_published(keys.to_published(spec, left), Hints(frames=8, skeleton=FIVE))
         assert again == spec
 
 

@@ -7,8 +7,9 @@ import types
 import numpy as np
 import pytest
 
-from compress.data import pyskl, pyskl_files
-from compress.data.ntu_actions import NTU_120
+from compress.data import pyskl
+from compress.data.ntu.names import NTU_120
+from compress.data.pyskl import files
 from compress.inputs import loop, uniform, view
 from compress.recipe.types import Choice
 from compress.task import seat
@@ -73,7 +74,7 @@ def test_clips_are_what_was_written(tmp_path, protocol):
 
 
 def test_arrays_stay_as_the_file_has_them(tmp_path):
-    part, _, _ = pyskl_files.read(write(tmp_path / "ntu.pkl", five()), "xsub", True)
+    part, _, _ = files.read(write(tmp_path / "ntu.pkl", five()), "xsub", True)
     assert [one.keypoint.dtype for one in part.annotations] == [np.float16] * 3
 
 
@@ -97,7 +98,7 @@ def test_every_form_is_the_same_data(tmp_path):
     (["train", "test"], "train", ("train", "test")), (["train1", "test1", "train2", "test2"], "train2", ("train2", "test2")),
     (["xset_train", "xset_val"], None, ("xset_train", "xset_val"))])
 def test_a_benchmark_is_a_pair_of_splits(names, benchmark, chosen):
-    assert pyskl_files.pair(benchmark, names, "") == chosen
+    assert files.pair(benchmark, names, "") == chosen
 
 
 def test_what_splits_there_are_is_told(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from compress.data import clips, ntu
 from compress.data.dataset import Dataset, Split
-from compress.data.ntu_actions import NTU_120
+from compress.data.ntu.names import NTU_120
 from compress.inputs import branches, view
 from compress.predict import main
 from export import package, runtimes, serving, verify
@@ -17,8 +17,8 @@ from export.formats import onnx_int8
 from export.quantize import bits, calibrate
 from export.quantize.layer_report import decibels, layer_report, worst
 from export.quantize.quantized import Quantized
-from teachers import checkpoints
 from teachers.skeleton import NTU_25
+from teachers.weights import checkpoints
 
 CLASSES = NTU_120[:60]
 CLOSE = 1e-4  # largest difference of a logit over the largest logit

@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from compress import recipe, registry
-from compress.recipe import loading
-from compress.recipe import types as recipe_types
+from compress.recipe import loading, types as recipe_types
 from compress.steps import prune_layers
 from compress.training import settings
 from compress.training.settings import Dml, Mixup

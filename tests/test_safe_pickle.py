@@ -8,8 +8,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from teachers import safe_pickle
 from teachers.errors import CheckpointError, DataError
+from teachers.weights import safe_pickle
 
 
 class Call:

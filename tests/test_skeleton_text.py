@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from skeleton_sample import write
 
-from compress.data import ntu_persons, skeleton_text
+from compress.data.ntu import skeleton_text
+from compress.data.ntu.clean import efficientgcn_raw
 from teachers.errors import DataError
 
 JOINTS = np.random.default_rng(0).normal(size=(4, 25, 3)).astype(np.float32)
@@ -103,7 +104,7 @@ def test_files_that_are_too_large_or_unreadable(tmp_path, monkeypatch):
 
 def test_the_two_places_of_most_energy_become_the_persons():
     """A place is filled by whoever stands there; ids do not matter."""
-    clip = ntu_persons.efficientgcn_raw(skeleton_text.parse(TEXT, "x"))
+    clip = efficientgcn_raw(skeleton_text.parse(TEXT, "x"))
     first, second = np.zeros((2, 4, 25, 3), np.float32)
     first[1:], second[2] = JOINTS[[0, 1, 3]], JOINTS[2]
     energies = [sum(place.std(axis=(0, 1))) for place in (JOINTS[[0, 1, 3]], JOINTS[[2]])]
@@ -117,7 +118,7 @@ def test_the_two_places_of_most_energy_become_the_persons():
 def test_energy_orders_places(scales, kept):
     """The highest first, of equal ones the later; a fifth body is not looked at, nor a place of nothing but NaN."""
     bodies = [scale * JOINTS[0] for scale in scales]
-    clip = ntu_persons.efficientgcn_raw(skeleton_text.parse(write([list(enumerate(bodies))] * 2), "x"))
+    clip = efficientgcn_raw(skeleton_text.parse(write([list(enumerate(bodies))] * 2), "x"))
     expected = [np.zeros_like(JOINTS[0]) if place is None else bodies[place] for place in kept]
     np.testing.assert_array_equal(clip, np.stack([np.stack(expected).transpose(2, 1, 0)] * 2, axis=1))
 
@@ -134,7 +135,7 @@ def survives(data: bytes) -> None:
         assert len(body.frames) == len(body.places) == len(body.joints) > 0 and body.joints.shape[1:] == (25, 3)
         assert (np.diff(body.frames) > 0).all() and 0 <= body.frames[0] and body.frames[-1] < recording.frames
         assert (body.places >= 0).all() and body.joints.dtype == np.float32 and not np.isinf(body.joints).any()
-    assert ntu_persons.efficientgcn_raw(recording).shape == (3, recording.frames, 25, 2)
+    assert efficientgcn_raw(recording).shape == (3, recording.frames, 25, 2)
 
 
 TOKENS = st.sampled_from([b"0", b"1", b"2", b"25", b"26", b"-1", b"1e999", b"1e39", b"nan", b"inf", b"1_0", b"0x1", b"+5", b".", b"", b" ",

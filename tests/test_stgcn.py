@@ -9,10 +9,13 @@ import pytest
 
 from export import package
 from export.flat.flatten import flatten
-from teachers import checkpoints, networks, specs, stgcn, stgcn_keys
+from teachers import networks, stgcn
 from teachers.errors import CheckpointError, RecipeError
-from teachers.published import Hints
+from teachers.networks import from_json
 from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL, UCLA_20
+from teachers.stgcn import keys
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 SMALL = stgcn.Config(width=8, stages=4, inflate=(3,), down=(3, 4))
 PLAN = ((2, 6, 1), (6, 6, 1), (6, 12, 2), (12, 12, 1), (12, 18, 1), (18, 18, 2))  # a stage widens alone, one halves alone
@@ -24,7 +27,7 @@ def small(joints=UCLA_20, classes=5):
 
 
 def loaded(arrays, hints):
-    spec, state = stgcn_keys.from_published(arrays, hints)
+    spec, state = keys.from_published(arrays, hints)
     network = networks.build(spec)
     networks.load_state(network, state, "test")
     network.eval()
@@ -79,7 +82,7 @@ def test_another_plan_and_skeleton_from_the_file_and_hints_alone(fc):
 
 
 def test_without_hints_a_stage_that_widens_halves_the_frames():
-    spec, _ = stgcn_keys.from_published(literal.arrays(PLAN, 17, 7, plus=False))
+    spec, _ = keys.from_published(literal.arrays(PLAN, 17, 7, plus=False))
     assert [block.stride for block in spec.blocks] == [1, 1, 2, 1, 2, 2]
     assert (spec.frames, spec.persons, spec.skeleton) == (100, 2, COCO_17)
 
@@ -107,7 +110,7 @@ def test_first_repository_and_paddlevideo(classifier, weighed):
             old[name.replace("fc_cls", classifier)] = value.T[:, :, None, None] if wide else value
         elif not name.startswith("gcn."):
             old[name] = value
-    assert stgcn_keys.is_published(old)
+    assert keys.is_published(old)
     x = np.random.default_rng(1).normal(size=(2, 2, 10, 21, 1)).astype("float32")
     np.testing.assert_allclose(loaded(old, HINTS)(paddle.to_tensor(x)).numpy(), literal.logits(arrays, PLAN, x), rtol=1e-4, atol=1e-4)
 
@@ -115,11 +118,11 @@ def test_first_repository_and_paddlevideo(classifier, weighed):
 def test_what_a_file_lacks_or_has_too_much_is_named():
     arrays = literal.arrays(PLAN, 17, 7, plus=False)
     with pytest.raises(CheckpointError, match=r"has no 'gcn\.3\.gcn\.A'"):
-        stgcn_keys.from_published({name: value for name, value in arrays.items() if name != "gcn.3.gcn.A"})
+        keys.from_published({name: value for name, value in arrays.items() if name != "gcn.3.gcn.A"})
     with pytest.raises(CheckpointError, match=r"holds 1 tensors that ST-GCN does not have: gcn\.0\.extra"):
-        stgcn_keys.from_published(arrays | {"gcn.0.extra": arrays["data_bn.bias"]})
+        keys.from_published(arrays | {"gcn.0.extra": arrays["data_bn.bias"]})
     with pytest.raises(CheckpointError, match=r"data_bn has 68 channels, expected 2 coordinates x 17; .*MVC"):
-        stgcn_keys.from_published(arrays | {"data_bn.weight": np.ones(68, "float32")})
+        keys.from_published(arrays | {"data_bn.weight": np.ones(68, "float32")})
 
 
 def test_forward_and_backward_reach_every_parameter():
@@ -153,7 +156,7 @@ def test_next_block_takes_over_width_and_stride_and_unknown_ids_are_refused():
 
 def test_spec_survives_json_and_weights_a_file(tmp_path, randomised):
     spec = small()
-    assert specs.from_json(stgcn.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
+    assert from_json(stgcn.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
     network = randomised(networks.build(spec))
     checkpoints.save(tmp_path / "weights.npz", network)
     back = checkpoints.load(tmp_path / "weights.npz")

@@ -9,10 +9,14 @@ import pytest
 
 from export import package
 from export.flat.flatten import flatten
-from teachers import checkpoints, networks, specs, stgcn_keys, stgcnpp, stgcnpp_keys
+from teachers import networks, stgcnpp
 from teachers.errors import CheckpointError, RecipeError
-from teachers.published import Hints
+from teachers.networks import from_json
 from teachers.skeleton import COCO_17, NTU_25, UCLA_20
+from teachers.stgcn import keys as stgcn_keys
+from teachers.stgcnpp import keys as stgcnpp_keys
+from teachers.weights import checkpoints
+from teachers.weights.published import Hints
 
 SMALL = stgcnpp.Config(width=8, stages=4, inflate=(3,), down=(3, 4))
 HAND = ((2, 8, 1), (8, 8, 1), (8, 16, 2), (16, 16, 2), (16, 20, 1), (20, 20, 1))  # six stages; one widens alone, one halves alone
@@ -128,7 +132,7 @@ def test_unknown_block_is_refused():
 
 def test_spec_survives_json_and_weights_a_file(tmp_path, randomised):
     spec = small()
-    assert specs.from_json(stgcnpp.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
+    assert from_json(stgcnpp.Spec, json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
     network = randomised(networks.build(spec))
     checkpoints.save(tmp_path / "weights.npz", network)
     back = checkpoints.load(tmp_path / "weights.npz")

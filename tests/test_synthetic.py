@@ -4,9 +4,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.data import kinematics, synthetic
-from compress.data.actions import ACTIONS, Action
-from compress.data.synthetic import Config
+from compress.data import synthetic
+from compress.data.synthetic import kinematics
+from compress.data.synthetic.actions import ACTIONS, Action
+from compress.data.synthetic.load import Config
 from compress.inputs import crop_resize, view
 from export.preprocess import ops
 from teachers.skeleton import NTU_25

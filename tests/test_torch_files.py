@@ -12,9 +12,11 @@ from collections import Counter, OrderedDict
 import numpy as np
 import pytest
 
-from teachers import checkpoints, ctrgcn, ctrgcn_keys, networks, torch_legacy, torch_zip
+from teachers import ctrgcn, networks
+from teachers.ctrgcn import keys as ctrgcn_keys
 from teachers.errors import CheckpointError
 from teachers.skeleton import UCLA_20
+from teachers.weights import checkpoints, torch_legacy, torch_zip
 
 KINDS = {"<f4": "FloatStorage", "<f8": "DoubleStorage", "<f2": "HalfStorage", "<i8": "LongStorage", "<i4": "IntStorage",
          "<i2": "ShortStorage", "|i1": "CharStorage", "|u1": "ByteStorage", "|b1": "BoolStorage"}
@@ -136,7 +138,7 @@ def test_the_metadata_of_a_state_dict_is_ignored(kind, tmp_path):
 
 HOSTILE = [("os", "system"), ("builtins", "eval"), ("builtins", "getattr"), ("torch", "load"), ("torch.hub", "load"),
            ("torch._utils", "_import_dotted_name"), ("torch.nn.modules.linear", "Linear"), ("numpy", "load"),
-           ("numpy.core.multiarray", "fromfile"), ("teachers.torch_pickle", "Storage")]
+           ("numpy.core.multiarray", "fromfile"), ("teachers.weights.torch_pickle", "Storage")]
 
 
 @pytest.mark.parametrize("kind", READ)

@@ -92,3 +92,37 @@ def repair_frames(clip: np.ndarray) -> tuple[np.ndarray, int]:
     broken = np.flatnonzero(~finite)
     nearest[broken] = good[np.abs(broken[:, None] - good[None, :]).argmin(axis=1)]
     return clip[:, nearest], bad
+
+
+def energy(place: np.ndarray) -> float:
+    """Of (T, V, C): the standard deviations of the coordinates over frames with somebody, added up; 0.0 for nobody."""
+    there = place[(place != 0).any(axis=(1, 2)) & np.isfinite(place).all(axis=(1, 2))]
+    return float(there.std(axis=(0, 1), dtype=np.float64).sum()) if len(there) else 0.0
+
+
+def text(path: Path, largest: int) -> str:
+    """The UTF-8 text of a file of at most `largest` bytes.
+
+    Raises:
+        DataError: missing, unreadable, larger, or no UTF-8.
+    """
+    data = content(path, largest)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}: line {line}: is not UTF-8 text; save the file as UTF-8") from error
+
+
+def content(path: Path, largest: int) -> bytes:
+    """The bytes of a file; errors as `text`, of the same kinds."""
+    try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; it belongs beside the others of the data set")
+        with path.open("rb") as file:
+            data = file.read(largest + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again") from error
+    if len(data) > largest:
+        raise DataError(f"{path}: is larger than {largest} bytes, the most that is read; split it, or remove what is not needed")
+    return data

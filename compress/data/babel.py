@@ -14,14 +14,14 @@ from typing import Literal
 
 import numpy as np
 
-from compress.data import ntu, ntu_files
-from compress.data.arrays import open_npy
+from compress.data import ntu
+from compress.data.arrays import content, open_npy
 from compress.data.dataset import Dataset
-from compress.data.ntu_files import Part
-from compress.data.own_description import content
-from teachers import safe_pickle
+from compress.data.ntu import prepared
+from compress.data.ntu.prepared import Part
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
+from teachers.weights import safe_pickle
 
 INPUT = "loop"
 INPUT_DEFAULTS = {"frames": 150, "normalise": "none"}  # five seconds; as mmaction2 trains it
@@ -85,7 +85,7 @@ def _part(root: Path, split: str, classes: int) -> tuple[Part, list[str]]:
 
 
 def _word(part: object) -> str:
-    return str(part) if isinstance(part, (int, np.integer)) and abs(part) < 2 ** 63 else ntu_files.text(part)
+    return str(part) if isinstance(part, (int, np.integer)) and abs(part) < 2 ** 63 else prepared.text(part)
 
 
 def _told_apart(names: list[str], path: Path) -> tuple[tuple[str, ...], list[str]]:

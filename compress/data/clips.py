@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.data import arrays, nw_ucla, own, own_description, own_files, skeleton_text
-from compress.data.ntu_files import as_clip
-from compress.data.ntu_persons import efficientgcn_raw
+from compress.data import arrays, nw_ucla, own
+from compress.data.ntu import skeleton_text
+from compress.data.ntu.clean import efficientgcn_raw
+from compress.data.ntu.prepared import as_clip
+from compress.data.own import description, files
 from teachers.errors import DataError
 
 KINDS = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or .npz "
@@ -21,7 +23,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     (`ntu_persons.efficientgcn_raw`) where the camera saw them.
 
     Args:
-        recorded: what own recordings (`compress.data.own_files`) hold, as `deployed.json` says it: channels, joints, persons, perhaps
+        recorded: what own recordings (`compress.data.own.files`) hold, as `deployed.json` says it: channels, joints, persons, perhaps
             names of joints. Without it their formats are not read.
     Raises:
         DataError: not such a file, or a clip without people; the file, the place in it and the fix are named.
@@ -30,8 +32,8 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
     if recorded is not None and _is_own(path, recorded):
-        wanted = own_description.of_recording(recorded)
-        return [(path.stem, _checked(own.of_persons(own_files.read(path, wanted)[0], wanted.persons), str(path)))]
+        wanted = description.of_recording(recorded)
+        return [(path.stem, _checked(own.of_persons(files.read(path, wanted)[0], wanted.persons), str(path)))]
     if path.suffix == ".json":
         return [(path.stem, _checked(nw_ucla.parse(nw_ucla.read_bytes(path), str(path))[0], str(path)))]
     if path.suffix == ".skeleton":

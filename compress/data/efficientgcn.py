@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compress.data import ntu, ntu_files
+from compress.data import ntu
 from compress.data.dataset import Dataset
+from compress.data.ntu import prepared as ntu_files
 from export.preprocess import normalise
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from compress.data import ntu_build, ntu_report, ntu_shards
-from compress.data.ntu_clean import PREPARATIONS
+from compress.data.ntu import build, report, shards
+from compress.data.ntu.clean import PREPARATIONS
 from compress.process.console import bar, say
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted; everything finished is kept. Run the same again to continue")
         return 130
-    ntu_report.show(cache.report, Console())
+    report.show(cache.report, Console())
     say(f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json in it")
     print(json.dumps({"status": "ready", "cache": str(cache.folder), **cache.report["clips"],
                       "skipped_because": cache.report["skipped_because"], "splits": cache.report["splits"]}))
@@ -63,13 +63,13 @@ def _with_bar(options):
     """The cache, with a bar that starts where an earlier run stopped."""
     root = options.root.expanduser()
     shown = 0
-    with bar("preparing recordings", len(ntu_shards.listing(root).files)) as advance:
+    with bar("preparing recordings", len(shards.listing(root).files)) as advance:
         def progress(done: int, total: int, what: str) -> None:
             nonlocal shown
             advance(done - shown)
             shown = done
 
-        return ntu_build.open_or_build(root, options.preparation, options.missing, options.workers, progress,
+        return build.open_or_build(root, options.preparation, options.missing, options.workers, progress,
                                        options.cache and options.cache.expanduser())
 
 

@@ -7,7 +7,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from export.flat.layers import Affine, FoldedConv, Plain, array, fold
-from teachers.ctrgcn import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
+from teachers.ctrgcn.network import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
 COPIES = 4  # of the topology in eight bits: its weights, which set the scale of the refining conv, are so many times smaller
 

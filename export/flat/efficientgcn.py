@@ -12,8 +12,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from export.flat.layers import Affine, FoldedConv, Plain, array, fold
-from teachers.efficientgcn import EfficientGCN
-from teachers.efficientgcn_layers import (
+from teachers.efficientgcn.layers import (
     HOPS,
     ConvNorm,
     JointAttention,
@@ -22,6 +21,7 @@ from teachers.efficientgcn_layers import (
     Temporal,
     Unit,
 )
+from teachers.efficientgcn.network import EfficientGCN
 from teachers.layers import BatchNorm
 
 

@@ -9,7 +9,7 @@ from paddle.nn import functional as F
 from export.flat.ctrgcn import Head
 from export.flat.layers import FoldedConv, Plain, array, fold
 from teachers.layers import BatchNorm, ConvBN
-from teachers.stgcn import STGCN, SUBSETS, GraphConv, Unit
+from teachers.stgcn.network import STGCN, SUBSETS, GraphConv, Unit
 
 
 def flatten(network: STGCN) -> nn.Sequential:

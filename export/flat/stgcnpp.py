@@ -9,7 +9,7 @@ from paddle.nn import functional as F
 from export.flat.layers import Affine, FoldedConv, Plain, array, fold
 from export.flat.stgcn import Block, Graph, sequence
 from teachers import stgcnpp
-from teachers.stgcn import STGCN, Unit
+from teachers.stgcn.network import STGCN, Unit
 
 
 def flatten(network: STGCN) -> nn.Sequential:

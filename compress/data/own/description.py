@@ -1,0 +1,106 @@
+"""`dataset.yaml`, the description of a folder of own clips: its joints, classes and split."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from compress.data.arrays import text
+from compress.schema import strict, yaml_tree
+from teachers.errors import DataError
+from teachers.skeleton import Skeleton
+
+NAME = "dataset.yaml"
+LARGEST_FILE = 64 * 1024  # bytes
+MOST_JOINTS, MOST_PERSONS, MOST_CLASSES = 1000, 16, 10_000
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Which clips validate: `fraction` of every class, drawn with `seed`; or `val`, those whose file name, without folders,
+    begins so (`*` stands for any text, `?` for any character), for example all of a person who is not trained on."""
+
+    fraction: float | None = None
+    seed: int = 1
+    val: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if (self.fraction is None) == (not self.val):
+            raise ValueError("give either fraction (and seed) or val, a list of how file names begin")
+        if self.fraction is not None and not 0 < self.fraction < 1:
+            raise ValueError("fraction: must be above 0 and below 1")
+        if self.seed < 0:
+            raise ValueError("seed: must not be negative")
+        if not all(self.val):
+            raise ValueError("val: an empty text is how every name begins")
+
+
+@dataclass(frozen=True)
+class Description:
+    """The keys of `dataset.yaml`.
+
+    Attributes:
+        edges: (child, parent), joints counted from 1.
+        persons: M of the clips. Of more persons those of most energy stay; missing ones are zeros.
+        frame_rate: frames a second, to be read by people only.
+        split: None where `labels.csv` has a column `split`.
+        classes: the classes in their order. Default: sorted, or numbers from 0 where all labels are such.
+        names: of the joints; CSV columns may then be called `hip_x`.
+    """
+
+    joints: int
+    edges: tuple[tuple[int, int], ...]
+    centre: int = 1
+    persons: int = 1
+    coordinates: Literal[2, 3] = 3
+    frame_rate: float | None = None
+    split: Holdout | None = None
+    classes: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
+
+    def __post_init__(self):
+        for key, highest in (("joints", MOST_JOINTS), ("persons", MOST_PERSONS)):
+            if not 1 <= getattr(self, key) <= highest:
+                raise ValueError(f"{key}: must be 1 to {highest}")
+        if self.frame_rate is not None and self.frame_rate <= 0:
+            raise ValueError("frame_rate: must be above 0 (frames a second)")
+        if self.names is not None and len(set(self.names)) != self.joints:
+            raise ValueError(f"names: must be {self.joints} different ones, one for each joint")
+        if self.classes is not None and not 0 < len(set(self.classes)) == len(self.classes) <= MOST_CLASSES:
+            raise ValueError(f"classes: must be 1 to {MOST_CLASSES} different names")
+
+    def skeleton(self) -> Skeleton:
+        """The skeleton that the keys describe; its edges are checked by `read`."""
+        return Skeleton(f"own_{self.joints}", self.joints, self.edges, self.centre)
+
+
+def read(root: Path) -> Description:
+    """The `dataset.yaml` of a folder.
+
+    Raises:
+        DataError: there is none, or it is no text.
+        RecipeError: a key that does not exist, a value that cannot be; line, key and fix are named.
+    """
+    path = root / NAME
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre, persons, split), labels.csv "
+                        "and the clips that it names")
+    tree = yaml_tree.parse(text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
+    if tree is None:
+        raise DataError(f"{path}: is empty; it needs joints, edges, centre, persons and split")
+    description = strict.build(Description, tree, "")
+    description.skeleton().checked()
+    return description
+
+
+def of_recording(recorded: dict) -> Description:
+    """What the clips of a deployed network are, by `recorded` of its `deployed.json`.
+
+    Raises:
+        DataError: it says something impossible.
+    """
+    try:
+        return Description(recorded["joints"], (), persons=recorded["persons"], coordinates=recorded["channels"],
+                           names=tuple(recorded["names"]) if recorded.get("names") else None)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"deployed.json: recorded: {error}; export the network again") from error

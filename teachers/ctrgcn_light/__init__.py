@@ -1,0 +1,1 @@
+"""CTRGCN_light, versions 1 and 2: CTR-GCN's units with fewer topologies."""

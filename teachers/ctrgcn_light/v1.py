@@ -1,0 +1,66 @@
+"""CTRGCN_light V1 (PaddleVideo): a CTR-GCN (arXiv 2107.12213) of width 60 with six graph units instead of ten.
+
+Blocks without a graph unit are a temporal unit and the block's residual; the temporal unit then changes the width. The
+maths of every unit is that of `teachers/ctrgcn.py`.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teachers import ctrgcn, stages
+from teachers.ctrgcn.network import CTRGCN, GraphUnit, TemporalUnit, Unit
+from teachers.skeleton import Skeleton
+
+GRAPH_BLOCKS = ("l1", "l4", "l6", "l7", "l9", "l10")
+
+
+@dataclass(frozen=True)
+class Block(ctrgcn.Block):
+    """One unit; `graph`: it has a graph unit in front of its temporal unit."""
+
+    graph: bool
+
+    @property
+    def graph_channels(self) -> int:
+        """Channels that the temporal unit takes."""
+        return self.out_channels if self.graph else self.in_channels
+
+
+@dataclass(frozen=True)
+class Spec(ctrgcn.Spec):
+    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
+
+    blocks: tuple[Block, ...]
+    network: str = "ctrgcn_light_v1"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Recipe keys: `width`, the channels of l1 (60 as published), a multiple of 4."""
+
+    width: int = 60
+
+    def __post_init__(self):
+        if self.width < 8 or self.width % 4:
+            raise ValueError(f"width: CTRGCN_light V1 needs a multiple of 4 channels, 8 or more, got {self.width}")
+
+
+def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
+                 config: Config = Config()) -> Spec:
+    """The published ten blocks."""
+    blocks = stages.plan(channels, stages.Config(config.width), lambda id, *rest: Block(id, *rest, id in GRAPH_BLOCKS))
+    return Spec(blocks, classes, skeleton, frames, persons, channels)
+
+
+drop_blocks = stages.drop_blocks
+
+
+def build(spec: Spec) -> CTRGCN:
+    """A freshly initialised network of this spec."""
+    return CTRGCN(spec, unit)
+
+
+def unit(block: Block, skeleton: Skeleton) -> Unit:
+    """The unit of one block."""
+    return Unit(block, GraphUnit(block, skeleton) if block.graph else None,
+                TemporalUnit(block, block.graph_channels))

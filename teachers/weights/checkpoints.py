@@ -1,0 +1,150 @@
+"""Weights files as people have them, recognised by content: ours (.npz), Paddle (.pdparams), torch (.pt, .pth).
+
+Nothing in a file is executed, and every key must be explained.
+"""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from paddle import nn
+
+from teachers import networks, storage
+from teachers.errors import CheckpointError
+from teachers.networks import from_json
+from teachers.weights import safe_pickle, torch_legacy, torch_zip
+from teachers.weights.published import Hints
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "net")
+_PREFIXES = ("module.", "backbone.", "head.", "model.", "cls_head.")
+_PARTS = ("Student", "Teacher")  # of a checkpoint that PaddleVideo's distillation saved
+_TORCH_TO_PADDLE = {"running_mean": "_mean", "running_var": "_variance"}
+
+
+def save(path: Path, network: nn.Layer, about: dict | None = None) -> None:
+    """Write weights and spec as one `.npz`; `about` (JSON) travels along, for example what it was trained on."""
+    save_state(path, network.spec, networks.state_of(network), about)
+
+
+def save_state(path: Path, spec, state: dict[str, np.ndarray], about: dict | None = None) -> None:
+    """Write a spec and its weights as one `.npz`, atomically."""
+    meta = {"format": "featherbone-network", "version": 1, "spec": dataclasses.asdict(spec), "about": about or {}}
+    storage.write_arrays(path, state, meta)
+
+
+def load(path: Path | str, hints: Hints = Hints()) -> nn.Layer:
+    """The network a weights file holds, in evaluation mode.
+
+    Args:
+        path: ours, Paddle's or torch's format. `FILE#Teacher` takes the teacher of a distillation checkpoint, whose
+            student is taken otherwise.
+        hints: what published checkpoints do not say.
+    Raises:
+        CheckpointError: what is wrong with the file, and where.
+    """
+    spec, state, _ = read(path, hints)
+    network = networks.build(spec)
+    networks.load_state(network, state, str(path))
+    network.eval()
+    return network
+
+
+def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np.ndarray], dict]:
+    """(spec, state in our names, about) of a weights file; see `load`."""
+    path, part = _file_and_part(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path of the weights")
+    names = torch_zip.names(path)
+    if names is not None:
+        if f"{storage.META}.npy" in names:
+            return _read_ours(path)
+        arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_zip.read(path), path).items()}
+    else:
+        with path.open("rb") as file:
+            head = file.read(32)
+        if head.startswith(b"PK"):
+            raise CheckpointError(f"{path}: damaged or truncated (a zip without its directory); copy or download it again")
+        if torch_legacy.recognises(head):
+            arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_legacy.read(path), path).items()}
+        else:
+            arrays = _flat(safe_pickle.load(path.read_bytes(), str(path)), path)
+    return (*_understand(_part(arrays, part, path), path, hints), {})
+
+
+def layouts() -> dict[str, tuple[str, ...]]:
+    """The checkpoint layouts each network is read from, in words."""
+    return {name: networks.keys(name).READS for name in networks.names()}
+
+
+def _file_and_part(path: Path | str) -> tuple[Path, str | None]:
+    file, separator, part = str(path).rpartition("#")
+    return (Path(file), part) if separator and part in _PARTS and not Path(path).is_file() else (Path(path), None)
+
+
+def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[str, np.ndarray]:
+    """One network of a distillation checkpoint, whose keys start with `Student.` or `Teacher.`; or all there is."""
+    present = [one for one in _PARTS if any(name.startswith(f"{one}.") for name in arrays)]
+    if part is not None and part not in present:
+        raise CheckpointError(f"{path}: has no part {part!r} (it holds {', '.join(present) or 'one network'})")
+    if not present:
+        return arrays
+    chosen = f"{part or present[0]}."
+    return {name.removeprefix(chosen): value for name, value in arrays.items() if name.startswith(chosen)}
+
+
+def _understand(arrays: dict[str, np.ndarray], path: Path, hints: Hints) -> tuple[object, dict[str, np.ndarray]]:
+    arrays = {_plain_name(name): value for name, value in arrays.items() if not name.endswith("num_batches_tracked")}
+    for name in networks.names():
+        if networks.keys(name).is_published(arrays):
+            try:
+                return networks.keys(name).from_published(arrays, hints)
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: as {name}: {error}") from error
+            except (KeyError, ValueError, IndexError, TypeError) as error:  # the right names, but not the shapes of one network
+                raise CheckpointError(f"{path}: as {name}: a tensor is missing, or shapes do not go together ({type(error).__name__}: "
+                                      f"{error}); the file is damaged or holds another network") from error
+    known = "; ".join(f"{name} from {', '.join(reads)}" for name, reads in layouts().items() if reads)
+    raise CheckpointError(f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: files of this "
+                          f"project; {known}")
+
+
+def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
+    arrays, meta = storage.read_arrays(path)
+    if meta.get("format") != "featherbone-network" or meta.get("version") != 1:
+        raise CheckpointError(f"{path}: is a {meta.get('format', 'file')} of version {meta.get('version')}, not a network; "
+                              "give the weights file of a run, `weights/student.npz`")
+    try:
+        spec = from_json(networks.module(meta["spec"]["network"]).Spec, meta["spec"])
+    except (KeyError, TypeError, ValueError, ImportError) as error:
+        raise CheckpointError(f"{path}: its network description cannot be read ({error})") from error
+    return spec, arrays, meta["about"]
+
+
+def _flat(data: object, path: Path) -> dict[str, np.ndarray]:
+    """The dict of named arrays inside whatever the file wraps it in. Paddle 2.0 to 2.2 saved (name, array) pairs."""
+    for _ in range(3):
+        if not isinstance(data, dict):
+            break
+        inner = [data[name] for name in _WRAPPERS if isinstance(data.get(name), dict)]
+        if not inner:
+            pairs = {name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in data.items()}
+            arrays = {str(name): value for name, value in pairs.items() if isinstance(value, np.ndarray)}
+            if arrays:
+                return arrays
+            break
+        data = inner[0]
+    raise CheckpointError(f"{path}: holds no named weights; save the network's state dict")
+
+
+def _plain_name(name: str) -> str:
+    """The published name, without wrappers' prefixes, in Paddle's spelling."""
+    while name.startswith(_PREFIXES):
+        name = name.split(".", 1)[1]
+    stem, _, last = name.rpartition(".")
+    return f"{stem}.{_TORCH_TO_PADDLE.get(last, last)}" if stem else name
+
+
+def _paddle_layout(name: str, value: np.ndarray) -> np.ndarray:
+    """Linear weights are (out, in) in torch and (in, out) in Paddle."""
+    return value.T if name.endswith(".weight") and value.ndim == 2 else value

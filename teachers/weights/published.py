@@ -1,0 +1,91 @@
+"""What the files `NAME_keys.py` share: they turn weights under published names into a spec and a state in our names.
+
+Such a file has `READS`, the layouts it knows in words; `is_published(arrays)`, whether key names are of this network; and
+`from_published(arrays, hints)`, which returns (spec, state) and leaves no key unexplained. `arrays` come from
+`teachers.weights.checkpoints` with wrappers and prefixes taken off, in Paddle's spelling (`_mean`, `_variance`, Linear (in, out)).
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from teachers.errors import CheckpointError
+from teachers.skeleton import SKELETONS, Skeleton
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a published checkpoint does not say by itself; None: the network's published value.
+
+    Attributes:
+        frames, persons: T and M of the input.
+        skeleton: the graph; its number of joints must be the checkpoint's.
+        config: the network's `Config` from the recipe, for what no shape tells (strides, for example).
+    """
+
+    frames: int | None = None
+    persons: int | None = None
+    skeleton: Skeleton | None = None
+    config: object | None = None
+
+    def graph(self, joints: int, published: tuple[Skeleton, ...]) -> Skeleton:
+        """The skeleton of a checkpoint for `joints` joints: the one given, else the first of `published` that fits.
+
+        Raises:
+            CheckpointError: no skeleton of so many joints.
+        """
+        if self.skeleton is not None:
+            if self.skeleton.joints != joints:
+                raise CheckpointError(f"is for {joints} joints, the skeleton {self.skeleton.name!r} has {self.skeleton.joints}; give "
+                                      "weights trained on this skeleton")
+            return self.skeleton
+        for one in (*published, *SKELETONS.values()):
+            if one.joints == joints:
+                return one
+        raise CheckpointError(f"is for {joints} joints; known skeletons: "
+                              + ", ".join(f"{one.name} ({one.joints})" for one in SKELETONS.values())
+                              + "; describe yours in the recipe (`skeleton: {name, joints, bones, centre}`)")
+
+
+class Taker:
+    """Hands out arrays by name and remembers what is left, so that nothing is skipped unseen."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.left = dict(arrays)
+
+    def __call__(self, name: str) -> np.ndarray:
+        """The array of that name, float32, once.
+
+        Raises:
+            CheckpointError: the file has none.
+        """
+        if name not in self.left:
+            raise CheckpointError(f"has no {name!r}")
+        return np.asarray(self.left.pop(name), dtype="float32")
+
+    def norm(self, name: str, conv_bias: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
+        """A BatchNorm; the bias of the conv in front of it goes into the mean: BN(x + b) with mean m is BN(x) with m - b."""
+        return {"weight": self(f"{name}.weight"), "bias": self(f"{name}.bias"), "_mean": self(f"{name}._mean") - conv_bias,
+                "_variance": self(f"{name}._variance")}
+
+    def conv(self, name: str) -> np.ndarray:
+        """A conv weight over frames, (C, Cin, kernel, 1) as published -> (C, Cin, 1, kernel) as ours."""
+        weight = self(f"{name}.weight")
+        if weight.ndim != 4:
+            raise CheckpointError(f"{name}.weight has {weight.ndim} dimensions, expected 4")
+        return weight.transpose(0, 1, 3, 2)
+
+    def finish(self, network: str) -> None:
+        """All arrays were taken.
+
+        Raises:
+            CheckpointError: some were not; they are named.
+        """
+        if self.left:
+            raise CheckpointError(f"holds {len(self.left)} tensors that {network} does not have: {', '.join(list(self.left)[:4])}")
+
+
+def under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same tensors with `prefix.` before their names."""
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}

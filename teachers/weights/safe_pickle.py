@@ -1,0 +1,173 @@
+"""Pickles that may hold numpy arrays and plain containers; anything else is refused by name, nothing is executed."""
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import numpy as np
+
+from teachers.errors import CheckpointError, FeatherboneError
+from teachers.weights.pickle_weight import check_weight
+
+
+def _encode(text: str, encoding: str = "latin1", *_unused) -> bytes:
+    """`_codecs.encode`, as pickle protocol 2 writes bytes with it; only its harmless encodings."""
+    if encoding not in ("latin1", "latin-1", "utf-8", "ascii") or not isinstance(text, str):
+        raise pickle.UnpicklingError(f"encoding {encoding!r}")
+    return text.encode(encoding)
+
+
+def _bytes() -> bytes:
+    """Protocol 2 writes b"" as a call of `bytes`."""
+    return b""
+
+
+def _container(kind: type):
+    """`kind(items)`, only of what is in memory already: of an array with forged strides it could fill all of it."""
+    def made(items=()):
+        if not isinstance(items, (list, tuple, set, frozenset, dict)):
+            raise pickle.UnpicklingError(f"a {kind.__name__} of a {type(items).__name__}")
+        if kind in (set, frozenset):
+            _check_keys(items)
+        elif issubclass(kind, dict) and not isinstance(items, dict):
+            _check_keys(key for key, _ in items)
+        return kind(items)
+    return made
+
+
+def _check_keys(keys: Iterable) -> None:
+    """Keys and members of sets are plain: to hash a tuple of twice a tuple of twice a tuple ... takes for ever."""
+    for key in keys:
+        for part in key if isinstance(key, tuple) else (key,):
+            if not (part is None or isinstance(part, (str, bytes, int, float, np.number))):
+                raise pickle.UnpicklingError(f"a {type(part).__name__} in a key")
+
+
+class _Array:
+    """Stands for `numpy.ndarray`, which pickles only name: called, it would fill the memory that a shape claims."""
+
+
+def _reconstruct(kind: type, shape: tuple, dtype: object) -> np.ndarray:
+    """The empty array that a pickled one begins as; its shape and content come with its state."""
+    if kind is not _Array or shape != (0,):
+        raise pickle.UnpicklingError("an array that begins with elements")
+    return np.core.multiarray._reconstruct(np.ndarray, shape, dtype)
+
+
+def _scalar(dtype: np.dtype, value) -> np.generic:
+    """A numpy number; without a value, numpy would fill the memory that the dtype claims."""
+    return np.core.multiarray.scalar(dtype, value)
+
+
+# Paddle reduces its tensors to tuple((name, array))
+_BUILTINS = {"bytes": _bytes, **{kind.__name__: _container(kind) for kind in (set, frozenset, tuple, list, dict)}}
+_MULTIARRAY = {"_reconstruct": _reconstruct, "scalar": _scalar}
+ALLOWED = {("collections", "OrderedDict"): _container(OrderedDict), ("numpy", "ndarray"): _Array, ("numpy", "dtype"): np.dtype,
+           ("_codecs", "encode"): _encode,
+           **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},
+           **{(f"numpy.{core}", name): value for core in ("core.multiarray", "_core.multiarray")
+              for name, value in _MULTIARRAY.items()},
+           **{(f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer
+              for core in ("core.numeric", "_core.numeric")}}
+
+
+class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can be guarded
+    """Unpickles what `allowed` names, from a file that holds its bytes in memory (`io.BytesIO`).
+
+    Attributes:
+        allowed: what a pickle may name, by (module, name).
+        holds: what such a pickle may hold, for the message.
+        stateless: classes whose state is thrown away instead of refused.
+    """
+
+    allowed = ALLOWED
+    holds = "pickles may only hold numpy arrays and plain containers"
+    stateless: tuple[type, ...] = ()
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, file: io.BytesIO, where: str, error: type[FeatherboneError] = CheckpointError):
+        super().__init__(file, encoding="latin1")
+        self._where, self._error = where, error
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in self.allowed:
+            raise self._error(f"{self._where}: refuses to load '{module}.{name}': {self.holds}")
+        return self.allowed[module, name]
+
+    def _build(self):
+        """Set state on arrays, and byte order on dtypes: a forged dtype would make numpy take bytes for pointers."""
+        target, state = self.stack[-2:]
+        if isinstance(target, self.stateless):
+            self.stack.pop()
+            return
+        if not isinstance(target, (np.ndarray, np.dtype)):
+            raise pickle.UnpicklingError(f"state for a {type(target).__name__}")
+        if isinstance(target, np.dtype) and tuple(state)[2:8] != target.__reduce__()[2][2:8]:
+            raise pickle.UnpicklingError(f"a {target} with fields or flags of its own")
+        self.load_build()
+
+    def _bytearray(self):
+        """Reads what there is: Python would allocate the size that the file claims first."""
+        size = int.from_bytes(self.read(8), "little")
+        content = self.read(size)
+        if len(content) != size:
+            raise EOFError(f"{len(content)} of {size} bytes")
+        self.append(bytearray(content))
+
+    def _global(self):
+        """A name of which the file holds only the start is no other name: the file is truncated."""
+        module, name = self.readline(), self.readline()
+        if not name.endswith(b"\n"):
+            raise EOFError("within a name")
+        self.append(self.find_class(module[:-1].decode(), name[:-1].decode()))
+
+    def _setitem(self):
+        _check_keys(self.stack[-2:-1])
+        self.load_setitem()
+
+    def _setitems(self):
+        _check_keys(self.stack[::2])
+        self.load_setitems()
+
+    def _dict(self):
+        _check_keys(self.stack[::2])
+        self.load_dict()
+
+    def _additems(self):
+        _check_keys(self.stack)
+        self.load_additems()
+
+    def _frozenset(self):
+        _check_keys(self.stack)
+        self.load_frozenset()
+
+    dispatch[pickle.SETITEM[0]] = _setitem
+    dispatch[pickle.SETITEMS[0]] = _setitems
+    dispatch[pickle.DICT[0]] = _dict
+    dispatch[pickle.ADDITEMS[0]] = _additems
+    dispatch[pickle.FROZENSET[0]] = _frozenset
+    dispatch[pickle.GLOBAL[0]] = _global
+    dispatch[pickle.BUILD[0]] = _build
+    dispatch[pickle.BYTEARRAY8[0]] = _bytearray
+
+
+def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointError) -> object:
+    """The object in a pickle (protocols 0 to 5, Python 2 too).
+
+    Args:
+        where: the file, for messages.
+        error: the class of FeatherboneError to raise.
+    Raises:
+        error: the pickle is damaged, or wants anything but numpy arrays, numbers, text and plain containers.
+    """
+    try:
+        content = Unpickler(io.BytesIO(data), where, error).load()
+        check_weight(content, len(data))
+        return content
+    except FeatherboneError:
+        raise
+    except Exception as problem:  # a damaged pickle can raise nearly anything
+        raise error(f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem}); copy or "
+                    "download it again") from problem

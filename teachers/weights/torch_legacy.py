@@ -1,0 +1,80 @@
+"""Read a torch checkpoint in the format before torch 1.6 (a row of pickles, then raw storages), without torch.
+
+The file is: a magic number, the protocol, the writing machine, the saved object, the keys of its storages; each of these
+one pickle; then for each key the number of elements (int64) and the elements.
+"""
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from teachers.errors import CheckpointError
+from teachers.weights import torch_pickle
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_MAGIC_PICKLE = pickle.dumps(MAGIC, 2)[2:]  # behind the pickle protocol, which the writer may choose
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file that starts with these (at least 15) bytes is of this format."""
+    return head[:1] == pickle.PROTO and head[2:].startswith(_MAGIC_PICKLE)
+
+
+def read(path: Path) -> object:
+    """The object that was saved, with numpy arrays for tensors.
+
+    Raises:
+        CheckpointError: damaged, truncated, or holding anything but tensors, arrays and plain containers.
+    """
+    return torch_pickle.guarded(path, _read)
+
+
+def _read(path: Path) -> object:
+    file, where = io.BytesIO(path.read_bytes()), str(path)
+    magic, protocol, machine = (torch_pickle.Unpickler(file, where).load() for _ in range(3))
+    if (magic, protocol) != (MAGIC, PROTOCOL) or not machine["little_endian"]:
+        raise CheckpointError(f"{path}: a torch checkpoint of an unknown kind (protocol {protocol}, {machine}); save it again with "
+                              "torch 1.6 or later")
+    storages = _Storages(file.getbuffer().nbytes)
+    saved = torch_pickle.Unpickler(file, where, storages).load()
+    keys = torch_pickle.Unpickler(file, where).load()
+    if set(keys) != storages.arrays.keys():
+        raise CheckpointError("the list of storages is not that of the tensors")
+    for key in keys:
+        _fill(storages.arrays[key], file)
+    return saved
+
+
+class _Storages:
+    """The arrays that the tensors of a file are views of. They are filled last, as the file has their content last."""
+
+    def __init__(self, size: int):
+        self.arrays: dict[str, np.ndarray] = {}
+        self._left = size  # no more bytes can be claimed than the file has
+
+    def __call__(self, reference: tuple) -> np.ndarray:
+        """The storage of ('storage', type, key, location, elements, view), `view` being None or (key, start, elements)."""
+        _, storage_type, key, _, elements, *view = reference
+        if key not in self.arrays:
+            size = int(elements) * storage_type.dtype.itemsize
+            if not 0 <= size <= self._left:
+                raise CheckpointError(f"storage {key!r} claims {size} bytes, more than the file has")
+            self._left -= size
+            self.arrays[key] = np.zeros(int(elements), storage_type.dtype)
+        if not view or view[0] is None:
+            return self.arrays[key]
+        _, start, count = view[0]
+        if not 0 <= start <= start + count <= self.arrays[key].size:
+            raise CheckpointError("a tensor points outside its storage")
+        return self.arrays[key][start:start + count]
+
+
+def _fill(array: np.ndarray, file: io.BytesIO) -> None:
+    count = np.frombuffer(file.read(8), "<i8")
+    content = file.read(array.nbytes)
+    if count.tolist() != [array.size] or len(content) != array.nbytes:
+        raise CheckpointError(f"truncated, or a storage is not of the {array.size} elements it should have")
+    array[:] = np.frombuffer(content, array.dtype)

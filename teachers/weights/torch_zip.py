@@ -1,0 +1,56 @@
+"""Read a torch checkpoint (the zip format of torch >= 1.6) without torch and without executing code."""
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from teachers.errors import CheckpointError
+from teachers.weights import torch_pickle
+
+
+def names(path: Path) -> list[str] | None:
+    """What a zip file holds, torch's or not; None: it is no zip.
+
+    Raises:
+        CheckpointError: its directory is damaged.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return None
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception as error:  # zipfile raises half a dozen kinds for a damaged directory
+        raise CheckpointError(f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it again") from error
+
+
+def read(path: Path) -> object:
+    """The object that was saved, with numpy arrays for tensors.
+
+    Raises:
+        CheckpointError: not a torch zip, damaged, or holding anything but tensors, arrays and plain containers.
+    """
+    return torch_pickle.guarded(path, _read)
+
+
+def _read(path: Path) -> object:
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise CheckpointError(f"{path}: holds no torch checkpoint (no data.pkl in the archive)")
+        root, storages = pickles[0][: -len("data.pkl")], {}
+
+        def content(name: str) -> bytearray:
+            if archive.getinfo(name).file_size > path.stat().st_size:  # torch does not compress
+                raise CheckpointError(f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole file has")
+            return bytearray(archive.read(name))
+
+        def storage(reference: tuple) -> np.ndarray:
+            _, storage_type, key = reference[:3]
+            if key not in storages:
+                storages[key] = np.frombuffer(content(f"{root}data/{key}"), storage_type.dtype)
+            return storages[key]
+
+        return torch_pickle.Unpickler(io.BytesIO(content(pickles[0])), str(path), storage).load()

@@ -174,7 +174,9 @@ def test_criteria_have_the_values_of_their_papers():
 def test_importance_covers_every_channel(trained, criterion):
     for one in pruner(trained.spec).groups(trained.spec):
         worth = pruner(trained.spec).importance(trained.spec, networks.state_of(trained), one, criterion)
-        assert worth.shape == (one.sets, one.size) and np.isfinite(worth).all() and worth.min() >= 0 and worth.std() > 0
+        assert worth.shape == (one.sets, one.size) and np.isfinite(worth).all() and worth.min() >= 0
+        # Two filters are equally far from each other: only rounding, which differs between CPUs, tells them apart by FPGM
+        assert worth.std() > 0 or (criterion == "fpgm" and one.size == 2)
 
 
 @pytest.mark.parametrize("ratio, parameters, gmacs, widths", [(0.3, 532_609, 0.814, (44, 88, 180)), (0.5, 287_660, 0.446, (32, 64, 128))])

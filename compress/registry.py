@@ -1,6 +1,6 @@
 """Every name that a recipe can use, and the module behind it.
 
-A new data set, input or step is one file and one row here; a new network is a row of `teachers/registry.py`. The tables are
+A new data set, input or step is one file and one row here; a new network is a row of `teachers/networks.py`. The tables are
 text alone, so that a recipe's names are checked without loading what they stand for.
 """
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 from dataclasses import dataclass
 from types import ModuleType
 
-from teachers.registry import NETWORKS as FAMILIES
+from teachers.networks import NETWORKS as FAMILIES
 
 
 @dataclass(frozen=True)

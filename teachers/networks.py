@@ -1,17 +1,52 @@
-"""What every network offers, reached by the name in its spec: `spec.network` is a row of `teachers/registry.py`."""
+"""Every network by the name in its spec and in recipes, and what each offers.
+
+A new network is a module and a row of NETWORKS. The table is text alone and Paddle is loaded late, so that a recipe's names are
+checked without it.
+"""
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import types
 import typing
+from dataclasses import dataclass
 
 import numpy as np
-import paddle
-from paddle import nn
 
 from teachers.errors import CheckpointError
-from teachers.registry import NETWORKS
+
+if typing.TYPE_CHECKING:
+    from paddle import nn
+
+
+@dataclass(frozen=True)
+class Family:
+    """Dotted paths of a network's modules; None: it has no such module.
+
+    Attributes:
+        network: `Config` (its keys in a recipe), `Spec`, `default_spec`, `drop_blocks`, `build`.
+        cost: `parameters` and `macs` of a spec, counted on the published form.
+        keys: reads and writes published checkpoints.
+        prune: which channels can be removed together, and how.
+        published: the network as its authors write it, where ours is another form.
+    """
+
+    network: str
+    cost: str
+    keys: str
+    prune: str | None = None
+    published: str | None = None
+
+
+NETWORKS = {
+    "ctrgcn": Family("teachers.ctrgcn", "teachers.ctrgcn.cost", "teachers.ctrgcn.keys", prune="teachers.ctrgcn.prune",
+                     published="teachers.ctrgcn.published"),
+    "ctrgcn_light_v1": Family("teachers.ctrgcn_light.v1", "teachers.ctrgcn_light.v1_cost", "teachers.ctrgcn_light.v1_keys"),
+    "ctrgcn_light_v2": Family("teachers.ctrgcn_light.v2", "teachers.ctrgcn_light.v2_cost", "teachers.ctrgcn_light.v2_keys"),
+    "efficientgcn": Family("teachers.efficientgcn", "teachers.efficientgcn.cost", "teachers.efficientgcn.keys"),
+    "stgcn": Family("teachers.stgcn", "teachers.stgcn.cost", "teachers.stgcn.keys"),
+    "stgcnpp": Family("teachers.stgcnpp", "teachers.stgcnpp.cost", "teachers.stgcnpp.keys", prune="teachers.stgcnpp.prune"),
+}
 
 
 def names() -> list[str]:
@@ -65,6 +100,8 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
     Raises:
         CheckpointError: names both sides of what does not fit.
     """
+    import paddle  # late: the table above is read without it
+
     own = network.state_dict()
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or extra:

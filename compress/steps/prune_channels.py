@@ -19,7 +19,6 @@ from compress.training import checkpoint
 from teachers import networks
 from teachers.channels import Group, strongest
 from teachers.errors import RecipeError
-from teachers.registry import NETWORKS
 
 Counts = dict[str, tuple[int, ...]]  # channels that stay, by group and section
 
@@ -106,11 +105,11 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
 
 
 def _pruner(spec):
-    able = sorted(name for name, family in NETWORKS.items() if family.prune)
+    able = sorted(name for name, family in networks.NETWORKS.items() if family.prune)
     if spec.network not in able:
         raise RecipeError(f"prune_channels: the channels of {spec.network} cannot be pruned (those of {', '.join(able)} can); use "
                           "prune_layers")
-    return importlib.import_module(NETWORKS[spec.network].prune)
+    return importlib.import_module(networks.NETWORKS[spec.network].prune)
 
 
 def _ratios(spec, groups: tuple[Group, ...], config: Config) -> dict[str, float]:

@@ -19,7 +19,7 @@ from export.formats.ordinary import save_ordinary
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.runtimes import in_process
-from teachers import networks
+from teachers import cpu, networks
 
 LAYER_CLIPS = 16  # validation clips of the layer report
 ORDINARY_CLIPS = 64  # the ordinary export is only compared and timed; it is not what ships
@@ -44,6 +44,7 @@ def deliver(recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray
     sample = next(clips.batches(ORDINARY_CLIPS))[:ORDINARY_CLIPS]
     folder = work.folder / "deploy"
     reference = verify.run(folder, in_process(student), sample)
+    report["checked_on"] = cpu.read().to_json()
     package.build(student, folder, recipe.export.formats, describe(dataset, view), sample, reference, state.quantized)
     if state.quantized is not None:
         report["layer_report"] = _layers(state, sample[:LAYER_CLIPS])

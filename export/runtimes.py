@@ -62,9 +62,12 @@ def paddle_inference(model: Path, parameters: Path, threads: int = 1, onednn: bo
     return predict
 
 
-def onnx_runtime(model: Path, threads: int = 1) -> Predict:
+def onnx_runtime(model: Path, threads: int = 1, optimised: bool = True) -> Predict:
     """ONNX Runtime on the CPU.
 
+    Args:
+        optimised: as it is served. Without its graph optimisations a file with eight-bit
+            activations is computed operator by operator in float32: slowly, alike on every CPU.
     Raises:
         ExportMismatch: the runtime cannot load or run the file.
     """
@@ -73,6 +76,8 @@ def onnx_runtime(model: Path, threads: int = 1) -> Predict:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = _loaded(model, lambda: onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]))
     name = session.get_inputs()[0].name
     return lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0]

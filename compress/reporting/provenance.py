@@ -9,6 +9,8 @@ from pathlib import Path
 
 import paddle
 
+from teachers import cpu
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddle2onnx", "onnxruntime", "onnx", "visualdl", "numpy")
 
@@ -25,11 +27,18 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, object]:
-    """Processor, cores this process may use, memory, device and threads."""
+    """Processor, cores this process may use, memory in bytes, device, threads, and of the processor
+    the vendor and which of `teachers.cpu.INSTRUCTIONS` it has ("unknown" outside Linux)."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     cores = len(os.sched_getaffinity(0))
-    return {"cpu": _processor(), "cores": cores, "memory_bytes": pages, "device": paddle.get_device(),
-            "threads": int(os.environ.get("OMP_NUM_THREADS") or cores)}
+    processor = cpu.read()
+    model = processor.model
+    if model == cpu.UNKNOWN:
+        model = platform.processor() or platform.machine()
+    return {"cpu": model, "cores": cores, "memory_bytes": pages, "device": paddle.get_device(),
+            "threads": int(os.environ.get("OMP_NUM_THREADS") or cores),
+            "cpu_vendor": processor.vendor,
+            "cpu_instructions": processor.to_json()["instructions"]}
 
 
 def commit() -> str:
@@ -43,13 +52,3 @@ def commit() -> str:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -38,6 +38,7 @@ def render(report: dict) -> str:
     numbers = {"size": wording.size, "decimals": wording.decimals, "count": wording.short_count,
                "duration": wording.duration}
     environment.filters |= {name: _unbroken(function) for name, function in numbers.items()}
+    environment.filters["instructions"] = wording.instructions
     environment.filters["settings"] = wording.settings
     environment.globals |= {"share": wording.share, "difference": wording.difference, "number": wording.number}
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(view.view_of(plain(report)))

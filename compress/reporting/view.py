@@ -24,7 +24,7 @@ def view_of(report: dict) -> dict:
         "runtimes": _runtimes(report), "size": _size(report), "steps": steps(report),
         "networks": report.get("networks") or [], "members": report.get("members") or [], "curves": [_curve(curve) for curve in report.get("curves") or []],
         "layers": _layers(report), "examples": _examples(report), "per_class": _per_class(report), "confusion": _confusion(report), "data": report.get("data") or {},
-        "provenance": report.get("provenance") or {},
+        "provenance": report.get("provenance") or {}, "checked_on": report.get("checked_on") or {},
     }
 
 

@@ -63,3 +63,10 @@ def difference(new: object, old: object) -> float | None:
 def share(part: object, whole: object) -> float:
     """part / whole in percent, between 0 and 100; 0 if one was not recorded."""
     return 0.0 if number(part) is None or not number(whole) else max(0.0, min(100.0, 100 * part / whole))
+
+
+def instructions(found: object) -> str:
+    """What `teachers.cpu` found: "avx2, avx512f", "none" of those it looks for, or "unknown"."""
+    if isinstance(found, (list, tuple)):
+        return ", ".join(map(str, found)) or "none"
+    return str(found or "unknown")

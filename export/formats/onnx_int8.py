@@ -15,9 +15,10 @@ from paddle import nn
 
 from export.flat.layers import prepare
 from export.formats import onnx_model, onnx_weights
-from export.quantize import bits
+from export.quantize import bits, saturation
 from export.quantize.bits import Plan
 from export.quantize.calibrate import scale_and_zero, watch
+from teachers.errors import ExportMismatch
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
@@ -26,7 +27,11 @@ def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
 
 
 def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
-    """The quantised model; see `save`."""
+    """The quantised model; see `save`.
+
+    Raises:
+        ExportMismatch: a weight that not every CPU would compute with alike; see `require_pairs`.
+    """
     prepare(flat, integers=True)
     bits.quantize_weights(flat, plan)
     watch(flat, cutting(plan))
@@ -36,7 +41,22 @@ def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
         watch(flat, None)
     quantize_points(model.graph)
     onnx_weights.store(model, flat, plan)
+    require_pairs(model)
     return model
+
+
+def require_pairs(model: onnx.ModelProto) -> None:
+    """Make sure of the pair rule (`export/quantize/saturation.py`) on the finished model: any machine can.
+
+    Raises:
+        ExportMismatch: names the first weight that breaks it.
+    """
+    for name, largest in saturation.broken(model.graph):
+        layer = name.removesuffix("q").removesuffix(".w")
+        raise ExportMismatch(
+            f"{name}: two neighbouring int8 weights add up to {largest}, more than "
+            f"{saturation.LEVELS}; CPUs without VNNI would compute wrong products with them. Round "
+            f"the weights with export.quantize, or keep the layer in float32 (skip: [{layer}])")
 
 
 def cutting(plan: Plan):

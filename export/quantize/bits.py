@@ -1,8 +1,10 @@
 """What is kept in how many bits: a plan for a flat network, weights rounded by it, and the network that computes as it is deployed.
 
 Weights are symmetric: int8 (-127 to 127) with one scale for each output channel, int4 (-7 to 7) with one for each group of
-inputs of a channel. Activations are 0 to 255 with a zero point. The largest weight of a channel or group always has the
-largest level, so that rounded weights tell their scale: `levels` of them is exact.
+inputs of a channel. Activations are 0 to 255 with a zero point. Rounded weights tell their scale:
+`levels` of them is exact. For the largest weight of a channel or group has the largest level, but
+for channels of integer layers whose scale the pair rule (`export/quantize/saturation.py`) has raised; their
+largest level is found by trial.
 """
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ import paddle
 from paddle import nn
 
 from export.flat.layers import Affine, Plain
+from export.quantize import saturation
 from export.quantize.calibrate import Range, scale_and_zero, watch
 from teachers.errors import ExportMismatch, RecipeError
 
@@ -23,6 +26,8 @@ KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")  # int8: 
 LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
 SHRINK = np.linspace(0.6, 1.0, 21)  # fractions of the largest weight that are tried as the largest level of int4
 FINE = "topology"  # what every channel of a block is multiplied by; four bits would be too few for it
+SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
+LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5
 SMALL = 64  # weights smaller than this stay as they are
 SMALL_OTHER = 512  # the same for other constants: what turns one back to float32 costs as many bytes
 
@@ -139,12 +144,16 @@ def group_size(inputs: int, group: int) -> int:
 def levels(weight: np.ndarray, axis: int, kind: str, group: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """(levels (channels, groups, inputs of a group) int8, scales (channels, groups, 1) float32), output channels first.
 
-    int8 has one group. Scales of int4 are float16 numbers.
+    int8 has one group; where integers are computed (kind "int8") scales obey the pair rule. Scales
+    of int4 are float16 numbers.
     """
     limit, rows = LIMIT[kind], np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype("float64")
     size = group_size(rows.shape[1], group) if kind == "int4_weights" else rows.shape[1]
     parts = rows.reshape(len(rows), -1, size)
-    scales = np.maximum(np.abs(parts).max(axis=2, keepdims=True), 1e-6) / limit
+    scales = np.maximum(np.abs(parts).max(axis=2, keepdims=True), SMALLEST) / limit
+    neighbours = saturation.multiplied(weight.astype("float64"), axis) if kind == "int8" else None
+    if neighbours is not None:
+        scales = paired_scales(neighbours, scales[:, 0, 0])[:, None, None]
     if kind == "int4_weights":
         scales = scales.astype("float16").astype("float64")
         if np.abs(parts / scales - np.round(parts / scales)).max() > 1e-3:  # not rounded already
@@ -153,6 +162,36 @@ def levels(weight: np.ndarray, axis: int, kind: str, group: int = 32) -> tuple[n
             scales = np.take_along_axis(np.stack(tried), np.argmin(errors, axis=0)[None, :, :, None], 0)[0]
     scales = scales.astype("float32")
     return np.clip(np.round(parts / scales), -limit, limit).astype("int8"), scales
+
+
+def paired_scales(rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Scales (C,) of int8 weights that obey the pair rule.
+
+    Args:
+        rows: the weights (C, inputs), neighbours side by side (`saturation.multiplied`).
+        scales: (C,) what puts the largest weight of a channel at the largest level.
+    """
+    largest = np.abs(rows).max(1)
+    least = saturation.largest_pairs(rows) / saturation.BEFORE_ROUNDING
+    # Rounded neighbours may add up to 128, more than before rounding: the rule again would raise
+    # their scale, and round a second time. What is rounded already keeps its scale instead. One of
+    # two neighbours that the rule bounds is at level 63.7 at least, and so is the largest weight.
+    unknown = np.flatnonzero(least > scales)
+    scales = np.maximum(scales, least)
+    for level in range(LIMIT["int8"], 63, -1):
+        tried = largest[unknown] / level
+        found = _rounded_to(rows[unknown], tried)
+        scales[unknown[found]] = tried[found]
+        unknown = unknown[~found]
+    return scales
+
+
+def _rounded_to(rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Which rows (C, inputs) are whole levels of their scales (C,), and within the pair rule."""
+    exact = rows / scales[:, None]
+    whole = np.round(exact)
+    rounded_already = np.abs(exact - whole).max(1) <= LATTICE
+    return rounded_already & (saturation.largest_pairs(whole) <= saturation.LEVELS)
 
 
 def values(found: np.ndarray, scales: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray:

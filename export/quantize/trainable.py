@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.quantize import bits
+from export.quantize import bits, saturation
 from export.quantize.bits import Plan
 from export.quantize.calibrate import watch
 
@@ -69,6 +69,27 @@ class Trainable(nn.Layer):
 
 def straight_through(weight, axis: int, kind: str):
     """An int8 weight as `export.quantize.bits.rounded` gives it, its gradient that of the weight itself."""
+    fixed = weight.detach()
     others = [one for one in range(len(weight.shape)) if one != axis]
-    scale = (weight.abs().max(axis=others, keepdim=True).clip(min=1e-6) / bits.LIMIT[kind]).detach()
+    largest = fixed.abs().max(axis=others, keepdim=True).clip(min=bits.SMALLEST)
+    scale = largest / bits.LIMIT[kind]
+    neighbours = multiplied(fixed, axis) if kind == "int8" else None
+    if neighbours is not None:
+        least = largest_pairs(neighbours) / saturation.BEFORE_ROUNDING
+        scale = paddle.maximum(scale, least.reshape(scale.shape))
     return weight + (paddle.round(weight / scale) * scale - weight).detach()
+
+
+def multiplied(weight, axis: int):
+    """`export.quantize.saturation.multiplied` in Paddle."""
+    if len(weight.shape) == 4 and axis == 0 and weight.shape[1] > 1:
+        return weight.transpose([0, 2, 3, 1]).reshape([weight.shape[0], -1])
+    return weight.t() if len(weight.shape) == 2 and axis == 1 else None
+
+
+def largest_pairs(rows):
+    """`export.quantize.saturation.largest_pairs` in Paddle."""
+    if rows.shape[1] % 2:
+        rows = paddle.concat([rows, paddle.zeros_like(rows[:, :1])], axis=1)
+    pairs = rows.reshape([rows.shape[0], -1, 2])
+    return paddle.maximum(pairs.clip(min=0).sum(2), (-pairs).clip(min=0).sum(2)).max(1)

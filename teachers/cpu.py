@@ -1,0 +1,65 @@
+"""The processor, as far as it decides what numbers come out: what Linux's /proc/cpuinfo says of it.
+
+It imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+UNKNOWN = "unknown"
+# Those that ONNX Runtime and Paddle choose kernels by, as Linux calls them
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+EXACT = {"avx512_vnni", "avx_vnni", "amx_int8"}  # products of uint8 and int8 are added in 32 bits
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """A processor; whatever is not known is "unknown".
+
+    Attributes:
+        vendor: as the processor names it, for example `GenuineIntel` or `AuthenticAMD`; x86 only.
+        model: for people.
+        instructions: which of INSTRUCTIONS it has, or "unknown".
+    """
+
+    vendor: str = UNKNOWN
+    model: str = UNKNOWN
+    instructions: tuple[str, ...] | str = UNKNOWN
+
+    @property
+    def saturates(self) -> bool:
+        """Whether ONNX Runtime's integer kernels for it add two products in 16 bits, and saturate
+        (see `export/saturation.py`)."""
+        return self.instructions != UNKNOWN and not EXACT & set(self.instructions)
+
+    def to_json(self) -> dict:
+        found = asdict(self)
+        return found | {
+            "instructions": UNKNOWN if self.instructions == UNKNOWN else list(self.instructions)
+        }
+
+    def __str__(self) -> str:
+        """In words, with what it lacks."""
+        if self.instructions == UNKNOWN:
+            return f"{self.vendor} {self.model} (instructions unknown)"
+        has = ", ".join(self.instructions) or "none"
+        lacks = ", ".join(one for one in INSTRUCTIONS if one not in self.instructions) or "none"
+        return f"{self.vendor} {self.model} (has {has}; lacks {lacks})"
+
+
+def read(path: Path = CPUINFO) -> Cpu:
+    """This machine's processor; where there is no such file (not Linux), nothing of it is known."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return Cpu()
+    lines = (
+        line.partition(":") for line in text.split("\n\n")[0].splitlines()
+    )  # of the first core
+    found = {key.strip(): value.strip() for key, _, value in lines}
+    flags = found.get("flags")
+    has = UNKNOWN if flags is None else tuple(one for one in INSTRUCTIONS if one in flags.split())
+    return Cpu(found.get("vendor_id") or UNKNOWN, found.get("model name") or UNKNOWN, has)

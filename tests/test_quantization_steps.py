@@ -131,7 +131,8 @@ def test_trainable_network_computes_what_is_simulated(network, clips):
     plan = bits.make_plan(flat, "float32", overrides={"l1": "int8_weights", "l4": "int8"})
     learner = trainable.Trainable(flatten(network), plan, network.spec)
     expected = runtimes.in_process(Quantized(plan).simulated(network, "paddle"))(clips)
-    assert np.abs(runtimes.in_process(learner)(clips) - expected).max() < 1e-5
+    # Relative: the last bits of logits of 27 differ between CPUs
+    assert verify.difference(runtimes.in_process(learner)(clips), expected)["max_rel_diff"] < 1e-5
     learner(paddle.to_tensor(clips)).sum().backward()
     assert all(value.grad is not None and np.isfinite(value.grad.numpy()).all() for value in learner.parameters())
 

@@ -1,11 +1,17 @@
 """What is known of the processor, from texts as Linux writes them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from compress.reporting import provenance
 from compress.reporting.report import render
 from teachers import cpu
 
+ROOT = Path(__file__).resolve().parents[1]
 INTEL = """processor\t: 0
 vendor_id\t: GenuineIntel
 model name\t: Intel(R) Xeon(R) Platinum
@@ -77,7 +83,7 @@ def test_report_says_where_files_were_checked(tmp_path, monkeypatch):
     )
     page = render({"checked_on": found.to_json(), "provenance": {"hardware": hardware}})
     assert "<dt>Files checked on</dt><dd>AuthenticAMD AMD EPYC: 7B13: avx2</dd>" in page
-    assert "<dt>Processor</dt><dd>AuthenticAMD: avx2</dd>" in page and "['avx2']" not in page
+    assert "<dt>Processor</dt><dd>AuthenticAMD: avx2" in page and "['avx2']" not in page
     monkeypatch.setattr(cpu, "read", cpu.Cpu)
     hardware = provenance.hardware()
     assert (
@@ -85,3 +91,46 @@ def test_report_says_where_files_were_checked(tmp_path, monkeypatch):
         and hardware["cpu"] != "unknown"
         and hardware["cpu_instructions"] == "unknown"
     )
+
+
+@pytest.mark.parametrize(
+    "text, expected", [(INTEL, None), (AMD, "5"), (OLD_AMD, None), (ARM, None), (MISSING, None)]
+)
+def test_mkl_is_told_to_use_avx2_where_it_would_not(text, expected, tmp_path):
+    environment = {}
+    cpu.prepare_mkl(environment, processor(text, tmp_path))
+    assert environment == ({} if expected is None else {"MKL_DEBUG_CPU_TYPE": expected})
+
+
+@pytest.mark.parametrize("own", ["4", ""])
+def test_a_value_of_the_users_own_stays(own, tmp_path):
+    environment = {"MKL_DEBUG_CPU_TYPE": own}
+    cpu.prepare_mkl(environment, processor(AMD, tmp_path))
+    assert environment == {"MKL_DEBUG_CPU_TYPE": own}
+
+
+@pytest.mark.parametrize("own", [None, "4"])
+def test_mkl_is_prepared_before_paddle_is_there_and_recorded(own):
+    """In a fresh process on whatever machine this is."""
+    shown = "'paddle' in sys.modules, os.environ.get('MKL_DEBUG_CPU_TYPE')"
+    code = f"import os, sys, teachers; print({shown})"
+    environment = {key: value for key, value in os.environ.items() if key != cpu.MKL_PATH}
+    expected = {} if own is None else {cpu.MKL_PATH: own}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment | expected,
+    )
+    cpu.prepare_mkl(expected, cpu.read())
+    assert done.stdout.split() == ["False", str(expected.get(cpu.MKL_PATH))], done.stderr
+
+
+def test_the_path_of_mkl_is_recorded(monkeypatch):
+    monkeypatch.setenv("MKL_DEBUG_CPU_TYPE", "5")
+    assert provenance.hardware()["mkl_debug_cpu_type"] == "5"
+    assert "MKL_DEBUG_CPU_TYPE=5" in render({"provenance": {"hardware": provenance.hardware()}})
+    monkeypatch.delenv("MKL_DEBUG_CPU_TYPE")
+    assert provenance.hardware()["mkl_debug_cpu_type"] is None
+    assert "MKL_DEBUG_CPU_TYPE" not in render({"provenance": {"hardware": provenance.hardware()}})

@@ -28,7 +28,8 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, object]:
     """Processor, cores this process may use, memory in bytes, device, threads, and of the processor
-    the vendor and which of `teachers.cpu.INSTRUCTIONS` it has ("unknown" outside Linux)."""
+    the vendor and which of `teachers.cpu.INSTRUCTIONS` it has ("unknown" outside Linux), with the
+    path that Paddle's MKL was told to take (None: its own choice)."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     cores = len(os.sched_getaffinity(0))
     processor = cpu.read()
@@ -38,7 +39,8 @@ def hardware() -> dict[str, object]:
     return {"cpu": model, "cores": cores, "memory_bytes": pages, "device": paddle.get_device(),
             "threads": int(os.environ.get("OMP_NUM_THREADS") or cores),
             "cpu_vendor": processor.vendor,
-            "cpu_instructions": processor.to_json()["instructions"]}
+            "cpu_instructions": processor.to_json()["instructions"],
+            "mkl_debug_cpu_type": os.environ.get(cpu.MKL_PATH)}
 
 
 def commit() -> str:

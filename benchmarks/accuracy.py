@@ -15,23 +15,23 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from rich.console import Console
+from rich.table import Table
 
 from compress import recipe as recipes
 from compress.evaluation import accuracy
-from compress.evaluation.evaluate import EvaluationSet  # noqa: E402
-from compress.inputs.view import View, from_ops  # noqa: E402
+from compress.evaluation.evaluate import EvaluationSet
+from compress.inputs.view import View, from_ops
 from compress.plan import load_data, seats
 from compress.process import console, device
-from compress.task import Seat, any_weights  # noqa: E402
-from export import deployed, runtimes  # noqa: E402
-from export.runtimes import in_process  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.errors import CheckpointError, FeatherboneError  # noqa: E402
+from compress.task import Seat, any_weights
+from export import deployed, runtimes
+from export.runtimes import in_process
+from teachers.arguments import Parser
+from teachers.errors import CheckpointError, FeatherboneError
 
 
 def predictors(target: Path, dataset, where: Seat, threads: int) -> list[tuple[str, object, tuple[Path, ...], View]]:

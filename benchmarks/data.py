@@ -18,27 +18,27 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
-import numpy as np  # noqa: E402
-import paddle  # noqa: E402
+import numpy as np
+import paddle
 
-from benchmarks import raw_ntu  # noqa: E402
-from benchmarks.train_step import Stepper  # noqa: E402
+from benchmarks import raw_ntu
+from benchmarks.train_step import Stepper
 from compress.data import loader, ntu, nw_ucla
-from compress.data.ntu import build, clean, names as ntu_names, shards  # noqa: E402
-from compress.data.ntu.skeleton_text import Body, Recording  # noqa: E402
-from compress.inputs import (  # noqa: E402
+from compress.data.ntu import build, clean, names as ntu_names, shards
+from compress.data.ntu.skeleton_text import Body, Recording
+from compress.inputs import (
     crop_resize,
     min_max_sample,
-    view as views,  # noqa: E402
+    view as views,
 )
 from compress.process import device
-from compress.reporting import provenance  # noqa: E402
-from compress.training.mixup import soft_labels  # noqa: E402
-from teachers import ctrgcn, networks, storage  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
+from compress.reporting import provenance
+from compress.training.mixup import soft_labels
+from teachers import ctrgcn, networks, storage
+from teachers.arguments import Parser
 
 INPUTS = {"ntu": crop_resize, "nw_ucla": min_max_sample}
 SAMPLES = 1500  # of the loader, at least

@@ -19,25 +19,25 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks import scores
-from benchmarks.tables import write_csv  # noqa: E402
+from benchmarks.tables import write_csv
 from compress import recipe as recipes
 from compress.evaluation import accuracy, fusion
-from compress.evaluation.evaluate import EvaluationSet, accuracy as judged  # noqa: E402
+from compress.evaluation.evaluate import EvaluationSet, accuracy as judged
 from compress.plan import load_data, seats
 from compress.process import console, device
-from compress.task import as_saved, load_weights  # noqa: E402
-from compress.training.model import Model  # noqa: E402
-from export.runtimes import in_process  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.errors import CheckpointError, FeatherboneError, RecipeError  # noqa: E402
+from compress.task import as_saved, load_weights
+from compress.training.model import Model
+from export.runtimes import in_process
+from teachers.arguments import Parser
+from teachers.errors import CheckpointError, FeatherboneError, RecipeError
 
 
 def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:

@@ -22,13 +22,13 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from rich.console import Console
+from rich.table import Table
 
-from benchmarks import fuzz_inputs  # noqa: E402
-from compress.process import console  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.errors import FeatherboneError  # noqa: E402
+from benchmarks import fuzz_inputs
+from compress.process import console
+from teachers.arguments import Parser
+from teachers.errors import FeatherboneError
 
 BAD = ("crashed", "hung", "out of memory")
 

@@ -23,39 +23,39 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
-import numpy as np  # noqa: E402
-import paddle  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import numpy as np
+import paddle
+from rich.console import Console
+from rich.table import Table
 
-from benchmarks import rivals  # noqa: E402
-from benchmarks.tables import write_csv  # noqa: E402
+from benchmarks import rivals
+from benchmarks.tables import write_csv
 from compress import recipe as recipes
 from compress.evaluation import accuracy
 from compress.evaluation.evaluate import (
-    EvaluationSet,  # noqa: E402
-    training_clips,  # noqa: E402
+    EvaluationSet,
+    training_clips,
 )
 from compress.plan import load_data, seats
 from compress.process import console, device
-from compress.task import any_weights  # noqa: E402
+from compress.task import any_weights
 from export import runtimes, verify
 from export.flat.flatten import flatten
-from export.flat.layers import prepare  # noqa: E402
+from export.flat.layers import prepare
 from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights
-from export.formats.ordinary import save_ordinary  # noqa: E402
-from export.quantize.bits import make_plan  # noqa: E402
+from export.formats.ordinary import save_ordinary
+from export.quantize.bits import make_plan
 from export.quantize.quantized import (
-    Quantized,  # noqa: E402
-    corrected,  # noqa: E402
+    Quantized,
+    corrected,
 )
-from teachers import networks  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.errors import FeatherboneError  # noqa: E402
-from teachers.skeleton import NTU_25  # noqa: E402
+from teachers import networks
+from teachers.arguments import Parser
+from teachers.errors import FeatherboneError
+from teachers.skeleton import NTU_25
 from teachers.weights import checkpoints
 
 FRAMES = {"efficientgcn": 288, "stgcn": 100, "stgcnpp": 100}  # as published; 64 for the others

@@ -21,20 +21,20 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
-import numpy as np  # noqa: E402
-import yaml  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.table import Table
 
-from benchmarks import raw_ntu  # noqa: E402
+from benchmarks import raw_ntu
 from compress import recipe as recipes
-from compress.data.dataset import Dataset, Split  # noqa: E402
-from compress.plan import load_data, seats  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.skeleton import NTU_25  # noqa: E402
+from compress.data.dataset import Dataset, Split
+from compress.plan import load_data, seats
+from teachers.arguments import Parser
+from teachers.skeleton import NTU_25
 
 FRAMES = 300  # of padded arrays
 ROOT = Path(__file__).resolve().parents[1]

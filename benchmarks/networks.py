@@ -16,21 +16,21 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
-import numpy as np  # noqa: E402
-import paddle  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import numpy as np
+import paddle
+from rich.console import Console
+from rich.table import Table
 
-from benchmarks.tables import write_csv  # noqa: E402
-from compress.process import console  # noqa: E402
+from benchmarks.tables import write_csv
+from compress.process import console
 from export import package, runtimes
-from export.formats import onnx_model, paddle_model  # noqa: E402
-from teachers import networks  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.skeleton import NTU_25  # noqa: E402
+from export.formats import onnx_model, paddle_model
+from teachers import networks
+from teachers.arguments import Parser
+from teachers.skeleton import NTU_25
 from teachers.weights import checkpoints
 
 VARIANTS = (("ctrgcn", {}, 64, 3), ("ctrgcn_light_v1", {}, 64, 3), ("ctrgcn_light_v2", {}, 64, 3), ("stgcn", {}, 100, 3),

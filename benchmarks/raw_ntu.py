@@ -83,7 +83,7 @@ def write(folder: Path, count: int, seed: int = 0, defects: bool = True) -> dict
     """Write `count` recordings, one in `EVERY` with a defect, all of `DEFECTS` in turn; returns how many there are of each, and
     under "found" the number of files."""
     folder.mkdir(parents=True, exist_ok=True)
-    planted, listed, found = {name: 0 for name in DEFECTS}, [], count
+    planted, listed, found = dict.fromkeys(DEFECTS, 0), [], count
     kinds = list(DEFECTS)
     for index in range(count):
         frames, name = frames_of(index, seed), name_of(index)

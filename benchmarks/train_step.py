@@ -12,21 +12,21 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle)
+import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
-import numpy as np  # noqa: E402
-import paddle  # noqa: E402
+import numpy as np
+import paddle
 
 from compress.process import device
-from compress.reporting import provenance  # noqa: E402
-from compress.training.mixup import soft_labels  # noqa: E402
-from compress.training.objectives import cross_entropy  # noqa: E402
+from compress.reporting import provenance
+from compress.training.mixup import soft_labels
+from compress.training.objectives import cross_entropy
 from teachers import ctrgcn, networks
-from teachers.arguments import Parser  # noqa: E402
-from teachers.ctrgcn import keys  # noqa: E402
-from teachers.ctrgcn.published import PublishedCTRGCN  # noqa: E402
-from teachers.skeleton import SKELETONS  # noqa: E402
+from teachers.arguments import Parser
+from teachers.ctrgcn import keys
+from teachers.ctrgcn.published import PublishedCTRGCN
+from teachers.skeleton import SKELETONS
 
 SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}  # classes, frames, persons
 

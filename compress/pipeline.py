@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ def _opening(run: Run) -> dict:
             "curves": [], "provenance": {
                 "commit": provenance.commit(), "recipe_yaml": run.recipe.text, "overrides": list(run.recipe.overrides),
                 "effective": recipes.to_dict(run.recipe), "seed": run.recipe.seed, "versions": provenance.versions(),
-                "hardware": provenance.hardware(), "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "hardware": provenance.hardware(), "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "command": run.command}}
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from compress.data import clips  # noqa: E402
-from export import deployed  # noqa: E402
-from export.serving import prepare, recording, scores_of, top_classes  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.errors import DataError, FeatherboneError  # noqa: E402
+from compress.data import clips
+from export import deployed
+from export.serving import prepare, recording, scores_of, top_classes
+from teachers.arguments import Parser
+from teachers.errors import DataError, FeatherboneError
 
 
 def main(arguments: list[str] | None = None) -> int:

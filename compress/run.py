@@ -15,15 +15,15 @@ from pathlib import Path
 if __package__ in (None, ""):  # as a script: the repository root, not compress/, is what imports are looked up in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import compress  # noqa: E402, F401  (prepares the process for Paddle)
+import compress  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
 from compress import recipe as recipes
 from compress.process import console
-from compress.reporting.printed import last_line, print_recipes  # noqa: E402
-from teachers import storage  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.errors import FeatherboneError, RecipeError  # noqa: E402
+from compress.reporting.printed import last_line, print_recipes
+from teachers import storage
+from teachers.arguments import Parser
+from teachers.errors import FeatherboneError, RecipeError
 
 RUNS = Path("runs")
 EFFECTIVE = "recipe.json"

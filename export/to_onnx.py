@@ -10,7 +10,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export import scripts  # noqa: E402
+from export import scripts
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,12 +15,12 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from teachers import networks, storage  # noqa: E402
-from teachers.arguments import Parser  # noqa: E402
-from teachers.errors import FeatherboneError, RecipeError  # noqa: E402
-from teachers.skeleton import SKELETONS  # noqa: E402
+from teachers import networks, storage
+from teachers.arguments import Parser
+from teachers.errors import FeatherboneError, RecipeError
+from teachers.skeleton import SKELETONS
 from teachers.weights import checkpoints, torch_legacy, torch_zip
-from teachers.weights.published import Hints  # noqa: E402
+from teachers.weights.published import Hints
 
 OURS = "this project's"
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in two processes; two threads in each would slow both down
 
-import teachers  # noqa: E402, F401  (prepares the process for Paddle before anything imports it)
+import teachers  # noqa: F401  (prepares the process for Paddle before anything imports it)
 
 # isort: split
 

@@ -30,8 +30,7 @@ def test_a_swallowed_interrupt_is_raised_at_the_next_look():
 
 def test_a_write_ends_before_the_interrupt():
     written = []
-    with pytest.raises(KeyboardInterrupt):
-        with interrupt.finish_first():
-            os.kill(os.getpid(), signal.SIGINT)
-            written.append("all of it")
+    with pytest.raises(KeyboardInterrupt), interrupt.finish_first():
+        os.kill(os.getpid(), signal.SIGINT)
+        written.append("all of it")
     assert written == ["all of it"]

@@ -56,7 +56,7 @@ def test_real_set(shared):
     for clip in dataset.val.clips:
         x = through.prepare(clip)
         assert x.shape == through.shape == (3, 52, 20, 1)
-        assert -1.00001 <= x.min() and x.max() <= 1.00001
+        assert x.min() >= -1.00001 and x.max() <= 1.00001
 
 
 def test_split_classes_and_shapes(folder):

@@ -133,7 +133,7 @@ def survives(data: bytes) -> None:
     assert 1 <= recording.frames < len(data)
     for body in recording.bodies.values():
         assert len(body.frames) == len(body.places) == len(body.joints) > 0 and body.joints.shape[1:] == (25, 3)
-        assert (np.diff(body.frames) > 0).all() and 0 <= body.frames[0] and body.frames[-1] < recording.frames
+        assert (np.diff(body.frames) > 0).all() and body.frames[0] >= 0 and body.frames[-1] < recording.frames
         assert (body.places >= 0).all() and body.joints.dtype == np.float32 and not np.isinf(body.joints).any()
     assert efficientgcn_raw(recording).shape == (3, recording.frames, 25, 2)
 

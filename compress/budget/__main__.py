@@ -7,6 +7,6 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from compress.budget.measure import main  # noqa: E402
+from compress.budget.measure import main
 
 sys.exit(main())

@@ -4,8 +4,8 @@ That is an input's business (`compress/inputs`); a data set only names the one t
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 

@@ -1,8 +1,8 @@
 """The only place accuracy is counted: samples, never means of batches; nothing is shuffled or dropped."""
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Callable, Iterator
 
 import numpy as np
 

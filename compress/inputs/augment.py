@@ -30,9 +30,9 @@ def random_uniform(clip: np.ndarray, rng: np.random.Generator, frames: int) -> n
     most one between two that are taken.
     """
     T = clip.shape[1]
-    if T < frames:
+    if frames > T:
         return clip[:, (rng.integers(T) + np.arange(frames)) % T]
-    if T < 2 * frames:
+    if 2 * frames > T:
         left_out = np.zeros(frames + 1, dtype=int)
         left_out[rng.choice(frames + 1, T - frames, replace=False)] = 1
         return clip[:, np.arange(frames) + left_out.cumsum()[:-1]]

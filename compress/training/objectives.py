@@ -1,7 +1,7 @@
 """Losses on logits (N, K). An objective maps the logits of every network to a loss and its named parts."""
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 import paddle

@@ -5,7 +5,7 @@ EfficientGCN (arXiv 2106.15125) calls transformed. Joints are 0-based here and 1
 """
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 

@@ -5,7 +5,7 @@ program elsewhere can feed the network. `apply` runs them in order. More steps a
 """
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -92,8 +92,8 @@ def uniform(raw: np.ndarray, frames: int, clip: int = 0, clips: int = 1) -> np.n
     A clip with fewer frames goes round; view i starts i / clips of the way through it.
     """
     T = raw.shape[1]
-    if T < frames:
-        start = clip if T < clips else clip * T // clips
+    if frames > T:
+        start = clip if clips > T else clip * T // clips
         return raw[:, (start + np.arange(frames)) % T]
     return raw[:, (2 * (np.arange(frames) * clips + clip) + 1) * T // (2 * clips * frames)]  # whole numbers: no rounding
 

@@ -6,7 +6,8 @@ counted from 1, as in `teachers.skeleton`; a joint that is no child has bone zer
 """
 from __future__ import annotations
 
-from typing import Literal, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 

@@ -62,7 +62,7 @@ def spec_of(arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec]
             before = f", behind {blocks[-1].out_channels}" if blocks else ""
             raise CheckpointError(f"{name} has {Cin} -> {rows} channels, expected {SUBSETS} graphs for each channel{before}")
         C, projects = rows // SUBSETS, f"gcn.{index}.residual.conv.weight" in arrays
-        halves = projects and (C == Cin or down is None or index + 1 in down)  # same width: nothing else needs a projection
+        halves = projects and (Cin == C or down is None or index + 1 in down)  # same width: nothing else needs a projection
         blocks.append(block(f"l{index + 1}", Cin, C, 2 if halves else 1, index > 0))
     channels, classes = blocks[0].in_channels, _shape(arrays, f"{classifier_name(arrays)}.bias", 1)[0]
     skeleton = hints.graph(_joints(arrays, channels), (NTU_25_PYSKL, COCO_17, OPENPOSE_18))

@@ -19,7 +19,7 @@ from teachers.skeleton import NTU_25
 
 RATE = 30  # frames a second
 IDLE = (0.0, 0.4)  # seconds before and after an action
-PEOPLE = {"train": range(0, 60), "val": range(100, 130)}
+PEOPLE = {"train": range(60), "val": range(100, 130)}
 INPUT = "crop_resize"
 INPUT_DEFAULTS = {"frames": 16, "crop": 0.75, "rotation": 0.1}  # a repetition or two, from the front
 BASE_OPS = ({"op": "drop_empty"}, {"op": "centre", "joint": 0, "frame": 0})

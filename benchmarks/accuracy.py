@@ -6,6 +6,7 @@ A TARGET is a weights file of any format this project reads, a folder that a run
 `.pdmodel` or `.onnx` in it, or such a file. What a run wrote knows the input it sees clips through; anything else takes the
 input of the recipe's teacher. The first target is the reference for agreement and difference.
 """
+
 from __future__ import annotations
 
 import json
@@ -34,7 +35,9 @@ from teachers.arguments import Parser
 from teachers.errors import CheckpointError, FeatherboneError
 
 
-def predictors(target: Path, dataset, where: Seat, threads: int) -> list[tuple[str, object, tuple[Path, ...], View]]:
+def predictors(
+    target: Path, dataset, where: Seat, threads: int
+) -> list[tuple[str, object, tuple[Path, ...], View]]:
     """(name, predict, files, view) of everything a target can be run with.
 
     Args:
@@ -43,18 +46,38 @@ def predictors(target: Path, dataset, where: Seat, threads: int) -> list[tuple[s
         CheckpointError: nothing there that a runtime reads.
     """
     found = []
-    files = sorted(path for path in target.iterdir() if path.suffix in (".pdmodel", ".onnx")) if target.is_dir() else [target]
+    files = (
+        sorted(path for path in target.iterdir() if path.suffix in (".pdmodel", ".onnx"))
+        if target.is_dir()
+        else [target]
+    )
     for path in files:
         if path.suffix == ".pdmodel":
             weights = path.with_suffix(".pdiparams")
-            found.append((f"{path} (Paddle Inference)", runtimes.paddle_inference(path, weights, threads), (path, weights), described(path, where)))
+            found.append(
+                (
+                    f"{path} (Paddle Inference)",
+                    runtimes.paddle_inference(path, weights, threads),
+                    (path, weights),
+                    described(path, where),
+                )
+            )
         elif path.suffix == ".onnx":
-            found.append((f"{path} (ONNX Runtime)", runtimes.onnx_runtime(path, threads), (path,), described(path, where)))
+            found.append(
+                (
+                    f"{path} (ONNX Runtime)",
+                    runtimes.onnx_runtime(path, threads),
+                    (path,),
+                    described(path, where),
+                )
+            )
         else:
             model = any_weights(path, dataset, where)
             found.append((f"{path} (dygraph)", in_process(model.network), (path,), model.view))
     if not found:
-        raise CheckpointError(f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder")
+        raise CheckpointError(
+            f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder"
+        )
     return found
 
 
@@ -63,13 +86,19 @@ def described(path: Path, where: Seat) -> View:
     if not (path.parent / deployed.NAME).is_file():
         return where.view
     description = deployed.read(path.parent)
-    return from_ops(tuple(description["preprocessing"]), tuple(description["input"]["shape"][1:]), description.get("views", 1))
+    return from_ops(
+        tuple(description["preprocessing"]),
+        tuple(description["input"]["shape"][1:]),
+        description.get("views", 1),
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="ctrgcn_lite_dml", help="whose data set to use")
-    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument(
+        "-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument("targets", nargs="+", type=Path)
     options = parser.parse_args(arguments)
@@ -79,17 +108,38 @@ def main(arguments: list[str] | None = None) -> int:
         dataset = load_data(recipe)
         where, rows, reference = seats(recipe, dataset)[0][0], [], None
         for target in options.targets:
-            for name, predict, files, view in predictors(target, dataset, where, runtimes.default_threads()):
-                row, logits = accuracy.row(name, predict, EvaluationSet(dataset.val, view, view.clips), reference, files)
+            for name, predict, files, view in predictors(
+                target, dataset, where, runtimes.default_threads()
+            ):
+                row, logits = accuracy.row(
+                    name, predict, EvaluationSet(dataset.val, view, view.clips), reference, files
+                )
                 reference = logits if reference is None else reference
                 rows.append(row)
     except FeatherboneError as error:
         console.say(f"error: {error}")
         return error.exit_code
-    table = Table("target", "top-1 %", "top-5 %", "class mean %", "agreement %", "max rel. diff.", "p50 ms", "p95 ms", "bytes")
+    table = Table(
+        "target",
+        "top-1 %",
+        "top-5 %",
+        "class mean %",
+        "agreement %",
+        "max rel. diff.",
+        "p50 ms",
+        "p95 ms",
+        "bytes",
+    )
     for row in rows:
-        table.add_row(row["name"], *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")), f"{100 * row['agreement']:.2f}",
-                      f"{row['max_rel_diff']:.1e}", f"{row['p50_ms']:.1f}", f"{row['p95_ms']:.1f}", f"{row['bytes']:,}")
+        table.add_row(
+            row["name"],
+            *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")),
+            f"{100 * row['agreement']:.2f}",
+            f"{row['max_rel_diff']:.1e}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['p95_ms']:.1f}",
+            f"{row['bytes']:,}",
+        )
     Console(soft_wrap=True).print(table)
     print(json.dumps({"data": dataset.name, "clips": len(dataset.val), "rows": rows}))
     return 0

@@ -6,6 +6,7 @@ Everything is measured in one process, one after the other: samples a second of 
 threads) against those that a training step of CTR-GCN consumes; seconds to open a prepared set; clips a second prepared from
 generated `.skeleton` files with planted defects, against a straightforward reader, which splits lines one by one, in one process.
 """
+
 from __future__ import annotations
 
 import json
@@ -61,15 +62,22 @@ def plain_reader(path: Path) -> Recording:
             there.append(frame)
             places.append(position)
             values.append(joints)
-    return Recording(frames, {name: Body(np.array(there), np.array(places), np.stack(values))
-                              for name, (there, places, values) in bodies.items()})
+    return Recording(
+        frames,
+        {
+            name: Body(np.array(there), np.array(places), np.stack(values))
+            for name, (there, places, values) in bodies.items()
+        },
+    )
 
 
 def preparation(root: Path, count: int, workers: int | None) -> dict:
     """Clips a second: ours with its cache written, and the plain reader with nothing written."""
     planted = raw_ntu.write(root, count)
     started = time.perf_counter()
-    report = build.open_or_build(root, "ctrgcn", workers=workers, shard_clips=max(8, min(build.SHARD_CLIPS, count // 8))).report
+    report = build.open_or_build(
+        root, "ctrgcn", workers=workers, shard_clips=max(8, min(build.SHARD_CLIPS, count // 8))
+    ).report
     ours = time.perf_counter() - started
     started, failed, files = time.perf_counter(), 0, sorted(root.rglob("*.skeleton"))
     for path in files:
@@ -78,9 +86,15 @@ def preparation(root: Path, count: int, workers: int | None) -> dict:
         except (ValueError, IndexError):  # it has no other answer to a broken file
             failed += 1
     plain = time.perf_counter() - started
-    return {"files": planted["found"], "prepared": report["clips"]["prepared"], "skipped": report["skipped_because"],
-            "clips_per_second": planted["found"] / ours, "plain_clips_per_second": planted["found"] / plain, "times_faster": plain / ours,
-            "plain_failed": failed}
+    return {
+        "files": planted["found"],
+        "prepared": report["clips"]["prepared"],
+        "skipped": report["skipped_because"],
+        "clips_per_second": planted["found"] / ours,
+        "plain_clips_per_second": planted["found"] / plain,
+        "times_faster": plain / ours,
+        "plain_failed": failed,
+    }
 
 
 def opening(root: Path) -> dict:
@@ -100,8 +114,14 @@ def large(root: Path, count: int) -> Path:
         (root / f"{raw_ntu.name_of(index, 60)}.skeleton").touch()
 
     def stand_in(task: dict) -> dict:
-        names = np.array([name[:ntu_names.LENGTH] for name in task["files"]], f"S{ntu_names.LENGTH}")
-        arrays = {"names": names, "lengths": np.ones(len(names), np.int64), "frames": np.zeros(150 * len(names), np.float32)}
+        names = np.array(
+            [name[: ntu_names.LENGTH] for name in task["files"]], f"S{ntu_names.LENGTH}"
+        )
+        arrays = {
+            "names": names,
+            "lengths": np.ones(len(names), np.int64),
+            "frames": np.zeros(150 * len(names), np.float32),
+        }
         meta = {"skipped": [], "repaired": [], "digest": "", "files": len(names)}
         storage.write_arrays(Path(task["target"]), arrays, meta)
         return shards.summary(Path(task["target"]))
@@ -121,24 +141,44 @@ def against_training(dataset, batch: int, steps: int, workers: int) -> dict:
     order = np.tile(np.arange(len(dataset.train)), -(-SAMPLES // len(dataset.train)))
     first, seen = None, 0
     started = time.perf_counter()
-    for x, _ in loader.batches(dataset.train, lambda clip, rng: through.augment(clip, rng), batch, order, (1,), workers):
+    for x, _ in loader.batches(
+        dataset.train, lambda clip, rng: through.augment(clip, rng), batch, order, (1,), workers
+    ):
         first = x if first is None else first
         seen += len(x)
     loading = seen / (time.perf_counter() - started)
     C, T, _, M = through.shape
-    step = Stepper(networks.build(ctrgcn.default_spec(len(dataset.classes), dataset.skeleton, T, M, C)))
-    x, labels = paddle.to_tensor(first), soft_labels(paddle.to_tensor(np.arange(len(first)) % len(dataset.classes)), len(dataset.classes))
+    step = Stepper(
+        networks.build(ctrgcn.default_spec(len(dataset.classes), dataset.skeleton, T, M, C))
+    )
+    x, labels = (
+        paddle.to_tensor(first),
+        soft_labels(
+            paddle.to_tensor(np.arange(len(first)) % len(dataset.classes)), len(dataset.classes)
+        ),
+    )
     spent = [step(x, labels)[1] for _ in range(steps + 1)][1:]
     training = len(first) / float(np.median(spent))
-    return {"input": list(through.shape), "loader_samples_per_second": loading, "training_samples_per_second": training,
-            "ratio": loading / training}
+    return {
+        "input": list(through.shape),
+        "loader_samples_per_second": loading,
+        "training_samples_per_second": training,
+        "ratio": loading / training,
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=400, help="generated recordings")
-    parser.add_argument("--open-clips", type=int, default=0, help="also open a set of so many clips (NTU RGB+D 120 has 114480 files)")
-    parser.add_argument("--nw-ucla", type=Path, help="the NW-UCLA folder, to measure its loader too")
+    parser.add_argument(
+        "--open-clips",
+        type=int,
+        default=0,
+        help="also open a set of so many clips (NTU RGB+D 120 has 114480 files)",
+    )
+    parser.add_argument(
+        "--nw-ucla", type=Path, help="the NW-UCLA folder, to measure its loader too"
+    )
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
@@ -147,28 +187,47 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options)
     prepared = found["preparation"]
-    print(f"preparation: {prepared['clips_per_second']:.0f} clips/s ({options.workers} processes, cache written), plain reader "
-          f"{prepared['plain_clips_per_second']:.0f} clips/s (nothing written, {prepared['plain_failed']} files it cannot read): "
-          f"{prepared['times_faster']:.1f}x")
+    print(
+        f"preparation: {prepared['clips_per_second']:.0f} clips/s ({options.workers} processes, cache written), plain reader "
+        f"{prepared['plain_clips_per_second']:.0f} clips/s (nothing written, {prepared['plain_failed']} files it cannot read): "
+        f"{prepared['times_faster']:.1f}x"
+    )
     for one in found["opening"]:
         print(f"opening {one['clips']} prepared clips: {one['seconds']:.3f} s")
     for name, one in found["loader"].items():
-        print(f"{name} {one['input']}: loader {one['loader_samples_per_second']:.0f} samples/s, a training step consumes "
-              f"{one['training_samples_per_second']:.1f}: {one['ratio']:.0f}x")
-    print(json.dumps({**found, "commit": provenance.commit(), "hardware": provenance.hardware(), "versions": provenance.versions()}))
+        print(
+            f"{name} {one['input']}: loader {one['loader_samples_per_second']:.0f} samples/s, a training step consumes "
+            f"{one['training_samples_per_second']:.1f}: {one['ratio']:.0f}x"
+        )
+    print(
+        json.dumps(
+            {
+                **found,
+                "commit": provenance.commit(),
+                "hardware": provenance.hardware(),
+                "versions": provenance.versions(),
+            }
+        )
+    )
     return 0
 
 
 def measure(folder: Path, options) -> dict:
     """All figures."""
-    found = {"preparation": preparation(folder / "raw", options.clips, options.workers), "opening": [opening(folder / "raw")]}
+    found = {
+        "preparation": preparation(folder / "raw", options.clips, options.workers),
+        "opening": [opening(folder / "raw")],
+    }
     if options.open_clips:
         found["opening"].append(opening(large(folder / "many", options.open_clips)))
         shutil.rmtree(folder / "many")
     sets = {"ntu": ntu.load(ntu.Config(str(folder / "raw")), seed=1)}
     if options.nw_ucla:
         sets["nw_ucla"] = nw_ucla.load(nw_ucla.Config(str(options.nw_ucla)), seed=1)
-    found["loader"] = {name: against_training(dataset, options.batch, options.steps, options.workers) for name, dataset in sets.items()}
+    found["loader"] = {
+        name: against_training(dataset, options.batch, options.steps, options.workers)
+        for name, dataset in sets.items()
+    }
     return found
 
 

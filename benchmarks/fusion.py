@@ -9,6 +9,7 @@ Weights of the literature: two streams 1,1; joint, joint motion, bone, bone moti
 motion, bone motion 0.6,0.6,0.4,0.4 (CTR-GCN). `--weights find` searches them on the split, and says what such weights
 are worth on clips they were not found on.
 """
+
 from __future__ import annotations
 
 import json
@@ -46,10 +47,18 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
     found = []
     for number, (member, where) in enumerate(zip(recipe.teacher.members, places), start=1):
         if member.weights is None:
-            raise RecipeError(f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this recipe first, and give the "
-                              "files of its weights/ folder as SOURCEs")
+            raise RecipeError(
+                f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this recipe first, and give the "
+                "files of its weights/ folder as SOURCEs"
+            )
         network = load_weights(member.weights, where, member.network)
-        found.append(judge(Model(network, where.view), f"{number} {member.network.name}, {where.view.title}", dataset))
+        found.append(
+            judge(
+                Model(network, where.view),
+                f"{number} {member.network.name}, {where.view.title}",
+                dataset,
+            )
+        )
     return found, tuple(member.weight for member in recipe.teacher.members)
 
 
@@ -69,7 +78,9 @@ def judge(model: Model, title: str, dataset) -> scores.Scores:
     return scores.Scores(title, tuple(dataset.val.names), np.asarray(dataset.val.labels), logits)
 
 
-def parse_weights(text: str | None, given: tuple[float, ...], count: int) -> tuple[float, ...] | None:
+def parse_weights(
+    text: str | None, given: tuple[float, ...], count: int
+) -> tuple[float, ...] | None:
     """The weights asked for; None: find them."""
     if text == "find":
         return None
@@ -78,16 +89,24 @@ def parse_weights(text: str | None, given: tuple[float, ...], count: int) -> tup
     except ValueError as error:
         raise RecipeError(f"--weights {text}: expected numbers such as 2,1,2,1, or find") from error
     if len(weights) != count or min(weights) <= 0:
-        raise RecipeError(f"--weights: {count} networks need {count} weights above 0, got {', '.join(f'{one:g}' for one in weights)}")
+        raise RecipeError(
+            f"--weights: {count} networks need {count} weights above 0, got {', '.join(f'{one:g}' for one in weights)}"
+        )
     return weights
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", required=True, help="whose data, and whose teacher.ensemble without a SOURCE")
-    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument(
+        "--recipe", required=True, help="whose data, and whose teacher.ensemble without a SOURCE"
+    )
+    parser.add_argument(
+        "-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
-    parser.add_argument("--weights", help="comma-separated, in the order of the networks, or `find`")
+    parser.add_argument(
+        "--weights", help="comma-separated, in the order of the networks, or `find`"
+    )
     parser.add_argument("--dump", type=Path, help="write each network's scores into this folder")
     parser.add_argument("--csv", type=Path, help="write the table as CSV")
     parser.add_argument("sources", nargs="*", type=Path, metavar="SOURCE")
@@ -97,13 +116,20 @@ def main(arguments: list[str] | None = None) -> int:
         recipe = recipes.load(options.recipe, options.overrides)
         dataset = load_data(recipe)
         if options.sources:
-            found, given = [of_source(path, dataset) for path in options.sources], (1.0,) * len(options.sources)
+            found, given = (
+                [of_source(path, dataset) for path in options.sources],
+                (1.0,) * len(options.sources),
+            )
         else:
             found, given = of_recipe(recipe, dataset)
-        rows, weights = compare(scores.aligned(found), parse_weights(options.weights, given, len(found)))
+        rows, weights = compare(
+            scores.aligned(found), parse_weights(options.weights, given, len(found))
+        )
         if options.dump:
             for one in found:
-                scores.save(options.dump / (re.sub(r"\W+", "_", one.title).strip("_") + ".npz"), one)
+                scores.save(
+                    options.dump / (re.sub(r"\W+", "_", one.title).strip("_") + ".npz"), one
+                )
         if options.csv:
             write_csv(options.csv, rows, ("name", "weight", "top1", "top5", "class_mean"))
     except FeatherboneError as error:
@@ -111,25 +137,45 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     table = Table("network", "weight", "top-1 %", "top-5 %", "class mean %")
     for row in rows:
-        table.add_row(row["name"], row["weight"], *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")))
+        table.add_row(
+            row["name"],
+            row["weight"],
+            *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")),
+        )
     Console(soft_wrap=True).print(table)
-    print(json.dumps({"data": dataset.name, "clips": len(dataset.val), "weights": list(weights), "rows": rows}))
+    print(
+        json.dumps(
+            {
+                "data": dataset.name,
+                "clips": len(dataset.val),
+                "weights": list(weights),
+                "rows": rows,
+            }
+        )
+    )
     return 0
 
 
-def compare(found: list[scores.Scores], weights: tuple[float, ...] | None) -> tuple[list[dict], tuple[float, ...]]:
+def compare(
+    found: list[scores.Scores], weights: tuple[float, ...] | None
+) -> tuple[list[dict], tuple[float, ...]]:
     """(a row for each network and for the fusion, the weights); weights None: found on these scores."""
     if len(found) < 2:
         raise CheckpointError("fusion needs two networks or more")
     logits, labels = [one.logits for one in found], found[0].labels
     searched = weights is None
     weights = fusion.find_weights(logits, labels) if searched else weights
-    rows = [{"name": one.title, "weight": f"{weight:g}", **judged(one.logits, labels)} for one, weight in zip(found, weights)]
+    rows = [
+        {"name": one.title, "weight": f"{weight:g}", **judged(one.logits, labels)}
+        for one, weight in zip(found, weights)
+    ]
     rows.append({"name": "fusion", "weight": "", **judged(fusion.fuse(logits, weights), labels)})
     if searched:
         rows[-1]["name"] = "fusion, weights found on these clips"
         rows[-1]["cross_validated_top1"] = fusion.cross_validated(logits, labels)
-        console.say(f"weights of one half of the clips judge the other half to {rows[-1]['cross_validated_top1']:.2f} %")
+        console.say(
+            f"weights of one half of the clips judge the other half to {rows[-1]['cross_validated_top1']:.2f} %"
+        )
     return rows, weights
 
 

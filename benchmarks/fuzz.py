@@ -5,6 +5,7 @@ Run: python benchmarks/fuzz.py [--inputs 100000] [--seed 1] [--only KIND]
 Every input gets `--limit` seconds, and the process may map `--memory` more MB than at its start. Exit code 1 if any input crashed a
 reader, hung, ran out of memory, or if a pickle was executed; the input is kept in `--keep`.
 """
+
 from __future__ import annotations
 
 import json
@@ -40,7 +41,9 @@ class Hung(BaseException):
 def limit_memory(megabytes: int) -> None:
     """Let the process map so much more than now."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 10 ** 6, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    resource.setrlimit(
+        resource.RLIMIT_AS, (used + megabytes * 10**6, resource.getrlimit(resource.RLIMIT_AS)[1])
+    )
 
 
 def judge(read, data: bytes, limit_s: float) -> tuple[str, str]:
@@ -65,10 +68,14 @@ def fuzz(kind: str, count: int, options, folder: Path, advance) -> dict:
     """One kind: how many inputs ended how, the slowest, and what went wrong first."""
     generator = random.Random(f"{options.seed} {kind}")
     seeds, read = fuzz_inputs.seeds(folder / "executed")[kind], fuzz_inputs.readers(folder)[kind]
-    tokens = fuzz_inputs.TOKENS if "pickle" not in kind else fuzz_inputs.OPCODES + fuzz_inputs.GLOBALS
+    tokens = (
+        fuzz_inputs.TOKENS if "pickle" not in kind else fuzz_inputs.OPCODES + fuzz_inputs.GLOBALS
+    )
     found, slowest, told = Counter(), 0.0, ""
     for index in range(count):
-        data = fuzz_inputs.damaged(generator.choice(seeds), generator.choice(seeds), generator, tokens)
+        data = fuzz_inputs.damaged(
+            generator.choice(seeds), generator.choice(seeds), generator, tokens
+        )
         started = time.perf_counter()
         outcome, message = judge(read, data, options.limit)
         slowest = max(slowest, time.perf_counter() - started)
@@ -78,8 +85,13 @@ def fuzz(kind: str, count: int, options, folder: Path, advance) -> dict:
             options.keep.mkdir(parents=True, exist_ok=True)
             (options.keep / f"{kind.replace(' ', '_')}_{index}").write_bytes(data)
         advance(1)
-    return {"kind": kind, "inputs": count, **{key: found[key] for key in ("accepted", "refused", *BAD)},
-            "slowest_ms": round(1000 * slowest, 1), "first": told}
+    return {
+        "kind": kind,
+        "inputs": count,
+        **{key: found[key] for key in ("accepted", "refused", *BAD)},
+        "slowest_ms": round(1000 * slowest, 1),
+        "first": told,
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,9 +99,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--inputs", type=int, default=100_000, help="all kinds together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=float, default=10.0, help="seconds an input may take")
-    parser.add_argument("--memory", type=int, default=1000, help="MB the process may map beyond what it has at its start")
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=1000,
+        help="MB the process may map beyond what it has at its start",
+    )
     parser.add_argument("--only", help="one kind")
-    parser.add_argument("--keep", type=Path, default=Path("runs/fuzz"), help="folder for inputs that a reader did not survive")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=Path("runs/fuzz"),
+        help="folder for inputs that a reader did not survive",
+    )
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
@@ -102,9 +124,14 @@ def main(arguments: list[str] | None = None) -> int:
         each = -(-options.inputs // max(len(kinds), 1))
         with console.bar("fuzz", each * len(kinds), "inputs") as advance:
             rows = [fuzz(kind, each, options, folder, advance) for kind in kinds]
-        found = {"inputs": each * len(kinds), "executed": int(marker.exists() or marker.with_suffix(".npy").exists()),
-                 **{key: sum(row[key] for row in rows) for key in ("accepted", "refused", *BAD)},
-                 "seconds": round(time.perf_counter() - started, 1), "memory_mb": round(_peak_mb() - before, 1), "kinds": rows}
+        found = {
+            "inputs": each * len(kinds),
+            "executed": int(marker.exists() or marker.with_suffix(".npy").exists()),
+            **{key: sum(row[key] for row in rows) for key in ("accepted", "refused", *BAD)},
+            "seconds": round(time.perf_counter() - started, 1),
+            "memory_mb": round(_peak_mb() - before, 1),
+            "kinds": rows,
+        }
     _show(rows)
     print(json.dumps(found))
     return int(bool(found["executed"] or any(found[key] for key in BAD) or not rows))
@@ -121,7 +148,10 @@ def _peak_mb() -> float:
 def _show(rows: list[dict]) -> None:
     table = Table("kind", "inputs", "accepted", "refused", *BAD, "slowest ms")
     for row in rows:
-        table.add_row(row["kind"], *(str(row[key]) for key in ("inputs", "accepted", "refused", *BAD, "slowest_ms")))
+        table.add_row(
+            row["kind"],
+            *(str(row[key]) for key in ("inputs", "accepted", "refused", *BAD, "slowest_ms")),
+        )
     Console(soft_wrap=True, width=140).print(table)
     for row in rows:
         if row["first"]:

@@ -1,4 +1,5 @@
 """Valid inputs of every kind that `fuzz.py` damages, how they are read, and how they are damaged."""
+
 from __future__ import annotations
 
 import json
@@ -17,14 +18,55 @@ from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
 WANTED = description.Description(3, ((2, 1), (3, 2)), persons=2, coordinates=2)
-TOKENS = [b"0", b"-1", b"1", b"25", b"1e999", b"nan", b"null", b"true", b"[", b"]", b"{", b"}", b",", b'"', b"\n", b"\x00", b"\xff",
-          b"9" * 12, b"9" * 5000, b"1000000000", b"[" * 3000, b"frame", b"../", b"/etc/passwd.csv", b"&a [*a]", b'"\\Uffffffff"', b": ", b"- ", b"%"]
-OPCODES = [bytes([code]) for code in
-           b"()].RQ0123456789abcdeghijklpqrstu}\x80\x81\x82\x85\x86\x87\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96"]
-GLOBALS = [b"cos\nsystem\n", b"cbuiltins\neval\n", b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"cbuiltins\nset\n",
-           b"cnumpy.core.multiarray\n_reconstruct\n",
-           b"cnumpy.core.multiarray\nscalar\n", b"ccollections\nOrderedDict\n",
-           b"h\x00h\x00\x86q\x00" * 40, b"J\xff\xff\xff\x7f", b"U\x02V9", b"\x85R"]
+TOKENS = [
+    b"0",
+    b"-1",
+    b"1",
+    b"25",
+    b"1e999",
+    b"nan",
+    b"null",
+    b"true",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b",",
+    b'"',
+    b"\n",
+    b"\x00",
+    b"\xff",
+    b"9" * 12,
+    b"9" * 5000,
+    b"1000000000",
+    b"[" * 3000,
+    b"frame",
+    b"../",
+    b"/etc/passwd.csv",
+    b"&a [*a]",
+    b'"\\Uffffffff"',
+    b": ",
+    b"- ",
+    b"%",
+]
+OPCODES = [
+    bytes([code])
+    for code in b"()].RQ0123456789abcdeghijklpqrstu}\x80\x81\x82\x85\x86\x87\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96"
+]
+GLOBALS = [
+    b"cos\nsystem\n",
+    b"cbuiltins\neval\n",
+    b"cnumpy\nndarray\n",
+    b"cnumpy\ndtype\n",
+    b"cbuiltins\nset\n",
+    b"cnumpy.core.multiarray\n_reconstruct\n",
+    b"cnumpy.core.multiarray\nscalar\n",
+    b"ccollections\nOrderedDict\n",
+    b"h\x00h\x00\x86q\x00" * 40,
+    b"J\xff\xff\xff\x7f",
+    b"U\x02V9",
+    b"\x85R",
+]
 
 
 class Call:
@@ -40,33 +82,76 @@ class Call:
 def seeds(marker: Path) -> dict[str, list[bytes]]:
     """{kind: valid inputs}; half of the pickles are hostile and would write `marker` if they were run."""
     clip = np.random.default_rng(0).normal(size=(2, 3, 3, 2)).round(3)  # (M, T, V, C)
-    rows = [",".join(map(str, [frame, person, *clip[person, frame].ravel()])) for frame in range(3) for person in range(2)]
+    rows = [
+        ",".join(map(str, [frame, person, *clip[person, frame].ravel()]))
+        for frame in range(3)
+        for person in range(2)
+    ]
     return {
         "skeleton": [_skeleton([[], [1], [2, 1]]), _skeleton([[7]] * 2)],
-        "nw_ucla json": [json.dumps({"file_name": "a01_s01_e00_v01", "skeletons": np.zeros((2, 20, 3)).tolist(), "label": 1}).encode()],
-        "own json": [json.dumps({"frames": frames}).encode()
-                     for frames in (clip[0].tolist(), clip.transpose(1, 0, 2, 3).tolist(), [[], None])],
-        "own csv": ["\n".join(["frame,person,x0,y0,x1,y1,x2,y2", *rows]).encode(), 
-                    b"x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6\n,1,1,1,1,1e3\n"],
-        "own npy": [_npy(clip.transpose(3, 1, 2, 0).astype(kind)) for kind in ("f4", "f8", "i2")] + [_npy(clip[0])],
-        "labels.csv": [b"file,label,split\nclip.csv,walk,train\nclip.npy,sit,val\n", b'file,label\n"clip.csv",0\nclip.npy,1\n'],
-        "dataset.yaml": [b"joints: 3\nedges: [[2, 1], [3, 2]]\ncentre: 1\npersons: 2\ncoordinates: 2\nsplit: {val: [P03]}\nclasses: [a, b]\n",
-                         b"joints: 3\nedges: &e [[2, 1]]\nnames: [hip, knee, foot]\nsplit: {fraction: 0.2, seed: 1}\nframe_rate: 30\n"],
-        "label pickle": [pickle.dumps(content, protocol) for protocol in range(6)
-                         for content in ([["a", b"b"], [0, 1]], [["a", "b"], np.array([0, 1])])] * 10 + hostile(marker),
-        "annotation pickle": [pickle.dumps(_annotations(clip), protocol) for protocol in range(6)] * 20 + hostile(marker)}
+        "nw_ucla json": [
+            json.dumps(
+                {
+                    "file_name": "a01_s01_e00_v01",
+                    "skeletons": np.zeros((2, 20, 3)).tolist(),
+                    "label": 1,
+                }
+            ).encode()
+        ],
+        "own json": [
+            json.dumps({"frames": frames}).encode()
+            for frames in (clip[0].tolist(), clip.transpose(1, 0, 2, 3).tolist(), [[], None])
+        ],
+        "own csv": [
+            "\n".join(["frame,person,x0,y0,x1,y1,x2,y2", *rows]).encode(),
+            b"x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6\n,1,1,1,1,1e3\n",
+        ],
+        "own npy": [_npy(clip.transpose(3, 1, 2, 0).astype(kind)) for kind in ("f4", "f8", "i2")]
+        + [_npy(clip[0])],
+        "labels.csv": [
+            b"file,label,split\nclip.csv,walk,train\nclip.npy,sit,val\n",
+            b'file,label\n"clip.csv",0\nclip.npy,1\n',
+        ],
+        "dataset.yaml": [
+            b"joints: 3\nedges: [[2, 1], [3, 2]]\ncentre: 1\npersons: 2\ncoordinates: 2\nsplit: {val: [P03]}\nclasses: [a, b]\n",
+            b"joints: 3\nedges: &e [[2, 1]]\nnames: [hip, knee, foot]\nsplit: {fraction: 0.2, seed: 1}\nframe_rate: 30\n",
+        ],
+        "label pickle": [
+            pickle.dumps(content, protocol)
+            for protocol in range(6)
+            for content in ([["a", b"b"], [0, 1]], [["a", "b"], np.array([0, 1])])
+        ]
+        * 10
+        + hostile(marker),
+        "annotation pickle": [pickle.dumps(_annotations(clip), protocol) for protocol in range(6)]
+        * 20
+        + hostile(marker),
+    }
 
 
 def hostile(marker: Path) -> list[bytes]:
     """Pickles that write a file when something runs them."""
     import os
     import subprocess
+
     text = str(marker)
-    calls = [Call(os.system, f"touch {text}"), Call(os.open, text, os.O_CREAT), Call(eval, f"open({text!r}, 'w')"), Call(open, text, "w"),
-             Call(exec, f"open({text!r}, 'w')"), Call(subprocess.call, ["touch", text]), Call(np.save, text, 1),
-             Call(Path.touch, Path(text)),
-             Call(pickle.loads, pickle.dumps(Call(os.system, f"touch {text}")))]
-    return [pickle.dumps(wrapped, protocol) for call in calls for wrapped in (call, [["a", "b"], [0, call]]) for protocol in range(6)]
+    calls = [
+        Call(os.system, f"touch {text}"),
+        Call(os.open, text, os.O_CREAT),
+        Call(eval, f"open({text!r}, 'w')"),
+        Call(open, text, "w"),
+        Call(exec, f"open({text!r}, 'w')"),
+        Call(subprocess.call, ["touch", text]),
+        Call(np.save, text, 1),
+        Call(Path.touch, Path(text)),
+        Call(pickle.loads, pickle.dumps(Call(os.system, f"touch {text}"))),
+    ]
+    return [
+        pickle.dumps(wrapped, protocol)
+        for call in calls
+        for wrapped in (call, [["a", "b"], [0, call]])
+        for protocol in range(6)
+    ]
 
 
 def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
@@ -78,22 +163,29 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         def run(data: bytes):
             (folder / name).write_bytes(data)
             return read(folder / name)
+
         return run
 
     def labels(_: Path):
         entries, _unused = own_labels.read(folder)
         found, classes = own_labels.numbered(entries, None, folder)
-        return own_labels.validating(entries, found, None, folder), own_labels.unnamed(folder, entries)
+        return own_labels.validating(entries, found, None, folder), own_labels.unnamed(
+            folder, entries
+        )
 
-    return {"skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),
-            "nw_ucla json": lambda data: nw_ucla.parse(data, "a01_s01_e00_v01.json", 0),
-            "own json": lambda data: files.parse_json(data, "x.json", WANTED),
-            "own csv": lambda data: files.parse_csv(data, "x.csv", WANTED),
-            "own npy": written("x.npy", lambda path: files.read(path, WANTED)),
-            "labels.csv": written("labels.csv", labels),
-            "dataset.yaml": written("dataset.yaml", lambda path: description.read(folder)),
-            "label pickle": lambda data: prepared.names_and_labels(safe_pickle.load(data, "x.pkl", DataError), "x.pkl"),
-            "annotation pickle": written("x.pkl", lambda path: pyskl.load(pyskl.Config(str(path)), 1))}
+    return {
+        "skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),
+        "nw_ucla json": lambda data: nw_ucla.parse(data, "a01_s01_e00_v01.json", 0),
+        "own json": lambda data: files.parse_json(data, "x.json", WANTED),
+        "own csv": lambda data: files.parse_csv(data, "x.csv", WANTED),
+        "own npy": written("x.npy", lambda path: files.read(path, WANTED)),
+        "labels.csv": written("labels.csv", labels),
+        "dataset.yaml": written("dataset.yaml", lambda path: description.read(folder)),
+        "label pickle": lambda data: prepared.names_and_labels(
+            safe_pickle.load(data, "x.pkl", DataError), "x.pkl"
+        ),
+        "annotation pickle": written("x.pkl", lambda path: pyskl.load(pyskl.Config(str(path)), 1)),
+    }
 
 
 def damaged(data: bytes, other: bytes, generator: random.Random, tokens: list[bytes]) -> bytes:
@@ -107,14 +199,14 @@ def damaged(data: bytes, other: bytes, generator: random.Random, tokens: list[by
         elif kind == 1:
             found[at:at] = generator.choice(tokens)
         elif kind == 2:
-            found[at:at + generator.randint(0, 8)] = generator.choice(tokens)
+            found[at : at + generator.randint(0, 8)] = generator.choice(tokens)
         elif kind == 3:
-            del found[at:at + length]
+            del found[at : at + length]
         elif kind == 4:
-            found[at:at] = found[at:at + length] * generator.randint(1, 5)
+            found[at:at] = found[at : at + length] * generator.randint(1, 5)
         elif kind == 5:
             start = generator.randrange(len(other) or 1)
-            found[at:at] = other[start:start + length]
+            found[at:at] = other[start : start + length]
         elif generator.random() < 0.3:
             del found[at:]
     return bytes(found)
@@ -127,18 +219,31 @@ def _skeleton(frames: list[list[int]]) -> bytes:
         lines.append(str(len(bodies)))
         for body in bodies:
             lines += [f"{body} 0 1 1 1 1 0 0.02 0.05 2", "25"]
-            lines += [f"{joint / 7:.4f} -0.25 3.1 277.4 191.8 1036.2 519.1 -0.2 0 0.96 0 2" for joint in range(25)]
+            lines += [
+                f"{joint / 7:.4f} -0.25 3.1 277.4 191.8 1036.2 519.1 -0.2 0 0.96 0 2"
+                for joint in range(25)
+            ]
     return "\r\n".join(lines).encode() + b"\r\n"
 
 
 def _npy(values: np.ndarray) -> bytes:
     import io
+
     file = io.BytesIO()
     np.save(file, values)
     return file.getvalue()
 
 
 def _annotations(clip: np.ndarray) -> dict:
-    entries = [{"frame_dir": name, "label": label, "total_frames": 3, "keypoint": clip.astype(np.float16), "img_shape": (1080, 1920),
-                "keypoint_score": np.ones(clip.shape[:3], np.float16)} for label, name in enumerate("ab")]
+    entries = [
+        {
+            "frame_dir": name,
+            "label": label,
+            "total_frames": 3,
+            "keypoint": clip.astype(np.float16),
+            "img_shape": (1080, 1920),
+            "keypoint_score": np.ones(clip.shape[:3], np.float16),
+        }
+        for label, name in enumerate("ab")
+    ]
     return {"split": {"train": ["a"], "val": ["b"]}, "annotations": entries}

@@ -8,6 +8,7 @@ Each file runs in turn with the default paddle2onnx file in ONNX Runtime, in one
 calibrate on the same training clips. Tools that are not installed (OpenVINO, NNCF: `pip install openvino nncf`) or that fail on
 a network are named with the reason. Memory and load time are of a process of their own for each file.
 """
+
 from __future__ import annotations
 
 import gc
@@ -104,26 +105,46 @@ class Candidate:
 
 def onnx_file(name: str, path: Path, ours: bool = False) -> Candidate:
     """An `.onnx` file in ONNX Runtime."""
-    return Candidate(name, ours, lambda threads: runtimes.onnx_runtime(path, threads), [path], "onnx")
+    return Candidate(
+        name, ours, lambda threads: runtimes.onnx_runtime(path, threads), [path], "onnx"
+    )
 
 
 def paddle_folder(name: str, folder: Path, ours: bool = False, onednn: bool = False) -> Candidate:
     """`model.pdmodel` and its parameters in Paddle Inference."""
     files = [folder / paddle_model.MODEL, folder / paddle_model.PARAMETERS]
-    return Candidate(name, ours, lambda threads: runtimes.paddle_inference(*files, threads=threads, onednn=onednn), files, "" if onednn else "paddle")
+    return Candidate(
+        name,
+        ours,
+        lambda threads: runtimes.paddle_inference(*files, threads=threads, onednn=onednn),
+        files,
+        "" if onednn else "paddle",
+    )
 
 
-def candidates(network, quantized: Quantized | None, calibration: np.ndarray, folder: Path) -> tuple[list[Candidate], list[str]]:
+def candidates(
+    network, quantized: Quantized | None, calibration: np.ndarray, folder: Path
+) -> tuple[list[Candidate], list[str]]:
     """(everything that could be made, why the rest could not)."""
     spec, failed = network.spec, []
     save_ordinary(network, folder / "ordinary")
     default = folder / "ordinary" / "model.onnx"
     found = [onnx_file("paddle2onnx default", default)]
-    found.append(onnx_file("ours, float32", onnx_model.save(flatten(network), spec, folder / "float32")[0], True))
+    found.append(
+        onnx_file(
+            "ours, float32", onnx_model.save(flatten(network), spec, folder / "float32")[0], True
+        )
+    )
     quantized = quantized or corrected(network, calibration, "percentile", {})
     name = "ours, int8" if quantized.plan.ranges else "ours, the given plan"
     writer = onnx_int8 if quantized.plan.ranges else onnx_weights
-    found.append(onnx_file(name, writer.save(quantized.flat(network), spec, folder / "int8", quantized.plan)[0], True))
+    found.append(
+        onnx_file(
+            name,
+            writer.save(quantized.flat(network), spec, folder / "int8", quantized.plan)[0],
+            True,
+        )
+    )
     flat = flatten(network)
     prepare(flat)
     for kind in ("float16", "int4_weights"):
@@ -133,7 +154,9 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
         try:
             found.append(onnx_file(title, make(default, calibration, folder)))
         except Exception as problem:  # whatever another tool raises is part of the comparison
-            failed.append(f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}")
+            failed.append(
+                f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
+            )
     found.append(paddle_folder("ordinary Paddle export", folder / "ordinary"))
     found.append(paddle_folder("ordinary Paddle export, oneDNN", folder / "ordinary", onednn=True))
     paddle_model.save(flatten(network), spec, folder / "paddle")
@@ -145,7 +168,9 @@ def candidates(network, quantized: Quantized | None, calibration: np.ndarray, fo
             predict, files = make(network, default, calibration, folder)
             found.append(Candidate(title, False, predict, files))
         except Exception as problem:
-            failed.append(f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}")
+            failed.append(
+                f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
+            )
     return found, failed
 
 
@@ -159,12 +184,18 @@ def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: in
         for one in found:
             spent = _alternate(found[0].make(threads), one.make(threads), x, rounds)
             base, own = (np.median(times) for times in spent)
-            one.found[len(x), threads] = (float(own), float(np.percentile(spent[1], 95)), 1.0 if one is found[0] else float(base / own))
+            one.found[len(x), threads] = (
+                float(own),
+                float(np.percentile(spent[1], 95)),
+                1.0 if one is found[0] else float(base / own),
+            )
             gc.collect()
             advance(1)
 
 
-def _alternate(first: runtimes.Predict, second: runtimes.Predict, x: np.ndarray, rounds: int) -> tuple[list[float], list[float]]:
+def _alternate(
+    first: runtimes.Predict, second: runtimes.Predict, x: np.ndarray, rounds: int
+) -> tuple[list[float], list[float]]:
     """ms of every round of both."""
     spent: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + WARM_UP):
@@ -180,41 +211,84 @@ def probe(one: Candidate, shape: tuple[int, ...]) -> tuple[float | None, float |
     """(load time in ms, MiB more at the peak of loading and one clip) in a process of its own."""
     if not one.kind:
         return None, None
-    done = subprocess.run([sys.executable, "-c", PROBE, str(Path(__file__).resolve().parents[1]), one.kind, "|".join(map(str, one.files)),
-                           ",".join(str(size) for size in (1, *shape))], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            PROBE,
+            str(Path(__file__).resolve().parents[1]),
+            one.kind,
+            "|".join(map(str, one.files)),
+            ",".join(str(size) for size in (1, *shape)),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     load, memory = done.stdout.split()[-2:]
     return float(load), float(memory)
 
 
-def rows_of(found: list[Candidate], judged: dict[str, dict], probed: dict[str, tuple], batches, threads) -> list[dict]:
+def rows_of(
+    found: list[Candidate], judged: dict[str, dict], probed: dict[str, tuple], batches, threads
+) -> list[dict]:
     """One row for each candidate, batch size and thread count."""
     rows = []
     for size in batches:
         for count in threads:
             for one in found:
                 median, p95, faster = one.found[size, count]
-                rows.append({"file": one.name, "ours": one.ours, "batch": size, "threads": count, "median_ms": round(median, 3), "p95_ms": round(p95, 3),
-                             "times_faster": round(faster, 3), "bytes": one.bytes, **judged.get(one.name, {}),
-                             "load_ms": probed[one.name][0], "memory_mib": probed[one.name][1]})
+                rows.append(
+                    {
+                        "file": one.name,
+                        "ours": one.ours,
+                        "batch": size,
+                        "threads": count,
+                        "median_ms": round(median, 3),
+                        "p95_ms": round(p95, 3),
+                        "times_faster": round(faster, 3),
+                        "bytes": one.bytes,
+                        **judged.get(one.name, {}),
+                        "load_ms": probed[one.name][0],
+                        "memory_mib": probed[one.name][1],
+                    }
+                )
     return rows
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, help="a weights file of any format this project reads")
-    parser.add_argument("--quantized", type=Path, help="`quantized.npz` of a run of the same network; without it: ptq, percentile")
+    parser.add_argument(
+        "--weights", type=Path, help="a weights file of any format this project reads"
+    )
+    parser.add_argument(
+        "--quantized",
+        type=Path,
+        help="`quantized.npz` of a run of the same network; without it: ptq, percentile",
+    )
     parser.add_argument("--network", help="fresh weights instead of --weights: a name of teachers/")
-    parser.add_argument("--drop", default="", help="with --network: blocks to leave out, l10 or l9,l10")
-    parser.add_argument("--recipe", help="whose data set to calibrate and judge with; without it random clips and no accuracy")
-    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument(
+        "--drop", default="", help="with --network: blocks to leave out, l10 or l9,l10"
+    )
+    parser.add_argument(
+        "--recipe",
+        help="whose data set to calibrate and judge with; without it random clips and no accuracy",
+    )
+    parser.add_argument(
+        "-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE"
+    )
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=40, help="how often each file is timed")
     parser.add_argument("--csv", type=Path, help="write the table as CSV")
     options = parser.parse_args(arguments)
-    if (options.weights is None) == (options.network is None) or (options.recipe and options.network):
+    if (options.weights is None) == (options.network is None) or (
+        options.recipe and options.network
+    ):
         parser.error("give --weights (and --recipe, to judge accuracy) or --network")
-    batches, threads = ([int(one) for one in text.split(",")] for text in (options.batches, options.threads))
+    batches, threads = (
+        [int(one) for one in text.split(",")] for text in (options.batches, options.threads)
+    )
     try:
         device.select("cpu")
         network, clips, calibration = _subject(options)
@@ -246,24 +320,44 @@ def _subject(options) -> tuple[object, EvaluationSet | None, np.ndarray]:
         where = seats(recipe, dataset)[1]
         model = any_weights(options.weights, dataset, where)
         calibration = training_clips(dataset.train, model.view, CALIBRATION_CLIPS)
-        return model.network, EvaluationSet(dataset.val, model.view, model.view.clips), np.concatenate(list(calibration.batches(64)))
+        return (
+            model.network,
+            EvaluationSet(dataset.val, model.view, model.view.clips),
+            np.concatenate(list(calibration.batches(64))),
+        )
     network = checkpoints.load(options.weights) if options.weights else _fresh(options)
-    return network, None, np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+    return (
+        network,
+        None,
+        np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32"),
+    )
 
 
 def _fresh(options):
     module = networks.module(options.network)
     paddle.seed(1)
-    spec = module.default_spec(60, NTU_25, FRAMES.get(options.network, 64), 2, 18 if options.network == "efficientgcn" else 3)
-    network = networks.build(module.drop_blocks(spec, tuple(options.drop.split(","))) if options.drop else spec)
+    spec = module.default_spec(
+        60,
+        NTU_25,
+        FRAMES.get(options.network, 64),
+        2,
+        18 if options.network == "efficientgcn" else 3,
+    )
+    network = networks.build(
+        module.drop_blocks(spec, tuple(options.drop.split(","))) if options.drop else spec
+    )
     network.eval()
     return network
 
 
-def _judged(network, found: list[Candidate], clips: EvaluationSet | None, calibration: np.ndarray) -> dict[str, dict]:
+def _judged(
+    network, found: list[Candidate], clips: EvaluationSet | None, calibration: np.ndarray
+) -> dict[str, dict]:
     """Top-1 and agreement with the network by name; without data agreement on the calibration clips."""
     predict = runtimes.in_process(network)
-    reference = accuracy.score("the network", predict, clips)[1] if clips else predict(calibration[:8])
+    reference = (
+        accuracy.score("the network", predict, clips)[1] if clips else predict(calibration[:8])
+    )
     judged = {}
     for one in found:
         run = one.make(runtimes.default_threads())
@@ -274,17 +368,44 @@ def _judged(network, found: list[Candidate], clips: EvaluationSet | None, calibr
             logits = verify.run(Path(one.name), run, calibration[:8])
             judged[one.name] = {}
         difference = verify.difference(logits, reference)
-        judged[one.name] |= {"agreement": round(difference["agreement"], 4), "max_rel_diff": float(f"{difference['max_rel_diff']:.2e}")}
+        judged[one.name] |= {
+            "agreement": round(difference["agreement"], 4),
+            "max_rel_diff": float(f"{difference['max_rel_diff']:.2e}"),
+        }
     return judged
 
 
 def _print(rows: list[dict], failed: list[str]) -> None:
-    table = Table("batch", "threads", "file", "median ms", "p95 ms", "times faster", "bytes", "top-1 %", "agreement", "rel. diff.", "load ms", "MiB")
+    table = Table(
+        "batch",
+        "threads",
+        "file",
+        "median ms",
+        "p95 ms",
+        "times faster",
+        "bytes",
+        "top-1 %",
+        "agreement",
+        "rel. diff.",
+        "load ms",
+        "MiB",
+    )
     for row in rows:
-        table.add_row(str(row["batch"]), str(row["threads"]), row["file"], f"{row['median_ms']:.1f}", f"{row['p95_ms']:.1f}", f"{row['times_faster']:.2f}",
-                      f"{row['bytes']:,}", f"{row['top1']:.2f}" if "top1" in row else "", f"{row['agreement']:.4f}", f"{row['max_rel_diff']:.1e}",
-                      "" if row["load_ms"] is None else f"{row['load_ms']:.0f}", "" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}",
-                      style="bold" if row["ours"] else None)
+        table.add_row(
+            str(row["batch"]),
+            str(row["threads"]),
+            row["file"],
+            f"{row['median_ms']:.1f}",
+            f"{row['p95_ms']:.1f}",
+            f"{row['times_faster']:.2f}",
+            f"{row['bytes']:,}",
+            f"{row['top1']:.2f}" if "top1" in row else "",
+            f"{row['agreement']:.4f}",
+            f"{row['max_rel_diff']:.1e}",
+            "" if row["load_ms"] is None else f"{row['load_ms']:.0f}",
+            "" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}",
+            style="bold" if row["ours"] else None,
+        )
     Console(soft_wrap=True, width=200).print(table)
     for line in failed:
         console.say(f"not compared: {line}")

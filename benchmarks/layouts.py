@@ -5,6 +5,7 @@ Run: python benchmarks/layouts.py [--clips 2000] [--train]
 The recordings (`raw_ntu.py`) are prepared, then written as CTR-GCN's `.npz`, PaddleVideo's `.npy`, PYSKL's `.pkl` and a folder of
 own clips. `--train` also trains a narrow network on the recordings for two epochs, kills the process after the first, and resumes.
 """
+
 from __future__ import annotations
 
 import csv
@@ -44,7 +45,7 @@ def padded(split: Split) -> np.ndarray:
     """(N, 3, FRAMES, 25, 2) float32."""
     found = np.zeros((len(split), 3, FRAMES, 25, 2), np.float32)
     for place, clip in zip(found, split.clips):
-        place[:, :clip.shape[1], :, :clip.shape[3]] = clip
+        place[:, : clip.shape[1], :, : clip.shape[3]] = clip
     return found
 
 
@@ -52,7 +53,9 @@ def write_npz(dataset: Dataset, folder: Path) -> dict:
     """CTR-GCN's NTU60_CS.npz; returns the recipe's `data`."""
     arrays = {}
     for split, name in ((dataset.train, "train"), (dataset.val, "test")):
-        arrays[f"x_{name}"] = padded(split).transpose(0, 2, 4, 3, 1).reshape(len(split), FRAMES, 150)
+        arrays[f"x_{name}"] = (
+            padded(split).transpose(0, 2, 4, 3, 1).reshape(len(split), FRAMES, 150)
+        )
         arrays[f"y_{name}"] = np.eye(60, dtype=np.float32)[split.labels]
     np.savez(folder / "NTU60_CS.npz", **arrays)
     return {"name": "ntu", "root": str(folder)}
@@ -70,17 +73,44 @@ def write_npy(dataset: Dataset, folder: Path) -> dict:
 
 def write_pyskl(dataset: Dataset, folder: Path) -> dict:
     """PYSKL's annotation pickle; returns the recipe's `data`."""
-    annotations = [{"frame_dir": name, "label": int(label), "total_frames": clip.shape[1], "keypoint": clip.transpose(3, 1, 2, 0).copy()}
-                   for split in (dataset.train, dataset.val) for name, clip, label in zip(split.names, split.clips, split.labels)]
+    annotations = [
+        {
+            "frame_dir": name,
+            "label": int(label),
+            "total_frames": clip.shape[1],
+            "keypoint": clip.transpose(3, 1, 2, 0).copy(),
+        }
+        for split in (dataset.train, dataset.val)
+        for name, clip, label in zip(split.names, split.clips, split.labels)
+    ]
     with open(folder / "ntu60_3d.pkl", "wb") as file:
-        pickle.dump({"split": {"xsub_train": list(dataset.train.names), "xsub_val": list(dataset.val.names)}, "annotations": annotations}, file)
+        pickle.dump(
+            {
+                "split": {
+                    "xsub_train": list(dataset.train.names),
+                    "xsub_val": list(dataset.val.names),
+                },
+                "annotations": annotations,
+            },
+            file,
+        )
     return {"name": "pyskl", "root": str(folder / "ntu60_3d.pkl")}
 
 
 def write_own(dataset: Dataset, folder: Path) -> dict:
     """A folder of own clips; returns the recipe's `data`."""
-    (folder / "dataset.yaml").write_text(yaml.safe_dump({"joints": 25, "edges": [list(bone) for bone in NTU_25.bones], "centre": NTU_25.centre,
-                                                         "persons": 2, "coordinates": 3, "classes": list(dataset.classes)}))
+    (folder / "dataset.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "joints": 25,
+                "edges": [list(bone) for bone in NTU_25.bones],
+                "centre": NTU_25.centre,
+                "persons": 2,
+                "coordinates": 3,
+                "classes": list(dataset.classes),
+            }
+        )
+    )
     with open(folder / "labels.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "label", "split"])
@@ -91,13 +121,19 @@ def write_own(dataset: Dataset, folder: Path) -> dict:
     return {"name": "own", "root": str(folder)}
 
 
-LAYOUTS: dict[str, Callable[[Dataset, Path], dict]] = {"CTR-GCN .npz": write_npz, "PaddleVideo .npy": write_npy, "PYSKL .pkl": write_pyskl,
-                                                       "own clips": write_own}
+LAYOUTS: dict[str, Callable[[Dataset, Path], dict]] = {
+    "CTR-GCN .npz": write_npz,
+    "PaddleVideo .npy": write_npy,
+    "PYSKL .pkl": write_pyskl,
+    "own clips": write_own,
+}
 
 
 def loaded(data: dict) -> tuple[Dataset, object]:
     """(the set, the view of a CTR-GCN at 64 frames on it) by way of a recipe."""
-    recipe = recipes.load("ctrgcn_lite_dml", [f"data={json.dumps(data)}", "input={name: crop_resize, frames: 64}"])
+    recipe = recipes.load(
+        "ctrgcn_lite_dml", [f"data={json.dumps(data)}", "input={name: crop_resize, frames: 64}"]
+    )
     dataset = load_data(recipe)
     return dataset, seats(recipe, dataset)[1].view
 
@@ -105,8 +141,11 @@ def loaded(data: dict) -> tuple[Dataset, object]:
 def inputs(data: dict) -> dict[str, np.ndarray]:
     """Split and place of each clip -> what a network sees of it in validation, with the label beside it."""
     dataset, view = loaded(data)
-    return {f"{part}/{index}": np.append(view.prepare(clip).reshape(-1), label)
-            for part, split in (("train", dataset.train), ("val", dataset.val)) for index, (clip, label) in enumerate(zip(split.clips, split.labels))}
+    return {
+        f"{part}/{index}": np.append(view.prepare(clip).reshape(-1), label)
+        for part, split in (("train", dataset.train), ("val", dataset.val))
+        for index, (clip, label) in enumerate(zip(split.clips, split.labels))
+    }
 
 
 def compare(raw: dict, folder: Path) -> list[dict]:
@@ -118,25 +157,55 @@ def compare(raw: dict, folder: Path) -> list[dict]:
         place.mkdir()
         started = time.perf_counter()
         found = inputs(write(dataset, place))
-        same = sum(np.array_equal(found[key], expected[key]) for key in found.keys() & expected.keys())
-        rows.append({"layout": name, "clips": len(found), "same": same, "wanted": len(expected), "seconds": time.perf_counter() - started})
+        same = sum(
+            np.array_equal(found[key], expected[key]) for key in found.keys() & expected.keys()
+        )
+        rows.append(
+            {
+                "layout": name,
+                "clips": len(found),
+                "same": same,
+                "wanted": len(expected),
+                "seconds": time.perf_counter() - started,
+            }
+        )
     return rows
 
 
 def train(raw: dict, folder: Path) -> dict:
     """Two epochs of a narrow network by the command, killed after the first and resumed: {"exit_code", "epochs", "resumed"}."""
-    command = [sys.executable, str(ROOT / "compress" / "run.py"), "--recipe", "ctrgcn_lite_dml", "--output", "out"]
-    for one in (f"data={json.dumps(raw)}", "teacher.width=8", "teacher.train={epochs: 2, lr: 0.05}", "steps=[]", "budget.max_top1_drop=100"):
+    command = [
+        sys.executable,
+        str(ROOT / "compress" / "run.py"),
+        "--recipe",
+        "ctrgcn_lite_dml",
+        "--output",
+        "out",
+    ]
+    for one in (
+        f"data={json.dumps(raw)}",
+        "teacher.width=8",
+        "teacher.train={epochs: 2, lr: 0.05}",
+        "steps=[]",
+        "budget.max_top1_drop=100",
+    ):
         command += ["-o", one]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     for line in process.stderr:
         if "epoch   1/2" in line:
             process.send_signal(signal.SIGKILL)
             break
     process.wait()
-    done = subprocess.run([*command, "--resume"], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--resume"], cwd=folder, capture_output=True, text=True, check=False
+    )
     epochs = [line for line in done.stderr.splitlines() if "/2 " in line]
-    return {"exit_code": done.returncode, "resumed": len(epochs) == 1 and "epoch   2/2" in epochs[0]}
+    return {
+        "exit_code": done.returncode,
+        "resumed": len(epochs) == 1 and "epoch   2/2" in epochs[0],
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -156,10 +225,25 @@ def main(arguments: list[str] | None = None) -> int:
         trained = train(raw, folder) if options.train else None
     table = Table("layout", "clips", "same inputs", "seconds to write and read")
     for row in rows:
-        table.add_row(row["layout"], str(row["clips"]), f"{row['same']} of {row['wanted']}", f"{row['seconds']:.1f}")
+        table.add_row(
+            row["layout"],
+            str(row["clips"]),
+            f"{row['same']} of {row['wanted']}",
+            f"{row['seconds']:.1f}",
+        )
     Console(soft_wrap=True).print(table)
     same = all(row["same"] == row["wanted"] == row["clips"] for row in rows)
-    print(json.dumps({"planted": planted, "report": report, "prepared_seconds": round(seconds, 1), "rows": rows, "trained": trained}))
+    print(
+        json.dumps(
+            {
+                "planted": planted,
+                "report": report,
+                "prepared_seconds": round(seconds, 1),
+                "rows": rows,
+                "trained": trained,
+            }
+        )
+    )
     return 0 if same and (trained is None or trained["exit_code"] == 0) else 1
 
 

@@ -5,6 +5,7 @@ Run: python benchmarks/networks.py [--csv FILE]
 NTU-25 skeleton, two persons, 60 classes, each network with the number of frames it was published with; random weights, which
 change neither bytes nor time. Latency: batch 1, one thread, the networks in turn in one process, median; compare the ratios.
 """
+
 from __future__ import annotations
 
 import json
@@ -33,9 +34,15 @@ from teachers.arguments import Parser
 from teachers.skeleton import NTU_25
 from teachers.weights import checkpoints
 
-VARIANTS = (("ctrgcn", {}, 64, 3), ("ctrgcn_light_v1", {}, 64, 3), ("ctrgcn_light_v2", {}, 64, 3), ("stgcn", {}, 100, 3),
-            ("stgcnpp", {}, 100, 3), *(("efficientgcn", {"scale": scale}, 288, 18) for scale in range(5)),
-            ("efficientgcn", {"layer": "epsep"}, 288, 18))
+VARIANTS = (
+    ("ctrgcn", {}, 64, 3),
+    ("ctrgcn_light_v1", {}, 64, 3),
+    ("ctrgcn_light_v2", {}, 64, 3),
+    ("stgcn", {}, 100, 3),
+    ("stgcnpp", {}, 100, 3),
+    *(("efficientgcn", {"scale": scale}, 288, 18) for scale in range(5)),
+    ("efficientgcn", {"layer": "epsep"}, 288, 18),
+)
 WARM_UP = 5
 
 
@@ -51,11 +58,18 @@ def measure(name: str, settings: dict, frames: int, channels: int, folder: Path)
         reference = network(paddle.to_tensor(clips)).numpy()
     found = package.build(network, folder, ("paddle", "onnx"), {}, clips, reference)
     size = {path.name: path.stat().st_size for path in folder.iterdir()}
-    return {"network": " ".join([name, *(f"{key}={value}" for key, value in settings.items())]), "frames": frames,
-            "params": networks.parameters(spec), "macs": networks.macs(spec),
-            "paddle_bytes": size[paddle_model.MODEL] + size[paddle_model.PARAMETERS], "onnx_bytes": size[onnx_model.MODEL],
-            "max_rel_diff": max(one["max_rel_diff"] for one in found.values()), "reads": "; ".join(checkpoints.layouts()[name]),
-            "predict": runtimes.onnx_runtime(folder / onnx_model.MODEL), "clip": clips[:1]}
+    return {
+        "network": " ".join([name, *(f"{key}={value}" for key, value in settings.items())]),
+        "frames": frames,
+        "params": networks.parameters(spec),
+        "macs": networks.macs(spec),
+        "paddle_bytes": size[paddle_model.MODEL] + size[paddle_model.PARAMETERS],
+        "onnx_bytes": size[onnx_model.MODEL],
+        "max_rel_diff": max(one["max_rel_diff"] for one in found.values()),
+        "reads": "; ".join(checkpoints.layouts()[name]),
+        "predict": runtimes.onnx_runtime(folder / onnx_model.MODEL),
+        "clip": clips[:1],
+    }
 
 
 def time_in_turn(rows: list[dict], rounds: int) -> None:
@@ -80,15 +94,37 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--csv", type=Path, help="write the table as CSV")
     options = parser.parse_args(arguments)
     rows = []
-    with tempfile.TemporaryDirectory() as temporary, console.bar("exports", len(VARIANTS), "networks") as advance:
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        console.bar("exports", len(VARIANTS), "networks") as advance,
+    ):
         for number, variant in enumerate(VARIANTS):
             rows.append(measure(*variant, Path(temporary) / str(number)))
             advance(1)
     time_in_turn(rows, options.rounds)
-    table = Table("network", "frames", "params", "GMACs", "Paddle MB", "ONNX MB", "ms / CTR-GCN", "rel. diff.", "reads")
+    table = Table(
+        "network",
+        "frames",
+        "params",
+        "GMACs",
+        "Paddle MB",
+        "ONNX MB",
+        "ms / CTR-GCN",
+        "rel. diff.",
+        "reads",
+    )
     for row in rows:
-        table.add_row(row["network"], str(row["frames"]), f"{row['params']:,}", f"{row['macs'] / 1e9:.3f}", f"{row['paddle_bytes'] / 1e6:.2f}",
-                      f"{row['onnx_bytes'] / 1e6:.2f}", f"{row['latency_ratio']:.2f}", f"{row['max_rel_diff']:.1e}", row["reads"])
+        table.add_row(
+            row["network"],
+            str(row["frames"]),
+            f"{row['params']:,}",
+            f"{row['macs'] / 1e9:.3f}",
+            f"{row['paddle_bytes'] / 1e6:.2f}",
+            f"{row['onnx_bytes'] / 1e6:.2f}",
+            f"{row['latency_ratio']:.2f}",
+            f"{row['max_rel_diff']:.1e}",
+            row["reads"],
+        )
     Console(soft_wrap=True, width=200).print(table)
     if options.csv:
         write_csv(options.csv, rows, list(rows[0]))

@@ -1,4 +1,5 @@
 """Raw NTU-like `.skeleton` recordings, with every defect that the world has, and what must come of them."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -31,14 +32,18 @@ def text(frames: list[Bodies]) -> bytes:
 def frames_of(index: int, seed: int = 0) -> list[Bodies]:
     """A generated recording: one person; every fourth has a second one beside him, every seventh a frame with nobody, every
     fifth a ghost of a few frames that the published filters drop."""
-    clip = synthetic.clip(synthetic.Config(), seed, "train", index)[..., 0].transpose(1, 2, 0)  # (T, 25, 3)
+    clip = synthetic.clip(synthetic.Config(), seed, "train", index)[..., 0].transpose(
+        1, 2, 0
+    )  # (T, 25, 3)
     frames: list[Bodies] = [[(72057594037900000 + 10 * index, joints)] for joints in clip]
     if index % 4 == 0:
         for bodies, joints in zip(frames, clip[::-1]):
             bodies.append((72057594037900001 + 10 * index, joints + np.float32([0.9, 0, 0.1])))
     if index % 5 == 0:
         for bodies in frames[3:10]:
-            bodies.append((72057594037900002 + 10 * index, bodies[0][1][::-1] * np.float32([2, 0.3, 1])))
+            bodies.append(
+                (72057594037900002 + 10 * index, bodies[0][1][::-1] * np.float32([2, 0.3, 1]))
+            )
     if index % 7 == 0:
         frames[len(frames) // 2] = []
     return frames
@@ -46,13 +51,22 @@ def frames_of(index: int, seed: int = 0) -> list[Bodies]:
 
 def with_nan(frames: list[Bodies]) -> bytes:
     """Two frames of everybody hold NaN."""
-    return text([[(name, np.full_like(joints, np.nan) if 2 <= at < 4 else joints) for name, joints in bodies]
-                 for at, bodies in enumerate(frames)])
+    return text(
+        [
+            [
+                (name, np.full_like(joints, np.nan) if 2 <= at < 4 else joints)
+                for name, joints in bodies
+            ]
+            for at, bodies in enumerate(frames)
+        ]
+    )
 
 
 def all_nan(frames: list[Bodies]) -> bytes:
     """Nothing but NaN."""
-    return text([[(name, np.full_like(joints, np.nan)) for name, joints in bodies] for bodies in frames])
+    return text(
+        [[(name, np.full_like(joints, np.nan)) for name, joints in bodies] for bodies in frames]
+    )
 
 
 def letters(frames: list[Bodies]) -> bytes:
@@ -61,14 +75,19 @@ def letters(frames: list[Bodies]) -> bytes:
 
 
 DEFECTS: dict[str, Callable[[list[Bodies]], bytes]] = {
-    "truncated": lambda frames: text(frames)[:len(text(frames)) // 2],
-    "wrong joint count": lambda frames: text([[(name, joints[:20]) for name, joints in bodies] for bodies in frames]),
+    "truncated": lambda frames: text(frames)[: len(text(frames)) // 2],
+    "wrong joint count": lambda frames: text(
+        [[(name, joints[:20]) for name, joints in bodies] for bodies in frames]
+    ),
     "unreadable": letters,
     NO_BODY: lambda frames: text([[] for _ in frames]),
     NO_NUMBERS: all_nan,
     "repaired": with_nan,
     "one frame": lambda frames: text([bodies[:1] for bodies in frames if bodies][:1]),
-    "missing-skeleton list": text, "duplicate name": text, "unknown name": text}
+    "missing-skeleton list": text,
+    "duplicate name": text,
+    "unknown name": text,
+}
 
 
 def name_of(index: int, classes: int = 12) -> str:
@@ -76,7 +95,7 @@ def name_of(index: int, classes: int = 12) -> str:
     unique together up to 120, then replications and setups of NTU RGB+D 60."""
     group = index // classes
     setup, replication = divmod(group // 120, 2)
-    return (f"S{1 + setup % 17:03d}C{1 + group % 3:03d}P{1 + group % 40:03d}R{1 + replication:03d}A{1 + index % classes:03d}")
+    return f"S{1 + setup % 17:03d}C{1 + group % 3:03d}P{1 + group % 40:03d}R{1 + replication:03d}A{1 + index % classes:03d}"
 
 
 def write(folder: Path, count: int, seed: int = 0, defects: bool = True) -> dict[str, int]:
@@ -87,7 +106,9 @@ def write(folder: Path, count: int, seed: int = 0, defects: bool = True) -> dict
     kinds = list(DEFECTS)
     for index in range(count):
         frames, name = frames_of(index, seed), name_of(index)
-        kind = kinds[index // EVERY % len(kinds)] if defects and index % EVERY == EVERY - 1 else None
+        kind = (
+            kinds[index // EVERY % len(kinds)] if defects and index % EVERY == EVERY - 1 else None
+        )
         if kind:
             planted[kind] += 1
         if kind == "missing-skeleton list":
@@ -100,5 +121,7 @@ def write(folder: Path, count: int, seed: int = 0, defects: bool = True) -> dict
             name = f"{name[:-3]}999"
         (folder / f"{name}.skeleton").write_bytes(DEFECTS[kind](frames) if kind else text(frames))
     if listed:
-        (folder / MISSING).write_text("Samples that have missing or incomplete skeleton data.\n\n" + "\n".join(listed) + "\n")
+        (folder / MISSING).write_text(
+            "Samples that have missing or incomplete skeleton data.\n\n" + "\n".join(listed) + "\n"
+        )
     return planted | {"found": found}

@@ -2,6 +2,7 @@
 
 Every maker raises whatever its tool raises; `benchmarks/latency.py` reports it. OpenVINO and NNCF are optional.
 """
+
 from __future__ import annotations
 
 import os
@@ -34,7 +35,15 @@ def quantize_static_tuned(default: Path, calibration: np.ndarray, folder: Path) 
     """The same with what its documentation advises for x86: uint8 activations, int8 weights by channel."""
     from onnxruntime.quantization import QuantType
 
-    return _static(default, calibration, folder, "static_u8s8.onnx", activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True)
+    return _static(
+        default,
+        calibration,
+        folder,
+        "static_u8s8.onnx",
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+    )
 
 
 def _static(default: Path, calibration: np.ndarray, folder: Path, name: str, **options) -> Path:
@@ -42,7 +51,9 @@ def _static(default: Path, calibration: np.ndarray, folder: Path, name: str, **o
 
     class Reader(CalibrationDataReader):
         def __init__(self):
-            self.left = iter(calibration[start:start + BATCH] for start in range(0, len(calibration), BATCH))
+            self.left = iter(
+                calibration[start : start + BATCH] for start in range(0, len(calibration), BATCH)
+            )
 
         def get_next(self):
             x = next(self.left, None)
@@ -73,14 +84,29 @@ def paddleslim_ptq(network, default: Path, calibration: np.ndarray, folder: Path
         place = paddle.CPUPlace()
         executor = paddle.static.Executor(place)
         clip = paddle.static.data("clip", [None, *network.spec.input_shape], "float32")
-        loader = paddle.io.DataLoader([np.ascontiguousarray(one, dtype="float32") for one in calibration], places=place, feed_list=[clip], batch_size=BATCH,
-                                      return_list=False)
-        quant_post_static(executor=executor, model_dir=str(source), quantize_model_path=str(out), data_loader=loader, model_filename=paddle_model.MODEL,
-                          params_filename=paddle_model.PARAMETERS, batch_nums=len(calibration) // BATCH, onnx_format=True)
+        loader = paddle.io.DataLoader(
+            [np.ascontiguousarray(one, dtype="float32") for one in calibration],
+            places=place,
+            feed_list=[clip],
+            batch_size=BATCH,
+            return_list=False,
+        )
+        quant_post_static(
+            executor=executor,
+            model_dir=str(source),
+            quantize_model_path=str(out),
+            data_loader=loader,
+            model_filename=paddle_model.MODEL,
+            params_filename=paddle_model.PARAMETERS,
+            batch_nums=len(calibration) // BATCH,
+            onnx_format=True,
+        )
     finally:
         paddle.disable_static()
     files = sorted(path for path in out.iterdir() if path.suffix in (".pdmodel", ".pdiparams"))
-    model, parameters = (next(path for path in files if path.suffix == end) for end in (".pdmodel", ".pdiparams"))
+    model, parameters = (
+        next(path for path in files if path.suffix == end) for end in (".pdmodel", ".pdiparams")
+    )
     return lambda threads: runtimes.paddle_inference(model, parameters, threads), files
 
 
@@ -90,7 +116,9 @@ def openvino(precision: str) -> Callable:
     def make(network, default: Path, calibration: np.ndarray, folder: Path):
         import openvino as ov
 
-        return _compiled(ov.convert_model(str(default)), folder / f"openvino_{precision}.xml", precision)
+        return _compiled(
+            ov.convert_model(str(default)), folder / f"openvino_{precision}.xml", precision
+        )
 
     return make
 
@@ -101,7 +129,9 @@ def nncf_int8(network, default: Path, calibration: np.ndarray, folder: Path):
     import openvino as ov
 
     clips = [np.ascontiguousarray(one[None], dtype="float32") for one in calibration]
-    model = nncf.quantize(ov.convert_model(str(default)), nncf.Dataset(clips), subset_size=len(clips))
+    model = nncf.quantize(
+        ov.convert_model(str(default)), nncf.Dataset(clips), subset_size=len(clips)
+    )
     return _compiled(model, folder / "nncf.xml", "f32")
 
 
@@ -111,14 +141,26 @@ def _compiled(model, path: Path, precision: str):
     ov.save_model(model, str(path))
 
     def make(threads: int) -> runtimes.Predict:
-        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": precision,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
         compiled = ov.Core().compile_model(str(path), "CPU", settings)
         return lambda x: np.array(compiled(np.ascontiguousarray(x, dtype="float32"))[0])
 
     return make, [path, Path(os.path.splitext(path)[0] + ".bin")]
 
 
-ONNX = {"ONNX Runtime quantize_static, defaults": quantize_static, "ONNX Runtime quantize_static, U8S8 by channel": quantize_static_tuned,
-        "ONNX Runtime quantize_dynamic": quantize_dynamic}
-OTHERS = {"PaddleSlim quant_post_static": paddleslim_ptq, "OpenVINO float32": openvino("f32"), "OpenVINO bf16": openvino("bf16"),
-          "OpenVINO, NNCF int8": nncf_int8}
+ONNX = {
+    "ONNX Runtime quantize_static, defaults": quantize_static,
+    "ONNX Runtime quantize_static, U8S8 by channel": quantize_static_tuned,
+    "ONNX Runtime quantize_dynamic": quantize_dynamic,
+}
+OTHERS = {
+    "PaddleSlim quant_post_static": paddleslim_ptq,
+    "OpenVINO float32": openvino("f32"),
+    "OpenVINO bf16": openvino("bf16"),
+    "OpenVINO, NNCF int8": nncf_int8,
+}

@@ -1,4 +1,5 @@
 """Saved scores: the logits of one network on a split, with what they belong to. Files are `.npz` without pickles."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -24,8 +25,11 @@ class Scores:
 
 def save(path: Path, scores: Scores) -> None:
     """Write one network's scores, atomically."""
-    storage.write_arrays(path, {"labels": scores.labels, "logits": scores.logits},
-                         {"format": FORMAT, "version": 1, "title": scores.title, "names": list(scores.names)})
+    storage.write_arrays(
+        path,
+        {"labels": scores.labels, "logits": scores.logits},
+        {"format": FORMAT, "version": 1, "title": scores.title, "names": list(scores.names)},
+    )
 
 
 def load(path: Path) -> Scores:
@@ -39,9 +43,16 @@ def load(path: Path) -> Scores:
     if meta.get("format") != FORMAT or set(arrays) != {"labels", "logits"}:
         raise DataError(f"{path}: holds no scores; write them with benchmarks/fusion.py --dump")
     labels, logits, names = arrays["labels"], arrays["logits"], tuple(map(str, meta["names"]))
-    if logits.ndim != 2 or labels.shape != (len(logits),) or len(names) != len(logits) or not np.isfinite(logits).all():
-        raise DataError(f"{path}: its {logits.shape} logits, {labels.shape} labels and {len(names)} names do not fit together, or are "
-                        "not finite; write them again with benchmarks/fusion.py --dump")
+    if (
+        logits.ndim != 2
+        or labels.shape != (len(logits),)
+        or len(names) != len(logits)
+        or not np.isfinite(logits).all()
+    ):
+        raise DataError(
+            f"{path}: its {logits.shape} logits, {labels.shape} labels and {len(names)} names do not fit together, or are "
+            "not finite; write them again with benchmarks/fusion.py --dump"
+        )
     return Scores(str(meta["title"]), names, labels.astype(np.int64), logits)
 
 
@@ -57,11 +68,17 @@ def aligned(several: list[Scores]) -> list[Scores]:
     for one in several:
         if len(one.names) != len(place) or set(one.names) != set(place):
             odd = sorted(set(one.names) ^ set(place))[:1] or [f"{len(one.names)} samples"]
-            raise DataError(f"scores of {one.title!r} and {first.title!r} are not of the same samples ({odd[0]}); use one split for all")
+            raise DataError(
+                f"scores of {one.title!r} and {first.title!r} are not of the same samples ({odd[0]}); use one split for all"
+            )
         if one.logits.shape[1] != first.logits.shape[1]:
-            raise DataError(f"scores of {one.title!r} have {one.logits.shape[1]} classes, those of {first.title!r} {first.logits.shape[1]}")
+            raise DataError(
+                f"scores of {one.title!r} have {one.logits.shape[1]} classes, those of {first.title!r} {first.logits.shape[1]}"
+            )
         order = np.argsort([place[name] for name in one.names])
         if not np.array_equal(one.labels[order], first.labels):
-            raise DataError(f"scores of {one.title!r} and {first.title!r} disagree about labels; use one split for all")
+            raise DataError(
+                f"scores of {one.title!r} and {first.title!r} disagree about labels; use one split for all"
+            )
         ordered.append(Scores(one.title, first.names, first.labels, one.logits[order]))
     return ordered

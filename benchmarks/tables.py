@@ -1,4 +1,5 @@
 """What the benchmarks share: tables as files."""
+
 from __future__ import annotations
 
 import csv

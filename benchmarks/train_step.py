@@ -2,6 +2,7 @@
 
 Run: OMP_NUM_THREADS=1 python benchmarks/train_step.py [--batch 16] [--steps 10] [--skeleton ucla_20|ntu_25]
 """
+
 from __future__ import annotations
 
 import json
@@ -37,7 +38,9 @@ class Stepper:
     def __init__(self, network):
         self.network = network
         network.train()
-        self.optimizer = paddle.optimizer.Momentum(0.01, 0.9, parameters=network.parameters(), use_nesterov=True, weight_decay=1e-4)
+        self.optimizer = paddle.optimizer.Momentum(
+            0.01, 0.9, parameters=network.parameters(), use_nesterov=True, weight_decay=1e-4
+        )
 
     def __call__(self, x, labels) -> tuple[float, float]:
         """(loss, seconds)."""
@@ -73,7 +76,9 @@ def agreement(spec, batch: int = 4) -> dict[str, float]:
         ours, published = pair(spec)
         generator = np.random.default_rng(1)
         x = paddle.to_tensor(generator.standard_normal((batch, *spec.input_shape)))
-        labels = soft_labels(paddle.to_tensor(generator.integers(0, spec.classes, batch)), spec.classes).astype("float64")
+        labels = soft_labels(
+            paddle.to_tensor(generator.integers(0, spec.classes, batch)), spec.classes
+        ).astype("float64")
         logits = []
         for network in (ours, published):
             network.train()
@@ -82,11 +87,18 @@ def agreement(spec, batch: int = 4) -> dict[str, float]:
     finally:
         paddle.set_default_dtype("float32")
     first = spec.blocks[0].id
-    pairs = {"topology gradient": (getattr(ours, first).graph.topology, getattr(published, first).gcn1.PA),
-             "alpha gradient": (getattr(ours, first).graph.alpha, getattr(published, first).gcn1.alpha),
-             "classifier gradient": (ours.fc.weight, published.fc.weight)}
+    pairs = {
+        "topology gradient": (
+            getattr(ours, first).graph.topology,
+            getattr(published, first).gcn1.PA,
+        ),
+        "alpha gradient": (getattr(ours, first).graph.alpha, getattr(published, first).gcn1.alpha),
+        "classifier gradient": (ours.fc.weight, published.fc.weight),
+    }
     found = {"logits": _relative(*logits)}
-    return found | {name: _relative(mine.grad, theirs.grad) for name, (mine, theirs) in pairs.items()}
+    return found | {
+        name: _relative(mine.grad, theirs.grad) for name, (mine, theirs) in pairs.items()
+    }
 
 
 def _relative(ours, published) -> float:
@@ -116,20 +128,37 @@ def main(arguments: list[str] | None = None) -> int:
     classes, frames, persons = SHAPES[options.skeleton]
     spec = ctrgcn.default_spec(classes, SKELETONS[options.skeleton], frames, persons)
     generator = np.random.default_rng(0)
-    x = paddle.to_tensor(generator.standard_normal((options.batch, *spec.input_shape)).astype("float32"))
+    x = paddle.to_tensor(
+        generator.standard_normal((options.batch, *spec.input_shape)).astype("float32")
+    )
     labels = soft_labels(paddle.to_tensor(generator.integers(0, classes, options.batch)), classes)
     ours, published = pair(spec)
     agree = agreement(spec)
     seconds = measure(ours, published, x, labels, options.steps)
     medians = {name: float(np.median(values)) for name, values in seconds.items()}
     for name, values in seconds.items():
-        print(f"{name:>10}: median {1000 * medians[name]:8.1f} ms  (min {1000 * min(values):.1f}, max {1000 * max(values):.1f}, "
-              f"{options.steps} steps, batch {options.batch}, {options.skeleton})")
-    print("agreement, relative: " + ", ".join(f"{name} {value:.1e}" for name, value in agree.items()))
+        print(
+            f"{name:>10}: median {1000 * medians[name]:8.1f} ms  (min {1000 * min(values):.1f}, max {1000 * max(values):.1f}, "
+            f"{options.steps} steps, batch {options.batch}, {options.skeleton})"
+        )
+    print(
+        "agreement, relative: " + ", ".join(f"{name} {value:.1e}" for name, value in agree.items())
+    )
     ratio = medians["published"] / medians["ours"]
     print(f"published / ours: {ratio:.2f}x")
-    print(json.dumps({"ratio": ratio, "median_seconds": medians, "agreement": agree, "batch": options.batch,
-                      "skeleton": options.skeleton, "hardware": provenance.hardware(), "versions": provenance.versions()}))
+    print(
+        json.dumps(
+            {
+                "ratio": ratio,
+                "median_seconds": medians,
+                "agreement": agree,
+                "batch": options.batch,
+                "skeleton": options.skeleton,
+                "hardware": provenance.hardware(),
+                "versions": provenance.versions(),
+            }
+        )
+    )
     return 0
 
 

@@ -1,4 +1,5 @@
 """What a run will do, worked out before it starts: specs of every network after every step, and what a person should know."""
+
 from __future__ import annotations
 
 from compress import registry
@@ -11,15 +12,25 @@ FEW, ENOUGH = 100, 300  # iterations of a training that starts from nothing
 
 def notes(recipe, dataset) -> tuple[str, ...]:
     """What a person should know before hours of work: of the data, of the recipe, and of a teacher's training that is over before it begins."""
-    found, single, clips = [*dataset.notes, *recipe.notes], len(recipe.teacher.members) == 1, len(dataset.train)
+    found, single, clips = (
+        [*dataset.notes, *recipe.notes],
+        len(recipe.teacher.members) == 1,
+        len(dataset.train),
+    )
     for number, member in enumerate(recipe.teacher.members):
         if member.weights is not None or member.train is None:
             continue
         each = -(-clips // member.train.batch_size)
         if each * member.train.epochs < FEW:
-            place = "teacher.train" if single or member.train == recipe.teacher.members[0].train else f"teacher.ensemble[{number}].train"
-            found.append(f"{place}: {member.train.epochs} epochs of {clips} clips are {each * member.train.epochs} iterations, few for a network that "
-                         f"learns from nothing; raise {place}.epochs, to {-(-ENOUGH // each)} for example, and those of the steps")
+            place = (
+                "teacher.train"
+                if single or member.train == recipe.teacher.members[0].train
+                else f"teacher.ensemble[{number}].train"
+            )
+            found.append(
+                f"{place}: {member.train.epochs} epochs of {clips} clips are {each * member.train.epochs} iterations, few for a network that "
+                f"learns from nothing; raise {place}.epochs, to {-(-ENOUGH // each)} for example, and those of the steps"
+            )
     return tuple(dict.fromkeys(found))
 
 
@@ -40,10 +51,17 @@ def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
     """(the teacher networks' specs, the student's before the first and after each step); a block or weights file that does
     not fit is found here."""
     places, place = seats(recipe, dataset)
-    teachers = [_spec(member.weights, member.network, where) for member, where in zip(recipe.teacher.members, places)]
+    teachers = [
+        _spec(member.weights, member.network, where)
+        for member, where in zip(recipe.teacher.members, places)
+    ]
     student = recipe.student
     config = student.network or recipe.teacher.members[0].network
-    spec = teachers[0] if student.network is None and student.weights is None else _spec(student.weights, config, place)
+    spec = (
+        teachers[0]
+        if student.network is None and student.weights is None
+        else _spec(student.weights, config, place)
+    )
     specs = [spec]
     for step in recipe.steps:
         if step.enabled:
@@ -53,4 +71,6 @@ def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
 
 
 def _spec(weights: str | None, network, where):
-    return spec_for(network, where) if weights is None else load_weights(weights, where, network).spec
+    return (
+        spec_for(network, where) if weights is None else load_weights(weights, where, network).spec
+    )

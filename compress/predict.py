@@ -2,6 +2,7 @@
 
 Run: python compress/predict.py runs/NAME/deploy CLIP [CLIP ...] [--runtime paddle|onnx]
 """
+
 from __future__ import annotations
 
 import json
@@ -23,8 +24,12 @@ from teachers.errors import DataError, FeatherboneError
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a deployed folder")
-    parser.add_argument("clips", nargs="+", type=Path, help="clip files of any format the data readers know")
-    parser.add_argument("--runtime", choices=("paddle", "onnx"), help="default: onnx if the folder has it")
+    parser.add_argument(
+        "clips", nargs="+", type=Path, help="clip files of any format the data readers know"
+    )
+    parser.add_argument(
+        "--runtime", choices=("paddle", "onnx"), help="default: onnx if the folder has it"
+    )
     options = parser.parse_args(arguments)
     results = []
     try:
@@ -32,14 +37,23 @@ def main(arguments: list[str] | None = None) -> int:
         predictors = deployed.predictors(options.folder, description)
         kind = options.runtime or ("onnx" if "onnx" in predictors else next(iter(predictors)))
         if kind not in predictors:
-            raise DataError(f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})")
+            raise DataError(
+                f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})"
+            )
         for path in options.clips:
             for name, raw in clips.read_clip(path, recording(description)):
-                views = [prepare(raw, description, name, number) for number in range(description.get("views", 1))]
-                best = top_classes(scores_of(predictors[kind](np.stack(views))), description["classes"])
+                views = [
+                    prepare(raw, description, name, number)
+                    for number in range(description.get("views", 1))
+                ]
+                best = top_classes(
+                    scores_of(predictors[kind](np.stack(views))), description["classes"]
+                )
                 results.append({"clip": name, **best[0], "top5": best})
-                print(f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
-                      + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:]))
+                print(
+                    f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
+                    + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:])
+                )
     except FeatherboneError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -3,6 +3,7 @@
 A new data set, input or step is one file and one row here; a new network is a row of `teachers/networks.py`. The tables are
 text alone, so that a recipe's names are checked without loading what they stand for.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -33,29 +34,38 @@ class Table:
         return importlib.import_module(self.modules[name])
 
 
-DATA_SETS = Table("data set", {
-    "babel": "compress.data.babel",
-    "efficientgcn": "compress.data.efficientgcn",
-    "ntu": "compress.data.ntu",
-    "nw_ucla": "compress.data.nw_ucla",
-    "own": "compress.data.own",
-    "pyskl": "compress.data.pyskl",
-    "synthetic": "compress.data.synthetic",
-})
-INPUTS = Table("input", {
-    "branches": "compress.inputs.branches",
-    "crop_resize": "compress.inputs.crop_resize",
-    "loop": "compress.inputs.loop",
-    "min_max_sample": "compress.inputs.min_max_sample",
-    "uniform": "compress.inputs.uniform",
-})
-STEPS = Table("step", {
-    "promote": "compress.steps.promote",
-    "prune_channels": "compress.steps.prune_channels",
-    "prune_layers": "compress.steps.prune_layers",
-    "ptq": "compress.steps.ptq",
-    "qat": "compress.steps.qat",
-    "train": "compress.steps.train",
-    "weight_only": "compress.steps.weight_only",
-})
+DATA_SETS = Table(
+    "data set",
+    {
+        "babel": "compress.data.babel",
+        "efficientgcn": "compress.data.efficientgcn",
+        "ntu": "compress.data.ntu",
+        "nw_ucla": "compress.data.nw_ucla",
+        "own": "compress.data.own",
+        "pyskl": "compress.data.pyskl",
+        "synthetic": "compress.data.synthetic",
+    },
+)
+INPUTS = Table(
+    "input",
+    {
+        "branches": "compress.inputs.branches",
+        "crop_resize": "compress.inputs.crop_resize",
+        "loop": "compress.inputs.loop",
+        "min_max_sample": "compress.inputs.min_max_sample",
+        "uniform": "compress.inputs.uniform",
+    },
+)
+STEPS = Table(
+    "step",
+    {
+        "promote": "compress.steps.promote",
+        "prune_channels": "compress.steps.prune_channels",
+        "prune_layers": "compress.steps.prune_layers",
+        "ptq": "compress.steps.ptq",
+        "qat": "compress.steps.qat",
+        "train": "compress.steps.train",
+        "weight_only": "compress.steps.weight_only",
+    },
+)
 NETWORKS = Table("network", {name: family.network for name, family in FAMILIES.items()})

@@ -5,6 +5,7 @@ Run: python compress/run.py --recipe ctrgcn_lite_dml [-o key.path=value ...]
 Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost, 4 an exported file
 disagrees with the trained network, 130 interrupted. The last line of stdout is one JSON object.
 """
+
 from __future__ import annotations
 
 import json
@@ -12,7 +13,10 @@ import shlex
 import sys
 from pathlib import Path
 
-if __package__ in (None, ""):  # as a script: the repository root, not compress/, is what imports are looked up in
+if __package__ in (
+    None,
+    "",
+):  # as a script: the repository root, not compress/, is what imports are looked up in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import compress  # noqa: F401  (prepares the process for Paddle)
@@ -31,14 +35,32 @@ EFFECTIVE = "recipe.json"
 
 def parser() -> Parser:
     """The command line."""
-    found = Parser(prog="compress/run.py", description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[2])
+    found = Parser(
+        prog="compress/run.py",
+        description=__doc__.split("\n\n")[0],
+        epilog=__doc__.split("\n\n")[2],
+    )
     found.add_argument("--recipe", help="a name in configs/, or a path")
-    found.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE",
-                       help="change one value of the recipe; repeatable")
+    found.add_argument(
+        "-o",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="change one value of the recipe; repeatable",
+    )
     found.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     found.add_argument("--seed", type=int, help="replaces the recipe's seed")
-    found.add_argument("--output", type=Path, help="the run's folder (default: runs/RECIPE, or the next free runs/RECIPE-N)")
-    found.add_argument("--resume", action="store_true", help="continue the run in --output, or the newest one of this recipe")
+    found.add_argument(
+        "--output",
+        type=Path,
+        help="the run's folder (default: runs/RECIPE, or the next free runs/RECIPE-N)",
+    )
+    found.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --output, or the newest one of this recipe",
+    )
     found.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     found.add_argument("--list", action="store_true", help="list the recipes and stop")
     return found
@@ -51,8 +73,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.list:
             return print_recipes(recipes.list_recipes())
         if options.recipe is None:
-            raise RecipeError("--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)")
-        overrides = options.overrides + ([f"seed={options.seed}"] if options.seed is not None else [])
+            raise RecipeError(
+                "--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)"
+            )
+        overrides = options.overrides + (
+            [f"seed={options.seed}"] if options.seed is not None else []
+        )
         recipe = recipes.load(options.recipe, overrides)
         return _run(recipe, options, arguments)
     except FeatherboneError as error:
@@ -71,13 +97,19 @@ def _run(recipe, options, arguments: list[str] | None) -> int:
     if options.dry_run:
         return print_plan(recipe, load_data(recipe))
     folder = _folder(recipe, options)
-    typed = shlex.join(["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)])
-    resume = f"{typed if options.resume else typed + ' --resume'}" + ("" if options.output or options.resume else f" --output {folder}")
+    typed = shlex.join(
+        ["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)]
+    )
+    resume = f"{typed if options.resume else typed + ' --resume'}" + (
+        "" if options.output or options.resume else f" --output {folder}"
+    )
     interrupt.remember()
     try:
         result = pipeline.execute(pipeline.Run(recipe, folder, folder.parent / "teachers", typed))
     except KeyboardInterrupt:
-        return _failed(f"interrupted; everything finished is kept. Continue with: {resume}", 130, folder)
+        return _failed(
+            f"interrupted; everything finished is kept. Continue with: {resume}", 130, folder
+        )
     except FeatherboneError as error:
         return _failed(str(error), error.exit_code, folder)
     print_summary(result)
@@ -88,21 +120,32 @@ def _run(recipe, options, arguments: list[str] | None) -> int:
 def _folder(recipe, options) -> Path:
     """The run's folder, with the effective recipe in it; a resumed run must have the same one."""
     effective = recipes.to_dict(recipe)
-    taken = sorted((path.parent for path in RUNS.glob(f"{recipe.name}*/{EFFECTIVE}")), key=lambda path: path.stat().st_mtime)
+    taken = sorted(
+        (path.parent for path in RUNS.glob(f"{recipe.name}*/{EFFECTIVE}")),
+        key=lambda path: path.stat().st_mtime,
+    )
     if options.resume:
         folder = options.output or (taken[-1] if taken else None)
         if folder is None or not (folder / EFFECTIVE).is_file():
-            raise RecipeError(f"--resume: {folder or RUNS / recipe.name} holds no run to continue; leave --resume out to start one")
+            raise RecipeError(
+                f"--resume: {folder or RUNS / recipe.name} holds no run to continue; leave --resume out to start one"
+            )
         before = recipes.flatten(json.loads((folder / EFFECTIVE).read_text(encoding="utf-8")))
         now = recipes.flatten(json.loads(json.dumps(effective)))
-        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        changed = sorted(
+            key for key in before.keys() | now.keys() if before.get(key) != now.get(key)
+        )
         if changed:
-            raise RecipeError(f"--resume: {folder} was run with {changed[0]} = {before.get(changed[0])!r}, now it is "
-                              f"{now.get(changed[0])!r}; give the same recipe and overrides, or leave --resume out")
+            raise RecipeError(
+                f"--resume: {folder} was run with {changed[0]} = {before.get(changed[0])!r}, now it is "
+                f"{now.get(changed[0])!r}; give the same recipe and overrides, or leave --resume out"
+            )
         return folder
     folder = options.output or _free(RUNS / recipe.name)
     if (folder / EFFECTIVE).exists():
-        raise RecipeError(f"--output {folder}: holds a run already; add --resume to continue it, or choose another folder")
+        raise RecipeError(
+            f"--output {folder}: holds a run already; add --resume to continue it, or choose another folder"
+        )
     storage.write_text(folder / EFFECTIVE, json.dumps(effective, indent=1))
     return folder
 
@@ -117,8 +160,18 @@ def _free(folder: Path) -> Path:
 
 def _failed(message: str, code: int, folder: Path | None = None) -> int:
     console.say(f"error: {message}")
-    print(json.dumps({"status": "interrupted" if code == 130 else "failed", "exit_code": code, "error": message,
-                      **({"output": str(folder), "report": str(folder / "report.html")} if folder else {})}))
+    print(
+        json.dumps(
+            {
+                "status": "interrupted" if code == 130 else "failed",
+                "exit_code": code,
+                "error": message,
+                **(
+                    {"output": str(folder), "report": str(folder / "report.html")} if folder else {}
+                ),
+            }
+        )
+    )
     return code
 
 

@@ -5,6 +5,7 @@ Run: python -m compress.show CLIP [--output clip.gif|clip.png]
 
 CLIP is a file that `compress.data.clips` reads. A .gif moves, a .png is a strip of frames. The last line of stdout is one JSON object.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -28,7 +29,9 @@ from teachers.arguments import Parser
 from teachers.errors import FeatherboneError, RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, SKELETONS, UCLA_20, Skeleton
 
-KNOWN = {skeleton.joints: skeleton for skeleton in (NTU_25, UCLA_20, COCO_17, OPENPOSE_18)}  # what a file's joints most likely are
+KNOWN = {
+    skeleton.joints: skeleton for skeleton in (NTU_25, UCLA_20, COCO_17, OPENPOSE_18)
+}  # what a file's joints most likely are
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,30 @@ def parser() -> Parser:
     """The command line."""
     found = Parser(prog="python -m compress.show", description=__doc__.split("\n\n")[0])
     found.add_argument("clip", nargs="?", type=Path, help=f"a file: {clips.KINDS}")
-    found.add_argument("--recipe", help="a name in configs/, or a path: draws a clip of its data set, through its input")
-    found.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one value of the recipe")
+    found.add_argument(
+        "--recipe",
+        help="a name in configs/, or a path: draws a clip of its data set, through its input",
+    )
+    found.add_argument(
+        "-o",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="change one value of the recipe",
+    )
     found.add_argument("--split", choices=("train", "val"), default="train")
     found.add_argument("--index", type=int, default=0, help="which clip, from 0")
-    found.add_argument("--input", choices=registry.INPUTS.names(), help="of a file: the input pipeline to see it through")
-    found.add_argument("--skeleton", choices=sorted(SKELETONS), help="of a file: its joints, where their number does not say it")
+    found.add_argument(
+        "--input",
+        choices=registry.INPUTS.names(),
+        help="of a file: the input pipeline to see it through",
+    )
+    found.add_argument(
+        "--skeleton",
+        choices=sorted(SKELETONS),
+        help="of a file: its joints, where their number does not say it",
+    )
     found.add_argument("--draws", type=int, default=1, help="rows of augmented views")
     found.add_argument("--frames", type=int, default=8, help="frames of a strip")
     found.add_argument("--seed", type=int, default=1)
@@ -73,16 +94,32 @@ def main(arguments: list[str] | None = None) -> int:
         subject = from_file(options) if options.recipe is None else from_recipe(options)
         drawn = rows(subject, options.draws, options.seed)
         title = ": ".join(filter(None, (subject.label, subject.name)))
-        picture = (drawing.animation(drawn, subject.skeleton, title) if options.output.suffix == ".gif"
-                   else drawing.strip(drawn, subject.skeleton, title, options.frames))
+        picture = (
+            drawing.animation(drawn, subject.skeleton, title)
+            if options.output.suffix == ".gif"
+            else drawing.strip(drawn, subject.skeleton, title, options.frames)
+        )
         drawing.save(picture, options.output)
     except FeatherboneError as error:
         console.say(f"error: {error}")
         print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}))
         return error.exit_code
-    console.say(f"{options.output}: {title}, {subject.clip.shape[1]} frames, {subject.skeleton.name}")
-    print(json.dumps({"status": "drawn", "output": str(options.output), "clip": subject.name, "class": subject.label,
-                      "frames": subject.clip.shape[1], "skeleton": subject.skeleton.name, "input": subject.view.name}))
+    console.say(
+        f"{options.output}: {title}, {subject.clip.shape[1]} frames, {subject.skeleton.name}"
+    )
+    print(
+        json.dumps(
+            {
+                "status": "drawn",
+                "output": str(options.output),
+                "clip": subject.name,
+                "class": subject.label,
+                "frames": subject.clip.shape[1],
+                "skeleton": subject.skeleton.name,
+                "input": subject.view.name,
+            }
+        )
+    )
     return 0
 
 
@@ -91,8 +128,16 @@ def rows(subject: Subject, draws: int, seed: int) -> list[drawing.Row]:
     down = subject.coordinates == 2
     found = [drawing.Row(f"the clip, {subject.clip.shape[1]} frames", subject.clip, down)]
     for number in range(draws):
-        made = subject.view.augment(subject.clip, np.random.default_rng([seed, number]))[:subject.coordinates]
-        found.append(drawing.Row(f"{subject.view.title}, training view {number + 1}: {made.shape[1]} frames", made, down))
+        made = subject.view.augment(subject.clip, np.random.default_rng([seed, number]))[
+            : subject.coordinates
+        ]
+        found.append(
+            drawing.Row(
+                f"{subject.view.title}, training view {number + 1}: {made.shape[1]} frames",
+                made,
+                down,
+            )
+        )
     return found
 
 
@@ -107,13 +152,26 @@ def from_file(options) -> Subject:
     channels, _, joints, persons = clip.shape
     skeleton = SKELETONS[options.skeleton] if options.skeleton else KNOWN.get(joints)
     if skeleton is None or skeleton.joints != joints:
-        raise RecipeError(f"{options.clip}: has {joints} joints, {'no known skeleton' if skeleton is None else skeleton.name} has as many; "
-                          f"give --skeleton one of {', '.join(sorted(SKELETONS))}")
-    pipeline = options.input or ("uniform" if channels == 2 else "min_max_sample" if skeleton is UCLA_20 else "crop_resize")
+        raise RecipeError(
+            f"{options.clip}: has {joints} joints, {'no known skeleton' if skeleton is None else skeleton.name} has as many; "
+            f"give --skeleton one of {', '.join(sorted(SKELETONS))}"
+        )
+    pipeline = options.input or (
+        "uniform" if channels == 2 else "min_max_sample" if skeleton is UCLA_20 else "crop_resize"
+    )
     empty = Split((), (), np.zeros(0, np.int64))
-    dataset = Dataset("file", empty, empty, (), skeleton, persons, channels, "", coordinates=channels)
+    dataset = Dataset(
+        "file", empty, empty, (), skeleton, persons, channels, "", coordinates=channels
+    )
     config = registry.INPUTS.load(pipeline).Config()
-    return Subject(name, label_of(name), ops.trim(clip), skeleton, channels, _joints(pipeline, config, dataset, skeleton))
+    return Subject(
+        name,
+        label_of(name),
+        ops.trim(clip),
+        skeleton,
+        channels,
+        _joints(pipeline, config, dataset, skeleton),
+    )
 
 
 def from_recipe(options) -> Subject:
@@ -129,8 +187,14 @@ def from_recipe(options) -> Subject:
     split = getattr(dataset, options.split)
     index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")
     view = _joints(recipe.input.name, recipe.input.config, dataset, skeleton)
-    return Subject(split.names[index], dataset.classes[int(split.labels[index])], np.asarray(split.clips[index]), skeleton,
-                   dataset.coordinates, view)
+    return Subject(
+        split.names[index],
+        dataset.classes[int(split.labels[index])],
+        np.asarray(split.clips[index]),
+        skeleton,
+        dataset.coordinates,
+        view,
+    )
 
 
 def label_of(name: str) -> str:
@@ -150,7 +214,9 @@ def _joints(pipeline: str, config, dataset: Dataset, skeleton: Skeleton) -> view
 
 def _checked(index: int, count: int, where: str) -> int:
     if not 0 <= index < count:
-        raise RecipeError(f"--index {index}: {where} has {count} clip{'s' * (count != 1)}, numbered 0 to {count - 1}")
+        raise RecipeError(
+            f"--index {index}: {where} has {count} clip{'s' * (count != 1)}, numbered 0 to {count - 1}"
+        )
     return index
 
 

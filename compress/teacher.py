@@ -1,4 +1,5 @@
 """The teacher: networks read from files, or trained first and kept under a hash of all that decides their weights."""
+
 from __future__ import annotations
 
 import hashlib
@@ -32,10 +33,20 @@ class Teacher:
 def identity(member: Member, where: Seat, seed: int) -> str:
     """Hash of everything that decides a teacher's weights."""
     file = Path(member.weights) if member.weights else None
-    weights = hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else member.weights
+    weights = (
+        hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else member.weights
+    )
     trained = repr(member.train) if member.weights is None or member.finetune else None
-    return checkpoint.digest([repr(spec_for(member.network, where)), weights, trained, where.dataset.fingerprint,
-                              where.view.fingerprint, seed])
+    return checkpoint.digest(
+        [
+            repr(spec_for(member.network, where)),
+            weights,
+            trained,
+            where.dataset.fingerprint,
+            where.view.fingerprint,
+            seed,
+        ]
+    )
 
 
 def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "teacher") -> Teacher:
@@ -48,7 +59,10 @@ def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "te
     """
     wanted = member.network
     if member.weights is not None and not member.finetune:
-        return Teacher(Model(load_weights(member.weights, where, wanted), where.view, member.weight), member.weights)
+        return Teacher(
+            Model(load_weights(member.weights, where, wanted), where.view, member.weight),
+            member.weights,
+        )
     key = identity(member, where, work.seed)
     path = shelf / f"{member.network.name}-{key}.npz"
     if path.exists():
@@ -57,13 +71,21 @@ def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "te
         model = Model(load_weights(str(path), where), where.view, member.weight)
         return Teacher(model, f"reused: {path}", tuple(about["history"]), about["best_epoch"])
     if member.weights is not None:
-        network, origin = load_weights(member.weights, where, wanted), f"trained in this run from {member.weights}"
+        network, origin = (
+            load_weights(member.weights, where, wanted),
+            f"trained in this run from {member.weights}",
+        )
     else:
         paddle.seed(work.seed)
         network, origin = networks.build(spec_for(member.network, where)), "trained in this run"
     model = Model(network, where.view, member.weight)
     progress = _train(model, member, work, key, name)
-    checkpoints.save(path, network, describe(work.dataset, where.view) | {"history": progress.history, "best_epoch": progress.best_epoch})
+    checkpoints.save(
+        path,
+        network,
+        describe(work.dataset, where.view)
+        | {"history": progress.history, "best_epoch": progress.best_epoch},
+    )
     return Teacher(model, origin, tuple(progress.history), progress.best_epoch)
 
 
@@ -71,7 +93,21 @@ def _train(model: Model, member: Member, work: Work, key: str, name: str) -> che
     watch = Watch(work.curves, name)
     objective = objectives.build(member.train, "teacher", objectives.class_counts(work.dataset))
     try:
-        return fit(Job(name, {"teacher": model}, {}, member.train, objective, work.dataset, work.evaluation, seed=work.seed * 1000,
-                       state_path=work.folder / "state" / f"{name}.npz", settings=key, watch=watch, learner="teacher"))
+        return fit(
+            Job(
+                name,
+                {"teacher": model},
+                {},
+                member.train,
+                objective,
+                work.dataset,
+                work.evaluation,
+                seed=work.seed * 1000,
+                state_path=work.folder / "state" / f"{name}.npz",
+                settings=key,
+                watch=watch,
+                learner="teacher",
+            )
+        )
     finally:
         watch.end()

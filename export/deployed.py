@@ -1,10 +1,11 @@
 """A deployed folder and `deployed.json`, by which it describes itself: a program elsewhere can feed it right from this alone.
 
-    {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
-     "recorded": {"channels", "joints", "persons", "names"},
-     "input": {"name", "layout", "shape"}, "output": {...}, "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
-     "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}}
+{"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
+ "recorded": {"channels", "joints", "persons", "names"},
+ "input": {"name", "layout", "shape"}, "output": {...}, "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
+ "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}}
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -28,14 +29,31 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
         files: names by format.
     """
     classes = about.get("classes") or [f"class {index}" for index in range(spec.classes)]
-    recorded = about.get("recorded") or {"channels": spec.channels, "joints": spec.skeleton.joints, "persons": spec.persons}
-    return {"format": "featherbone-deployed", "version": 1, "network": spec.network, "classes": list(classes),
-            "data": about.get("data", "unknown"), "recorded": recorded, "views": about.get("views", 1),
-            "input": {"name": "clip", "layout": "N,C,T,V,M: batch, coordinates, frames, joints, persons", "dtype": "float32",
-                      "shape": [None, *spec.input_shape]},
-            "output": {"name": "logits", "shape": [None, spec.classes], "note": "softmax gives scores"},
-            "skeleton": dataclasses.asdict(spec.skeleton), "preprocessing": list(about.get("preprocessing", ())), "files": files,
-            "paddle_note": "disable_mkldnn() and enable_memory_optim() in paddle.inference.Config; compared with the trained network that way"}
+    recorded = about.get("recorded") or {
+        "channels": spec.channels,
+        "joints": spec.skeleton.joints,
+        "persons": spec.persons,
+    }
+    return {
+        "format": "featherbone-deployed",
+        "version": 1,
+        "network": spec.network,
+        "classes": list(classes),
+        "data": about.get("data", "unknown"),
+        "recorded": recorded,
+        "views": about.get("views", 1),
+        "input": {
+            "name": "clip",
+            "layout": "N,C,T,V,M: batch, coordinates, frames, joints, persons",
+            "dtype": "float32",
+            "shape": [None, *spec.input_shape],
+        },
+        "output": {"name": "logits", "shape": [None, spec.classes], "note": "softmax gives scores"},
+        "skeleton": dataclasses.asdict(spec.skeleton),
+        "preprocessing": list(about.get("preprocessing", ())),
+        "files": files,
+        "paddle_note": "disable_mkldnn() and enable_memory_optim() in paddle.inference.Config; compared with the trained network that way",
+    }
 
 
 def write(folder: Path, description: dict) -> Path:
@@ -54,23 +72,33 @@ def read(folder: Path) -> dict:
     path = Path(folder) / NAME
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-        if description["format"] != "featherbone-deployed" or not isinstance(description["files"], dict):
+        if description["format"] != "featherbone-deployed" or not isinstance(
+            description["files"], dict
+        ):
             raise ValueError("another format")
         return description
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file; give a deployed folder, for example runs/NAME/deploy") from error
+        raise CheckpointError(
+            f"{path}: no such file; give a deployed folder, for example runs/NAME/deploy"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: not the description of a deployed folder ({error}); export it again") from error
+        raise CheckpointError(
+            f"{path}: not the description of a deployed folder ({error}); export it again"
+        ) from error
 
 
 def predictors(folder: Path, description: dict, threads: int = 1) -> dict[str, runtimes.Predict]:
     """A predict function for each runtime the folder serves, "paddle" and "onnx"."""
     found = {}
     for kind, files in description["files"].items():
-        paths = [Path(folder) / Path(name).name for name in files]  # never outside the folder, whatever the JSON says
+        paths = [
+            Path(folder) / Path(name).name for name in files
+        ]  # never outside the folder, whatever the JSON says
         missing = [path for path in paths if not path.is_file()]
         if missing:
-            raise CheckpointError(f"{missing[0]}: named in {NAME}, but not there; copy the whole folder")
+            raise CheckpointError(
+                f"{missing[0]}: named in {NAME}, but not there; copy the whole folder"
+            )
         if kind == "paddle":
             found[kind] = runtimes.paddle_inference(*paths, threads=threads)
         elif kind == "onnx":

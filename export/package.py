@@ -1,4 +1,5 @@
 """A trained network -> a deployed folder: the formats asked for, each verified in its runtime, and `deployed.json`."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,8 +15,15 @@ from export.quantize.quantized import Quantized
 WRITERS = {"paddle": paddle_model.save, "onnx": onnx_model.save}
 
 
-def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict, clips: np.ndarray, reference: np.ndarray,
-          quantized: Quantized | None = None) -> dict[str, dict[str, float]]:
+def build(
+    network: nn.Layer,
+    folder: Path,
+    formats: tuple[str, ...],
+    about: dict,
+    clips: np.ndarray,
+    reference: np.ndarray,
+    quantized: Quantized | None = None,
+) -> dict[str, dict[str, float]]:
     """Export, then compare on `clips` (n, C, T, V, M) with the trained network's logits `reference` (n, K).
 
     A quantised file is compared with the same network rounded alike in Paddle instead: exactly like a float file where only
@@ -32,13 +40,19 @@ def build(network: nn.Layer, folder: Path, formats: tuple[str, ...], about: dict
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (*folder.glob("model.*"), folder / deployed.NAME):
         stale.unlink(missing_ok=True)
-    files = {kind: [path.name for path in _write(kind, network, folder, quantized)] for kind in formats}
-    description = deployed.describe(network.spec, about, files) | ({"precision": quantized.kinds()} if quantized else {})
+    files = {
+        kind: [path.name for path in _write(kind, network, folder, quantized)] for kind in formats
+    }
+    description = deployed.describe(network.spec, about, files) | (
+        {"precision": quantized.kinds()} if quantized else {}
+    )
     found = {}
     for kind, predict in deployed.predictors(folder, description).items():
         file, expected = folder / files[kind][0], reference
         if quantized is not None:
-            expected = verify.run(file, runtimes.in_process(quantized.simulated(network, kind)), clips)
+            expected = verify.run(
+                file, runtimes.in_process(quantized.simulated(network, kind)), clips
+            )
         if quantized is not None and kind == "onnx" and quantized.plan.ranges:
             exact = runtimes.onnx_runtime(file, optimised=False)
             found[kind] = verify.require_close(file, predict, clips, expected, exact)

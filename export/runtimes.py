@@ -1,4 +1,5 @@
 """One `predict` per runtime: (N, C, T, V, M) float32 -> logits (N, K), with the numbers the runtime really returns."""
+
 from __future__ import annotations
 
 import os
@@ -28,7 +29,9 @@ def in_process(network) -> Predict:
     return predict
 
 
-def paddle_inference(model: Path, parameters: Path, threads: int = 1, onednn: bool = False) -> Predict:
+def paddle_inference(
+    model: Path, parameters: Path, threads: int = 1, onednn: bool = False
+) -> Predict:
     """Paddle Inference. oneDNN is off: with it the CPU predictor of Paddle 2.6.2 returns wrong logits for these networks.
 
     Buffers are used again within a run (`enable_memory_optim`): fresh ones cost a fifth of the time. On a GPU build with a GPU the
@@ -78,7 +81,12 @@ def onnx_runtime(model: Path, threads: int = 1, optimised: bool = True) -> Predi
     options.log_severity_level = 3
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = _loaded(model, lambda: onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]))
+    session = _loaded(
+        model,
+        lambda: onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"]
+        ),
+    )
     name = session.get_inputs()[0].name
     return lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0]
 
@@ -93,4 +101,6 @@ def _loaded(model: Path, create: Callable):
         return create()
     except Exception as error:  # each runtime raises its own kinds
         first = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise ExportMismatch(f"{model}: its runtime cannot load it ({first}); export it again") from error
+        raise ExportMismatch(
+            f"{model}: its runtime cannot load it ({first}); export it again"
+        ) from error

@@ -1,4 +1,5 @@
 """From a clip as it was recorded to the classes of a deployed network: preprocessing, views, scores."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -17,14 +18,22 @@ def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> n
     C, T, V, M = description["input"]["shape"][1:]
     recorded = recording(description)
     if (raw.shape[0], raw.shape[2]) != (recorded["channels"], recorded["joints"]):
-        raise DataError(f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs {recorded['channels']} of "
-                        f"{recorded['joints']} ({description['skeleton']['name']})")
+        raise DataError(
+            f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs {recorded['channels']} of "
+            f"{recorded['joints']} ({description['skeleton']['name']})"
+        )
     persons = raw[..., :M]
-    padded = np.concatenate([persons, np.zeros((*persons.shape[:3], M - persons.shape[3]), persons.dtype)], axis=3)
-    x = ops.apply(padded, ops.numbered(description["preprocessing"], number, description.get("views", 1)))
+    padded = np.concatenate(
+        [persons, np.zeros((*persons.shape[:3], M - persons.shape[3]), persons.dtype)], axis=3
+    )
+    x = ops.apply(
+        padded, ops.numbered(description["preprocessing"], number, description.get("views", 1))
+    )
     if x.shape != (C, T, V, M):
-        raise DataError(f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the network needs {T} of {C}; the "
-                        "folder's deployed.json does not say how to get there (it was exported from a checkpoint without data)")
+        raise DataError(
+            f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the network needs {T} of {C}; the "
+            "folder's deployed.json does not say how to get there (it was exported from a checkpoint without data)"
+        )
     return x
 
 
@@ -42,4 +51,7 @@ def scores_of(logits: np.ndarray) -> np.ndarray:
 
 def top_classes(scores: np.ndarray, classes: list[str], count: int = 5) -> list[dict]:
     """The best classes of one clip with their scores (K,)."""
-    return [{"class": classes[index], "score": round(float(scores[index]), 4)} for index in np.argsort(-scores, kind="stable")[:count]]
+    return [
+        {"class": classes[index], "score": round(float(scores[index]), 4)}
+        for index in np.argsort(-scores, kind="stable")[:count]
+    ]

@@ -2,6 +2,7 @@
 
 Run: python export/to_onnx.py --weights runs/NAME/weights/student.npz --out deploy
 """
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,5 @@
 """Every exported file is compared with the trained network in the runtime that will serve it, before anything is reported."""
+
 from __future__ import annotations
 
 import math
@@ -13,7 +14,10 @@ from teachers import cpu
 from teachers.errors import ExportMismatch
 
 BATCH = 16  # Paddle Inference keeps every intermediate result of a batch
-CLOSE = {"agreement": 0.95, "snr_db": 20.0}  # at least, of a file with eight-bit activations: a tie rounded the other way spreads
+CLOSE = {
+    "agreement": 0.95,
+    "snr_db": 20.0,
+}  # at least, of a file with eight-bit activations: a tie rounded the other way spreads
 TOLERANCE = 1e-5  # largest logit difference, relative to the largest logit, of a float32 file
 
 
@@ -21,11 +25,16 @@ def difference(logits: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     """How far logits (n, K) are from the trained network's: top-1 agreement (0..1), largest absolute difference, and that
     divided by the largest reference logit."""
     largest = float(np.abs(logits - reference).max()) if np.isfinite(logits).all() else float("inf")
-    return {"agreement": float((logits.argmax(1) == reference.argmax(1)).mean()), "max_abs_diff": largest,
-            "max_rel_diff": largest / max(float(np.abs(reference).max()), 1e-12)}
+    return {
+        "agreement": float((logits.argmax(1) == reference.argmax(1)).mean()),
+        "max_abs_diff": largest,
+        "max_rel_diff": largest / max(float(np.abs(reference).max()), 1e-12),
+    }
 
 
-def require_same(file: Path, predict: Predict, clips: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+def require_same(
+    file: Path, predict: Predict, clips: np.ndarray, reference: np.ndarray
+) -> dict[str, float]:
     """Compare a file's logits on `clips` (n, C, T, V, M), in batches of 1 and of BATCH, with the trained network's (n, K).
 
     Raises:
@@ -33,16 +42,25 @@ def require_same(file: Path, predict: Predict, clips: np.ndarray, reference: np.
     """
     together = difference(run(file, predict, clips), reference)
     alone = difference(run(file, predict, clips[:1]), reference[:1])
-    found = {key: (min if key == "agreement" else max)(together[key], alone[key]) for key in together}
+    found = {
+        key: (min if key == "agreement" else max)(together[key], alone[key]) for key in together
+    }
     if found["agreement"] < 1.0 or not found["max_rel_diff"] <= TOLERANCE:
-        raise ExportMismatch(f"{file}: disagrees with the trained network on {len(clips)} clips: top-1 agreement "
-                             f"{100 * found['agreement']:.2f}% (needed 100%), relative difference {found['max_rel_diff']:.2e} "
-                             f"(allowed {TOLERANCE:.0e}); do not deploy it")
+        raise ExportMismatch(
+            f"{file}: disagrees with the trained network on {len(clips)} clips: top-1 agreement "
+            f"{100 * found['agreement']:.2f}% (needed 100%), relative difference {found['max_rel_diff']:.2e} "
+            f"(allowed {TOLERANCE:.0e}); do not deploy it"
+        )
     return found
 
 
-def require_close(file: Path, predict: Predict, clips: np.ndarray, simulated: np.ndarray,
-                  exact: Predict | None = None) -> dict[str, float]:
+def require_close(
+    file: Path,
+    predict: Predict,
+    clips: np.ndarray,
+    simulated: np.ndarray,
+    exact: Predict | None = None,
+) -> dict[str, float]:
     """Compare a file that computes in eight bits with the simulated logits (n, K) of that rounding.
 
     Args:
@@ -64,8 +82,10 @@ def require_close(file: Path, predict: Predict, clips: np.ndarray, simulated: np
     if alike is None:
         return found
     if not _is_close(alike):
-        raise ExportMismatch(f"{_too_far(file, len(clips), alike)}. This is without graph "
-                             "optimisations, as other CPUs may compute it")
+        raise ExportMismatch(
+            f"{_too_far(file, len(clips), alike)}. This is without graph "
+            "optimisations, as other CPUs may compute it"
+        )
     return found | {"exact_snr_db": alike["snr_db"]}
 
 
@@ -81,29 +101,39 @@ def _is_close(found: dict[str, float]) -> bool:
 
 
 def _too_far(file: Path, clips: int, found: dict[str, float]) -> str:
-    return (f"{file}: does not compute what was simulated for {clips} clips: "
-            f"top-1 agreement {100 * found['agreement']:.2f}%, "
-            f"signal to noise {found['snr_db']:.1f} dB (needed {100 * CLOSE['agreement']:g}% and "
-            f"{CLOSE['snr_db']:g} dB); do not deploy it")
+    return (
+        f"{file}: does not compute what was simulated for {clips} clips: "
+        f"top-1 agreement {100 * found['agreement']:.2f}%, "
+        f"signal to noise {found['snr_db']:.1f} dB (needed {100 * CLOSE['agreement']:g}% and "
+        f"{CLOSE['snr_db']:g} dB); do not deploy it"
+    )
 
 
 def _cause(file: Path, snr_db: float) -> str:
     """Why a file is wrong as it is served and right, at `snr_db`, without graph optimisations."""
     found = cpu.read()
-    said = (f". Without graph optimisations it is right ({snr_db:.1f} dB): the likely cause is the "
-            f"integer kernels for this CPU, {found}")
+    said = (
+        f". Without graph optimisations it is right ({snr_db:.1f} dB): the likely cause is the "
+        f"integer kernels for this CPU, {found}"
+    )
     if found.saturates:
         said += "; without VNNI they add two products in 16 bits, and saturate"
     broken = [name for name, _ in saturation.broken(onnx.load(file).graph)]
     if broken:
-        said += (f"; {len(broken)} weights break the pair rule ({', '.join(broken[:3])}): "
-                 "export the file again")
+        said += (
+            f"; {len(broken)} weights break the pair rule ({', '.join(broken[:3])}): "
+            "export the file again"
+        )
     return said
 
 
 def run(file: Path, predict: Predict, clips: np.ndarray) -> np.ndarray:
     """Logits (n, K) of clips in batches of BATCH."""
     try:
-        return np.concatenate([predict(clips[start:start + BATCH]) for start in range(0, len(clips), BATCH)])
+        return np.concatenate(
+            [predict(clips[start : start + BATCH]) for start in range(0, len(clips), BATCH)]
+        )
     except Exception as error:  # each runtime raises its own kinds
-        raise ExportMismatch(f"{file}: its runtime cannot run it on input {clips.shape} ({str(error).strip()[:200]})") from error
+        raise ExportMismatch(
+            f"{file}: its runtime cannot run it on input {clips.shape} ({str(error).strip()[:200]})"
+        ) from error

@@ -9,6 +9,7 @@ Importing this package prepares the process for Paddle 2.6.2, so every package o
 - MKL_DEBUG_CPU_TYPE=5, on CPUs with AVX2 that are not Intel's: the MKL in Paddle's library takes a slow
   path there by itself. The last bits of every product change with it; provenance records it.
 """
+
 import os
 import zlib  # noqa: F401  (before Paddle, see above)
 

@@ -1,4 +1,5 @@
 """What the commands share."""
+
 from __future__ import annotations
 
 import argparse

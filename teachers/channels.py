@@ -5,6 +5,7 @@ Such a file has `groups(spec)`, the groups of channels that can only go together
 State is NumPy arrays in our names, `keep` maps group ids to the channels that stay, (sets, kept) integers in rising order;
 a group that it does not name stays whole. `teachers/importance.py` has the criteria.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,21 +57,34 @@ def wiring(spec) -> dict[str, tuple[str | None, str | None, str]]:
             chains[-1].append(block.id)
         else:
             chains.append([block.id])
-    named = {one: f"{chain[0]}.out" if len(chain) == 1 else f"{chain[0]}-{chain[-1]}.out" for chain in chains for one in chain}
+    named = {
+        one: f"{chain[0]}.out" if len(chain) == 1 else f"{chain[0]}-{chain[-1]}.out"
+        for chain in chains
+        for one in chain
+    }
     tied, last = {}, None
     for block in spec.blocks:
-        tied[block.id] = last, f"{block.id}.graph" if block.graph_projects else last, named[block.id]
+        tied[block.id] = (
+            last,
+            f"{block.id}.graph" if block.graph_projects else last,
+            named[block.id],
+        )
         last = named[block.id]
     return tied
 
 
-def narrowed(spec, state: State, kept: Mapping[str, np.ndarray], parts: Callable[..., State]) -> State:
+def narrowed(
+    spec, state: State, kept: Mapping[str, np.ndarray], parts: Callable[..., State]
+) -> State:
     """The arrays that stay when each group keeps the channels of `kept`.
 
     Args:
         parts: (block, its own arrays, inputs, graph unit's outputs, outputs) -> what its graph and its temporal unit keep.
     """
-    smaller, tied = {name: value for name, value in state.items() if name.startswith("data_bn.")}, wiring(spec)
+    smaller, tied = (
+        {name: value for name, value in state.items() if name.startswith("data_bn.")},
+        wiring(spec),
+    )
     for block in spec.blocks:
         source, graph, name = tied[block.id]
         inputs = kept[source][0] if source else np.arange(block.in_channels)
@@ -94,7 +108,10 @@ def narrowed_spec(spec, kept: Mapping[str, np.ndarray], inside: Callable):
     for block in spec.blocks:
         _, graph, out = tied[block.id]
         width, middle = kept[out].shape[1], kept[graph].shape[1] if graph else block.inside.graph
-        residuals = {"down": block.graph_projects and last == middle, "projection": block.projects and block.stride == 1 and last == width}
+        residuals = {
+            "down": block.graph_projects and last == middle,
+            "projection": block.projects and block.stride == 1 and last == width,
+        }
         widths = inside(block, middle, residuals)
         plain = replace(block, in_channels=last, out_channels=width, widths=None)
         blocks.append(plain if widths == plain.inside else replace(plain, widths=widths))
@@ -111,8 +128,10 @@ def strongest(group: Group, importance: np.ndarray, counts: Sequence[int]) -> np
     """The `counts[i]` most important channels of each section, (sets, kept); `importance` is (sets, size)."""
     kept = []
     for values in importance:
-        order = [start + np.argsort(-values[start:start + size], kind="stable")[:count]
-                 for start, size, count in zip(group.starts(), group.sections, counts, strict=True)]
+        order = [
+            start + np.argsort(-values[start : start + size], kind="stable")[:count]
+            for start, size, count in zip(group.starts(), group.sections, counts, strict=True)
+        ]
         kept.append(np.sort(np.concatenate(order)))
     return np.stack(kept)
 
@@ -126,15 +145,31 @@ def checked(groups: Sequence[Group], keep: Keep) -> dict[str, np.ndarray]:
     known = {group.id: group for group in groups}
     for name in keep:
         if name not in known:
-            raise RecipeError(f"prune_channels: no group of channels {name!r} (there are {', '.join(known)})")
+            raise RecipeError(
+                f"prune_channels: no group of channels {name!r} (there are {', '.join(known)})"
+            )
     found = {}
     for name, group in known.items():
-        found[name] = rows = np.asarray(keep[name]) if name in keep else np.tile(np.arange(group.size), (group.sets, 1))
-        if (rows.ndim != 2 or len(rows) != group.sets or not np.issubdtype(rows.dtype, np.integer) or (np.diff(rows) <= 0).any()
-                or (rows < 0).any() or (rows >= group.size).any()):
-            raise RecipeError(f"prune_channels: {name}: expected ({group.sets}, kept) channels in rising order, each below {group.size}")
+        found[name] = rows = (
+            np.asarray(keep[name])
+            if name in keep
+            else np.tile(np.arange(group.size), (group.sets, 1))
+        )
+        if (
+            rows.ndim != 2
+            or len(rows) != group.sets
+            or not np.issubdtype(rows.dtype, np.integer)
+            or (np.diff(rows) <= 0).any()
+            or (rows < 0).any()
+            or (rows >= group.size).any()
+        ):
+            raise RecipeError(
+                f"prune_channels: {name}: expected ({group.sets}, kept) channels in rising order, each below {group.size}"
+            )
         if any((counts := section_counts(group.sections, one)).min() < 1 for one in rows):
-            raise RecipeError(f"prune_channels: {name}: branch {counts.argmin() + 1} would have no channel left")
+            raise RecipeError(
+                f"prune_channels: {name}: branch {counts.argmin() + 1} would have no channel left"
+            )
     return found
 
 
@@ -145,17 +180,23 @@ def section_counts(sections: Sequence[int], rows: np.ndarray) -> np.ndarray:
 
 def slices(widths: Sequence[int]) -> list[slice]:
     """Where parts of these widths lie, one after the other."""
-    return [slice(sum(widths[:index]), sum(widths[:index + 1])) for index in range(len(widths))]
+    return [slice(sum(widths[:index]), sum(widths[: index + 1])) for index in range(len(widths))]
 
 
 def within(rows: np.ndarray, sections: Sequence[int]) -> list[np.ndarray]:
     """The rows that lie in each section, counted from its start."""
-    return [rows[(rows >= part.start) & (rows < part.stop)] - part.start for part in slices(sections)]
+    return [
+        rows[(rows >= part.start) & (rows < part.stop)] - part.start for part in slices(sections)
+    ]
 
 
 def own_of(state: State, block: str) -> State:
     """A block's arrays, without its name in theirs."""
-    return {name[len(block) + 1:]: value for name, value in state.items() if name.startswith(f"{block}.")}
+    return {
+        name[len(block) + 1 :]: value
+        for name, value in state.items()
+        if name.startswith(f"{block}.")
+    }
 
 
 def norm_of(own: State, name: str) -> State:
@@ -199,7 +240,9 @@ def score(size: int, producers: Sequence[Producer], criterion: str) -> np.ndarra
         RecipeError: an unknown criterion.
     """
     if criterion not in CRITERIA:
-        raise RecipeError(f"prune_channels.criterion: unknown criterion {criterion!r} (known: {', '.join(CRITERIA)})")
+        raise RecipeError(
+            f"prune_channels.criterion: unknown criterion {criterion!r} (known: {', '.join(CRITERIA)})"
+        )
     total, count = np.zeros(size), np.zeros(size)
     for one in producers:
         rows = slice(one.start, one.start + len(one.weight))
@@ -217,8 +260,12 @@ def _l1(one: Producer) -> np.ndarray:
 
 
 def _fpgm(one: Producer) -> np.ndarray:
-    squares = (one.weight ** 2).sum(1)
-    return _relative(np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * one.weight @ one.weight.T, 0)).mean(1))
+    squares = (one.weight**2).sum(1)
+    return _relative(
+        np.sqrt(
+            np.maximum(squares[:, None] + squares[None] - 2 * one.weight @ one.weight.T, 0)
+        ).mean(1)
+    )
 
 
 def _relative(values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Run: python -m teachers.convert weights/ctrgcn.pdparams ctrgcn.npz --frames 64
 Published checkpoints do not say everything: the number of frames, and where needed the persons or the skeleton, are
 options. `FILE#Teacher` takes the teacher of a distillation checkpoint. The last line of stdout is JSON.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -44,13 +45,24 @@ def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:
         raise RecipeError(f"{target}: is the file to read; give another name for the result")
     kind = format_of(file) if file.is_file() else None
     if kind == OURS and hints != Hints():
-        raise RecipeError(f"{file}: says its input and skeleton itself; leave out --frames, --persons and --skeleton")
+        raise RecipeError(
+            f"{file}: says its input and skeleton itself; leave out --frames, --persons and --skeleton"
+        )
     spec, state, about = checkpoints.read(source, hints)
     networks.load_state(networks.build(spec), state, source)
     checkpoints.save_state(target, spec, state, about)
-    return {"out": str(target), "bytes": target.stat().st_size, "format": kind, "network": spec.network,
-            "layouts": [] if kind == OURS else list(networks.keys(spec.network).READS), "parameters": networks.parameters(spec),
-            "classes": spec.classes, "skeleton": spec.skeleton.name, "joints": spec.skeleton.joints, "input": list(spec.input_shape)}
+    return {
+        "out": str(target),
+        "bytes": target.stat().st_size,
+        "format": kind,
+        "network": spec.network,
+        "layouts": [] if kind == OURS else list(networks.keys(spec.network).READS),
+        "parameters": networks.parameters(spec),
+        "classes": spec.classes,
+        "skeleton": spec.skeleton.name,
+        "joints": spec.skeleton.joints,
+        "input": list(spec.input_shape),
+    }
 
 
 def format_of(path: Path) -> str:
@@ -64,24 +76,46 @@ def format_of(path: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = Parser(prog="python -m teachers.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="IN", help="a weights file of any format this project reads")
+    parser = Parser(
+        prog="python -m teachers.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source", metavar="IN", help="a weights file of any format this project reads"
+    )
     parser.add_argument("target", metavar="OUT", type=Path, help="the .npz to write")
-    parser.add_argument("--frames", type=_positive, help="input length T (the network's published one)")
-    parser.add_argument("--persons", type=_positive, help="persons M (as the file says, else the published one)")
-    parser.add_argument("--skeleton", choices=sorted(SKELETONS), help="the graph (the published one of as many joints)")
+    parser.add_argument(
+        "--frames", type=_positive, help="input length T (the network's published one)"
+    )
+    parser.add_argument(
+        "--persons", type=_positive, help="persons M (as the file says, else the published one)"
+    )
+    parser.add_argument(
+        "--skeleton",
+        choices=sorted(SKELETONS),
+        help="the graph (the published one of as many joints)",
+    )
     options = parser.parse_args(arguments)
     try:
-        found = convert(options.source, options.target, Hints(options.frames, options.persons, SKELETONS.get(options.skeleton)))
+        found = convert(
+            options.source,
+            options.target,
+            Hints(options.frames, options.persons, SKELETONS.get(options.skeleton)),
+        )
     except FeatherboneError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     C, T, V, M = found["input"]
-    print(f"{options.source}: {found['network']} in {found['format']} format, {found['parameters']:,} parameters, "
-          f"{found['classes']} classes")
+    print(
+        f"{options.source}: {found['network']} in {found['format']} format, {found['parameters']:,} parameters, "
+        f"{found['classes']} classes"
+    )
     if found["layouts"]:
         print(f"key names: {' or '.join(found['layouts'])}")
-    print(f"input: {C} coordinates, {T} frames, {V} joints ({found['skeleton']}), {M} person{'s' * (M > 1)}")
+    print(
+        f"input: {C} coordinates, {T} frames, {V} joints ({found['skeleton']}), {M} person{'s' * (M > 1)}"
+    )
     print(f"{found['bytes']:>12,} bytes  {options.target}")
     print(json.dumps(found))
     return 0

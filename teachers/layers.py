@@ -4,6 +4,7 @@ A conv bias in front of BatchNorm changes nothing but costs a broadcast add larg
 CPU), so no layer here has one; the `*_keys.py` files absorb published biases into the BatchNorm mean.
 Feature maps are (B, C, V, T), B = N * M: joints before frames, so that the graph product is one batched matmul.
 """
+
 from __future__ import annotations
 
 import math
@@ -20,35 +21,60 @@ class BatchNorm(nn.Layer):
 
     def __init__(self, channels: int, weight_init: nn.initializer.Initializer | None = None):
         super().__init__()
-        self.weight = self.create_parameter([channels], default_initializer=weight_init or Constant(1.0))
+        self.weight = self.create_parameter(
+            [channels], default_initializer=weight_init or Constant(1.0)
+        )
         self.bias = self.create_parameter([channels], is_bias=True)
         self.register_buffer("_mean", paddle.zeros([channels]))
         self.register_buffer("_variance", paddle.ones([channels]))
 
     def forward(self, x):
-        return F.batch_norm(x, self._mean, self._variance, self.weight, self.bias, training=self.training)
+        return F.batch_norm(
+            x, self._mean, self._variance, self.weight, self.bias, training=self.training
+        )
 
     def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
         """The evaluation-mode BatchNorm as x * scale + shift, both (C,) float64."""
-        scale = self.weight.numpy().astype("float64") / np.sqrt(self._variance.numpy().astype("float64") + 1e-5)
-        return scale, self.bias.numpy().astype("float64") - self._mean.numpy().astype("float64") * scale
+        scale = self.weight.numpy().astype("float64") / np.sqrt(
+            self._variance.numpy().astype("float64") + 1e-5
+        )
+        return scale, self.bias.numpy().astype("float64") - self._mean.numpy().astype(
+            "float64"
+        ) * scale
 
 
 class Conv(nn.Layer):
     """A convolution over frames, (1, kernel), no bias; the same padding at both ends. `groups` = channels: depthwise."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, dilation: int = 1,
-                 fan_out: int | None = None, groups: int = 1):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        fan_out: int | None = None,
+        groups: int = 1,
+    ):
         super().__init__()
-        std = math.sqrt(2.0 * groups / ((fan_out or out_channels) * kernel))  # kaiming normal, fan_out, as published
-        self.weight = self.create_parameter([out_channels, in_channels // groups, 1, kernel],
-                                            default_initializer=Normal(0.0, std))
+        std = math.sqrt(
+            2.0 * groups / ((fan_out or out_channels) * kernel)
+        )  # kaiming normal, fan_out, as published
+        self.weight = self.create_parameter(
+            [out_channels, in_channels // groups, 1, kernel], default_initializer=Normal(0.0, std)
+        )
         self.stride, self.dilation, self.groups = stride, dilation, groups
         self.padding = dilation * (kernel - 1) // 2
 
     def forward(self, x):
-        return F.conv2d(x, self.weight, stride=[1, self.stride], padding=[0, self.padding],
-                        dilation=[1, self.dilation], groups=self.groups)
+        return F.conv2d(
+            x,
+            self.weight,
+            stride=[1, self.stride],
+            padding=[0, self.padding],
+            dilation=[1, self.dilation],
+            groups=self.groups,
+        )
 
 
 class ConvBN(nn.Layer):

@@ -3,6 +3,7 @@
 A new network is a module and a row of NETWORKS. The table is text alone and Paddle is loaded late, so that a recipe's names are
 checked without it.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -39,13 +40,29 @@ class Family:
 
 
 NETWORKS = {
-    "ctrgcn": Family("teachers.ctrgcn", "teachers.ctrgcn.cost", "teachers.ctrgcn.keys", prune="teachers.ctrgcn.prune",
-                     published="teachers.ctrgcn.published"),
-    "ctrgcn_light_v1": Family("teachers.ctrgcn_light.v1", "teachers.ctrgcn_light.v1_cost", "teachers.ctrgcn_light.v1_keys"),
-    "ctrgcn_light_v2": Family("teachers.ctrgcn_light.v2", "teachers.ctrgcn_light.v2_cost", "teachers.ctrgcn_light.v2_keys"),
-    "efficientgcn": Family("teachers.efficientgcn", "teachers.efficientgcn.cost", "teachers.efficientgcn.keys"),
+    "ctrgcn": Family(
+        "teachers.ctrgcn",
+        "teachers.ctrgcn.cost",
+        "teachers.ctrgcn.keys",
+        prune="teachers.ctrgcn.prune",
+        published="teachers.ctrgcn.published",
+    ),
+    "ctrgcn_light_v1": Family(
+        "teachers.ctrgcn_light.v1", "teachers.ctrgcn_light.v1_cost", "teachers.ctrgcn_light.v1_keys"
+    ),
+    "ctrgcn_light_v2": Family(
+        "teachers.ctrgcn_light.v2", "teachers.ctrgcn_light.v2_cost", "teachers.ctrgcn_light.v2_keys"
+    ),
+    "efficientgcn": Family(
+        "teachers.efficientgcn", "teachers.efficientgcn.cost", "teachers.efficientgcn.keys"
+    ),
     "stgcn": Family("teachers.stgcn", "teachers.stgcn.cost", "teachers.stgcn.keys"),
-    "stgcnpp": Family("teachers.stgcnpp", "teachers.stgcnpp.cost", "teachers.stgcnpp.keys", prune="teachers.stgcnpp.prune"),
+    "stgcnpp": Family(
+        "teachers.stgcnpp",
+        "teachers.stgcnpp.cost",
+        "teachers.stgcnpp.keys",
+        prune="teachers.stgcnpp.prune",
+    ),
 }
 
 
@@ -105,18 +122,26 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
     own = network.state_dict()
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or extra:
-        raise CheckpointError(f"{where}: does not fit {network.spec.network}: the network also has {_some(missing)}; "
-                              f"the file also has {_some(extra)}")
+        raise CheckpointError(
+            f"{where}: does not fit {network.spec.network}: the network also has {_some(missing)}; "
+            f"the file also has {_some(extra)}"
+        )
     for name, value in own.items():
         if tuple(state[name].shape) != tuple(value.shape):
-            raise CheckpointError(f"{where}: {name}: the file has shape {tuple(state[name].shape)}, "
-                                  f"the network {tuple(value.shape)}")
+            raise CheckpointError(
+                f"{where}: {name}: the file has shape {tuple(state[name].shape)}, "
+                f"the network {tuple(value.shape)}"
+            )
     for name, value in own.items():
         value.set_value(paddle.to_tensor(np.ascontiguousarray(state[name]), dtype=value.dtype))
 
 
 def _some(names_: list[str]) -> str:
-    return ", ".join(names_[:3]) + (f" and {len(names_) - 3} more" if len(names_) > 3 else "") if names_ else "nothing"
+    return (
+        ", ".join(names_[:3]) + (f" and {len(names_) - 3} more" if len(names_) > 3 else "")
+        if names_
+        else "nothing"
+    )
 
 
 def from_json(cls: type, data: dict):

@@ -1,4 +1,5 @@
 """Skeletons as data: joints, bones and the adjacency matrices that graph networks start from."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -31,14 +32,19 @@ class Skeleton:
         inward = np.zeros((self.joints, self.joints))
         for child, parent in self.bones:
             inward[parent - 1, child - 1] = 1
-        return np.stack([np.eye(self.joints), column_normalise(inward), column_normalise(inward.T)]).astype("float32")
+        return np.stack(
+            [np.eye(self.joints), column_normalise(inward), column_normalise(inward.T)]
+        ).astype("float32")
 
     def hops(self) -> np.ndarray:
         """(V, V) number of bones on the shortest way between two joints; infinity where there is none."""
         steps = np.eye(self.joints, dtype=bool)
         for child, parent in self.bones:
             steps[child - 1, parent - 1] = steps[parent - 1, child - 1] = True
-        distance, reached = np.full((self.joints, self.joints), np.inf), np.eye(self.joints, dtype=bool)
+        distance, reached = (
+            np.full((self.joints, self.joints), np.inf),
+            np.eye(self.joints, dtype=bool),
+        )
         for hop in range(self.joints):
             distance[reached & np.isinf(distance)] = hop
             reached = (reached.astype(int) @ steps.astype(int)) > 0
@@ -56,9 +62,13 @@ class Skeleton:
         """
         for pair in (*self.bones, *self.stream_bones):
             if not all(1 <= joint <= self.joints for joint in pair) or pair[0] == pair[1]:
-                raise RecipeError(f"skeleton {self.name!r}: bone {list(pair)} does not join two of its {self.joints} joints (counted from 1)")
+                raise RecipeError(
+                    f"skeleton {self.name!r}: bone {list(pair)} does not join two of its {self.joints} joints (counted from 1)"
+                )
         if not 1 <= self.centre <= self.joints:
-            raise RecipeError(f"skeleton {self.name!r}: centre {self.centre} is none of its {self.joints} joints (counted from 1)")
+            raise RecipeError(
+                f"skeleton {self.name!r}: centre {self.centre} is none of its {self.joints} joints (counted from 1)"
+            )
         return self
 
 
@@ -68,30 +78,154 @@ def column_normalise(matrix: np.ndarray) -> np.ndarray:
     return matrix / np.where(total == 0, 1, total)
 
 
-_NTU_BODY = ((1, 2), (2, 21), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9), (11, 10), (12, 11),
-             (13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19))
+_NTU_BODY = (
+    (1, 2),
+    (2, 21),
+    (3, 21),
+    (4, 3),
+    (5, 21),
+    (6, 5),
+    (7, 6),
+    (8, 7),
+    (9, 21),
+    (10, 9),
+    (11, 10),
+    (12, 11),
+    (13, 1),
+    (14, 13),
+    (15, 14),
+    (16, 15),
+    (17, 1),
+    (18, 17),
+    (19, 18),
+    (20, 19),
+)
 
 NTU_25 = Skeleton("ntu_25", 25, (*_NTU_BODY, (22, 23), (23, 8), (24, 25), (25, 12)), centre=21)
 
 # PYSKL and mmaction2 hang hand tips and thumbs on the hands; their bone streams use the published pairs all the same.
-NTU_25_PYSKL = Skeleton("ntu_25_pyskl", 25, (*_NTU_BODY, (22, 8), (23, 8), (24, 12), (25, 12)), centre=21,
-                        stream_bones=NTU_25.bones)
+NTU_25_PYSKL = Skeleton(
+    "ntu_25_pyskl",
+    25,
+    (*_NTU_BODY, (22, 8), (23, 8), (24, 12), (25, 12)),
+    centre=21,
+    stream_bones=NTU_25.bones,
+)
 
-UCLA_20 = Skeleton("ucla_20", 20, (
-    (1, 2), (2, 3), (4, 3), (5, 3), (6, 5), (7, 6), (8, 7), (9, 3), (10, 9), (11, 10), (12, 11),
-    (13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19)), centre=3)
+UCLA_20 = Skeleton(
+    "ucla_20",
+    20,
+    (
+        (1, 2),
+        (2, 3),
+        (4, 3),
+        (5, 3),
+        (6, 5),
+        (7, 6),
+        (8, 7),
+        (9, 3),
+        (10, 9),
+        (11, 10),
+        (12, 11),
+        (13, 1),
+        (14, 13),
+        (15, 14),
+        (16, 15),
+        (17, 1),
+        (18, 17),
+        (19, 18),
+        (20, 19),
+    ),
+    centre=3,
+)
 
 # Key points of 2D pose estimators; graph and bone pairs as PYSKL has them.
-COCO_17 = Skeleton("coco_17", 17, (
-    (16, 14), (14, 12), (17, 15), (15, 13), (12, 6), (13, 7), (10, 8), (8, 6), (11, 9), (9, 7), (6, 1), (7, 1),
-    (2, 1), (4, 2), (3, 1), (5, 3)), centre=1, stream_bones=(
-    (2, 1), (3, 1), (4, 2), (5, 3), (6, 1), (7, 1), (8, 6), (9, 7), (10, 8), (11, 9), (12, 1), (13, 1),
-    (14, 12), (15, 13), (16, 14), (17, 15)))
+COCO_17 = Skeleton(
+    "coco_17",
+    17,
+    (
+        (16, 14),
+        (14, 12),
+        (17, 15),
+        (15, 13),
+        (12, 6),
+        (13, 7),
+        (10, 8),
+        (8, 6),
+        (11, 9),
+        (9, 7),
+        (6, 1),
+        (7, 1),
+        (2, 1),
+        (4, 2),
+        (3, 1),
+        (5, 3),
+    ),
+    centre=1,
+    stream_bones=(
+        (2, 1),
+        (3, 1),
+        (4, 2),
+        (5, 3),
+        (6, 1),
+        (7, 1),
+        (8, 6),
+        (9, 7),
+        (10, 8),
+        (11, 9),
+        (12, 1),
+        (13, 1),
+        (14, 12),
+        (15, 13),
+        (16, 14),
+        (17, 15),
+    ),
+)
 
-OPENPOSE_18 = Skeleton("openpose_18", 18, (
-    (5, 4), (4, 3), (8, 7), (7, 6), (14, 13), (13, 12), (11, 10), (10, 9), (12, 6), (9, 3), (6, 2), (3, 2), (1, 2),
-    (16, 1), (15, 1), (18, 16), (17, 15)), centre=2, stream_bones=(
-    (2, 1), (3, 2), (4, 3), (5, 4), (6, 2), (7, 6), (8, 7), (9, 3), (10, 9), (11, 10), (12, 6), (13, 12), (14, 13),
-    (15, 1), (16, 1), (17, 15), (18, 16)))
+OPENPOSE_18 = Skeleton(
+    "openpose_18",
+    18,
+    (
+        (5, 4),
+        (4, 3),
+        (8, 7),
+        (7, 6),
+        (14, 13),
+        (13, 12),
+        (11, 10),
+        (10, 9),
+        (12, 6),
+        (9, 3),
+        (6, 2),
+        (3, 2),
+        (1, 2),
+        (16, 1),
+        (15, 1),
+        (18, 16),
+        (17, 15),
+    ),
+    centre=2,
+    stream_bones=(
+        (2, 1),
+        (3, 2),
+        (4, 3),
+        (5, 4),
+        (6, 2),
+        (7, 6),
+        (8, 7),
+        (9, 3),
+        (10, 9),
+        (11, 10),
+        (12, 6),
+        (13, 12),
+        (14, 13),
+        (15, 1),
+        (16, 1),
+        (17, 15),
+        (18, 16),
+    ),
+)
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (NTU_25, NTU_25_PYSKL, UCLA_20, COCO_17, OPENPOSE_18)}
+SKELETONS = {
+    skeleton.name: skeleton for skeleton in (NTU_25, NTU_25_PYSKL, UCLA_20, COCO_17, OPENPOSE_18)
+}

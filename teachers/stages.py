@@ -1,5 +1,6 @@
 """The stage plan of the graph networks as data: blocks, spec, layer pruning, and the recipe keys that ST-GCN and STGCN++
 (PYSKL, arXiv 2205.09443) have for it; CTR-GCN and its light versions take the width alone."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -81,7 +82,9 @@ class Config:
                 raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
         for name in ("inflate", "down"):
             if any(stage < 2 for stage in getattr(self, name)):
-                raise ValueError(f"{name}: the first stage keeps its width and its frames; name stages from 2 on")
+                raise ValueError(
+                    f"{name}: the first stage keeps its width and its frames; name stages from 2 on"
+                )
         if self.ratio <= 0 or self.narrowest() < 1:
             raise ValueError(f"ratio: {self.ratio} leaves a stage without channels")
 
@@ -95,7 +98,7 @@ def plan(channels: int, config: Config, block: Callable[..., Block] = Block) -> 
     blocks, last, widened = [], channels, 0
     for number in range(1, config.stages + 1):
         widened += number in config.inflate
-        out = int(config.width * config.ratio ** widened + 1e-4)  # the published rounding
+        out = int(config.width * config.ratio**widened + 1e-4)  # the published rounding
         blocks.append(block(f"l{number}", last, out, 2 if number in config.down else 1, number > 1))
         last = out
     return tuple(blocks)
@@ -132,6 +135,8 @@ def check_dropped(spec, ids: tuple[str, ...]) -> None:
     known = [block.id for block in spec.blocks]
     unknown = [name for name in ids if name not in known]
     if unknown:
-        raise RecipeError(f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})")
+        raise RecipeError(
+            f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})"
+        )
     if set(ids) == set(known):
         raise RecipeError("prune_layers.drop: names every block; at least one must stay")

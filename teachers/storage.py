@@ -1,4 +1,5 @@
 """Atomic files: a write ends with the whole file or with the old one, whatever happens in between."""
+
 from __future__ import annotations
 
 import io
@@ -27,7 +28,9 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -36,8 +39,10 @@ def atomic(path: Path) -> Iterator[Path]:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
-        raise StorageError(f"{path}: cannot write it ({error.strerror or error}); free some space or choose another folder "
-                           "with --output, then continue with --resume") from error
+        raise StorageError(
+            f"{path}: cannot write it ({error.strerror or error}); free some space or choose another folder "
+            "with --output, then continue with --resume"
+        ) from error
     finally:
         if temporary is not None and temporary.exists():
             temporary.unlink()
@@ -57,7 +62,9 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """Write arrays and a JSON dict as one uncompressed `.npz`, atomically."""
-    content = io.BytesIO()  # not straight to disk: zipfile complains on its own when the disk fills half-way
+    content = (
+        io.BytesIO()
+    )  # not straight to disk: zipfile complains on its own when the disk fills half-way
     np.savez(content, **{META: np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}, **arrays)
     write_bytes(path, content.getbuffer())
 
@@ -83,5 +90,7 @@ def _guarded(path: Path, read: Callable):
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; check the path") from error
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for a damaged file
-        raise CheckpointError(f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy it again or "
-                              "delete it") from error
+        raise CheckpointError(
+            f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy it again or "
+            "delete it"
+        ) from error

@@ -1,4 +1,5 @@
 """Shared fixtures. Real data and checkpoints are optional: tests that need them skip with a reason."""
+
 from __future__ import annotations
 
 import os
@@ -9,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in two processes; two threads in each would slow both down
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tests run in two processes; two threads in each would slow both down
 
 import teachers  # noqa: F401  (prepares the process for Paddle before anything imports it)
 
@@ -25,8 +28,20 @@ def shared() -> Path:
     return path
 
 
-TINY = ["-o", "data.train_clips=24", "-o", "data.val_clips=12", "-o", "teacher.width=8", "-o", "teacher.train.epochs=1",
-        "-o", "steps.train.epochs=2", "-o", "budget.max_top1_drop=100"]
+TINY = [
+    "-o",
+    "data.train_clips=24",
+    "-o",
+    "data.val_clips=12",
+    "-o",
+    "teacher.width=8",
+    "-o",
+    "teacher.train.epochs=1",
+    "-o",
+    "steps.train.epochs=2",
+    "-o",
+    "budget.max_top1_drop=100",
+]
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +51,9 @@ def tiny_spec():
     from teachers.skeleton import Skeleton
 
     five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
-    full = ctrgcn.default_spec(classes=3, skeleton=five, frames=8, persons=2, config=ctrgcn.Config(8))
+    full = ctrgcn.default_spec(
+        classes=3, skeleton=five, frames=8, persons=2, config=ctrgcn.Config(8)
+    )
     return ctrgcn.drop_blocks(full, ("l2", "l3", "l6", "l7", "l9", "l10"))
 
 
@@ -58,7 +75,18 @@ def tiny_dataset():
         return Split(tuple(f"{name}{index}" for index in range(count)), list(clips), labels)
 
     five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
-    return Dataset("tiny", split("train", 26), split("val", 14), ("one", "two", "three"), five, 2, 3, "tiny", (), "none")
+    return Dataset(
+        "tiny",
+        split("train", 26),
+        split("val", 14),
+        ("one", "two", "three"),
+        five,
+        2,
+        3,
+        "tiny",
+        (),
+        "none",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,17 @@
 """ST-GCN and STGCN++ the slow, literal way, from arrays under PYSKL's names; what the networks are compared with."""
+
 import numpy as np
 import paddle
 from paddle.nn import functional as F
 
 from teachers.skeleton import Skeleton
 
-HAND = Skeleton("hand_21", 21, tuple((joint, 1 if joint % 4 == 2 else joint - 1) for joint in range(2, 22)), centre=1)
+HAND = Skeleton(
+    "hand_21",
+    21,
+    tuple((joint, 1 if joint % 4 == 2 else joint - 1) for joint in range(2, 22)),
+    centre=1,
+)
 
 
 def arrays(blocks, joints, classes, plus, seed=0, fc="fc_cls"):
@@ -13,12 +19,18 @@ def arrays(blocks, joints, classes, plus, seed=0, fc="fc_cls"):
     generator, out = np.random.default_rng(seed), {}
 
     def conv(name, C, Cin, kernel=1):
-        out[f"{name}.weight"] = generator.normal(0, (Cin * kernel) ** -0.5, (C, Cin, kernel, 1)).astype("float32")
+        out[f"{name}.weight"] = generator.normal(
+            0, (Cin * kernel) ** -0.5, (C, Cin, kernel, 1)
+        ).astype("float32")
         out[f"{name}.bias"] = generator.normal(0, 0.3, C).astype("float32")
 
     def norm(name, C):
-        for key, value in (("weight", generator.normal(1, 0.3, C)), ("bias", generator.normal(0, 0.3, C)),
-                           ("_mean", generator.normal(0, 0.3, C)), ("_variance", generator.uniform(0.5, 2, C))):
+        for key, value in (
+            ("weight", generator.normal(1, 0.3, C)),
+            ("bias", generator.normal(0, 0.3, C)),
+            ("_mean", generator.normal(0, 0.3, C)),
+            ("_variance", generator.uniform(0.5, 2, C)),
+        ):
             out[f"{name}.{key}"] = value.astype("float32")
 
     norm("data_bn", blocks[0][0] * joints)
@@ -58,10 +70,19 @@ def logits(weights, blocks, x, fc="fc_cls"):
 
     def conv(name, y, stride=1, dilation=1):
         kernel = w[f"{name}.weight"].shape[2]
-        return F.conv2d(y, w[f"{name}.weight"], w[f"{name}.bias"], [stride, 1], [dilation * (kernel // 2), 0], [dilation, 1])
+        return F.conv2d(
+            y,
+            w[f"{name}.weight"],
+            w[f"{name}.bias"],
+            [stride, 1],
+            [dilation * (kernel // 2), 0],
+            [dilation, 1],
+        )
 
     def norm(name, y):
-        return F.batch_norm(y, *(w[f"{name}.{key}"] for key in ("_mean", "_variance", "weight", "bias")))
+        return F.batch_norm(
+            y, *(w[f"{name}.{key}"] for key in ("_mean", "_variance", "weight", "bias"))
+        )
 
     def branch(name, number, y, stride):
         if number == 5:
@@ -84,13 +105,18 @@ def logits(weights, blocks, x, fc="fc_cls"):
             y = y + (start if Cin == C else norm(f"{gcn}.down.1", conv(f"{gcn}.down.0", start)))
         y = F.relu(y)
         if plus:
-            y = paddle.concat([branch(f"{tcn}.branches.{number}", number, y, stride) for number in range(6)], 1)
+            y = paddle.concat(
+                [branch(f"{tcn}.branches.{number}", number, y, stride) for number in range(6)], 1
+            )
             y = norm(f"{tcn}.bn", conv(f"{tcn}.transform.2", F.relu(norm(f"{tcn}.transform.0", y))))
         else:
             y = norm(f"{tcn}.bn", conv(f"{tcn}.conv", y, stride))
         if index:
-            y = y + (norm(f"gcn.{index}.residual.bn", conv(f"gcn.{index}.residual.conv", start, stride))
-                     if Cin != C or stride != 1 else start)
+            y = y + (
+                norm(f"gcn.{index}.residual.bn", conv(f"gcn.{index}.residual.conv", start, stride))
+                if Cin != C or stride != 1
+                else start
+            )
         y = F.relu(y)
     y = y.mean([2, 3]).reshape([N, M, -1]).mean(1)
     return (paddle.matmul(y, w[f"{fc}.weight"]) + w[f"{fc}.bias"]).numpy()

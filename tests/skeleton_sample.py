@@ -1,4 +1,5 @@
 """NTU RGB+D's raw `.skeleton` text, written from bodies, for tests of what reads it."""
+
 import numpy as np
 
 REST = " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2"  # of a joint's line, behind x y z

@@ -2,6 +2,7 @@
 
 Imports are read from the source, those inside functions included: an import that is made late is still an arrow.
 """
+
 from __future__ import annotations
 
 import ast
@@ -49,7 +50,10 @@ WALLS = [
     ("compress.inputs", ["compress.training", "compress.steps", "compress.recipe"]),
     ("compress.evaluation", ["compress.training", "compress.steps"]),
     ("compress.training", ["compress.steps", "compress.recipe", "compress.reporting"]),
-    ("compress.steps", ["compress.pipeline", "compress.teacher", "compress.recipe", "compress.reporting"]),
+    (
+        "compress.steps",
+        ["compress.pipeline", "compress.teacher", "compress.recipe", "compress.reporting"],
+    ),
     ("compress.reporting", ["compress.training", "compress.steps", "compress.pipeline"]),
 ]
 # What a room may use although a wall with a star stands around it: (room, what).
@@ -60,8 +64,14 @@ GATES = {
     ("compress.data.prepare", "compress.recipe"),
 }
 # Rooms of words: what they load, directly or through others, must not include these.
-WORDS = ("compress.recipe", "compress.schema", "compress.registry", "compress.training.settings", "compress.budget.sizes",
-         "compress.reporting.printed")
+WORDS = (
+    "compress.recipe",
+    "compress.schema",
+    "compress.registry",
+    "compress.training.settings",
+    "compress.budget.sizes",
+    "compress.reporting.printed",
+)
 HEAVY = ("paddle", "onnx", "onnxruntime", "paddle2onnx", "visualdl", "matplotlib")
 
 
@@ -83,14 +93,23 @@ def imports(source: str, known: Iterable[str], outer: bool = False) -> set[str]:
     """
     known, found = set(known), set()
     tree = ast.parse(source)
-    inside = {id(node) for block in ast.walk(tree) if _is_late(block) for node in ast.walk(block)} if outer else set()
+    inside = (
+        {id(node) for block in ast.walk(tree) if _is_late(block) for node in ast.walk(block)}
+        if outer
+        else set()
+    )
     for node in ast.walk(tree):
         if id(node) in inside:
             continue
         if isinstance(node, ast.Import):
             names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [f"{node.module}.{name.name}" if f"{node.module}.{name.name}" in known else node.module for name in node.names]
+            names = [
+                f"{node.module}.{name.name}"
+                if f"{node.module}.{name.name}" in known
+                else node.module
+                for name in node.names
+            ]
         else:
             continue
         found |= {name if name in known else name.split(".")[0] for name in names}
@@ -106,7 +125,10 @@ def _is_late(node: ast.AST) -> bool:
 def graph(outer: bool = False) -> dict[str, set[str]]:
     """Module -> what it imports."""
     files = modules()
-    return {name: imports(path.read_text(encoding="utf-8"), files, outer) for name, path in files.items()}
+    return {
+        name: imports(path.read_text(encoding="utf-8"), files, outer)
+        for name, path in files.items()
+    }
 
 
 def within(name: str, room: str) -> bool:
@@ -121,9 +143,13 @@ def broken(arrows: Mapping[str, set[str]]) -> list[str]:
             for target in arrows[source]:
                 for wall in forbidden:
                     starred = wall.endswith(".*")
-                    inside = within(target, wall.removesuffix(".*")) and target != wall.removesuffix(".*")
+                    inside = within(
+                        target, wall.removesuffix(".*")
+                    ) and target != wall.removesuffix(".*")
                     hit = inside and not within(target, room) if starred else within(target, wall)
-                    gate = any(within(source, own) and within(target, other) for own, other in GATES)
+                    gate = any(
+                        within(source, own) and within(target, other) for own, other in GATES
+                    )
                     if hit and not (starred and gate):
                         found.append(f"{source} imports {target}")
     return sorted(set(found))
@@ -185,24 +211,27 @@ def test_no_modules_import_each_other():
     assert circles(graph()) == []
 
 
-@pytest.mark.parametrize("source, target", [
-    ("teachers.skeleton", "compress.data.dataset"),
-    ("export.deployed", "compress.data.clips"),
-    ("export.flat.layers", "export.quantize.bits"),
-    ("export.preprocess.ops", "export.flat.layers"),
-    ("export.quantize.bits", "export.formats.onnx_model"),
-    ("export.formats.onnx_model", "export.package"),
-    ("export.package", "export.scripts"),
-    ("compress.schema.strict", "compress.recipe.types"),
-    ("compress.budget.measure", "compress.process.console"),
-    ("compress.data.dataset", "compress.inputs.view"),
-    ("compress.inputs.view", "compress.training.fit"),
-    ("compress.evaluation.evaluate", "compress.training.model"),
-    ("compress.training.fit", "compress.reporting.report"),
-    ("compress.steps.ptq", "compress.pipeline"),
-    ("compress.reporting.report", "compress.steps.work"),
-    ("compress.pipeline", "benchmarks.tables"),
-])
+@pytest.mark.parametrize(
+    "source, target",
+    [
+        ("teachers.skeleton", "compress.data.dataset"),
+        ("export.deployed", "compress.data.clips"),
+        ("export.flat.layers", "export.quantize.bits"),
+        ("export.preprocess.ops", "export.flat.layers"),
+        ("export.quantize.bits", "export.formats.onnx_model"),
+        ("export.formats.onnx_model", "export.package"),
+        ("export.package", "export.scripts"),
+        ("compress.schema.strict", "compress.recipe.types"),
+        ("compress.budget.measure", "compress.process.console"),
+        ("compress.data.dataset", "compress.inputs.view"),
+        ("compress.inputs.view", "compress.training.fit"),
+        ("compress.evaluation.evaluate", "compress.training.model"),
+        ("compress.training.fit", "compress.reporting.report"),
+        ("compress.steps.ptq", "compress.pipeline"),
+        ("compress.reporting.report", "compress.steps.work"),
+        ("compress.pipeline", "benchmarks.tables"),
+    ],
+)
 def test_a_forbidden_import_would_be_found(source, target):
     arrows = graph()
     assert source in arrows and target in arrows
@@ -211,11 +240,18 @@ def test_a_forbidden_import_would_be_found(source, target):
 
 def test_a_circle_would_be_found():
     arrows = graph()
-    assert circles({**arrows, "teachers.errors": {"teachers.storage"}}) == [["teachers.errors", "teachers.storage"]]
+    assert circles({**arrows, "teachers.errors": {"teachers.storage"}}) == [
+        ["teachers.errors", "teachers.storage"]
+    ]
 
 
 def test_doors_are_imported_by_nobody():
-    assert {target for source, targets in graph().items() for target in targets & DOORS if source not in DOORS} == set()
+    assert {
+        target
+        for source, targets in graph().items()
+        for target in targets & DOORS
+        if source not in DOORS
+    } == set()
 
 
 @pytest.mark.parametrize("room", WORDS)
@@ -228,14 +264,25 @@ def test_words_load_nothing_heavy(room):
 def test_imports_inside_functions_count():
     source = "def late():\n    from teachers import storage\n    import paddle\n"
     known = {"teachers", "teachers.storage"}
-    assert imports(source, known) == {"teachers.storage", "paddle"} and imports(source, known, outer=True) == set()
+    assert (
+        imports(source, known) == {"teachers.storage", "paddle"}
+        and imports(source, known, outer=True) == set()
+    )
 
 
 @pytest.mark.parametrize("arguments, exit_code", [(["--list"], 0), (["--recipe", "nosuch"], 1)])
 def test_a_command_that_only_reads_words_loads_no_paddle(arguments, exit_code):
-    code = ("import sys; from compress import run; code = run.main(sys.argv[1:]);"
-            f"print(sorted(set(sys.modules) & {set(HEAVY)!r})); sys.exit(code)")
-    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    code = (
+        "import sys; from compress import run; code = run.main(sys.argv[1:]);"
+        f"print(sorted(set(sys.modules) & {set(HEAVY)!r})); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (exit_code, "[]"), done.stderr[-2000:]
 
 
@@ -245,10 +292,24 @@ def test_every_name_has_its_module():
             assert importlib.util.find_spec(table.modules[name]) is not None, name
     rooms = {"DATA_SETS": "data", "INPUTS": "inputs", "STEPS": "steps"}
     for table, folder in rooms.items():
-        assert all(path.startswith(f"compress.{folder}.") for path in getattr(registry, table).modules.values())
+        assert all(
+            path.startswith(f"compress.{folder}.")
+            for path in getattr(registry, table).modules.values()
+        )
     assert set(flatten.MODULES) <= set(NETWORKS)
 
 
 def test_no_file_shadows_a_dependency():
     names = {path.stem for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-    assert not names & {"onnx", "paddle", "numpy", "yaml", "visualdl", "paddleslim", "rich", "jinja2", "onnxruntime", "paddle2onnx"}
+    assert not names & {
+        "onnx",
+        "paddle",
+        "numpy",
+        "yaml",
+        "visualdl",
+        "paddleslim",
+        "rich",
+        "jinja2",
+        "onnxruntime",
+        "paddle2onnx",
+    }

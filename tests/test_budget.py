@@ -1,4 +1,5 @@
 """The budget: every byte of a deployed folder is attributed, whatever lies in it."""
+
 from __future__ import annotations
 
 import json
@@ -46,15 +47,25 @@ def exported(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("deploy")
     network = Network()
     network.eval()
-    paddle.jit.save(network, str(folder / "model"), input_spec=[paddle.static.InputSpec([None, 3, 10, 20])])
-    paddle2onnx.export(str(folder / "model.pdmodel"), str(folder / "model.pdiparams"), str(folder / "model.onnx"),
-                       opset_version=13, verbose=False)
+    paddle.jit.save(
+        network, str(folder / "model"), input_spec=[paddle.static.InputSpec([None, 3, 10, 20])]
+    )
+    paddle2onnx.export(
+        str(folder / "model.pdmodel"),
+        str(folder / "model.pdiparams"),
+        str(folder / "model.onnx"),
+        opset_version=13,
+        verbose=False,
+    )
     return folder
 
 
 # What each block of that network holds, 4 bytes an element: convolution and its bias, four vectors of batch norm.
-WEIGHT_BYTES = {"l1 weights": 4 * (3 * 8 + 8 + 4 * 8), "l2 weights": 4 * (8 * 16 + 16 + 4 * 16),
-                "fc weights": 4 * (16 * 5 + 5)}
+WEIGHT_BYTES = {
+    "l1 weights": 4 * (3 * 8 + 8 + 4 * 8),
+    "l2 weights": 4 * (8 * 16 + 16 + 4 * 16),
+    "fc weights": 4 * (16 * 5 + 5),
+}
 
 
 def copy_of(exported: Path, folder: Path) -> Path:
@@ -64,7 +75,12 @@ def copy_of(exported: Path, folder: Path) -> Path:
 
 
 def parts(measured: dict, name: str) -> dict[str, int]:
-    return {part["part"]: part["bytes"] for file in measured["files"] if file["file"] == name for part in file["parts"]}
+    return {
+        part["part"]: part["bytes"]
+        for file in measured["files"]
+        if file["file"] == name
+        for part in file["parts"]
+    }
 
 
 def assert_every_byte_counted(measured: dict, folder: Path):
@@ -79,38 +95,76 @@ def assert_every_byte_counted(measured: dict, folder: Path):
     assert measured["total_bytes"] == sum(on_disk.values())
 
 
-@pytest.mark.parametrize("text, size_bytes", [
-    ("10MB", 10_000_000), ("9.5 MB", 9_500_000), ("500KB", 500_000), ("500kb", 500_000), ("1GB", 10**9),
-    ("8MiB", 8 * 2**20), ("2 KiB", 2048), ("12B", 12), ("123456", 123456), (123456, 123456),
-    ("1.5KB", 1500), ("0.1MB", 100_000),
-])
+@pytest.mark.parametrize(
+    "text, size_bytes",
+    [
+        ("10MB", 10_000_000),
+        ("9.5 MB", 9_500_000),
+        ("500KB", 500_000),
+        ("500kb", 500_000),
+        ("1GB", 10**9),
+        ("8MiB", 8 * 2**20),
+        ("2 KiB", 2048),
+        ("12B", 12),
+        ("123456", 123456),
+        (123456, 123456),
+        ("1.5KB", 1500),
+        ("0.1MB", 100_000),
+    ],
+)
 def test_sizes_are_decimal_unless_they_say_otherwise(text, size_bytes):
     assert parse_size(text) == size_bytes
 
 
-@pytest.mark.parametrize("text", ["", "MB", "10 bananas", "-1MB", "1e3", "10M", "1_000", "10MB now", "٣MB", True, 1e-7])
+@pytest.mark.parametrize(
+    "text", ["", "MB", "10 bananas", "-1MB", "1e3", "10M", "1_000", "10MB now", "٣MB", True, 1e-7]
+)
 def test_a_size_that_cannot_be_read_names_the_fix(text):
-    with pytest.raises(ValueError, match="^cannot read the size .*: write a number with KB, MB, GB, KiB, MiB or GiB, "
-                       r"for example 10MB \(10\^6 bytes each\), or a plain number of bytes$"):
+    with pytest.raises(
+        ValueError,
+        match="^cannot read the size .*: write a number with KB, MB, GB, KiB, MiB or GiB, "
+        r"for example 10MB \(10\^6 bytes each\), or a plain number of bytes$",
+    ):
         parse_size(text)
 
 
 def test_a_fraction_of_a_byte_is_refused():
-    with pytest.raises(ValueError, match="^the size '1.5B' is not a whole number of bytes: round it$"):
+    with pytest.raises(
+        ValueError, match="^the size '1.5B' is not a whole number of bytes: round it$"
+    ):
         parse_size("1.5B")
 
 
 def test_formatted_sizes():
-    assert [format_size(n) for n in (0, 999, 1000, 1_234_567, 2e9)] == ["0 B", "999 B", "1.00 KB", "1.23 MB", "2.00 GB"]
+    assert [format_size(n) for n in (0, 999, 1000, 1_234_567, 2e9)] == [
+        "0 B",
+        "999 B",
+        "1.00 KB",
+        "1.23 MB",
+        "2.00 GB",
+    ]
 
 
-@pytest.mark.parametrize("name, block", [
-    ("l1.gcn.weight", "l1"), ("l10.tcn.branches.0.conv.weight", "l10"), ("fc.weight", "fc"),
-    ("data_bn.bias", "data_bn"), ("model.l3.conv.weight", "l3"), ("conv2d_12.w_0", "conv2d"),
-    ("batch_norm2d_3.w_2", "batch_norm2d"),
-    ("l1.gcn.weight_scale", "l1"), ("/l4/conv/Constant_output_0", "l4"), ("onnx::Conv_417", "onnx::Conv"),
-    ("v173", "unnamed"), ("W0", "unnamed"), ("kernel2", "kernel"), ("model", "model"), ("", "unnamed"),
-])
+@pytest.mark.parametrize(
+    "name, block",
+    [
+        ("l1.gcn.weight", "l1"),
+        ("l10.tcn.branches.0.conv.weight", "l10"),
+        ("fc.weight", "fc"),
+        ("data_bn.bias", "data_bn"),
+        ("model.l3.conv.weight", "l3"),
+        ("conv2d_12.w_0", "conv2d"),
+        ("batch_norm2d_3.w_2", "batch_norm2d"),
+        ("l1.gcn.weight_scale", "l1"),
+        ("/l4/conv/Constant_output_0", "l4"),
+        ("onnx::Conv_417", "onnx::Conv"),
+        ("v173", "unnamed"),
+        ("W0", "unnamed"),
+        ("kernel2", "kernel"),
+        ("model", "model"),
+        ("", "unnamed"),
+    ],
+)
 def test_the_block_of_a_tensor(name, block):
     assert block_of(name) == block
 
@@ -121,7 +175,9 @@ def test_an_export_is_attributed_block_by_block(exported):
     assert set(measured) == {"limit_bytes", "total_bytes", "within", "advice", "files"}
     assert measured["within"] and measured["advice"] == ""
     for name in ("model.pdiparams", "model.onnx"):
-        weights = {part: size for part, size in parts(measured, name).items() if part.endswith("weights")}
+        weights = {
+            part: size for part, size in parts(measured, name).items() if part.endswith("weights")
+        }
         assert weights == WEIGHT_BYTES, name
     assert set(parts(measured, "model.pdiparams")) == {*WEIGHT_BYTES, "tensor headers"}
     assert set(parts(measured, "model.onnx")) == {*WEIGHT_BYTES, "graph"}
@@ -134,11 +190,17 @@ def test_without_structured_names_weights_group_by_layer_type(exported, tmp_path
     copy_of(exported, tmp_path)
     (tmp_path / "model.pdiparams.info").unlink()
     measured = measure(tmp_path, 10**7)
-    assert parts(measured, "model.pdiparams").keys() == {"conv2d weights", "batch_norm2d weights", "linear weights",
-                                                         "tensor headers"}
+    assert parts(measured, "model.pdiparams").keys() == {
+        "conv2d weights",
+        "batch_norm2d weights",
+        "linear weights",
+        "tensor headers",
+    }
     (tmp_path / "model.pdmodel").unlink()
     assert parts(measure(tmp_path, 10**7), "model.pdiparams") == {
-        "weights": sum(WEIGHT_BYTES.values()), "tensor headers": parts(measured, "model.pdiparams")["tensor headers"]}
+        "weights": sum(WEIGHT_BYTES.values()),
+        "tensor headers": parts(measured, "model.pdiparams")["tensor headers"],
+    }
 
 
 def test_a_pickle_that_would_run_code_is_not_run(exported, tmp_path):
@@ -149,7 +211,9 @@ def test_a_pickle_that_would_run_code_is_not_run(exported, tmp_path):
             return os.mkdir, (str(tmp_path / "ran"),)
 
     copy_of(exported, tmp_path)
-    (tmp_path / "model.pdiparams.info").write_bytes(pickle.dumps({"conv2d_0.w_0": {"structured_name": Payload()}}))
+    (tmp_path / "model.pdiparams.info").write_bytes(
+        pickle.dumps({"conv2d_0.w_0": {"structured_name": Payload()}})
+    )
     assert_every_byte_counted(measure(tmp_path, 10**7), tmp_path)
     assert not (tmp_path / "ran").exists()
 
@@ -158,7 +222,9 @@ def test_a_pickle_that_would_run_code_is_not_run(exported, tmp_path):
 @pytest.mark.parametrize("kept", [1, 13, 100, 0.3, 0.5, 0.9])
 def test_a_truncated_file_still_counts_in_full(exported, tmp_path, name, kept):
     content = copy_of(exported, tmp_path).joinpath(name).read_bytes()
-    (tmp_path / name).write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    (tmp_path / name).write_bytes(
+        content[: kept if isinstance(kept, int) else int(kept * len(content))]
+    )
     assert_every_byte_counted(measure(tmp_path, 10**7), tmp_path)
 
 
@@ -169,7 +235,9 @@ def test_a_truncated_file_is_named_as_such(exported, tmp_path):
     (tmp_path / "arrays.npz").write_bytes(b"PK\x03\x04 no more")
     for file in measure(tmp_path, 10**7)["files"]:
         (part,) = file["parts"]
-        assert part["kind"] == "other" and part["part"].startswith(f"unreadable {Path(file['file']).suffix} ("), part
+        assert part["kind"] == "other" and part["part"].startswith(
+            f"unreadable {Path(file['file']).suffix} ("
+        ), part
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -186,7 +254,9 @@ def test_nested_hidden_empty_and_odd_files(tmp_path):
     (tmp_path / "empty.onnx").touch()
     (tmp_path / ".hidden").write_bytes(b"123")
     (tmp_path / "a" / "b" / "labels.json").write_text('["wave"]')
-    (tmp_path / "a" / "program.json").write_text('{"base_code": {"magic": "pir", "version": 1}, "program": {}}')
+    (tmp_path / "a" / "program.json").write_text(
+        '{"base_code": {"magic": "pir", "version": 1}, "program": {}}'
+    )
     (tmp_path / "no suffix").write_bytes(b"x" * 7)
     (tmp_path / "run.log").write_bytes(b"x" * 9)
     measured = measure(tmp_path, 10**7)
@@ -201,12 +271,20 @@ def test_nested_hidden_empty_and_odd_files(tmp_path):
 def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path, capsys):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.bin")).write_bytes(b"1")
     assert main([str(tmp_path)]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["files"][0]["file"] == "caf\\xe9.bin"
+    assert (
+        json.loads(capsys.readouterr().out.splitlines()[-1])["files"][0]["file"] == "caf\\xe9.bin"
+    )
 
 
 def test_an_empty_folder_is_within_any_limit(tmp_path, capsys):
     assert main([str(tmp_path), "--limit", "1"]) == 0
-    assert measure(tmp_path, 1) == {"limit_bytes": 1, "total_bytes": 0, "within": True, "advice": "", "files": []}
+    assert measure(tmp_path, 1) == {
+        "limit_bytes": 1,
+        "total_bytes": 0,
+        "within": True,
+        "advice": "",
+        "files": [],
+    }
 
 
 def test_links_ship_as_links_and_are_never_followed(tmp_path):
@@ -214,8 +292,13 @@ def test_links_ship_as_links_and_are_never_followed(tmp_path):
     deploy.mkdir(), outside.mkdir()
     (outside / "weights.bin").write_bytes(b"x" * 5000)
     (deploy / "real.bin").write_bytes(b"x" * 100)
-    for name, target in (("inside", "real.bin"), ("away.bin", outside / "weights.bin"), ("folder", outside),
-                         ("loop", "."), ("gone", "nowhere")):
+    for name, target in (
+        ("inside", "real.bin"),
+        ("away.bin", outside / "weights.bin"),
+        ("folder", outside),
+        ("loop", "."),
+        ("gone", "nowhere"),
+    ):
         (deploy / name).symlink_to(target)
     measured = measure(deploy, 10**7)
     assert_every_byte_counted(measured, deploy)
@@ -225,11 +308,15 @@ def test_links_ship_as_links_and_are_never_followed(tmp_path):
     assert sorted(measured["advice"].splitlines()) == [
         "away.bin links out of the folder, so its target does not ship: copy the target in.",
         "folder links out of the folder, so its target does not ship: copy the target in.",
-        "gone links to nothing: remove the link or put its target back."]
+        "gone links to nothing: remove the link or put its target back.",
+    ]
 
 
 def test_npz_arrays_are_named(tmp_path):
-    np.savez(tmp_path / "w.npz", **{"l1.conv": np.zeros(100, np.int8), "l1.bn": np.zeros(4), "table": np.zeros(3)})
+    np.savez(
+        tmp_path / "w.npz",
+        **{"l1.conv": np.zeros(100, np.int8), "l1.bn": np.zeros(4), "table": np.zeros(3)},
+    )
     measured = measure(tmp_path, 10**7)
     assert_every_byte_counted(measured, tmp_path)
     assert parts(measured, "w.npz").keys() == {"l1 weights", "table weights", "zip headers"}
@@ -241,13 +328,22 @@ def test_onnx_weights_in_a_file_of_their_own(tmp_path):
 
     weights = numpy_helper.from_array(np.ones((64, 32), np.float32), "l1.weight")
     shape = numpy_helper.from_array(np.arange(500, dtype=np.int64), "shape")
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "l1.weight"], ["y"], doc_string="d" * 300)], "g",
-                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 32])], [weights, shape])
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "l1.weight"], ["y"], doc_string="d" * 300)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 32])],
+        [weights, shape],
+    )
     model = helper.make_model(graph)
     onnx.save(model, tmp_path / "inside.onnx")
-    onnx.save(model, tmp_path / "beside.onnx", save_as_external_data=True, location="beside.onnx.data",
-              size_threshold=5000)
+    onnx.save(
+        model,
+        tmp_path / "beside.onnx",
+        save_as_external_data=True,
+        location="beside.onnx.data",
+        size_threshold=5000,
+    )
     measured = measure(tmp_path, 10**7)
     assert_every_byte_counted(measured, tmp_path)
     for name in ("inside.onnx", "beside.onnx.data"):
@@ -265,10 +361,14 @@ def test_over_the_limit_the_advice_names_the_largest_parts(exported, tmp_path, c
     advice = result["advice"].splitlines()
     assert result["exit_code"] == 2 and not result["within"]
     assert advice[0] == f"{format_size(result['total_bytes'] - 20_000)} over the limit of 20.00 KB."
-    assert advice[1] == ("checkpoint.bin, 50.00 KB (.bin file 50.00 KB): "
-                         "remove the file if nothing at run time reads it.")
-    assert advice[-1] == ("2 files hold weights (model.onnx, model.pdiparams): deploy only the format that is served "
-                          "(`export.formats`).")
+    assert advice[1] == (
+        "checkpoint.bin, 50.00 KB (.bin file 50.00 KB): "
+        "remove the file if nothing at run time reads it."
+    )
+    assert advice[-1] == (
+        "2 files hold weights (model.onnx, model.pdiparams): deploy only the format that is served "
+        "(`export.formats`)."
+    )
     assert any("strip this text" in line for line in advice)
 
 
@@ -277,11 +377,15 @@ def test_the_limit_itself_is_within(tmp_path):
     assert measure(tmp_path, 1000)["within"] and not measure(tmp_path, 999)["within"]
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ([], "the following arguments are required: folder"), ([".", "--lmit=1"], "unrecognized arguments: --lmit=1"),
-    (["nowhere"], "nowhere: no such folder; give the folder that is deployed"),
-    ([".", "--limit", "x"], "--limit: cannot read the size 'x': write a number with KB"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "the following arguments are required: folder"),
+        ([".", "--lmit=1"], "unrecognized arguments: --lmit=1"),
+        (["nowhere"], "nowhere: no such folder; give the folder that is deployed"),
+        ([".", "--limit", "x"], "--limit: cannot read the size 'x': write a number with KB"),
+    ],
+)
 def test_bad_input_exits_1_with_the_fix(arguments, message, capsys):
     assert main(arguments) == 1
     output = capsys.readouterr()
@@ -307,7 +411,11 @@ def test_the_printed_table_sums_up_what_it_leaves_out(tmp_path, capsys):
 def test_the_command_runs_from_any_folder(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     for command in (["-m", "compress.budget"], [str(ROOT / "compress" / "budget")]):
-        done = subprocess.run([sys.executable, *command, str(tmp_path), "--limit", "4"], capture_output=True, text=True,
-                              cwd=ROOT if "-m" in command else tmp_path)
+        done = subprocess.run(
+            [sys.executable, *command, str(tmp_path), "--limit", "4"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT if "-m" in command else tmp_path,
+        )
         assert done.returncode == 2, done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["total_bytes"] == 5

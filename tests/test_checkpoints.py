@@ -1,4 +1,5 @@
 """Weights files: every known layout, strict keys, damage, and files that would run code."""
+
 import dataclasses
 import io
 import pickle
@@ -20,7 +21,9 @@ from teachers.weights.published import Hints
 
 @pytest.fixture(scope="module")
 def network(randomised):
-    return randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(8))))
+    return randomised(
+        networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(8)))
+    )
 
 
 def same(a, b):
@@ -45,13 +48,17 @@ def test_pruned_spec_with_another_stride_round_trips(tmp_path, tiny_spec, random
 
 
 def test_paddlevideo_checkpoint(network, tmp_path):
-    arrays = {("head." if name.startswith("fc") else "backbone.") + name: paddle.to_tensor(value)
-              for name, value in published(network).items()}
+    arrays = {
+        ("head." if name.startswith("fc") else "backbone.") + name: paddle.to_tensor(value)
+        for name, value in published(network).items()
+    }
     paddle.save(arrays, str(tmp_path / "net.pdparams"))
     assert same(checkpoints.load(tmp_path / "net.pdparams"), network)
 
 
-@pytest.mark.parametrize("name", ["ctrgcn_ntu60.pt", "ctrgcn_nwucla.pt", "ctrgcn_nwucla_joint_trained.pt"])
+@pytest.mark.parametrize(
+    "name", ["ctrgcn_ntu60.pt", "ctrgcn_nwucla.pt", "ctrgcn_nwucla_joint_trained.pt"]
+)
 def test_torch_checkpoints_without_torch(shared, name):
     spec = checkpoints.load(shared / "weights" / name).spec
     assert len(spec.blocks) == 10 and spec.classes == (60 if "ntu60" in name else 10)
@@ -60,12 +67,21 @@ def test_torch_checkpoints_without_torch(shared, name):
 def test_missing_and_extra_keys_are_named(network, tmp_path):
     arrays = published(network)
     del arrays["l3.gcn1.alpha"]
-    paddle.save({name: paddle.to_tensor(value) for name, value in arrays.items()}, str(tmp_path / "a.pdparams"))
+    paddle.save(
+        {name: paddle.to_tensor(value) for name, value in arrays.items()},
+        str(tmp_path / "a.pdparams"),
+    )
     with pytest.raises(CheckpointError, match=r"a.pdparams: as ctrgcn: has no 'l3.gcn1.alpha'"):
         checkpoints.load(tmp_path / "a.pdparams")
     arrays = published(network) | {"l3.extra": np.zeros(2, "float32")}
-    paddle.save({name: paddle.to_tensor(value) for name, value in arrays.items()}, str(tmp_path / "b.pdparams"))
-    with pytest.raises(CheckpointError, match=r"b.pdparams: as ctrgcn: holds 1 tensors that CTR-GCN does not have: l3.extra"):
+    paddle.save(
+        {name: paddle.to_tensor(value) for name, value in arrays.items()},
+        str(tmp_path / "b.pdparams"),
+    )
+    with pytest.raises(
+        CheckpointError,
+        match=r"b.pdparams: as ctrgcn: holds 1 tensors that CTR-GCN does not have: l3.extra",
+    ):
         checkpoints.load(tmp_path / "b.pdparams")
 
 
@@ -73,34 +89,54 @@ def test_wrong_shape_prints_both_sides(network, tmp_path):
     state = networks.state_of(network)
     state["fc.weight"] = np.zeros((32, 7), "float32")
     checkpoints.save_state(tmp_path / "net.npz", network.spec, state)
-    with pytest.raises(CheckpointError, match=r"net.npz: fc.weight: the file has shape \(32, 7\), the network \(32, 4\)"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"net.npz: fc.weight: the file has shape \(32, 7\), the network \(32, 4\)",
+    ):
         checkpoints.load(tmp_path / "net.npz")
 
 
 def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", network)
     seat = Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
-    with pytest.raises(CheckpointError, match=r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' through input 'tiny' is \(3, 8, 5, 2\)"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' through input 'tiny' is \(3, 8, 5, 2\)",
+    ):
         load_weights(str(tmp_path / "net.npz"), seat)
 
 
-def test_weights_for_another_number_of_classes_are_refused(tiny_spec, tmp_path, tiny_dataset, tiny_view):
-    checkpoints.save(tmp_path / "net.npz", networks.build(dataclasses.replace(tiny_spec, classes=7)))
-    with pytest.raises(CheckpointError, match=r"net.npz: its number of classes is 7, that of data set 'tiny' through input 'tiny' is 3"):
-        load_weights(str(tmp_path / "net.npz"), Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view))
+def test_weights_for_another_number_of_classes_are_refused(
+    tiny_spec, tmp_path, tiny_dataset, tiny_view
+):
+    checkpoints.save(
+        tmp_path / "net.npz", networks.build(dataclasses.replace(tiny_spec, classes=7))
+    )
+    with pytest.raises(
+        CheckpointError,
+        match=r"net.npz: its number of classes is 7, that of data set 'tiny' through input 'tiny' is 3",
+    ):
+        load_weights(
+            str(tmp_path / "net.npz"), Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+        )
 
 
 def test_weights_of_another_network_are_refused(tiny_spec, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", networks.build(tiny_spec))
     where = Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
-    with pytest.raises(CheckpointError, match=r"net.npz: holds a ctrgcn, the recipe says stgcnpp; write `name: ctrgcn` beside"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"net.npz: holds a ctrgcn, the recipe says stgcnpp; write `name: ctrgcn` beside",
+    ):
         load_weights(str(tmp_path / "net.npz"), where, Choice("stgcnpp", stgcnpp.Config()))
 
 
 def test_weights_for_another_skeleton_are_refused(tmp_path, shared):
     hints = Hints(skeleton=Skeleton("hand", 21, tuple((joint, 1) for joint in range(2, 22)), 1))
     for name in ("ctrgcn_ntu60.pt", "stgcnpp_ntu60.pth", "stgcn_ntu60.pth"):
-        with pytest.raises(CheckpointError, match=rf"{name}: as \w+: is for 25 joints, the skeleton 'hand' has 21"):
+        with pytest.raises(
+            CheckpointError, match=rf"{name}: as \w+: is for 25 joints, the skeleton 'hand' has 21"
+        ):
             checkpoints.load(shared / "weights" / name, hints)
 
 
@@ -110,7 +146,10 @@ def test_truncated_files(network, tmp_path, shared, kind, kept):
     if kind == "npz":
         checkpoints.save(tmp_path / "full", network)
     elif kind == "pdparams":
-        paddle.save({name: paddle.to_tensor(value) for name, value in published(network).items()}, str(tmp_path / "full"))
+        paddle.save(
+            {name: paddle.to_tensor(value) for name, value in published(network).items()},
+            str(tmp_path / "full"),
+        )
     else:
         (tmp_path / "full").write_bytes((shared / "weights" / "ctrgcn_nwucla.pt").read_bytes())
     path = tmp_path / f"cut.{kind}"
@@ -132,16 +171,22 @@ def test_hostile_pickles_are_refused_and_not_executed(tmp_path, capsys):
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("net/data.pkl", pickle.dumps({"l1.gcn1.PA": Hostile()}))
     (tmp_path / "net.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(CheckpointError, match=r"net.pt: refuses to load '(builtins|__builtin__).print'"):
+    with pytest.raises(
+        CheckpointError, match=r"net.pt: refuses to load '(builtins|__builtin__).print'"
+    ):
         checkpoints.load(tmp_path / "net.pt")
     assert "executed" not in capsys.readouterr().out
 
 
 def test_unknown_layout_and_missing_file(tmp_path):
     paddle.save({"encoder.weight": paddle.zeros([2])}, str(tmp_path / "net.pdparams"))
-    with pytest.raises(CheckpointError, match="an unknown layout; its keys start with encoder.weight"):
+    with pytest.raises(
+        CheckpointError, match="an unknown layout; its keys start with encoder.weight"
+    ):
         checkpoints.load(tmp_path / "net.pdparams")
-    with pytest.raises(CheckpointError, match="none.npz: no such file; check the path of the weights"):
+    with pytest.raises(
+        CheckpointError, match="none.npz: no such file; check the path of the weights"
+    ):
         checkpoints.load(tmp_path / "none.npz")
 
 
@@ -153,7 +198,9 @@ def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage.os, "fsync", full)
-    with pytest.raises(StorageError, match=r"a.npz: cannot write it \(No space left on device\); free some space"):
+    with pytest.raises(
+        StorageError, match=r"a.npz: cannot write it \(No space left on device\); free some space"
+    ):
         storage.write_arrays(path, {"x": np.arange(9)}, {"n": 2})
     arrays, meta = storage.read_arrays(path)
     assert meta == {"n": 1} and arrays["x"].tolist() == [0, 1, 2]

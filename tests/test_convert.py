@@ -1,4 +1,5 @@
 """`python -m teachers.convert`: any weights file becomes ours; what cannot be read is a message and an exit code."""
+
 import json
 import os
 import pickle
@@ -21,12 +22,16 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def arrays(randomised):
     """A narrow CTR-GCN under PaddleVideo's names: 4 classes, 20 joints, 1 person."""
-    network = randomised(networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(8))))
+    network = randomised(
+        networks.build(ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(8)))
+    )
     return keys.to_published(network.spec, networks.state_of(network))
 
 
 def written(path: Path, arrays, prefix: str = "backbone.") -> Path:
-    paddle.save({prefix + name: paddle.to_tensor(value) for name, value in arrays.items()}, str(path))
+    paddle.save(
+        {prefix + name: paddle.to_tensor(value) for name, value in arrays.items()}, str(path)
+    )
     return path
 
 
@@ -41,12 +46,24 @@ def test_a_published_checkpoint_becomes_ours(tmp_path, capsys, arrays):
     spec = checkpoints.load(target).spec
     assert code == 0 and not err and spec.input_shape == (3, 16, 20, 1)
     assert json.loads(out.splitlines()[-1]) == {
-        "out": str(target), "bytes": target.stat().st_size, "format": "Paddle", "network": "ctrgcn",
-        "layouts": list(keys.READS), "parameters": networks.parameters(spec), "classes": 4, "skeleton": "ucla_20",
-        "joints": 20, "input": [3, 16, 20, 1]}
-    assert out.startswith(f"{source}: ctrgcn in Paddle format, {networks.parameters(spec):,} parameters, 4 classes\n")
+        "out": str(target),
+        "bytes": target.stat().st_size,
+        "format": "Paddle",
+        "network": "ctrgcn",
+        "layouts": list(keys.READS),
+        "parameters": networks.parameters(spec),
+        "classes": 4,
+        "skeleton": "ucla_20",
+        "joints": 20,
+        "input": [3, 16, 20, 1],
+    }
+    assert out.startswith(
+        f"{source}: ctrgcn in Paddle format, {networks.parameters(spec):,} parameters, 4 classes\n"
+    )
     assert "input: 3 coordinates, 16 frames, 20 joints (ucla_20), 1 person\n" in out
-    assert np.array_equal(networks.state_of(checkpoints.load(target))["l1.graph.topology"], arrays["l1.gcn1.PA"])
+    assert np.array_equal(
+        networks.state_of(checkpoints.load(target))["l1.graph.topology"], arrays["l1.gcn1.PA"]
+    )
 
 
 def test_ours_stays_ours_with_what_it_was_trained_on(tmp_path, capsys, tiny_spec):
@@ -55,12 +72,18 @@ def test_ours_stays_ours_with_what_it_was_trained_on(tmp_path, capsys, tiny_spec
     assert code == 0 and json.loads(out.splitlines()[-1])["format"] == "this project's"
     assert checkpoints.read(tmp_path / "b.npz")[2] == {"classes": ["a", "b", "c"]}
     code, _, err = run(capsys, tmp_path / "a.npz", tmp_path / "c.npz", "--frames", 16)
-    assert code == 1 and "a.npz: says its input and skeleton itself; leave out --frames" in err and not (tmp_path / "c.npz").exists()
+    assert (
+        code == 1
+        and "a.npz: says its input and skeleton itself; leave out --frames" in err
+        and not (tmp_path / "c.npz").exists()
+    )
 
 
 def test_either_network_of_a_distillation_checkpoint(tmp_path, capsys, arrays):
     both = {f"Student.backbone.{name}": value for name, value in arrays.items()}
-    both |= {f"Teacher.backbone.{name}": value + (name == "fc.bias") for name, value in arrays.items()}
+    both |= {
+        f"Teacher.backbone.{name}": value + (name == "fc.bias") for name, value in arrays.items()
+    }
     source = written(tmp_path / "dml.pdparams", both, "")
     for part, bias in (("", 0), ("#Student", 0), ("#Teacher", 1)):
         assert run(capsys, f"{source}{part}", tmp_path / "one.npz")[0] == 0
@@ -78,17 +101,32 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path, capsys):
 
     (tmp_path / "net.pdparams").write_bytes(pickle.dumps({"l1.gcn1.PA": Hostile()}))
     code, out, err = run(capsys, tmp_path / "net.pdparams", tmp_path / "net.npz")
-    assert code == 1 and not out and f"net.pdparams: refuses to load '{os.system.__module__}.system'" in err
+    assert (
+        code == 1
+        and not out
+        and f"net.pdparams: refuses to load '{os.system.__module__}.system'" in err
+    )
     assert sorted(one.name for one in tmp_path.iterdir()) == ["net.pdparams"]
 
 
 def test_an_unknown_layout_names_keys_and_what_is_known(tmp_path, capsys, arrays):
     source = written(tmp_path / "net.pdparams", {"encoder.weight": np.zeros(2, "float32")})
     code, _, err = run(capsys, source, tmp_path / "net.npz")
-    assert code == 1 and "an unknown layout; its keys start with encoder.weight. Known: files of this project; ctrgcn from" in err
-    source = written(tmp_path / "part.pdparams", {name: value for name, value in arrays.items() if name != "l3.gcn1.alpha"})
+    assert (
+        code == 1
+        and "an unknown layout; its keys start with encoder.weight. Known: files of this project; ctrgcn from"
+        in err
+    )
+    source = written(
+        tmp_path / "part.pdparams",
+        {name: value for name, value in arrays.items() if name != "l3.gcn1.alpha"},
+    )
     code, _, err = run(capsys, source, tmp_path / "net.npz")
-    assert code == 1 and err == f"error: {source}: as ctrgcn: has no 'l3.gcn1.alpha'\n" and not (tmp_path / "net.npz").exists()
+    assert (
+        code == 1
+        and err == f"error: {source}: as ctrgcn: has no 'l3.gcn1.alpha'\n"
+        and not (tmp_path / "net.npz").exists()
+    )
 
 
 @pytest.mark.parametrize("kept", [0, 10, 2000, -100])
@@ -96,17 +134,30 @@ def test_a_truncated_file(tmp_path, capsys, arrays, kept):
     source = written(tmp_path / "net.pdparams", arrays)
     source.write_bytes(source.read_bytes()[:kept])
     code, _, err = run(capsys, source, tmp_path / "net.npz")
-    assert code == 1 and "truncated" in err and "copy or download it again" in err and not (tmp_path / "net.npz").exists()
+    assert (
+        code == 1
+        and "truncated" in err
+        and "copy or download it again" in err
+        and not (tmp_path / "net.npz").exists()
+    )
 
 
 def test_wrong_arguments_say_what_fits(tmp_path, capsys, arrays):
     source = written(tmp_path / "net.pdparams", arrays)
     code, _, err = run(capsys, source, tmp_path / "net.npz", "--skeleton", "ntu_25")
     assert code == 1 and "is for 20 joints, the skeleton 'ntu_25' has 25" in err
-    assert run(capsys, source, source)[2] == f"error: {source}: is the file to read; give another name for the result\n"
+    assert (
+        run(capsys, source, source)[2]
+        == f"error: {source}: is the file to read; give another name for the result\n"
+    )
     assert run(capsys, tmp_path / "none.pt", tmp_path / "net.npz")[::2] == (
-        1, f"error: {tmp_path / 'none.pt'}: no such file; check the path of the weights\n")
-    for wrong, message in ((["--frames", "0"], "0 is not a positive number"), (["--skeleton", "ntu"], "choose from 'coco_17'")):
+        1,
+        f"error: {tmp_path / 'none.pt'}: no such file; check the path of the weights\n",
+    )
+    for wrong, message in (
+        (["--frames", "0"], "0 is not a positive number"),
+        (["--skeleton", "ntu"], "choose from 'coco_17'"),
+    ):
         with pytest.raises(SystemExit, match="^1$"):
             convert.main([str(source), str(tmp_path / "net.npz"), *wrong])
         assert message in capsys.readouterr().err
@@ -120,15 +171,19 @@ def test_a_target_that_cannot_be_written(tmp_path, capsys, arrays):
     assert code == 1 and f"error: {tmp_path / 'folder'}: cannot write it" in err
 
 
-@pytest.mark.parametrize("name, network, parameters, classes, joints, kind", [
-    ("ctrgcn_ntu60.pt", "ctrgcn", 1_446_672, 60, 25, "torch"),
-    ("ctrgcn_nwucla.pt", "ctrgcn", 1_426_892, 10, 20, "torch"),
-    ("ctrgcn_nwucla_joint_trained.pt", "ctrgcn", 1_426_892, 10, 20, "torch"),
-    ("efficientgcn_b0_epsep_ntu60_xsub.pth.tar", "efficientgcn", 345_333, 60, 25, "torch"),
-    ("efficientgcn_b0_sg_ntu60_xsub.pdparams", "efficientgcn", 306_201, 60, 25, "Paddle"),
-    ("efficientgcn_b0_sg_ntu60_xview.pdparams", "efficientgcn", 306_201, 60, 25, "Paddle"),
-    ("stgcn_ntu60.pth", "stgcn", 3_098_832, 60, 25, "torch"),
-    ("stgcnpp_ntu60.pth", "stgcnpp", 1_403_144, 60, 25, "torch")])
+@pytest.mark.parametrize(
+    "name, network, parameters, classes, joints, kind",
+    [
+        ("ctrgcn_ntu60.pt", "ctrgcn", 1_446_672, 60, 25, "torch"),
+        ("ctrgcn_nwucla.pt", "ctrgcn", 1_426_892, 10, 20, "torch"),
+        ("ctrgcn_nwucla_joint_trained.pt", "ctrgcn", 1_426_892, 10, 20, "torch"),
+        ("efficientgcn_b0_epsep_ntu60_xsub.pth.tar", "efficientgcn", 345_333, 60, 25, "torch"),
+        ("efficientgcn_b0_sg_ntu60_xsub.pdparams", "efficientgcn", 306_201, 60, 25, "Paddle"),
+        ("efficientgcn_b0_sg_ntu60_xview.pdparams", "efficientgcn", 306_201, 60, 25, "Paddle"),
+        ("stgcn_ntu60.pth", "stgcn", 3_098_832, 60, 25, "torch"),
+        ("stgcnpp_ntu60.pth", "stgcnpp", 1_403_144, 60, 25, "torch"),
+    ],
+)
 def test_real_files(shared, tmp_path, capsys, name, network, parameters, classes, joints, kind):
     source = shared / "weights" / name
     if not source.is_file() or network not in networks.names():
@@ -136,17 +191,36 @@ def test_real_files(shared, tmp_path, capsys, name, network, parameters, classes
     code, out, err = run(capsys, source, tmp_path / "net.npz")
     found = json.loads(out.splitlines()[-1])
     assert code == 0 and not err
-    assert [found[key] for key in ("network", "parameters", "classes", "joints", "format")] == [network, parameters, classes, joints, kind]
+    assert [found[key] for key in ("network", "parameters", "classes", "joints", "format")] == [
+        network,
+        parameters,
+        classes,
+        joints,
+        kind,
+    ]
     before = checkpoints.read(source)
     after = checkpoints.read(tmp_path / "net.npz")
-    assert after[0] == before[0] and all(np.array_equal(after[1][key], value) for key, value in before[1].items())
+    assert after[0] == before[0] and all(
+        np.array_equal(after[1][key], value) for key, value in before[1].items()
+    )
 
 
 def test_runs_as_a_module_and_as_a_script_from_any_folder(tmp_path, arrays):
     written(tmp_path / "net.pdparams", arrays)
-    for command, folder in ((["-m", "teachers.convert"], ROOT), ([str(ROOT / "teachers" / "convert.py")], tmp_path)):
-        done = subprocess.run([sys.executable, *command, str(tmp_path / "net.pdparams"), str(tmp_path / "out.npz")], cwd=folder,
-                              capture_output=True, text=True, timeout=120)
+    for command, folder in (
+        (["-m", "teachers.convert"], ROOT),
+        ([str(ROOT / "teachers" / "convert.py")], tmp_path),
+    ):
+        done = subprocess.run(
+            [sys.executable, *command, str(tmp_path / "net.pdparams"), str(tmp_path / "out.npz")],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout.splitlines()[-1])["network"] == "ctrgcn" and (tmp_path / "out.npz").is_file()
+        assert (
+            json.loads(done.stdout.splitlines()[-1])["network"] == "ctrgcn"
+            and (tmp_path / "out.npz").is_file()
+        )
         (tmp_path / "out.npz").unlink()

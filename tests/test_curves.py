@@ -1,4 +1,5 @@
 """Curves: what VisualDL reads back, across resumed and killed runs."""
+
 from __future__ import annotations
 
 import json
@@ -25,7 +26,10 @@ def scalars_of(folder: Path, tag: str) -> list[tuple[int, float]]:
     """(step, value) as VisualDL's own reader sees them."""
     from visualdl import LogReader
 
-    return [(item.id, item.value) for item in LogReader(file_path=str(folder / FILE_NAME)).get_data("scalar", tag)]
+    return [
+        (item.id, item.value)
+        for item in LogReader(file_path=str(folder / FILE_NAME)).get_data("scalar", tag)
+    ]
 
 
 def test_scalars_are_read_back_by_visualdl(tmp_path):
@@ -66,7 +70,15 @@ def test_what_a_killed_run_wrote_beyond_its_checkpoint_is_replaced(tmp_path):
     resumed = Curves(tmp_path)  # from the checkpoint of epoch 3
     for step in range(4, 8):
         resumed.scalars(step, {"student/loss": 2.0})
-    assert scalars_of(tmp_path, "student/loss") == [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2), (7, 2)]
+    assert scalars_of(tmp_path, "student/loss") == [
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (4, 2),
+        (5, 2),
+        (6, 2),
+        (7, 2),
+    ]
     assert scalars_of(tmp_path, "teacher/loss") == [(step, 1) for step in range(1, 6)]
     assert len(scalars_of(tmp_path, "student/killed")) == 5
 
@@ -113,12 +125,28 @@ def test_hyperparameters_and_their_metrics(tmp_path):
 
     curves = Curves(tmp_path)
     curves.hyperparameters({"lr": 0.5, "epochs": 3}, {"student/top1": 10.0})
-    curves.hyperparameters({"lr": 0.5, "epochs": 3, "big": 2**40, "amp": True, "drop": ("l10",), "ema": None},
-                           {"student/top1": 93.5})
-    (content,) = [content for content, tag, _ in read_records(tmp_path / FILE_NAME) if tag == "hparam"]
+    curves.hyperparameters(
+        {"lr": 0.5, "epochs": 3, "big": 2**40, "amp": True, "drop": ("l10",), "ema": None},
+        {"student/top1": 93.5},
+    )
+    (content,) = [
+        content for content, tag, _ in read_records(tmp_path / FILE_NAME) if tag == "hparam"
+    ]
     infos = Record.FromString(content).values[0].hparam.hparamInfos
-    written = {info.name: value for info in infos for kind, value in info.ListFields() if kind.name != "name"}
-    assert written == {"lr": 0.5, "epochs": 3, "big": 2.0**40, "amp": "True", "drop": "('l10',)", "ema": "None"}
+    written = {
+        info.name: value
+        for info in infos
+        for kind, value in info.ListFields()
+        if kind.name != "name"
+    }
+    assert written == {
+        "lr": 0.5,
+        "epochs": 3,
+        "big": 2.0**40,
+        "amp": "True",
+        "drop": "('l10',)",
+        "ema": "None",
+    }
     assert scalars_of(tmp_path, "student/top1") == [(0, 93.5)]
 
 
@@ -139,19 +167,25 @@ def test_the_picture_shows_where_the_errors_are():
     names = [str(number) for number in range(10)]
     right, wrong = np.eye(10, dtype=int) * 9, np.eye(10, dtype=int) * 9
     wrong[2, 2], wrong[2, 7] = 0, 9
-    changed = np.argwhere(np.any(draw_confusion(right, names) != draw_confusion(wrong, names), axis=2))
+    changed = np.argwhere(
+        np.any(draw_confusion(right, names) != draw_confusion(wrong, names), axis=2)
+    )
     assert len(changed) > 1000
     rows = changed[:, 0]
     assert rows.max() - rows.min() < 80  # one row of cells
 
 
 def test_a_matrix_of_another_size_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"^a confusion matrix of 2 classes is \(2, 2\), not \(3, 3\)$"):
+    with pytest.raises(
+        ValueError, match=r"^a confusion matrix of 2 classes is \(2, 2\), not \(3, 3\)$"
+    ):
         Curves(tmp_path).confusion(1, np.eye(3), ["a", "b"])
 
 
 def test_a_tag_with_percent_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="^tag 'top1 %': VisualDL allows no '%' in a tag; write 'percent'$"):
+    with pytest.raises(
+        ValueError, match="^tag 'top1 %': VisualDL allows no '%' in a tag; write 'percent'$"
+    ):
         Curves(tmp_path).scalars(1, {"top1 %": 1.0})
 
 
@@ -195,11 +229,15 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path, monkeypatch):
 
 
 def test_nothing_is_printed(tmp_path):
-    program = ("import sys; sys.path.insert(0, sys.argv[1]); from compress.training.curves import Curves; import numpy\n"
-               "for _ in range(2):\n"
-               "    c = Curves(sys.argv[2]); c.scalars(1, {'a': 1.0}); c.hyperparameters({'x': [1]}, {'a': 1.0})\n"
-               "    c.confusion(1, numpy.eye(2), ['a', 'b']); c.close()\n")
-    done = subprocess.run([sys.executable, "-c", program, str(ROOT), str(tmp_path)], capture_output=True, text=True)
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from compress.training.curves import Curves; import numpy\n"
+        "for _ in range(2):\n"
+        "    c = Curves(sys.argv[2]); c.scalars(1, {'a': 1.0}); c.hyperparameters({'x': [1]}, {'a': 1.0})\n"
+        "    c.confusion(1, numpy.eye(2), ['a', 'b']); c.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ROOT), str(tmp_path)], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
@@ -215,15 +253,28 @@ def test_a_visualdl_server_shows_the_curves_of_a_resumed_run(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen([str(Path(sys.executable).with_name("visualdl")), "--logdir", str(tmp_path), "--host",
-                               "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("visualdl")),
+            "--logdir",
+            str(tmp_path),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
     def ask(what: str, **arguments):
         query = urllib.parse.urlencode(arguments)
         deadline = time.monotonic() + 60
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/app/api/{what}?{query}", timeout=10) as answer:
+                with urllib.request.urlopen(
+                    f"http://127.0.0.1:{port}/app/api/{what}?{query}", timeout=10
+                ) as answer:
                     return json.load(answer)["data"]
             except urllib.error.URLError:
                 if time.monotonic() > deadline:
@@ -234,9 +285,13 @@ def test_a_visualdl_server_shows_the_curves_of_a_resumed_run(tmp_path):
         assert ask("runs") == [str(run)]
         shown = ask("scalar/list", run=str(run), tag="student/train/loss")
         assert [step for _, step, _ in shown] == [1, 2, 3, 4, 5, 6]
-        np.testing.assert_allclose([value for _, _, value in shown], [1 / step for step in range(1, 7)], rtol=1e-6)
+        np.testing.assert_allclose(
+            [value for _, _, value in shown], [1 / step for step in range(1, 7)], rtol=1e-6
+        )
         assert ask("image/tags") == {"runs": [str(run)], "tags": [["confusion"]]}
-        assert ask("hparams/list") == [{"name": str(run), "hparams": {"lr": 0.1}, "metrics": {"top1": 50.0}}]
+        assert ask("hparams/list") == [
+            {"name": str(run), "hparams": {"lr": 0.1}, "metrics": {"top1": 50.0}}
+        ]
     finally:
         server.terminate()
         server.wait(timeout=20)

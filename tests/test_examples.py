@@ -1,4 +1,5 @@
 """Clips in the report: which are chosen, and where their joints are drawn."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -14,20 +15,33 @@ def test_right_clips_and_the_most_frequent_confusions(tiny_dataset):
     answers[[1, 4, 7]] = 2  # "two" taken for "three", most often
     answers[3] = 1
     found = examples(tiny_dataset, np.eye(3)[answers])
-    told = [(clip["class"], clip["predicted"], clip["right"], clip["name"]) for clip in found["clips"]]
-    assert told == [("one", "one", True, "val0"), ("two", "two", True, "val10"), ("three", "three", True, "val2"),
-                    ("two", "three", False, "val1"), ("one", "two", False, "val3")]
+    told = [
+        (clip["class"], clip["predicted"], clip["right"], clip["name"]) for clip in found["clips"]
+    ]
+    assert told == [
+        ("one", "one", True, "val0"),
+        ("two", "two", True, "val10"),
+        ("three", "three", True, "val2"),
+        ("two", "three", False, "val1"),
+        ("one", "two", False, "val3"),
+    ]
     page = render({"examples": found})
     assert page.count('class="skeletons"') == 5 and "taken for" in page
 
 
 def test_frames_are_squares_with_y_downwards():
     clip = np.zeros((3, 4, 2, 2), "float32")
-    clip[:, :, 1, 0] = np.array([1.0, 1.0, 0.0])[:, None]  # one person, the second joint above and to the right; nobody else
+    clip[:, :, 1, 0] = np.array([1.0, 1.0, 0.0])[
+        :, None
+    ]  # one person, the second joint above and to the right; nobody else
     drawn = frames(clip, coordinates=3)
     assert len(drawn) == FRAMES and all(len(persons) == 1 for persons in drawn)
-    (first, second), = drawn[0]
-    assert second[0] > first[0] and second[1] < first[1] and all(0 <= value <= SIDE for point in drawn[0][0] for value in point)
+    ((first, second),) = drawn[0]
+    assert (
+        second[0] > first[0]
+        and second[1] < first[1]
+        and all(0 <= value <= SIDE for point in drawn[0][0] for value in point)
+    )
     assert frames(clip, coordinates=2)[0][0][1][1] > frames(clip, coordinates=2)[0][0][0][1]
     assert frames(np.zeros_like(clip), coordinates=3) == [[]] * FRAMES
 
@@ -39,5 +53,7 @@ def test_drawing_escapes_and_ignores_bones_of_other_joints():
 
 def test_a_data_set_of_images_is_drawn_as_it_is(tiny_dataset):
     up = examples(tiny_dataset, np.eye(3)[tiny_dataset.val.labels])["clips"][0]["frames"]
-    down = examples(replace(tiny_dataset, coordinates=2), np.eye(3)[tiny_dataset.val.labels])["clips"][0]["frames"]
+    down = examples(replace(tiny_dataset, coordinates=2), np.eye(3)[tiny_dataset.val.labels])[
+        "clips"
+    ][0]["frames"]
     assert up != down

@@ -1,4 +1,5 @@
 """Exported files compute what the network computes, hold nothing a runtime does not read, and describe themselves."""
+
 import json
 import subprocess
 import sys
@@ -41,8 +42,14 @@ def trained(tiny_spec, randomised):
 def folder(trained, tmp_path_factory):
     network, clips, reference = trained
     path = tmp_path_factory.mktemp("deploy")
-    package.build(network, path, ("paddle", "onnx"), {"classes": CLASSES, "preprocessing": [{"op": "sample", "frames": 8}], "data": "tiny"}, clips,
-                  reference)
+    package.build(
+        network,
+        path,
+        ("paddle", "onnx"),
+        {"classes": CLASSES, "preprocessing": [{"op": "sample", "frames": 8}], "data": "tiny"},
+        clips,
+        reference,
+    )
     return path
 
 
@@ -61,19 +68,28 @@ def test_real_checkpoint_survives_folding(shared):
 @pytest.mark.parametrize("kind", ["paddle", "onnx"])
 def test_every_runtime_agrees_at_any_batch_size(trained, folder, kind, batch):
     _, clips, reference = trained
-    found = verify.difference(deployed.predictors(folder, deployed.read(folder))[kind](clips[:batch]), reference[:batch])
+    found = verify.difference(
+        deployed.predictors(folder, deployed.read(folder))[kind](clips[:batch]), reference[:batch]
+    )
     assert found["agreement"] == 1.0 and found["max_rel_diff"] < 1e-5
 
 
 def test_default_predictor_with_onednn_is_right_too(trained, folder):
     """Paddle's own default for CPU may be oneDNN, which is wrong on a rank-4 conv2d feeding a matmul; our graph avoids that."""
     _, clips, reference = trained
-    predict_ = runtimes.paddle_inference(folder / "model.pdmodel", folder / "model.pdiparams", onednn=True)
+    predict_ = runtimes.paddle_inference(
+        folder / "model.pdmodel", folder / "model.pdiparams", onednn=True
+    )
     assert verify.difference(predict_(clips), reference)["max_rel_diff"] < 1e-4
 
 
 def test_folder_holds_only_what_is_deployed(folder):
-    assert sorted(path.name for path in folder.iterdir()) == ["deployed.json", "model.onnx", "model.pdiparams", "model.pdmodel"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "deployed.json",
+        "model.onnx",
+        "model.pdiparams",
+        "model.pdmodel",
+    ]
     program = (folder / "model.pdmodel").read_bytes()
     assert b"op_callstack" not in program and b".py" not in program and b"batch_norm" not in program
 
@@ -82,17 +98,26 @@ def test_onnx_weights_keep_their_block_and_appear_once(folder):
     model = onnx.load(folder / "model.onnx")
     names = [one.name for one in model.graph.initializer]
     assert not [node for node in model.graph.node if node.op_type == "Constant"]
-    assert any(name.startswith("l1.") for name in names) and any(name.startswith("fc.") for name in names)
+    assert any(name.startswith("l1.") for name in names) and any(
+        name.startswith("fc.") for name in names
+    )
     assert len(set(names)) == len(names)
 
 
 def test_stripping_changes_no_number(trained, tmp_path):
     network, clips, _ = trained
     paddle_model.trace(flatten(network), network.spec, tmp_path / "model")
-    plain = runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(clips)
+    plain = runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(
+        clips
+    )
     before = (tmp_path / "model.pdmodel").stat().st_size
-    (tmp_path / "model.pdmodel").write_bytes(paddle_model.strip((tmp_path / "model.pdmodel").read_bytes()))
-    assert np.array_equal(runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(clips), plain)
+    (tmp_path / "model.pdmodel").write_bytes(
+        paddle_model.strip((tmp_path / "model.pdmodel").read_bytes())
+    )
+    assert np.array_equal(
+        runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")(clips),
+        plain,
+    )
     assert (tmp_path / "model.pdmodel").stat().st_size < 0.5 * before
 
 
@@ -103,13 +128,21 @@ def test_smaller_than_the_ordinary_export(trained, folder, tmp_path):
     assert found["bytes"] == sum(sizes.values())
     assert (folder / "model.pdmodel").stat().st_size < 0.4 * sizes["model.pdmodel"]
     assert (folder / "model.onnx").stat().st_size < sizes["model.onnx"]
-    assert verify.difference(runtimes.onnx_runtime(tmp_path / "model.onnx")(clips), reference)["max_rel_diff"] < 1e-4
+    assert (
+        verify.difference(runtimes.onnx_runtime(tmp_path / "model.onnx")(clips), reference)[
+            "max_rel_diff"
+        ]
+        < 1e-4
+    )
 
 
 def test_file_of_another_network_is_refused(trained, folder):
     network, clips, reference = trained
     predict_ = deployed.predictors(folder, deployed.read(folder))["onnx"]
-    with pytest.raises(ExportMismatch, match=r"model.onnx: disagrees with the trained network on 8 clips: top-1 agreement .*do not deploy"):
+    with pytest.raises(
+        ExportMismatch,
+        match=r"model.onnx: disagrees with the trained network on 8 clips: top-1 agreement .*do not deploy",
+    ):
         verify.require_same(folder / "model.onnx", predict_, clips, -reference)
     with pytest.raises(ExportMismatch, match=r"relative difference 1.0\de-04 \(allowed 1e-05\)"):
         verify.require_same(folder / "model.onnx", predict_, clips, reference * (1 + 1.05e-4))
@@ -123,9 +156,19 @@ def test_damaged_model_is_named(folder, tmp_path):
 
 def test_description_says_how_to_feed_the_network(folder, tiny_spec):
     description = deployed.read(folder)
-    assert description["classes"] == list(CLASSES) and description["input"]["shape"] == [None, 3, 8, 5, 2]
-    assert description["skeleton"]["joints"] == 5 and description["preprocessing"] == [{"op": "sample", "frames": 8}]
-    with pytest.raises(CheckpointError, match="deployed.json: no such file; give a deployed folder"):
+    assert description["classes"] == list(CLASSES) and description["input"]["shape"] == [
+        None,
+        3,
+        8,
+        5,
+        2,
+    ]
+    assert description["skeleton"]["joints"] == 5 and description["preprocessing"] == [
+        {"op": "sample", "frames": 8}
+    ]
+    with pytest.raises(
+        CheckpointError, match="deployed.json: no such file; give a deployed folder"
+    ):
         deployed.read(folder.parent / "nowhere")
 
 
@@ -135,14 +178,19 @@ def test_predict_from_the_folder_alone(trained, folder, tmp_path, capsys, kind):
     np.save(tmp_path / "many.npy", clips[:3])
     assert main([str(folder), str(tmp_path / "many.npy"), "--runtime", kind]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [one["class"] for one in said["clips"]] == [CLASSES[index] for index in reference[:3].argmax(1)]
+    assert [one["class"] for one in said["clips"]] == [
+        CLASSES[index] for index in reference[:3].argmax(1)
+    ]
     assert all(abs(sum(best["score"] for best in one["top5"]) - 1) < 0.01 for one in said["clips"])
 
 
 def test_predict_refuses_another_skeleton(folder, tmp_path, capsys):
     np.save(tmp_path / "clip.npy", np.ones((3, 8, 25, 2), "float32"))
     assert main([str(folder), str(tmp_path / "clip.npy")]) == 1
-    assert "has 3 coordinates of 25 joints; this network needs 3 of 5 (five)" in capsys.readouterr().err
+    assert (
+        "has 3 coordinates of 25 joints; this network needs 3 of 5 (five)"
+        in capsys.readouterr().err
+    )
 
 
 def test_predict_needs_a_clip_that_exists(folder, tmp_path, capsys):
@@ -150,12 +198,22 @@ def test_predict_needs_a_clip_that_exists(folder, tmp_path, capsys):
     assert "none.npy" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("script, files", [("static.py", ["model.pdiparams", "model.pdmodel"]), ("to_onnx.py", ["model.onnx"])])
+@pytest.mark.parametrize(
+    "script, files",
+    [("static.py", ["model.pdiparams", "model.pdmodel"]), ("to_onnx.py", ["model.onnx"])],
+)
 def test_export_scripts(trained, tmp_path, script, files):
     network, _, _ = trained
-    checkpoints.save(tmp_path / "net.npz", network, {"classes": CLASSES, "data": "tiny", "preprocessing": []})
-    done = subprocess.run([sys.executable, str(ROOT / "export" / script), "--weights", "net.npz", "--out", "deploy"], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=120)
+    checkpoints.save(
+        tmp_path / "net.npz", network, {"classes": CLASSES, "data": "tiny", "preprocessing": []}
+    )
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "export" / script), "--weights", "net.npz", "--out", "deploy"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout.splitlines()[-1])
     assert sorted(said["files"]) == ["deployed.json", *files] and said["max_rel_diff"] <= 1e-5
@@ -164,9 +222,18 @@ def test_export_scripts(trained, tmp_path, script, files):
 
 def test_export_script_with_bad_weights(tmp_path):
     (tmp_path / "net.npz").write_bytes(b"PK\x03\x04 cut short")
-    done = subprocess.run([sys.executable, str(ROOT / "export/static.py"), "--weights", "net.npz", "--out", "deploy"], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and "net.npz: damaged or truncated" in done.stderr and "Traceback" not in done.stderr
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "export/static.py"), "--weights", "net.npz", "--out", "deploy"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (
+        done.returncode == 1
+        and "net.npz: damaged or truncated" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_convs_of_equal_weights_keep_their_own_biases(tmp_path):
@@ -175,7 +242,12 @@ def test_convs_of_equal_weights_keep_their_own_biases(tmp_path):
             return paddle.concat([layer(x[:, :, :, :, 0]) for layer in self], axis=1).mean([2, 3])
 
     weight = np.ones((4, 3, 1, 1))
-    flat = Twins(*(FoldedConv("l1", name, weight, np.full(4, bias)) for name, bias in (("one", 1.0), ("two", 2.0))))
+    flat = Twins(
+        *(
+            FoldedConv("l1", name, weight, np.full(4, bias))
+            for name, bias in (("one", 1.0), ("two", 2.0))
+        )
+    )
     onnx_model.save(flat, SimpleNamespace(input_shape=(3, 8, 5, 1)), tmp_path)
     found = runtimes.onnx_runtime(tmp_path / "model.onnx")(np.zeros((1, 3, 8, 5, 1), "float32"))
     np.testing.assert_allclose(found, [[1, 1, 1, 1, 2, 2, 2, 2]])

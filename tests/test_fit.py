@@ -1,4 +1,5 @@
 """The training loop: who moves and who does not, every method, exact resume, non-finite losses."""
+
 import dataclasses
 
 import numpy as np
@@ -22,14 +23,18 @@ METHODS = {
     "mutual": Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=False)),
     "focal": Config(epochs=1, lr=0.05, batch_size=8, focal=Focal(0.99, 2.0), mixup=Mixup(0.5)),
     "kd": Config(epochs=1, lr=0.05, batch_size=8, kd=Kd(1.0, 4.0)),
-    "clipped_steps_ema": Config(epochs=1, lr=0.05, batch_size=8, clip_norm=0.5, schedule="step", milestones=(1,), ema=0.9),
+    "clipped_steps_ema": Config(
+        epochs=1, lr=0.05, batch_size=8, clip_norm=0.5, schedule="step", milestones=(1,), ema=0.9
+    ),
 }
 
 
 @pytest.fixture
 def tiny_job(tiny_dataset, tiny_spec, tiny_view, tmp_path):
     """(config, folder) -> (a job on the tiny data, its teacher)."""
-    return lambda config, folder=tmp_path, seed=3: job(config, tiny_dataset, tiny_view, tiny_spec, folder, seed)
+    return lambda config, folder=tmp_path, seed=3: job(
+        config, tiny_dataset, tiny_view, tiny_spec, folder, seed
+    )
 
 
 def job(config, dataset, view, spec, folder, seed=3):
@@ -37,11 +42,24 @@ def job(config, dataset, view, spec, folder, seed=3):
     student, teacher = networks.build(spec), networks.build(spec)
     moving = moves_teacher(config)
     needed = config.dml is not None or config.kd is not None
-    trained = {"student": Model(student, view)} | ({"teacher": Model(teacher, view)} if moving else {})
+    trained = {"student": Model(student, view)} | (
+        {"teacher": Model(teacher, view)} if moving else {}
+    )
     frozen = {"teacher": (Model(teacher, view),)} if needed and not moving else {}
     objective = objectives.build(config, counts=objectives.class_counts(dataset))
-    return loop.Job("test", trained, frozen, config, objective, dataset, lambda one: EvaluationSet(dataset.val, one), seed,
-                    folder / "state.npz", checkpoint.digest(repr(config)), Watch(Curves(folder / "curves"), "test")), teacher
+    return loop.Job(
+        "test",
+        trained,
+        frozen,
+        config,
+        objective,
+        dataset,
+        lambda one: EvaluationSet(dataset.val, one),
+        seed,
+        folder / "state.npz",
+        checkpoint.digest(repr(config)),
+        Watch(Curves(folder / "curves"), "test"),
+    ), teacher
 
 
 def state(network):
@@ -49,7 +67,9 @@ def state(network):
 
 
 def equal(one, other):
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[name], other[name]) for name in one
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -63,7 +83,9 @@ def test_every_method_trains(name, tiny_job, tmp_path):
     assert not np.array_equal(before["l1.graph.bn._mean"], after["l1.graph.bn._mean"])
     assert equal(teacher_before, state(teacher)) != moves_teacher(config)
     assert np.isfinite(progress.history[0]["train"]["loss"])
-    assert {"student/top1", "student/top5", "student/class_mean"} <= progress.history[0]["val"].keys()
+    assert {"student/top1", "student/top5", "student/class_mean"} <= progress.history[0][
+        "val"
+    ].keys()
     assert ("teacher/top1" in progress.history[0]["val"]) == moves_teacher(config)
 
 
@@ -133,10 +155,18 @@ def test_interrupted_training_continues_bit_for_bit(name, tiny_job, tmp_path, mo
     monkeypatch.setattr(loop.Trainer, "step", original)
     again, again_teacher = tiny_job(config, tmp_path / "cut")
     for network in again.networks.values():  # whatever the new process starts from must not matter
-        networks.load_state(network, {key: value * 0 + 1 for key, value in state(network).items()}, "test")
+        networks.load_state(
+            network, {key: value * 0 + 1 for key, value in state(network).items()}, "test"
+        )
     found = loop.fit(again)
-    strip = [{key: value for key, value in record.items() if key != "seconds"} for record in expected.history]
-    assert [{key: value for key, value in record.items() if key != "seconds"} for record in found.history] == strip
+    strip = [
+        {key: value for key, value in record.items() if key != "seconds"}
+        for record in expected.history
+    ]
+    assert [
+        {key: value for key, value in record.items() if key != "seconds"}
+        for record in found.history
+    ] == strip
     assert equal(state(whole.networks["student"]), state(again.networks["student"]))
     if name == "mutual":
         assert equal(state(whole_teacher), state(again_teacher))
@@ -153,9 +183,17 @@ def test_resuming_under_other_settings_is_refused(tiny_job, tmp_path):
 def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_job, tmp_path, monkeypatch):
     one, _ = tiny_job(Config(epochs=3, lr=0.05, batch_size=8))
     original, steps = objectives.cross_entropy, iter(range(100))
-    monkeypatch.setattr(objectives, "cross_entropy",
-                        lambda logits, labels: original(logits, labels) * (float("nan") if next(steps) == 5 else 1.0))
-    with pytest.raises(TrainingError, match=r"test: the loss became nan in epoch 2, .*the state after epoch 1 is kept in .*state.npz"):
+    monkeypatch.setattr(
+        objectives,
+        "cross_entropy",
+        lambda logits, labels: (
+            original(logits, labels) * (float("nan") if next(steps) == 5 else 1.0)
+        ),
+    )
+    with pytest.raises(
+        TrainingError,
+        match=r"test: the loss became nan in epoch 2, .*the state after epoch 1 is kept in .*state.npz",
+    ):
         loop.fit(one)
     monkeypatch.setattr(objectives, "cross_entropy", original)
     again, _ = tiny_job(Config(epochs=3, lr=0.05, batch_size=8))
@@ -163,22 +201,33 @@ def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_job, tmp_path, monk
 
 
 def test_titles_are_honest():
-    assert "one-way distillation" in title(METHODS["one_way"]) and "mutual" not in title(METHODS["one_way"])
+    assert "one-way distillation" in title(METHODS["one_way"]) and "mutual" not in title(
+        METHODS["one_way"]
+    )
     assert "mutual learning, both networks trained" in title(METHODS["mutual"])
 
 
-def test_an_ensemble_of_streams_teaches_and_stays_frozen(tiny_dataset, tiny_spec, tiny_view, tmp_path):
+def test_an_ensemble_of_streams_teaches_and_stays_frozen(
+    tiny_dataset, tiny_spec, tiny_view, tmp_path
+):
     """Members see the same augmented clip through views of their own; the student sees its own."""
-    halved = dataclasses.replace(tiny_view, augment=lambda clip, rng: tiny_view.augment(clip, rng) / 2, fingerprint="halved")
+    halved = dataclasses.replace(
+        tiny_view, augment=lambda clip, rng: tiny_view.augment(clip, rng) / 2, fingerprint="halved"
+    )
     one, _ = job(METHODS["one_way"], tiny_dataset, tiny_view, tiny_spec, tmp_path)
-    members = tuple(Model(networks.build(tiny_spec), view, weight) for view, weight in ((tiny_view, 3.0), (halved, 1.0)))
+    members = tuple(
+        Model(networks.build(tiny_spec), view, weight)
+        for view, weight in ((tiny_view, 3.0), (halved, 1.0))
+    )
     one = dataclasses.replace(one, frozen={"teacher": members})
     seen, original = [], loop.Trainer.step
 
     def watched(self, batch, labels, lr):
         parts, logits = original(self, batch, labels, lr)
         with paddle.no_grad():
-            by_hand = 0.75 * members[0].network(batch["tiny view"]) + 0.25 * members[1].network(batch["halved"])
+            by_hand = 0.75 * members[0].network(batch["tiny view"]) + 0.25 * members[1].network(
+                batch["halved"]
+            )
         seen.append((batch, float((by_hand - logits["teacher"]).abs().max())))
         return parts, logits
 
@@ -188,4 +237,7 @@ def test_an_ensemble_of_streams_teaches_and_stays_frozen(tiny_dataset, tiny_spec
         loop.fit(one)
     assert all(equal(*pair) for pair in zip(before, [state(member.network) for member in members]))
     assert seen and all(difference < 1e-5 for _, difference in seen)
-    assert all(np.allclose(batch["tiny view"].numpy(), 2 * batch["halved"].numpy(), atol=1e-6) for batch, _ in seen)
+    assert all(
+        np.allclose(batch["tiny view"].numpy(), 2 * batch["halved"].numpy(), atol=1e-6)
+        for batch, _ in seen
+    )

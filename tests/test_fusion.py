@@ -1,4 +1,5 @@
 """Fusion of scores: exact sums, found weights, files that do not belong together."""
+
 import json
 
 import numpy as np
@@ -18,7 +19,9 @@ TWO = of("two", [[0, 1], [0, 2], [0, 1]])
 
 
 def test_fusion_is_the_weighted_mean_of_logits():
-    np.testing.assert_allclose(fusion.fuse([ONE.logits, TWO.logits], (3, 1)), [[1.5, 0.25], [0.75, 0.5], [0, 2.5]])
+    np.testing.assert_allclose(
+        fusion.fuse([ONE.logits, TWO.logits], (3, 1)), [[1.5, 0.25], [0.75, 0.5], [0, 2.5]]
+    )
 
 
 def test_found_weights_get_right_what_neither_network_does():
@@ -41,7 +44,11 @@ def test_found_weights_ignore_a_network_of_noise():
 def test_scores_survive_a_file(tmp_path):
     scores.save(tmp_path / "one.npz", ONE)
     found = scores.load(tmp_path / "one.npz")
-    assert found.title == "one" and found.names == ONE.names and np.array_equal(found.logits, ONE.logits)
+    assert (
+        found.title == "one"
+        and found.names == ONE.names
+        and np.array_equal(found.logits, ONE.logits)
+    )
 
 
 def test_scores_in_another_order_are_put_in_order():
@@ -49,11 +56,17 @@ def test_scores_in_another_order_are_put_in_order():
     assert np.array_equal(scores.aligned([ONE, shuffled])[1].logits, TWO.logits)
 
 
-@pytest.mark.parametrize("other, message", [
-    (of("x", [[0, 1]] * 3, names=("a", "b", "d")), r"scores of 'x' and 'one' are not of the same samples \(c\)"),
-    (of("x", [[0, 1]] * 3, labels=(0, 0, 1)), "scores of 'x' and 'one' disagree about labels"),
-    (of("x", [[0, 1, 2]] * 3), "scores of 'x' have 3 classes, those of 'one' 2"),
-])
+@pytest.mark.parametrize(
+    "other, message",
+    [
+        (
+            of("x", [[0, 1]] * 3, names=("a", "b", "d")),
+            r"scores of 'x' and 'one' are not of the same samples \(c\)",
+        ),
+        (of("x", [[0, 1]] * 3, labels=(0, 0, 1)), "scores of 'x' and 'one' disagree about labels"),
+        (of("x", [[0, 1, 2]] * 3), "scores of 'x' have 3 classes, those of 'one' 2"),
+    ],
+)
 def test_scores_that_do_not_belong_together(other, message):
     with pytest.raises(DataError, match=message):
         scores.aligned([ONE, other])
@@ -68,7 +81,10 @@ def test_files_that_are_no_scores(tmp_path):
         scores.load(tmp_path / "nan.npz")
 
 
-@pytest.mark.parametrize("text, message", [("1,x", "expected numbers"), ("1,2,3", "2 networks need 2 weights"), ("1,0", "above 0")])
+@pytest.mark.parametrize(
+    "text, message",
+    [("1,x", "expected numbers"), ("1,2,3", "2 networks need 2 weights"), ("1,0", "above 0")],
+)
 def test_bad_weights(text, message):
     with pytest.raises(RecipeError, match=message):
         benchmark.parse_weights(text, (1.0, 1.0), 2)
@@ -81,10 +97,32 @@ def test_the_command_fuses_saved_scores(tmp_path, capsys):
     for title in ("joint", "bone"):
         logits = np.eye(12)[labels] + generator.normal(0, 0.6, (12, 12))
         scores.save(tmp_path / f"{title}.npz", of(title, logits, labels, names))
-    code = benchmark.main(["--recipe", "ctrgcn_lite_dml", "-o", "data.train_clips=12", "-o", "data.val_clips=12", "--weights", "find",
-                           "--csv", str(tmp_path / "t.csv"), "--dump", str(tmp_path / "again"), *(str(tmp_path / f"{one}.npz") for one in ("joint", "bone"))])
+    code = benchmark.main(
+        [
+            "--recipe",
+            "ctrgcn_lite_dml",
+            "-o",
+            "data.train_clips=12",
+            "-o",
+            "data.val_clips=12",
+            "--weights",
+            "find",
+            "--csv",
+            str(tmp_path / "t.csv"),
+            "--dump",
+            str(tmp_path / "again"),
+            *(str(tmp_path / f"{one}.npz") for one in ("joint", "bone")),
+        ]
+    )
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert code == 0 and [row["name"] for row in said["rows"]] == ["joint", "bone", "fusion, weights found on these clips"]
-    assert said["rows"][2]["top1"] >= max(row["top1"] for row in said["rows"][:2]) and "cross_validated_top1" in said["rows"][2]
+    assert code == 0 and [row["name"] for row in said["rows"]] == [
+        "joint",
+        "bone",
+        "fusion, weights found on these clips",
+    ]
+    assert (
+        said["rows"][2]["top1"] >= max(row["top1"] for row in said["rows"][:2])
+        and "cross_validated_top1" in said["rows"][2]
+    )
     assert (tmp_path / "t.csv").read_text().splitlines()[0] == "name,weight,top1,top5,class_mean"
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["bone.npz", "joint.npz"]

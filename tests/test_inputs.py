@@ -1,4 +1,5 @@
 """Inputs: every pipeline on every skeleton, the published views exactly, settings that cannot work."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -17,40 +18,82 @@ from export.preprocess import ops as transforms
 from teachers.errors import RecipeError
 from teachers.skeleton import COCO_17, NTU_25, UCLA_20, Skeleton
 
-NAMES = sorted(path.stem for path in Path(compress.inputs.__file__).parent.glob("*.py") if "\nclass Config" in path.read_text())
+NAMES = sorted(
+    path.stem
+    for path in Path(compress.inputs.__file__).parent.glob("*.py")
+    if "\nclass Config" in path.read_text()
+)
 STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 
 
-def clips_of(skeleton: Skeleton, persons: int = 1, channels: int = 3, lengths=(1, 9, 40, 130)) -> list[np.ndarray]:
+def clips_of(
+    skeleton: Skeleton, persons: int = 1, channels: int = 3, lengths=(1, 9, 40, 130)
+) -> list[np.ndarray]:
     rng = np.random.default_rng(3)
-    return [rng.normal(size=(channels, length, skeleton.joints, persons)).astype(np.float32) for length in lengths]
+    return [
+        rng.normal(size=(channels, length, skeleton.joints, persons)).astype(np.float32)
+        for length in lengths
+    ]
 
 
-def dataset(skeleton: Skeleton = NTU_25, persons: int = 1, channels: int = 3, base_ops=(), coordinates: int = 3, image=None) -> Dataset:
+def dataset(
+    skeleton: Skeleton = NTU_25,
+    persons: int = 1,
+    channels: int = 3,
+    base_ops=(),
+    coordinates: int = 3,
+    image=None,
+) -> Dataset:
     split = Split(tuple("abcd"), clips_of(skeleton, persons, channels), np.zeros(4, np.int64))
-    return Dataset("clips", split, split, ("one",), skeleton, persons, channels, "", base_ops=base_ops, coordinates=coordinates,
-                   image=image)
+    return Dataset(
+        "clips",
+        split,
+        split,
+        ("one",),
+        skeleton,
+        persons,
+        channels,
+        "",
+        base_ops=base_ops,
+        coordinates=coordinates,
+        image=image,
+    )
 
 
 def seen(name: str, data: Dataset, skeleton=None, **keys) -> view.View:
-    return view.build(name, importlib.import_module(f"compress.inputs.{name}").Config(**keys), data, skeleton)
+    return view.build(
+        name, importlib.import_module(f"compress.inputs.{name}").Config(**keys), data, skeleton
+    )
 
 
 def test_every_input_is_listed():
     assert NAMES == ["branches", "crop_resize", "loop", "min_max_sample", "uniform"]
 
 
-@pytest.mark.parametrize("skeleton, persons", [(NTU_25, 2), (UCLA_20, 1), (COCO_17, 1)], ids=lambda one: getattr(one, "name", one))
+@pytest.mark.parametrize(
+    "skeleton, persons",
+    [(NTU_25, 2), (UCLA_20, 1), (COCO_17, 1)],
+    ids=lambda one: getattr(one, "name", one),
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_both_views_of_any_clip_have_the_shape_that_was_told(name, skeleton, persons):
     data = dataset(skeleton, persons)
-    for keys in ({"stream": one} for one in STREAMS) if name != "branches" else ({}, {"view_transform": True}):
+    for keys in (
+        ({"stream": one} for one in STREAMS)
+        if name != "branches"
+        else ({}, {"view_transform": True})
+    ):
         through = seen(name, data, frames=20, **keys)
         assert through.shape == (18 if name == "branches" else 3, 20, skeleton.joints, persons)
         for index, clip in enumerate(data.train.clips):
             before = clip.copy()
             for x in (through.prepare(clip), through.augment(clip, np.random.default_rng(index))):
-                assert x.shape == through.shape and x.dtype == np.float32 and np.isfinite(x).all() and x.flags.c_contiguous
+                assert (
+                    x.shape == through.shape
+                    and x.dtype == np.float32
+                    and np.isfinite(x).all()
+                    and x.flags.c_contiguous
+                )
             np.testing.assert_array_equal(clip, before)
 
 
@@ -69,9 +112,21 @@ def test_evaluation_steps_are_data(name):
 def test_fingerprints_tell_views_apart_by_what_they_do(name):
     data = dataset()
     first = seen(name, data)
-    assert first.fingerprint == seen(name, dataset()).fingerprint == seen(name, data, NTU_25).fingerprint
-    others = [seen(name, data, frames=33), seen(name, dataset(UCLA_20)), seen(name, dataset(base_ops=({"op": "trim"},)))]
-    others += [seen(name, data, view_transform=True)] if name == "branches" else [seen(name, data, stream="bone")]
+    assert (
+        first.fingerprint
+        == seen(name, dataset()).fingerprint
+        == seen(name, data, NTU_25).fingerprint
+    )
+    others = [
+        seen(name, data, frames=33),
+        seen(name, dataset(UCLA_20)),
+        seen(name, dataset(base_ops=({"op": "trim"},))),
+    ]
+    others += (
+        [seen(name, data, view_transform=True)]
+        if name == "branches"
+        else [seen(name, data, stream="bone")]
+    )
     assert len({one.fingerprint for one in (first, *others)}) == 5
     bones = {"view_transform": True} if name == "branches" else {"stream": "bone"}
     renamed = dataclasses.replace(NTU_25, name="own", bones=NTU_25.bones[:-1])
@@ -94,7 +149,10 @@ def test_streams_of_one_clip_are_of_the_same_random_view(name, stream):
     data = dataset()
     joint, other = seen(name, data), seen(name, data, stream=stream)
     step = other.eval_ops[-1]
-    for make in (lambda one: one.prepare(data.val.clips[2]), lambda one: one.augment(data.val.clips[2], np.random.default_rng(4))):
+    for make in (
+        lambda one: one.prepare(data.val.clips[2]),
+        lambda one: one.augment(data.val.clips[2], np.random.default_rng(4)),
+    ):
         np.testing.assert_array_equal(make(other), transforms.apply(make(joint), [step]))
 
 
@@ -114,23 +172,32 @@ def test_min_max_sample_is_the_public_pipeline_bit_for_bit():
             rng = np.random.default_rng(seed)
             pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
             pitched, yawed = transforms.rotation(pitch, 0, 0), transforms.rotation(0, yaw, 0)
-            matrix = (pitched @ yawed if turns == "public" else yawed @ pitched) * rng.uniform(0.5, 1.5)
+            matrix = (pitched @ yawed if turns == "public" else yawed @ pitched) * rng.uniform(
+                0.5, 1.5
+            )
             moved = transforms.min_max(transforms.rotate(transforms.centre(clip, 1), matrix))
-            np.testing.assert_array_equal(through.augment(clip, np.random.default_rng(seed)), random_sample(moved, rng, 52))
+            np.testing.assert_array_equal(
+                through.augment(clip, np.random.default_rng(seed)), random_sample(moved, rng, 52)
+            )
             expected = transforms.sample(transforms.min_max(transforms.centre(clip, 1)), 52)
             np.testing.assert_array_equal(through.prepare(clip), expected)
 
 
 def test_public_turns_keep_everybody_upright():
     """Yaw, then pitch: the vertical axis keeps to the y-z plane. The other order leans people sideways."""
-    upright, leaning = ([min_max_sample.camera(np.random.default_rng(seed), turns)[0, 1] for seed in range(5)]
-                        for turns in ("public", "any_lean"))
+    upright, leaning = (
+        [min_max_sample.camera(np.random.default_rng(seed), turns)[0, 1] for seed in range(5)]
+        for turns in ("public", "any_lean")
+    )
     assert np.abs(upright).max() < 1e-12 and np.abs(leaning).min() > 1e-3
 
 
 def test_crop_resize_tests_with_the_central_95_percent():
     data = dataset()
-    np.testing.assert_array_equal(seen("crop_resize", data).prepare(data.val.clips[3]), transforms.resize(data.val.clips[3][:, 3:127], 64))
+    np.testing.assert_array_equal(
+        seen("crop_resize", data).prepare(data.val.clips[3]),
+        transforms.resize(data.val.clips[3][:, 3:127], 64),
+    )
 
 
 def test_crop_resize_turns_the_whole_clip_alike_and_lets_no_motion_in():
@@ -139,52 +206,95 @@ def test_crop_resize_turns_the_whole_clip_alike_and_lets_no_motion_in():
     still[..., 1] = 0
     x = through.augment(still, np.random.default_rng(5))
     np.testing.assert_allclose(x, np.repeat(x[:, :1], 64, axis=1), atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(x, axis=0), np.linalg.norm(still[:, :64], axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(x, axis=0), np.linalg.norm(still[:, :64], axis=0), atol=1e-5
+    )
     assert np.abs(x - still[:, :64]).max() > 0.01 and not x[..., 1].any()
     plain = seen("crop_resize", data, crop=1.0, rotation=0.0)
-    np.testing.assert_allclose(plain.augment(data.train.clips[3], np.random.default_rng(0)),
-                               transforms.resize(data.train.clips[3], 64), atol=1e-6)
+    np.testing.assert_allclose(
+        plain.augment(data.train.clips[3], np.random.default_rng(0)),
+        transforms.resize(data.train.clips[3], 64),
+        atol=1e-6,
+    )
 
 
 def test_uniform_makes_the_stream_before_it_samples():
     data = dataset()
-    x = seen("uniform", data, frames=10, normalise="none", stream="joint_motion").prepare(data.val.clips[3])
-    np.testing.assert_array_equal(x[:, 0], data.val.clips[3][:, 7] - data.val.clips[3][:, 6])  # of neighbours, not 13 frames apart
+    x = seen("uniform", data, frames=10, normalise="none", stream="joint_motion").prepare(
+        data.val.clips[3]
+    )
+    np.testing.assert_array_equal(
+        x[:, 0], data.val.clips[3][:, 7] - data.val.clips[3][:, 6]
+    )  # of neighbours, not 13 frames apart
 
 
 def test_uniform_tests_with_several_views_of_one_clip():
     data = dataset()
     through = seen("uniform", data, frames=10, clips=3)
     views = [through.prepare(data.val.clips[3], number) for number in range(3)]
-    assert through.clips == 3 and not np.array_equal(views[0], views[1]) and not np.array_equal(views[1], views[2])
+    assert (
+        through.clips == 3
+        and not np.array_equal(views[0], views[1])
+        and not np.array_equal(views[1], views[2])
+    )
     single = dataclasses.replace(through, clips=1)
-    np.testing.assert_array_equal(single.prepare(data.val.clips[3]), seen("uniform", data, frames=10).prepare(data.val.clips[3]))
-    np.testing.assert_array_equal(single.prepare(data.val.clips[3]), views[1])  # the middle of each segment
+    np.testing.assert_array_equal(
+        single.prepare(data.val.clips[3]),
+        seen("uniform", data, frames=10).prepare(data.val.clips[3]),
+    )
+    np.testing.assert_array_equal(
+        single.prepare(data.val.clips[3]), views[1]
+    )  # the middle of each segment
 
 
 def test_loop_repeats_a_short_clip_and_cuts_a_long_one():
     data = dataset()
     x = seen("loop", data, frames=25, normalise="none").prepare(data.val.clips[1])
     np.testing.assert_array_equal(x[:, 9:18], data.val.clips[1])
-    np.testing.assert_array_equal(seen("loop", data, normalise="none", frames=25).prepare(data.val.clips[3]), data.val.clips[3][:, :25])
+    np.testing.assert_array_equal(
+        seen("loop", data, normalise="none", frames=25).prepare(data.val.clips[3]),
+        data.val.clips[3][:, :25],
+    )
 
 
 def test_two_coordinates_are_normalised_turned_in_their_plane_and_scored():
     flat = dataset(COCO_17, channels=2, coordinates=2)
-    assert seen("crop_resize", flat, frames=8).augment(flat.train.clips[2], np.random.default_rng(0)).shape == (2, 8, 17, 1)
+    assert seen("crop_resize", flat, frames=8).augment(
+        flat.train.clips[2], np.random.default_rng(0)
+    ).shape == (2, 8, 17, 1)
     assert seen("branches", flat, frames=8).shape == (12, 8, 17, 1)
     x = seen("uniform", flat, frames=8).prepare(flat.train.clips[3])
     assert x.shape == (2, 8, 17, 1) and np.abs(x).max() <= 1
-    np.testing.assert_array_equal(x, seen("uniform", flat, frames=8, normalise="2d").prepare(flat.train.clips[3]))
-    for name, keys, message in (("uniform", {"normalise": "3d"}, "input.normalise: 3d needs x y z, the clips of 'clips' have x y of an"),
-                                ("loop", {"spine": (1, 2)}, "input.spine: the clips of 'clips' have x y of an image, and so are not"),
-                                ("min_max_sample", {}, "input.name: min_max_sample needs x y z"),
-                                ("branches", {"view_transform": True}, "input.view_transform: needs x y z")):
+    np.testing.assert_array_equal(
+        x, seen("uniform", flat, frames=8, normalise="2d").prepare(flat.train.clips[3])
+    )
+    for name, keys, message in (
+        (
+            "uniform",
+            {"normalise": "3d"},
+            "input.normalise: 3d needs x y z, the clips of 'clips' have x y of an",
+        ),
+        (
+            "loop",
+            {"spine": (1, 2)},
+            "input.spine: the clips of 'clips' have x y of an image, and so are not",
+        ),
+        ("min_max_sample", {}, "input.name: min_max_sample needs x y z"),
+        ("branches", {"view_transform": True}, "input.view_transform: needs x y z"),
+    ):
         with pytest.raises(RecipeError) as caught:
             seen(name, flat, **keys)
         assert str(caught.value).startswith(message)
-    for keys, message in (({"normalise": "2d"}, "input.normalise: 2d needs x y of an image, the clips of 'clips' have x y z; set it to"),
-                          ({"image": (1920, 1080)}, "input.image: the clips of 'clips' have x y z, and so are not normalised by it")):
+    for keys, message in (
+        (
+            {"normalise": "2d"},
+            "input.normalise: 2d needs x y of an image, the clips of 'clips' have x y z; set it to",
+        ),
+        (
+            {"image": (1920, 1080)},
+            "input.image: the clips of 'clips' have x y z, and so are not normalised by it",
+        ),
+    ):
         with pytest.raises(RecipeError) as caught:
             seen("uniform", dataset(), **keys)
         assert str(caught.value).startswith(message)
@@ -196,24 +306,39 @@ def test_a_third_channel_that_is_a_score_is_no_coordinate():
     assert scored.scored and not dataset().scored
     for name in ("uniform", "loop"):
         ops = seen(name, scored, frames=8, stream="bone").eval_ops
-        assert ops[1] == {"op": "normalise_2d", "image": [640, 480], "threshold": 0.01} and ops[2]["score"] is True
+        assert (
+            ops[1] == {"op": "normalise_2d", "image": [640, 480], "threshold": 0.01}
+            and ops[2]["score"] is True
+        )
     assert seen("uniform", scored, image=(1920, 1080)).eval_ops[1]["image"] == [1920, 1080]
     clip = scored.train.clips[2]
     turned = crop_resize.turn(clip, np.random.default_rng(0), 0.3, 2)
     np.testing.assert_array_equal(turned[2], clip[2])
-    np.testing.assert_array_equal(turned[:2], crop_resize.turn(clip[:2], np.random.default_rng(0), 0.3, 2))
+    np.testing.assert_array_equal(
+        turned[:2], crop_resize.turn(clip[:2], np.random.default_rng(0), 0.3, 2)
+    )
     assert np.abs(turned[:2] - clip[:2]).max() > 0.01
-    with pytest.raises(RecipeError, match="input.name: min_max_sample needs x y z, the clips of 'clips' have 2 coordinates; take uniform"):
+    with pytest.raises(
+        RecipeError,
+        match="input.name: min_max_sample needs x y z, the clips of 'clips' have 2 coordinates; take uniform",
+    ):
         seen("min_max_sample", scored)
 
 
 def test_auto_is_3d_for_x_y_z():
     for name in ("uniform", "loop"):
         assert seen(name, dataset()).eval_ops == seen(name, dataset(), normalise="3d").eval_ops
-        assert seen(name, dataset(UCLA_20), spine=(1, 2)).eval_ops[0] == {"op": "normalise_3d", "centre": 2, "spine": [0, 1]}
+        assert seen(name, dataset(UCLA_20), spine=(1, 2)).eval_ops[0] == {
+            "op": "normalise_3d",
+            "centre": 2,
+            "spine": [0, 1],
+        }
 
 
-@pytest.mark.parametrize("stream, view_transform, tolerance", [("streams_xsub_first", False, 1e-6), ("streams_xview_first", True, 1e-5)])
+@pytest.mark.parametrize(
+    "stream, view_transform, tolerance",
+    [("streams_xsub_first", False, 1e-6), ("streams_xview_first", True, 1e-5)],
+)
 def test_branches_are_the_published_input(shared, stream, view_transform, tolerance):
     golden = np.load(shared / "golden" / "efficientgcn_b0_ntu60.npz")
     through = seen("branches", dataset(persons=2), view_transform=view_transform)
@@ -223,15 +348,28 @@ def test_branches_are_the_published_input(shared, stream, view_transform, tolera
         assert np.abs(found - golden[stream]).max() < tolerance
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: crop_resize.Config(frames=0), "frames: must be at least 1"),
-    (lambda: crop_resize.Config(crop=0), "crop: must be above 0 and at most 1"),
-    (lambda: crop_resize.Config(rotation=-1), "rotation: must be between 0 and pi (radians)"),
-    (lambda: min_max_sample.Config(frames=0), "frames: must be at least 1"), (lambda: uniform.Config(clips=0), "clips: must be at least 1"),
-    (lambda: uniform.Config(normalise="3d", image=(1920, 1080)),
-     "image: (width, height) of the images in pixels, together with normalise: 2d"),
-    (lambda: loop.Config(normalise="none", spine=(1, 2)), "spine: needs normalise: 3d, which turns the clip by it"),
-    (lambda: branches.Config(shoulders=(9, 5)), "shoulders: needs view_transform: true, which turns the clip by it")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: crop_resize.Config(frames=0), "frames: must be at least 1"),
+        (lambda: crop_resize.Config(crop=0), "crop: must be above 0 and at most 1"),
+        (lambda: crop_resize.Config(rotation=-1), "rotation: must be between 0 and pi (radians)"),
+        (lambda: min_max_sample.Config(frames=0), "frames: must be at least 1"),
+        (lambda: uniform.Config(clips=0), "clips: must be at least 1"),
+        (
+            lambda: uniform.Config(normalise="3d", image=(1920, 1080)),
+            "image: (width, height) of the images in pixels, together with normalise: 2d",
+        ),
+        (
+            lambda: loop.Config(normalise="none", spine=(1, 2)),
+            "spine: needs normalise: 3d, which turns the clip by it",
+        ),
+        (
+            lambda: branches.Config(shoulders=(9, 5)),
+            "shoulders: needs view_transform: true, which turns the clip by it",
+        ),
+    ],
+)
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(ValueError) as caught:
         make()

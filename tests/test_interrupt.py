@@ -1,4 +1,5 @@
 """Ctrl-C is never lost: not while a file is written, and not where a library swallows it."""
+
 import os
 import signal
 

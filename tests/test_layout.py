@@ -1,4 +1,5 @@
 """The process is prepared for Paddle by whatever of the project is imported first."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +10,20 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_paddleslim_imports_after_paddle_in_a_fresh_interpreter():
     """Paddle before zlib breaks scipy and sklearn behind paddleslim; `teachers` must prevent it."""
     code = "import teachers, paddle, paddleslim, sklearn; print('ok')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.stdout.strip().endswith("ok"), done.stderr[-2000:]
 
 
 def test_project_imports_without_a_warning():
     code = "import compress.pipeline, export.serving, benchmarks.accuracy; print('ok')"
-    done = subprocess.run([sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code], cwd=ROOT, capture_output=True,
-                          text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.stdout.strip().endswith("ok"), done.stderr[-2000:]
     assert "Warning" not in done.stderr

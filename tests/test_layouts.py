@@ -1,4 +1,5 @@
 """A generated set with every defect, prepared and then written in every layout: networks see the same clips, number for number."""
+
 import json
 
 from benchmarks import layouts, raw_ntu
@@ -11,7 +12,12 @@ def test_every_layout_gives_the_same_network_inputs(tmp_path):
     assert planted.pop("found") == report["clips"]["found"] == 101
     kept = {name: planted.pop(name) for name in ("repaired", "one frame")}
     assert kept == {"repaired": 1, "one frame": 1} and set(planted.values()) == {1}
-    assert report["clips"]["repaired"] == 1 and report["clips"]["prepared"] + sum(report["skipped_because"].values()) == 101
+    assert (
+        report["clips"]["repaired"] == 1
+        and report["clips"]["prepared"] + sum(report["skipped_because"].values()) == 101
+    )
     assert report["skipped_because"] == planted
     assert [row["layout"] for row in rows] == list(layouts.LAYOUTS)
-    assert all(row["same"] == row["clips"] == row["wanted"] == report["clips"]["prepared"] for row in rows)
+    assert all(
+        row["same"] == row["clips"] == row["wanted"] == report["clips"]["prepared"] for row in rows
+    )

@@ -1,4 +1,5 @@
 """Batches: order, completeness, the same content whatever the number of threads, errors that name the clip."""
+
 from __future__ import annotations
 
 import threading
@@ -13,7 +14,11 @@ from teachers.errors import DataError
 
 def split(count: int) -> Split:
     clips = [np.full((3, 4, 2, 1), index, np.float32) for index in range(count)]
-    return Split(tuple(f"clip{index}" for index in range(count)), clips, np.arange(count, dtype=np.int64) * 10)
+    return Split(
+        tuple(f"clip{index}" for index in range(count)),
+        clips,
+        np.arange(count, dtype=np.int64) * 10,
+    )
 
 
 def plain(clip, rng):
@@ -70,12 +75,20 @@ def broken(error):
         if clip[0, 0, 0, 0] == 5:
             raise error
         return clip
+
     return prepare
 
 
-@pytest.mark.parametrize("error, message", [
-    (DataError("x.npy[5]: every frame holds NaN"), "clip 'clip5': x.npy[5]: every frame holds NaN"),
-    (IndexError("joint 25"), "clip 'clip5': cannot be prepared (IndexError: joint 25)")])
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (
+            DataError("x.npy[5]: every frame holds NaN"),
+            "clip 'clip5': x.npy[5]: every frame holds NaN",
+        ),
+        (IndexError("joint 25"), "clip 'clip5': cannot be prepared (IndexError: joint 25)"),
+    ],
+)
 def test_an_error_in_a_thread_names_the_clip(error, message):
     arrived = []
     with pytest.raises(DataError) as caught:
@@ -87,9 +100,18 @@ def test_an_error_in_a_thread_names_the_clip(error, message):
 
 def test_a_clip_of_another_shape_is_named():
     with pytest.raises(DataError) as caught:
-        list(loader.batches(split(4), lambda clip, rng: clip[:, :4 - int(clip[0, 0, 0, 0] == 2)], 4, np.arange(4)))
-    assert str(caught.value) == ("clip 'clip2': has shape (3, 3, 2, 1) after preparation, the batch's first (3, 4, 2, "
-                                 "1); all must be alike")
+        list(
+            loader.batches(
+                split(4),
+                lambda clip, rng: clip[:, : 4 - int(clip[0, 0, 0, 0] == 2)],
+                4,
+                np.arange(4),
+            )
+        )
+    assert str(caught.value) == (
+        "clip 'clip2': has shape (3, 3, 2, 1) after preparation, the batch's first (3, 4, 2, "
+        "1); all must be alike"
+    )
 
 
 def test_leaving_early_stops_the_threads():

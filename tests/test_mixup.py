@@ -1,4 +1,5 @@
 """Mixup and soft labels: exact values."""
+
 import numpy as np
 import paddle
 
@@ -31,8 +32,14 @@ def test_draw_is_reproducible_and_beta_distributed():
     assert sorted(first[1]) == list(range(6))
     generator = np.random.default_rng(0)
     lams = np.array([mixup.draw(0.5, 2, generator)[0] for _ in range(4000)])
-    assert abs(lams.mean() - 0.5) < 0.02 and abs(lams.var() - 0.125) < 0.01  # Beta(a, a): variance 1 / (4 (2a + 1))
+    assert (
+        abs(lams.mean() - 0.5) < 0.02 and abs(lams.var() - 0.125) < 0.01
+    )  # Beta(a, a): variance 1 / (4 (2a + 1))
 
 
 def test_label_smoothing_spreads_over_all_classes():
-    np.testing.assert_allclose(mixup.soft_labels(paddle.to_tensor([1]), 4, 0.2).numpy(), [[0.05, 0.85, 0.05, 0.05]], atol=1e-7)
+    np.testing.assert_allclose(
+        mixup.soft_labels(paddle.to_tensor([1]), 4, 0.2).numpy(),
+        [[0.05, 0.85, 0.05, 0.05]],
+        atol=1e-7,
+    )

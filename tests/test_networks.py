@@ -1,4 +1,5 @@
 """One sweep over every network of teachers/: builds, trains, loses any block, survives a file, exports to both runtimes."""
+
 import dataclasses
 import json
 
@@ -15,8 +16,14 @@ from teachers.skeleton import NTU_25, Skeleton
 from teachers.weights import checkpoints
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
-NARROW = {"ctrgcn": {"width": 8}, "ctrgcn_light_v1": {"width": 16}, "ctrgcn_light_v2": {"width": 16}, "stgcn": {"width": 8},
-          "stgcnpp": {"width": 12}, "efficientgcn": {}}
+NARROW = {
+    "ctrgcn": {"width": 8},
+    "ctrgcn_light_v1": {"width": 16},
+    "ctrgcn_light_v2": {"width": 16},
+    "stgcn": {"width": 8},
+    "stgcnpp": {"width": 12},
+    "efficientgcn": {},
+}
 CHANNELS = {"efficientgcn": 18}
 
 
@@ -40,7 +47,9 @@ def seeded():
 def trained(request, randomised):
     paddle.seed(1)
     network = randomised(networks.build(narrow(request.param)))
-    clips = np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+    clips = (
+        np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+    )
     return network, clips, logits_of(network, clips)
 
 
@@ -51,11 +60,17 @@ def test_every_network_is_in_the_sweep():
 def test_every_weight_that_learns_gets_a_gradient(trained, randomised):
     network = randomised(networks.build(trained[0].spec))
     network.train()
-    loss = paddle.nn.functional.cross_entropy(network(paddle.to_tensor(trained[1])), paddle.to_tensor(np.arange(8) % 3))
+    loss = paddle.nn.functional.cross_entropy(
+        network(paddle.to_tensor(trained[1])), paddle.to_tensor(np.arange(8) % 3)
+    )
     loss.backward()
     learning = {name: one for name, one in network.named_parameters() if not one.stop_gradient}
     assert np.isfinite(float(loss)) and learning
-    assert not [name for name, one in learning.items() if one.grad is None or not float(one.grad.abs().max()) > 0]
+    assert not [
+        name
+        for name, one in learning.items()
+        if one.grad is None or not float(one.grad.abs().max()) > 0
+    ]
 
 
 def test_any_block_may_go_and_the_network_still_builds(trained):
@@ -65,7 +80,9 @@ def test_any_block_may_go_and_the_network_still_builds(trained):
         network = networks.build(smaller)
         network.eval()
         assert logits_of(network, trained[1][:1]).shape == (1, 3)
-        assert networks.macs(smaller) != networks.macs(spec) and networks.parameters(smaller) != networks.parameters(spec)
+        assert networks.macs(smaller) != networks.macs(spec) and networks.parameters(
+            smaller
+        ) != networks.parameters(spec)
         assert block.id not in {name.split(".")[0] for name in networks.state_of(network)}
     with pytest.raises(RecipeError, match=rf"prune_layers.drop: {spec.network} has no block 'zz'"):
         networks.module(spec.network).drop_blocks(spec, ("zz",))
@@ -73,7 +90,10 @@ def test_any_block_may_go_and_the_network_still_builds(trained):
 
 def test_spec_and_weights_survive_a_file(trained, tmp_path):
     network, clips, expected = trained
-    assert from_json(type(network.spec), json.loads(json.dumps(dataclasses.asdict(network.spec)))) == network.spec
+    assert (
+        from_json(type(network.spec), json.loads(json.dumps(dataclasses.asdict(network.spec))))
+        == network.spec
+    )
     checkpoints.save(tmp_path / "net.npz", network)
     assert np.array_equal(logits_of(checkpoints.load(tmp_path / "net.npz"), clips), expected)
 
@@ -101,7 +121,18 @@ def test_parameters_are_those_of_the_weights_plus_absorbed_biases(trained):
 
 @pytest.mark.parametrize("name", networks.names())
 def test_published_size_on_ntu(name):
-    parameters = {"ctrgcn": 1_446_672, "ctrgcn_light_v1": 1_024_110, "ctrgcn_light_v2": 1_117_782, "stgcn": 3_098_832,
-                  "stgcnpp": 1_403_144, "efficientgcn": 306_201}
+    parameters = {
+        "ctrgcn": 1_446_672,
+        "ctrgcn_light_v1": 1_024_110,
+        "ctrgcn_light_v2": 1_117_782,
+        "stgcn": 3_098_832,
+        "stgcnpp": 1_403_144,
+        "efficientgcn": 306_201,
+    }
     frames = {"efficientgcn": 288, "stgcn": 300, "stgcnpp": 100}.get(name, 64)
-    assert networks.parameters(networks.module(name).default_spec(60, NTU_25, frames, 2, CHANNELS.get(name, 3))) == parameters[name]
+    assert (
+        networks.parameters(
+            networks.module(name).default_spec(60, NTU_25, frames, 2, CHANNELS.get(name, 3))
+        )
+        == parameters[name]
+    )

@@ -1,4 +1,5 @@
 """Normalisation: where the body stands and looks, whose frames are kept, and what a missing person or joint becomes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -30,7 +31,10 @@ def test_first_frame_stands_on_z_and_faces_along_y():
     across = right - left
     assert across[0] > 0 and np.abs(across[1:]).max() < 1e-5  # exactly along x: it is turned last
     turned = align(people() - people()[:, :1, 1:2, :1], NTU["spine"], None)[:, 0, :, 0]
-    assert np.abs((turned[:, 1] - turned[:, 0])[:2]).max() < 1e-6 and (turned[:, 1] - turned[:, 0])[2] > 0
+    assert (
+        np.abs((turned[:, 1] - turned[:, 0])[:2]).max() < 1e-6
+        and (turned[:, 1] - turned[:, 0])[2] > 0
+    )
 
 
 def test_turning_keeps_every_distance():
@@ -38,16 +42,24 @@ def test_turning_keeps_every_distance():
     for found in (normalise_3d(clip, **NTU), view_transform(clip, **NTU)):
         for pair in ((3, 20), (7, 24)):
             expected = np.linalg.norm(clip[:, :, pair[0]] - clip[:, :, pair[1]], axis=0)
-            np.testing.assert_allclose(np.linalg.norm(found[:, :, pair[0]] - found[:, :, pair[1]], axis=0), expected, rtol=1e-5)
+            np.testing.assert_allclose(
+                np.linalg.norm(found[:, :, pair[0]] - found[:, :, pair[1]], axis=0),
+                expected,
+                rtol=1e-5,
+            )
 
 
 def test_a_clip_seen_from_elsewhere_is_normalised_alike():
     clip = people(persons=1)
-    turned = np.einsum("dc,ctvm->dtvm", np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float32), clip) + np.float32(2)
+    turned = np.einsum(
+        "dc,ctvm->dtvm", np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float32), clip
+    ) + np.float32(2)
     spine_only = {"centre": 1, "spine": (0, 1)}
     first, second = (normalise_3d(one, **spine_only) for one in (clip, turned))
     np.testing.assert_allclose(first[2], second[2], atol=1e-5)  # height along the spine
-    np.testing.assert_allclose(np.linalg.norm(first[:2], axis=0), np.linalg.norm(second[:2], axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(first[:2], axis=0), np.linalg.norm(second[:2], axis=0), atol=1e-5
+    )
 
 
 def test_whoever_is_there_longest_comes_first_and_decides_the_frames():
@@ -59,7 +71,9 @@ def test_whoever_is_there_longest_comes_first_and_decides_the_frames():
     np.testing.assert_allclose(found[..., 0], clip[:, 1:, :, 1] - clip[:, 1:2, 1:2, 1], atol=1e-6)
     assert not found[:, 2:, :, 1].any() and found[:, :2, :, 1].all()
     even = people()
-    np.testing.assert_array_equal(normalise_3d(even, centre=1)[..., 1], even[..., 1] - even[:, :1, 1:2, 0])
+    np.testing.assert_array_equal(
+        normalise_3d(even, centre=1)[..., 1], even[..., 1] - even[:, :1, 1:2, 0]
+    )
 
 
 def test_missing_joints_and_persons_stay_zero():
@@ -74,14 +88,22 @@ def test_missing_joints_and_persons_stay_zero():
 def test_view_transform_repeats_each_person_and_centres_every_frame():
     clip = people(7)
     clip[:, 3:, :, 0] = 0  # three frames, then padding
-    clip[:, [0, 2, 5, 6], :, 1] = 0  # misses the start: starts with the first frame, without the gap
+    clip[:, [0, 2, 5, 6], :, 1] = (
+        0  # misses the start: starts with the first frame, without the gap
+    )
     found = view_transform(clip, centre=1)
     centre = clip[:, [0, 1, 2, 0, 1, 2, 0], 1:2, :1]
-    np.testing.assert_allclose(found[..., :1], clip[:, [0, 1, 2, 0, 1, 2, 0], :, :1] - centre, atol=1e-6)
-    np.testing.assert_allclose(found[..., 1:], clip[:, [1, 3, 4, 1, 3, 4, 1], :, 1:] - centre, atol=1e-6)
+    np.testing.assert_allclose(
+        found[..., :1], clip[:, [0, 1, 2, 0, 1, 2, 0], :, :1] - centre, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found[..., 1:], clip[:, [1, 3, 4, 1, 3, 4, 1], :, 1:] - centre, atol=1e-6
+    )
     gap = people(5, persons=1)
     gap[:, [1, 4]] = 0  # there at the start: the gap stays, the end is repeated over
-    np.testing.assert_array_equal((view_transform(gap, centre=1) != 0).any(axis=(0, 2, 3)), [True, False, True, True, True])
+    np.testing.assert_array_equal(
+        (view_transform(gap, centre=1) != 0).any(axis=(0, 2, 3)), [True, False, True, True, True]
+    )
 
 
 @pytest.mark.parametrize("vector", [(0, 0, 0), (0, 0, -2)])
@@ -100,17 +122,30 @@ def test_pixels_go_to_one_for_the_image_or_for_the_clips_own_extent():
     clip = np.zeros((2, 2, 2, 2), np.float32)
     clip[0, :, :, 0], clip[1, :, :, 0] = [[0, 960], [1920, 480]], [[540, 0], [1080, 270]]
     found = normalise_2d(clip, (1920, 1080))
-    assert found[0, :, :, 0].tolist() == [[-1, 0], [1, -0.5]] and found[1, :, :, 0].tolist() == [[0, -1], [1, -0.5]]
+    assert found[0, :, :, 0].tolist() == [[-1, 0], [1, -0.5]] and found[1, :, :, 0].tolist() == [
+        [0, -1],
+        [1, -0.5],
+    ]
     assert not found[..., 1].any()  # nobody there
     own = normalise_2d(clip)
-    assert own[0, :, :, 0].tolist() == [[-1, 0], [1, -0.5]] and own[1].max() == np.float32(540 / 960) == -own[1].min()
+    assert (
+        own[0, :, :, 0].tolist() == [[-1, 0], [1, -0.5]]
+        and own[1].max() == np.float32(540 / 960) == -own[1].min()
+    )
     score = np.full((1, 2, 2, 2), 0.5, np.float32)
     assert (normalise_2d(np.concatenate([clip, score]))[2] == 0.5).all()
     score[0, 0, 0, 0] = 0.01  # PYSKL's threshold
     # without an image: by the extent of what is seen, x from 480 to 1920
-    for image, box in (((1920, 1080), [[0, 0], [1, -0.5]]), (None, [[0, np.float32(-1 / 3)], [1, -1]])):
+    for image, box in (
+        ((1920, 1080), [[0, 0], [1, -0.5]]),
+        (None, [[0, np.float32(-1 / 3)], [1, -1]]),
+    ):
         seen = normalise_2d(np.concatenate([clip, score]), image, threshold=0.01)
-        assert seen[0, :, :, 0].tolist() == box and seen[1, 0, 0, 0] == 0 and seen[2, 0, 0, 0] == np.float32(0.01)
+        assert (
+            seen[0, :, :, 0].tolist() == box
+            and seen[1, 0, 0, 0] == 0
+            and seen[2, 0, 0, 0] == np.float32(0.01)
+        )
     nobody = normalise_2d(np.concatenate([clip, np.zeros_like(score)]), threshold=0.01)
     assert not nobody.any()
 
@@ -120,7 +155,10 @@ def test_ntu_joints_are_known_and_others_are_asked_for():
         assert frame_of(skeleton, None, None) == {"centre": 1, "spine": [0, 1], "shoulders": [8, 4]}
     assert frame_of(UCLA_20, None, None) == {"centre": 2}
     assert frame_of(UCLA_20, (1, 2), (9, 5)) == {"centre": 2, "spine": [0, 1], "shoulders": [8, 4]}
-    with pytest.raises(RecipeError, match=r"input.spine: \[1, 18\] are not two joints of 'coco_17'; they count from 1 to 17"):
+    with pytest.raises(
+        RecipeError,
+        match=r"input.spine: \[1, 18\] are not two joints of 'coco_17'; they count from 1 to 17",
+    ):
         frame_of(COCO_17, (1, 18), None)
 
 

@@ -1,4 +1,5 @@
 """NW-UCLA: the real folder where it is at hand, and small folders with everything that can be wrong."""
+
 from __future__ import annotations
 
 import json
@@ -18,7 +19,11 @@ def skeletons(frames: int, seed: int = 0) -> list:
 def write(folder, name: str, content=None, **changes) -> None:
     """A clip file as the public set has it; `changes` replace its fields, None removes one."""
     label = nw_ucla.CLASS_OF.get(int(name[1:3]), 0) + 1
-    clip = {"file_name": name, "skeletons": skeletons(7, seed=sum(map(ord, name))), "label": label} | changes
+    clip = {
+        "file_name": name,
+        "skeletons": skeletons(7, seed=sum(map(ord, name))),
+        "label": label,
+    } | changes
     clip = {key: value for key, value in clip.items() if value is not None}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(clip) if content is None else content)
@@ -44,13 +49,27 @@ def test_real_set(shared):
     config = nw_ucla.Config(str(shared / "data" / "NW-UCLA"))
     dataset = nw_ucla.load(config, seed=1, progress=lambda *progress: told.append(progress))
     assert (len(dataset.train), len(dataset.val)) == (1020, 464)
-    assert np.bincount(dataset.train.labels).tolist() == [102, 102, 96, 124, 101, 102, 99, 99, 98, 97]
+    assert np.bincount(dataset.train.labels).tolist() == [
+        102,
+        102,
+        96,
+        124,
+        101,
+        102,
+        99,
+        99,
+        98,
+        97,
+    ]
     assert np.bincount(dataset.val.labels).tolist() == [48, 50, 45, 49, 47, 47, 43, 43, 47, 45]
-    lengths = sorted(clip.shape[1] for split in (dataset.train, dataset.val) for clip in split.clips)
+    lengths = sorted(
+        clip.shape[1] for split in (dataset.train, dataset.val) for clip in split.clips
+    )
     assert (lengths[0], lengths[-1], np.median(lengths)) == (1, 201, 31)
     assert dataset.notes == (
         "95 of the 464 test clips (actions a02, a03) are the same, number for number, as a training clip; the "
-        "published split is kept, but its accuracy is not all of unseen clips",)
+        "published split is kept, but its accuracy is not all of unseen clips",
+    )
     assert told[-1] == (1484, 1484, "reading NW-UCLA")
     through = seen(dataset)
     for clip in dataset.val.clips:
@@ -61,10 +80,14 @@ def test_real_set(shared):
 
 def test_split_classes_and_shapes(folder):
     dataset = load(folder)
-    assert dataset.train.names == ("a01_s01_e00_v01", "a08_s01_e00_v02") and dataset.val.names == ("a12_s01_e00_v03",)
+    assert dataset.train.names == ("a01_s01_e00_v01", "a08_s01_e00_v02") and dataset.val.names == (
+        "a12_s01_e00_v03",
+    )
     assert dataset.train.labels.tolist() == [0, 6] and dataset.val.labels.tolist() == [9]
     assert dataset.classes[6] == "donning" and len(dataset.classes) == 10
-    assert dataset.train.clips[0].shape == (3, 7, 20, 1) and dataset.train.clips[0].dtype == np.float32
+    assert (
+        dataset.train.clips[0].shape == (3, 7, 20, 1) and dataset.train.clips[0].dtype == np.float32
+    )
     assert dataset.notes == ("2 training and 1 test clips, where the public set has 1020 and 464",)
 
 
@@ -92,7 +115,9 @@ def test_training_view_fills_the_cube_and_repeats_with_its_generator(folder, fra
     write(folder, "a01_s01_e00_v01", skeletons=skeletons(frames))
     dataset = load(folder)
     through = seen(dataset)
-    first, again, other = (through.augment(dataset.train.clips[0], np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        through.augment(dataset.train.clips[0], np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert first.shape == (3, 52, 20, 1)
     assert first.min() >= -1.00001 and first.max() <= 1.00001
     np.testing.assert_array_equal(first, again)
@@ -108,15 +133,23 @@ def test_broken_frames_take_the_nearest_good_one_and_are_counted(folder):
     np.testing.assert_array_equal(read[:, 0], read[:, 1])
     np.testing.assert_array_equal(read[:, 3], read[:, 2])
     assert (read[:, 1] != read[:, 2]).any()
-    assert dataset.notes[0] == ("1 clip repaired (frames with NaN or infinity take the nearest good frame): "
-                                "a01_s01_e00_v01.json: 2 of 4 frames")
+    assert dataset.notes[0] == (
+        "1 clip repaired (frames with NaN or infinity take the nearest good frame): "
+        "a01_s01_e00_v01.json: 2 of 4 frames"
+    )
 
 
 def test_copies_of_training_clips_in_the_test_split_are_counted(folder):
     for name in ("a02_s01_e00_v01", "a02_s01_e00_v03"):
         write(folder, name, skeletons=skeletons(5, seed=5))
-    assert load(folder).notes[-1].startswith("1 of the 2 test clips (actions a02) are the same, number for number, as "
-                                             "a training clip")
+    assert (
+        load(folder)
+        .notes[-1]
+        .startswith(
+            "1 of the 2 test clips (actions a02) are the same, number for number, as "
+            "a training clip"
+        )
+    )
 
 
 def test_a_clip_without_label_and_name_inside_is_known_by_its_file(folder):
@@ -130,22 +163,48 @@ def test_other_files_in_the_folder_are_no_clips(folder):
     assert len(load(folder).train) == 2
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"content": '{"file_name": "a01_s01_e00_v01", "skeletons": [[[1.0, 2'},
-     "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting ',' delimiter: line 1 column 56 (char 55)); copy "
-     "it again or remove it"),
-    ({"content": ""}, "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting value: line 1 column 1 (char "
-                      "0)); copy it again or remove it"),
-    ({"skeletons": None}, "not an NW-UCLA clip, or truncated (KeyError: 'skeletons'); copy it again or remove it"),
-    ({"content": "[1]"}, "not an NW-UCLA clip, or truncated (TypeError: list indices must be integers or slices, not "
-                         "str); copy it again or remove it"),
-    ({"skeletons": []}, "'skeletons' has shape (0,), expected (frames, 20, 3); copy it again or remove it"),
-    ({"skeletons": np.zeros((4, 25, 3)).tolist()},
-     "'skeletons' has shape (4, 25, 3), expected (frames, 20, 3); copy it again or remove it"),
-    ({"skeletons": np.full((2, 20, 3), np.nan).tolist()}, "every frame holds NaN or infinity; remove the clip"),
-    ({"label": 4}, "its label 4 is not that of its name (1); correct one of them"),
-    ({"file_name": "a01_s01_e00_v03"}, "says inside that it is 'a01_s01_e00_v03'; the name decides class and split, "
-                                       "so rename the file or copy it again")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            {"content": '{"file_name": "a01_s01_e00_v01", "skeletons": [[[1.0, 2'},
+            "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting ',' delimiter: line 1 column 56 (char 55)); copy "
+            "it again or remove it",
+        ),
+        (
+            {"content": ""},
+            "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting value: line 1 column 1 (char "
+            "0)); copy it again or remove it",
+        ),
+        (
+            {"skeletons": None},
+            "not an NW-UCLA clip, or truncated (KeyError: 'skeletons'); copy it again or remove it",
+        ),
+        (
+            {"content": "[1]"},
+            "not an NW-UCLA clip, or truncated (TypeError: list indices must be integers or slices, not "
+            "str); copy it again or remove it",
+        ),
+        (
+            {"skeletons": []},
+            "'skeletons' has shape (0,), expected (frames, 20, 3); copy it again or remove it",
+        ),
+        (
+            {"skeletons": np.zeros((4, 25, 3)).tolist()},
+            "'skeletons' has shape (4, 25, 3), expected (frames, 20, 3); copy it again or remove it",
+        ),
+        (
+            {"skeletons": np.full((2, 20, 3), np.nan).tolist()},
+            "every frame holds NaN or infinity; remove the clip",
+        ),
+        ({"label": 4}, "its label 4 is not that of its name (1); correct one of them"),
+        (
+            {"file_name": "a01_s01_e00_v03"},
+            "says inside that it is 'a01_s01_e00_v03'; the name decides class and split, "
+            "so rename the file or copy it again",
+        ),
+    ],
+)
 def test_a_file_that_cannot_be_used_is_named_with_the_fix(folder, change, message):
     write(folder, "a01_s01_e00_v01", **change)
     with pytest.raises(DataError) as caught:
@@ -157,32 +216,44 @@ def test_a_frame_with_a_missing_joint_is_refused(folder):
     clip = skeletons(3)
     clip[1].pop()
     write(folder, "a01_s01_e00_v01", skeletons=clip)
-    with pytest.raises(DataError, match="a01_s01_e00_v01.json: not an NW-UCLA clip, or truncated .*inhomogeneous "
-                                        "shape"):
+    with pytest.raises(
+        DataError,
+        match="a01_s01_e00_v01.json: not an NW-UCLA clip, or truncated .*inhomogeneous shape",
+    ):
         load(folder)
 
 
-@pytest.mark.parametrize("name, what", [("a07_s01_e00_v01", "action 7, view 1"),
-                                        ("a01_s01_e00_v04", "action 1, view 4")])
+@pytest.mark.parametrize(
+    "name, what", [("a07_s01_e00_v01", "action 7, view 1"), ("a01_s01_e00_v04", "action 1, view 4")]
+)
 def test_an_action_or_view_outside_the_set_is_refused(folder, name, what):
     write(folder, name)
     with pytest.raises(DataError) as caught:
         load(folder)
-    assert str(caught.value) == (f"{folder / name}.json: {what} is not of NW-UCLA (actions 1, 2, 3, 4, 5, 6, 8, 9, "
-                                 "11, 12; views 1-3); remove the file")
+    assert str(caught.value) == (
+        f"{folder / name}.json: {what} is not of NW-UCLA (actions 1, 2, 3, 4, 5, 6, 8, 9, "
+        "11, 12; views 1-3); remove the file"
+    )
 
 
 def test_a_folder_that_is_missing_or_empty_is_an_error_with_the_fix(tmp_path):
     with pytest.raises(DataError) as caught:
         load(tmp_path / "nowhere")
-    assert str(caught.value) == (f"{tmp_path / 'nowhere'}: no such folder; give data.root the NW-UCLA folder that "
-                                 "holds a01_s01_e00_v01.json and the others")
-    with pytest.raises(DataError, match="holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA "
-                                        "folder"):
+    assert str(caught.value) == (
+        f"{tmp_path / 'nowhere'}: no such folder; give data.root the NW-UCLA folder that "
+        "holds a01_s01_e00_v01.json and the others"
+    )
+    with pytest.raises(
+        DataError,
+        match="holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA folder",
+    ):
         load(tmp_path)
 
 
 def test_a_split_without_clips_is_an_error(folder):
     (folder / "a12_s01_e00_v03.json").unlink()
-    with pytest.raises(DataError, match="has no clip of view 3, so nothing to test with; copy the whole public folder"):
+    with pytest.raises(
+        DataError,
+        match="has no clip of view 3, so nothing to test with; copy the whole public folder",
+    ):
         load(folder)

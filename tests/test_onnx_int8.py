@@ -1,4 +1,5 @@
 """ONNX files with integer layers, and with weights in int8, int4 and float16: what is stored, and that it computes the same."""
+
 import numpy as np
 import onnx
 import paddle
@@ -21,13 +22,19 @@ FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
 @pytest.fixture(scope="module")
 def network(randomised):
     """Wide enough for weights to outweigh names: two blocks with the identity behind one with a projection."""
-    full = ctrgcn.default_spec(classes=3, skeleton=FIVE, frames=8, persons=2, config=ctrgcn.Config(32))
-    return randomised(networks.build(ctrgcn.drop_blocks(full, ("l3", "l4", "l6", "l7", "l8", "l9", "l10"))))
+    full = ctrgcn.default_spec(
+        classes=3, skeleton=FIVE, frames=8, persons=2, config=ctrgcn.Config(32)
+    )
+    return randomised(
+        networks.build(ctrgcn.drop_blocks(full, ("l3", "l4", "l6", "l7", "l8", "l9", "l10")))
+    )
 
 
 @pytest.fixture(scope="module")
 def clips(network):
-    return np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+    return (
+        np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+    )
 
 
 def logits(layer, clips):
@@ -42,7 +49,7 @@ def prepared(network):
 
 
 def close(found, expected) -> float:
-    return decibels(float((expected ** 2).sum()), float(((found - expected) ** 2).sum()))
+    return decibels(float((expected**2).sum()), float(((found - expected) ** 2).sum()))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +74,10 @@ def test_forms_for_onnx_compute_what_the_network_computes(network, clips, intege
 def test_integer_file_computes_what_the_fake_quantised_network_computes(int8, clips, batch):
     file, _, expected = int8
     found = runtimes.onnx_runtime(file)(clips[:batch])
-    assert close(found, expected[:batch]) > 30 and (found.argmax(1) == expected[:batch].argmax(1)).all()
+    assert (
+        close(found, expected[:batch]) > 30
+        and (found.argmax(1) == expected[:batch].argmax(1)).all()
+    )
 
 
 def test_integer_file_is_close_to_the_float_network(int8, network, clips):
@@ -79,7 +89,11 @@ def test_integer_file_stores_int8(int8, network, tmp_path):
     stored = {one.name: one for one in model.graph.initializer}
     assert stored["l1.values.wq"].data_type == TensorProto.INT8 and "l1.values.w" not in stored
     assert not [node for node in model.graph.node if node.op_type in ("Clip", "FakeQuantize")]
-    large = [one for one in stored.values() if one.data_type == TensorProto.FLOAT and np.prod(one.dims) > 200]
+    large = [
+        one
+        for one in stored.values()
+        if one.data_type == TensorProto.FLOAT and np.prod(one.dims) > 200
+    ]
     assert not large, [one.name for one in large]
     onnx_model.save(flatten(network), network.spec, tmp_path)
     assert int8[0].stat().st_size < 0.55 * (tmp_path / "model.onnx").stat().st_size
@@ -89,11 +103,18 @@ def test_onnx_runtime_fuses_every_conv_and_the_product(int8, tmp_path):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimized.onnx"), 4
+    options.optimized_model_filepath, options.log_severity_level = (
+        str(tmp_path / "optimized.onnx"),
+        4,
+    )
     onnxruntime.InferenceSession(str(int8[0]), options, providers=["CPUExecutionProvider"])
     kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert not {"Conv", "FusedConv"} & set(kinds)
-    assert kinds.count("QLinearConv") >= 30 and kinds.count("QLinearMatMul") == 3 and kinds.count("QLinearAdd") >= 8
+    assert (
+        kinds.count("QLinearConv") >= 30
+        and kinds.count("QLinearMatMul") == 3
+        and kinds.count("QLinearAdd") >= 8
+    )
 
 
 def test_skipped_layer_stays_float_and_helps(int8, network, clips, tmp_path):
@@ -104,14 +125,22 @@ def test_skipped_layer_stays_float_and_helps(int8, network, clips, tmp_path):
         (tmp_path / name).mkdir()
         plan = bits.make_plan(flat, "int8", harmed, overrides)
         onnx_int8.save(bits.duplicate(flat), network.spec, tmp_path / name, plan)
-        found[name] = close(runtimes.onnx_runtime(tmp_path / name / "model.onnx")(clips), logits(network, clips))
+        found[name] = close(
+            runtimes.onnx_runtime(tmp_path / name / "model.onnx")(clips), logits(network, clips)
+        )
     assert found["skipped"] > found["all"] + 5
     stored = [one.name for one in onnx.load(tmp_path / "skipped" / "model.onnx").graph.initializer]
     assert "l2.values.w" in stored and "l1.values.w" not in stored
 
 
-@pytest.mark.parametrize("kind, share, form", [("float16", 0.7, TensorProto.FLOAT16), ("int8_weights", 0.55, TensorProto.INT8),
-                                               ("int4_weights", 0.5, TensorProto.INT4)])
+@pytest.mark.parametrize(
+    "kind, share, form",
+    [
+        ("float16", 0.7, TensorProto.FLOAT16),
+        ("int8_weights", 0.55, TensorProto.INT8),
+        ("int4_weights", 0.5, TensorProto.INT4),
+    ],
+)
 def test_weights_are_stored_small_and_computed_right(network, clips, tmp_path, kind, share, form):
     flat = flatten(network)
     prepare(flat)
@@ -119,7 +148,12 @@ def test_weights_are_stored_small_and_computed_right(network, clips, tmp_path, k
     expected = logits(bits.fake_quantized(flat, plan), clips)
     onnx_weights.save(flat, network.spec, tmp_path, plan)
     for batch in (1, 8):
-        assert verify.difference(runtimes.onnx_runtime(tmp_path / "model.onnx")(clips[:batch]), expected[:batch])["max_rel_diff"] < 1e-5
+        assert (
+            verify.difference(
+                runtimes.onnx_runtime(tmp_path / "model.onnx")(clips[:batch]), expected[:batch]
+            )["max_rel_diff"]
+            < 1e-5
+        )
     assert form in {one.data_type for one in onnx.load(tmp_path / "model.onnx").graph.initializer}
     size = (tmp_path / "model.onnx").stat().st_size
     onnx_model.save(flatten(network), network.spec, tmp_path)

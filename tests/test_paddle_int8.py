@@ -1,4 +1,5 @@
 """Paddle folders with weights in int8, int4 and float16: what is stored, and that the plain predictor computes the same."""
+
 import numpy as np
 import paddle
 import pytest
@@ -17,7 +18,9 @@ def network(tiny_spec, randomised):
 
 @pytest.fixture(scope="module")
 def clips(network):
-    return np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+    return (
+        np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
+    )
 
 
 def logits(layer, clips):
@@ -30,16 +33,21 @@ def test_two_levels_share_a_byte(levels):
     packed = paddle_weights.pack(np.array(levels, "int8"))
     assert packed.dtype == np.uint8 and len(packed) == (len(levels) + 1) // 2
     both = np.concatenate([packed & 15, packed >> 4]).astype(int) - 8
-    assert both[:len(levels)].tolist() == levels
+    assert both[: len(levels)].tolist() == levels
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8_weights", "int8", "int4_weights", "mixed"])
 def test_stored_weights_compute_what_rounded_weights_compute(network, clips, tmp_path, kind):
     flat = flatten(network)
     ranges = {"l1.out": (0.0, 1.0)} if kind == "int8" else {}  # of no account here
-    overrides = {"l1": "int4_weights", "l4.values": "float32", "fc": "float16"} if kind == "mixed" else {}
+    overrides = (
+        {"l1": "int4_weights", "l4.values": "float32", "fc": "float16"} if kind == "mixed" else {}
+    )
     plan = bits.make_plan(flat, "int8_weights" if kind == "mixed" else kind, ranges, overrides)
-    expected, before = logits(bits.quantize_weights(bits.duplicate(flat), plan), clips), logits(flat, clips)
+    expected, before = (
+        logits(bits.quantize_weights(bits.duplicate(flat), plan), clips),
+        logits(flat, clips),
+    )
     paddle_weights.save(flat, network.spec, tmp_path, plan)
     predict = runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")
     for batch in (1, 8):
@@ -50,7 +58,10 @@ def test_stored_weights_compute_what_rounded_weights_compute(network, clips, tmp
 def test_parameters_shrink(tiny_spec, randomised, tmp_path):
     from teachers import ctrgcn
 
-    spec = ctrgcn.drop_blocks(ctrgcn.default_spec(3, tiny_spec.skeleton, 8, 1, config=ctrgcn.Config(32)), ("l3", "l4", "l6", "l7", "l9", "l10"))
+    spec = ctrgcn.drop_blocks(
+        ctrgcn.default_spec(3, tiny_spec.skeleton, 8, 1, config=ctrgcn.Config(32)),
+        ("l3", "l4", "l6", "l7", "l9", "l10"),
+    )
     flat = flatten(randomised(networks.build(spec)))
     paddle_model.save(flat, spec, tmp_path)
     full = (tmp_path / "model.pdiparams").stat().st_size

@@ -1,4 +1,5 @@
 """What `predict.py` makes of a raw clip: recordings differ from network inputs in channels, persons and number of views."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,8 +16,13 @@ RAW = np.random.default_rng(0).normal(size=(3, 40, 25, 1)).astype(np.float32)
 
 
 def description(through: view.View, **changes) -> dict:
-    return {"input": {"shape": [None, *through.shape]}, "recorded": {"channels": 3, "joints": 25}, "views": through.clips,
-            "skeleton": {"name": "ntu_25"}, "preprocessing": list(through.eval_ops)} | changes
+    return {
+        "input": {"shape": [None, *through.shape]},
+        "recorded": {"channels": 3, "joints": 25},
+        "views": through.clips,
+        "skeleton": {"name": "ntu_25"},
+        "preprocessing": list(through.eval_ops),
+    } | changes
 
 
 def seen(name: str, config) -> view.View:
@@ -30,18 +36,25 @@ def test_a_recording_becomes_branches_of_as_many_persons_as_the_network_takes():
     both = np.concatenate([RAW, np.zeros_like(RAW)], axis=3)
     assert x.shape == (18, 16, 25, 2)
     np.testing.assert_array_equal(x, through.prepare(both))
-    np.testing.assert_array_equal(serving.prepare(np.concatenate([both, both], axis=3), description(through), "clip"), x)
+    np.testing.assert_array_equal(
+        serving.prepare(np.concatenate([both, both], axis=3), description(through), "clip"), x
+    )
 
 
 def test_every_view_is_the_one_that_was_tested_with():
     through = seen("uniform", uniform.Config(frames=8, clips=3))
     both = np.concatenate([RAW, np.zeros_like(RAW)], axis=3)
     for number in range(3):
-        np.testing.assert_array_equal(serving.prepare(RAW, description(through), "clip", number), through.prepare(both, number))
+        np.testing.assert_array_equal(
+            serving.prepare(RAW, description(through), "clip", number),
+            through.prepare(both, number),
+        )
 
 
 def test_scores_are_averaged_over_views_after_the_softmax():
-    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], np.float32)) + np.array([[5], [-5]], np.float32)
+    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], np.float32)) + np.array(
+        [[5], [-5]], np.float32
+    )
     scores = serving.scores_of(logits)
     np.testing.assert_allclose(scores, [0.4, 0.4, 0.2], rtol=1e-5)
     best = serving.top_classes(np.array([0.1, 0.6, 0.3]), ["a", "b", "c"], 2)
@@ -52,13 +65,26 @@ def test_scores_are_averaged_over_views_after_the_softmax():
 def test_another_recording_is_refused(raw):
     with pytest.raises(DataError) as caught:
         serving.prepare(raw, description(seen("branches", branches.Config(frames=16))), "clip")
-    assert str(caught.value) == f"clip: has {len(raw)} coordinates of {raw.shape[2]} joints; this network needs 3 of 25 (ntu_25)"
+    assert (
+        str(caught.value)
+        == f"clip: has {len(raw)} coordinates of {raw.shape[2]} joints; this network needs 3 of 25 (ntu_25)"
+    )
 
 
 def test_a_folder_that_does_not_say_how_to_prepare_a_clip_is_told():
-    with pytest.raises(DataError, match="clip: has 40 frames of 3 channels after preprocessing, the network needs 16 of 18"):
-        serving.prepare(RAW, description(seen("branches", branches.Config(frames=16)), preprocessing=[]), "clip")
-    old = {key: value for key, value in description(seen("uniform", uniform.Config(frames=40, normalise="none"))).items()
-           if key not in ("recorded", "views")}  # as folders were written before they said so
+    with pytest.raises(
+        DataError,
+        match="clip: has 40 frames of 3 channels after preprocessing, the network needs 16 of 18",
+    ):
+        serving.prepare(
+            RAW, description(seen("branches", branches.Config(frames=16)), preprocessing=[]), "clip"
+        )
+    old = {
+        key: value
+        for key, value in description(
+            seen("uniform", uniform.Config(frames=40, normalise="none"))
+        ).items()
+        if key not in ("recorded", "views")
+    }  # as folders were written before they said so
     assert serving.prepare(RAW, old, "clip").shape == (3, 40, 25, 2)
     np.testing.assert_array_equal(serving.prepare(RAW, old, "clip")[..., :1], ops.uniform(RAW, 40))

@@ -1,4 +1,5 @@
 """Raw NTU RGB+D recordings become a cache: the published steps to the number, every defect counted, nothing lost by kill -9."""
+
 from __future__ import annotations
 
 import json
@@ -49,7 +50,11 @@ def samples(shared, tmp_path):
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def failure(call, *arguments, kind=DataError, **keys) -> str:
@@ -64,8 +69,14 @@ def published(recording) -> np.ndarray:
     tracks = []
     for body in recording.bodies.values():
         start = valid.index(int(body.frames[0]))
-        tracks.append({"x": body.joints, "from": start, "to": start + len(body.joints) - 1,
-                       "motion": np.sum(np.var(body.joints.reshape(-1, 3), axis=0))})
+        tracks.append(
+            {
+                "x": body.joints,
+                "from": start,
+                "to": start + len(body.joints) - 1,
+                "motion": np.sum(np.var(body.joints.reshape(-1, 3), axis=0)),
+            }
+        )
     if len(tracks) > 1:
         tracks = [one for one in tracks if len(one["x"]) > 11]
         for one in list(tracks):
@@ -76,14 +87,20 @@ def published(recording) -> np.ndarray:
             if noise and noise / float(len(one["x"])) >= 0.69754:
                 tracks = [other for other in tracks if other is not one]
             elif noise:
-                one["motion"] = min(one["motion"], np.sum(np.var(np.array(good).reshape(-1, 3), axis=0)))
+                one["motion"] = min(
+                    one["motion"], np.sum(np.var(np.array(good).reshape(-1, 3), axis=0))
+                )
         tracks.sort(key=lambda one: one["motion"], reverse=True)
     rows, first, second = np.zeros((len(valid), 150), np.float32), None, [0, 0]
     for one in tracks:
         span = slice(one["from"], one["to"] + 1)
         if first is None or min(first[1], one["to"]) - max(first[0], one["from"]) <= 0:
             rows[span, :75] = one["x"].reshape(-1, 75)
-            first = [one["from"], one["to"]] if first is None else [min(first[0], one["from"]), max(first[1], one["to"])]
+            first = (
+                [one["from"], one["to"]]
+                if first is None
+                else [min(first[0], one["from"]), max(first[1], one["to"])]
+            )
         elif min(second[1], one["to"]) - max(second[0], one["from"]) <= 0:
             rows[span, 75:] = one["x"].reshape(-1, 75)
             second = [min(second[0], one["from"]), max(second[1], one["to"])]
@@ -96,11 +113,16 @@ def published(recording) -> np.ndarray:
 
 
 def test_the_published_steps_to_the_number(shared):
-    found = [skeleton_text.read(path) for path in sorted((shared / "data" / "ntu60_samples").glob("*.skeleton"))]
+    found = [
+        skeleton_text.read(path)
+        for path in sorted((shared / "data" / "ntu60_samples").glob("*.skeleton"))
+    ]
     assert len(found) == 6
     for recording in found:
         clip, repairs = clean.prepare(recording, "ctrgcn")
-        np.testing.assert_array_equal(clip.transpose(1, 3, 2, 0).reshape(-1, 150), published(recording))
+        np.testing.assert_array_equal(
+            clip.transpose(1, 3, 2, 0).reshape(-1, 150), published(recording)
+        )
         assert repairs == () and clip.dtype == np.float32 and not clip[:, 0, 1, 0].any()
 
 
@@ -112,7 +134,9 @@ def bodies(generator, frames: int, count: int) -> list:
         start, length = int(generator.integers(0, frames - 1)), int(generator.integers(1, frames))
         for frame in range(start, min(frames, start + length)):
             if generator.random() > 0.1:  # lost for a moment
-                found[frame].append((name, (shape + generator.normal(0, 0.1, (25, 3)) + name).astype(np.float32)))
+                found[frame].append(
+                    (name, (shape + generator.normal(0, 0.1, (25, 3)) + name).astype(np.float32))
+                )
     return found
 
 
@@ -120,26 +144,40 @@ def test_the_published_steps_on_people_who_come_and_go():
     two = 0
     for seed in range(60):
         generator = np.random.default_rng(seed)
-        recording = skeleton_text.parse(raw_ntu.text(bodies(generator, 40, int(generator.integers(1, 6)))), "generated")
+        recording = skeleton_text.parse(
+            raw_ntu.text(bodies(generator, 40, int(generator.integers(1, 6)))), "generated"
+        )
         clip, repairs = clean.prepare(recording, "ctrgcn")
         if not repairs:
-            np.testing.assert_array_equal(clip.transpose(1, 3, 2, 0).reshape(-1, 150), published(recording))
+            np.testing.assert_array_equal(
+                clip.transpose(1, 3, 2, 0).reshape(-1, 150), published(recording)
+            )
             two += bool(clip[..., 1].any())
     assert 12 < two < 60
 
 
 def test_bodies_that_filters_would_all_drop_are_kept_and_told():
-    person = np.random.default_rng(0).normal(size=(25, 3)).astype(np.float32) * np.float32([0.3, 1, 0.3])
+    person = np.random.default_rng(0).normal(size=(25, 3)).astype(np.float32) * np.float32(
+        [0.3, 1, 0.3]
+    )
     frames = [[(1, person), (2, person + 1)]] * 5
     clip, repairs = clean.prepare(skeleton_text.parse(raw_ntu.text(frames), "short"), "ctrgcn")
-    assert clip.shape == (3, 5, 25, 2) and clip[..., 1].any() and repairs == ("no body is longer than 11 frames, so all were kept",)
+    assert (
+        clip.shape == (3, 5, 25, 2)
+        and clip[..., 1].any()
+        and repairs == ("no body is longer than 11 frames, so all were kept",)
+    )
 
 
 def test_real_recordings_by_both_preparations(samples):
     for preparation in clean.PREPARATIONS:
         dataset = ntu.load(ntu.Config(str(samples), preparation=preparation), seed=1)
-        found = dict(zip(dataset.train.names + dataset.val.names, [*dataset.train.clips, *dataset.val.clips]))
-        assert len(found) == 6 and len(dataset.train) == 4 and dataset.classes[57] == "shaking hands"
+        found = dict(
+            zip(dataset.train.names + dataset.val.names, [*dataset.train.clips, *dataset.val.clips])
+        )
+        assert (
+            len(found) == 6 and len(dataset.train) == 4 and dataset.classes[57] == "shaking hands"
+        )
         assert dataset.train.labels.tolist() == [int(name[-3:]) - 1 for name in dataset.train.names]
         assert dataset.base_ops == (ntu.CENTRED if preparation == "ctrgcn" else ())
         assert "6 of 6 recordings prepared" in dataset.notes[0]
@@ -149,7 +187,9 @@ def test_real_recordings_by_both_preparations(samples):
                 np.testing.assert_array_equal(clip, from_file)
             else:  # the same people, moved to the origin
                 assert not clip[:, 0, 1, 0].any() and clip.shape == from_file.shape
-                person = 1 if np.ptp(clip[..., 0] - from_file[..., 0], axis=(1, 2)).max() > 1e-5 else 0
+                person = (
+                    1 if np.ptp(clip[..., 0] - from_file[..., 0], axis=(1, 2)).max() > 1e-5 else 0
+                )
                 assert np.ptp(clip[..., 0] - from_file[..., person], axis=(1, 2)).max() < 1e-5
 
 
@@ -157,16 +197,32 @@ def test_every_planted_defect_is_counted(raw):
     folder, planted = raw
     told = build.open_or_build(folder, "ctrgcn", workers=1).report
     skipping = [kind for kind in planted if kind not in ("repaired", "one frame", "found")]
-    assert told["skipped_because"] == {kind: planted[kind] for kind in sorted(skipping)} and planted["found"] == 101
-    assert told["clips"] == {"found": 101, "prepared": 93, "repaired": 1, "skipped": 8, "frames": told["clips"]["frames"]}
+    assert (
+        told["skipped_because"] == {kind: planted[kind] for kind in sorted(skipping)}
+        and planted["found"] == 101
+    )
+    assert told["clips"] == {
+        "found": 101,
+        "prepared": 93,
+        "repaired": 1,
+        "skipped": 8,
+        "frames": told["clips"]["frames"],
+    }
     assert sum(told["classes"].values()) == 93 and told["classes"]["eat meal"] > 0
-    (name, what), = told["repaired"]
-    assert what == "2 frames with NaN replaced by the nearest good one" and (folder / name).is_file()
+    ((name, what),) = told["repaired"]
+    assert (
+        what == "2 frames with NaN replaced by the nearest good one" and (folder / name).is_file()
+    )
     details = {reason: details for _, reason, details in told["skipped"]}
     assert details["wrong joint count"].startswith("line 4: 20 joints, expected 25")
-    assert details["unknown name"] == "action 999 in its name is none of NTU RGB+D, which has 1 to 120"
+    assert (
+        details["unknown name"] == "action 999 in its name is none of NTU RGB+D, which has 1 to 120"
+    )
     assert "lines left" in details["truncated"] or "end of the file" in details["truncated"]
-    assert told["published"] == "93 of the 56578 clips of NTU RGB+D 60 are here, so the splits cannot be checked"
+    assert (
+        told["published"]
+        == "93 of the 56578 clips of NTU RGB+D 60 are here, so the splits cannot be checked"
+    )
 
 
 def test_the_number_of_workers_and_of_clips_in_a_shard_do_not_matter(raw, tmp_path):
@@ -182,8 +238,10 @@ def test_the_number_of_workers_and_of_clips_in_a_shard_do_not_matter(raw, tmp_pa
 def test_killed_preparation_goes_on_and_ends_the_same(raw, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     build.open_or_build(raw[0], "efficientgcn", workers=1, folder=whole, shard_clips=4)
-    code = ("import sys; from pathlib import Path; from compress.data.ntu import build;"
-            "build.open_or_build(Path(sys.argv[1]), 'efficientgcn', workers=2, folder=Path(sys.argv[2]), shard_clips=4)")
+    code = (
+        "import sys; from pathlib import Path; from compress.data.ntu import build;"
+        "build.open_or_build(Path(sys.argv[1]), 'efficientgcn', workers=2, folder=Path(sys.argv[2]), shard_clips=4)"
+    )
     process = subprocess.Popen([sys.executable, "-c", code, raw[0], cut], cwd=ROOT)
     deadline = time.monotonic() + 60
     while len(list(cut.glob("shards/0*.npz"))) < 2 and time.monotonic() < deadline:
@@ -221,7 +279,9 @@ def test_another_version_other_sources_and_damage_mean_preparing_again(raw, tmp_
 
     def made() -> int:
         shards = []
-        monkeypatch.setattr(ntu_shards, "make", lambda task: shards.append(original(task)) or shards[-1])
+        monkeypatch.setattr(
+            ntu_shards, "make", lambda task: shards.append(original(task)) or shards[-1]
+        )
         build.open_or_build(folder, "ctrgcn", workers=1, shard_clips=4)
         return len(shards)
 
@@ -237,7 +297,14 @@ def test_another_version_other_sources_and_damage_mean_preparing_again(raw, tmp_
 
 
 def test_names_decide_the_published_splits():
-    names = np.array([b"S001C001P001R001A001", b"S001C002P003R002A060", b"S017C003P040R001A013", b"S002C001P038R001A002"])
+    names = np.array(
+        [
+            b"S001C001P001R001A001",
+            b"S001C002P003R002A060",
+            b"S017C003P040R001A013",
+            b"S002C001P038R001A002",
+        ]
+    )
     numbers = ntu_names.numbers(names)
     assert numbers.tolist()[2] == [17, 3, 40, 1, 13] and ntu_names.edition(numbers) == 60
     assert ntu_names.trains(numbers, "xsub").tolist() == [True, False, False, True]
@@ -245,7 +312,9 @@ def test_names_decide_the_published_splits():
     assert ntu_names.trains(numbers, "xset").tolist() == [False, False, False, True]
     assert ntu_names.edition(ntu_names.numbers(np.array([b"S018C001P041R001A061"]))) == 120
     trained = [subject for subject in range(1, 107) if subject in ntu_names.TRAIN_SUBJECTS]
-    assert len(trained) == 53 and len([subject for subject in trained if subject <= 40]) == 20  # as both papers say
+    assert (
+        len(trained) == 53 and len([subject for subject in trained if subject <= 40]) == 20
+    )  # as both papers say
 
 
 def test_split_counts_are_held_against_the_published_ones(monkeypatch):
@@ -254,21 +323,32 @@ def test_split_counts_are_held_against_the_published_ones(monkeypatch):
     monkeypatch.setitem(ntu_names.PUBLISHED, 60, (2, counts))
     assert report.checked(numbers, 0) == "all 2 clips of NTU RGB+D 60, split as published"
     monkeypatch.setitem(ntu_names.PUBLISHED, 60, (2, counts | {"xsub": (2, 0)}))
-    assert report.checked(numbers, 302) == "2 clips, where NTU RGB+D 60 has 2 published ones, and the splits differ"
+    assert (
+        report.checked(numbers, 302)
+        == "2 clips, where NTU RGB+D 60 has 2 published ones, and the splits differ"
+    )
     monkeypatch.setitem(ntu_names.PUBLISHED, 60, (1, counts | {"xsub": (1, 0)}))
-    assert report.checked(numbers, 0).endswith("differ; give --missing the list of missing skeletons, after which they were counted")
+    assert report.checked(numbers, 0).endswith(
+        "differ; give --missing the list of missing skeletons, after which they were counted"
+    )
 
 
 def test_a_missing_list_given_once_is_kept(tmp_path):
     folder = tmp_path / "raw"
     raw_ntu.write(folder, 24, defects=False)
-    (tmp_path / "list.txt").write_text(f"1 of the samples:\n{raw_ntu.name_of(0)}.skeleton\nS001C00?P001R001A01*\n")
+    (tmp_path / "list.txt").write_text(
+        f"1 of the samples:\n{raw_ntu.name_of(0)}.skeleton\nS001C00?P001R001A01*\n"
+    )
     cache = build.open_or_build(folder, "ctrgcn", tmp_path / "list.txt")
-    assert cache.report["skipped_because"] == {"missing-skeleton list": 1 + 3} and cache.report["missing_list"] == 2
+    assert (
+        cache.report["skipped_because"] == {"missing-skeleton list": 1 + 3}
+        and cache.report["missing_list"] == 2
+    )
     assert build.open_or_build(folder, "ctrgcn").names.tolist() == cache.names.tolist()
     (tmp_path / "other.txt").write_text("nothing here")
     assert failure(build.open_or_build, folder, "ctrgcn", tmp_path / "other.txt").startswith(
-        f"{tmp_path / 'other.txt'}: is no list of missing skeletons")
+        f"{tmp_path / 'other.txt'}: is no list of missing skeletons"
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_cached_at_home(tmp_path, monkeypatch):
@@ -276,24 +356,36 @@ def test_a_folder_that_cannot_be_written_is_cached_at_home(tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(os, "access", lambda *_: False)
     cache = build.open_or_build(tmp_path / "raw", "ctrgcn")
-    assert cache.folder.is_relative_to(tmp_path / "home" / ".cache" / "featherbone") and not (tmp_path / "raw" / build.BESIDE).exists()
+    assert (
+        cache.folder.is_relative_to(tmp_path / "home" / ".cache" / "featherbone")
+        and not (tmp_path / "raw" / build.BESIDE).exists()
+    )
 
 
 def test_what_cannot_be_used_is_refused_by_name(tmp_path):
     folder = tmp_path / "raw"
     folder.mkdir()
-    assert failure(build.open_or_build, folder, "ctrgcn").startswith(f"{folder}: holds no .skeleton file")
+    assert failure(build.open_or_build, folder, "ctrgcn").startswith(
+        f"{folder}: holds no .skeleton file"
+    )
     person = raw_ntu.frames_of(1)[:3]
     for name in ("S018C001P041R001A061", "S018C002P041R001A062"):
         (folder / f"{name}.skeleton").write_bytes(raw_ntu.text(person))
-    assert failure(ntu.load, ntu.Config(str(folder), "xview"), 1).startswith(f"{folder}: X-View is a benchmark of NTU RGB+D 60")
+    assert failure(ntu.load, ntu.Config(str(folder), "xview"), 1).startswith(
+        f"{folder}: X-View is a benchmark of NTU RGB+D 60"
+    )
     assert failure(ntu.load, ntu.Config(str(folder)), 1) == (
-        f"{folder}: holds no clip to train on in the xsub split; copy the whole set, or set data.benchmark")
+        f"{folder}: holds no clip to train on in the xsub split; copy the whole set, or set data.benchmark"
+    )
     (folder / "NTU60_CS.npz").write_bytes(b"")
-    assert failure(ntu.load, ntu.Config(str(folder)), 1).startswith(f"{folder}: holds recordings and NTU60_CS.npz")
+    assert failure(ntu.load, ntu.Config(str(folder)), 1).startswith(
+        f"{folder}: holds recordings and NTU60_CS.npz"
+    )
     (folder / "S018C002P041R001A062.skeleton").unlink()
     (folder / "S018C001P041R001A061.skeleton").write_bytes(b"1\n0\n")
-    assert "none of 1 recordings could be prepared" in failure(build.open_or_build, folder, "ctrgcn")
+    assert "none of 1 recordings could be prepared" in failure(
+        build.open_or_build, folder, "ctrgcn"
+    )
     with pytest.raises(ValueError, match="preparation: must be ctrgcn or efficientgcn"):
         ntu.Config("x", preparation="mine")
 
@@ -302,16 +394,31 @@ def test_the_command_tells_what_it_did(raw, capsys, tmp_path):
     assert prepare.main([str(raw[0]), "--cache", str(tmp_path / "c"), "--workers", "2"]) == 0
     out = capsys.readouterr().out
     told = json.loads(out.splitlines()[-1])
-    assert told["status"] == "ready" and told["prepared"] == 93 and told["skipped_because"]["truncated"] == 1
+    assert (
+        told["status"] == "ready"
+        and told["prepared"] == 93
+        and told["skipped_because"]["truncated"] == 1
+    )
     assert "missing-skeleton list" in out and "40091 / 16487" in out and "drink water" in out
     assert prepare.main([str(tmp_path / "nowhere")]) == 1
-    assert json.loads(capsys.readouterr().out)["error"].startswith(f"{tmp_path / 'nowhere'}: cannot be listed")
+    assert json.loads(capsys.readouterr().out)["error"].startswith(
+        f"{tmp_path / 'nowhere'}: cannot be listed"
+    )
 
 
 def test_workers_know_nothing_of_paddle_and_report_what_they_raise(tmp_path):
     code = "import sys; import compress.data.ntu.shards, compress.data.ntu.parallel, compress.data.prepare; assert 'paddle' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
     (tmp_path / "file").write_text("")
-    task = {"root": str(tmp_path), "files": [], "preparation": "ctrgcn", "target": str(tmp_path / "file" / "00000.npz")}
-    assert "cannot write it" in failure(list, parallel.run("compress.data.ntu.shards:make", [task], 1), kind=StorageError)
-    assert "ended with code" in failure(list, parallel.run("compress.data.ntu.shards:nothing", [task], 1), kind=StorageError)
+    task = {
+        "root": str(tmp_path),
+        "files": [],
+        "preparation": "ctrgcn",
+        "target": str(tmp_path / "file" / "00000.npz"),
+    }
+    assert "cannot write it" in failure(
+        list, parallel.run("compress.data.ntu.shards:make", [task], 1), kind=StorageError
+    )
+    assert "ended with code" in failure(
+        list, parallel.run("compress.data.ntu.shards:nothing", [task], 1), kind=StorageError
+    )

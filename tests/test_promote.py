@@ -1,4 +1,5 @@
 """The promote step: a frozen copy of the student teaches from then on; a resumed run finds it again."""
+
 import json
 
 import numpy as np
@@ -26,9 +27,15 @@ budget: {max_size: 10MB, max_top1_drop: 100}
 def test_the_student_becomes_the_teacher(tiny_spec, tiny_view, randomised):
     student = randomised(networks.build(tiny_spec), seed=1)
     members = tuple(Model(networks.build(tiny_spec), tiny_view, weight) for weight in (2.0, 1.0))
-    state = promote.apply(State(Model(student, tiny_view), members), promote.Config(), None, 1).state
+    state = promote.apply(
+        State(Model(student, tiny_view), members), promote.Config(), None, 1
+    ).state
     (teacher,) = state.teacher
-    assert teacher.network is not student and teacher.view is tiny_view and not teacher.network.training
+    assert (
+        teacher.network is not student
+        and teacher.view is tiny_view
+        and not teacher.network.training
+    )
     clip = paddle.ones([1, *tiny_spec.input_shape])
     assert np.array_equal(teacher.network(clip).numpy(), student(clip).numpy())
 
@@ -44,5 +51,8 @@ def test_a_run_resumed_after_it_ends_the_same(tmp_path, monkeypatch, capsys):
     weights = (tmp_path / "whole" / "weights" / "student.npz").read_bytes()
     (tmp_path / "whole" / "weights" / "student.npz").unlink()
     assert run.main(["--recipe", "two.yaml", "--output", "whole", "--resume"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["student_top1"] == expected["student_top1"]
+    assert (
+        json.loads(capsys.readouterr().out.splitlines()[-1])["student_top1"]
+        == expected["student_top1"]
+    )
     assert (tmp_path / "whole" / "weights" / "student.npz").read_bytes() == weights

@@ -1,4 +1,5 @@
 """PYSKL's annotation pickles: the same clips from every form, PYSKL's numbers from pixels, what is wrong is named."""
+
 from __future__ import annotations
 
 import pickle
@@ -22,22 +23,42 @@ NAMES = {"train": ("a", "b", "c"), "val": ("d", "e")}
 
 def solid(name="a", label=0, frames=9, persons=1, V=25, dtype="float16", **changes) -> dict:
     """An annotation of x y z."""
-    keypoint = np.random.default_rng(sum(map(ord, name))).normal(size=(persons, frames, V, 3)).astype(dtype)
-    return {"frame_dir": name, "label": label, "total_frames": frames, "keypoint": keypoint} | changes
+    keypoint = (
+        np.random.default_rng(sum(map(ord, name)))
+        .normal(size=(persons, frames, V, 3))
+        .astype(dtype)
+    )
+    return {
+        "frame_dir": name,
+        "label": label,
+        "total_frames": frames,
+        "keypoint": keypoint,
+    } | changes
 
 
-def flat(name="a", label=0, frames=9, persons=1, V=17, size=(1080, 1920), dtype="float16", **changes) -> dict:
+def flat(
+    name="a", label=0, frames=9, persons=1, V=17, size=(1080, 1920), dtype="float16", **changes
+) -> dict:
     """An annotation of pixels; `size` is (height, width)."""
     rng = np.random.default_rng(sum(map(ord, name)))
     keypoint = (rng.uniform(0.1, 0.9, (persons, frames, V, 2)) * size[::-1]).astype(dtype)
     score = rng.uniform(0.2, 1, (persons, frames, V)).astype(dtype)
-    found = {"frame_dir": name, "label": label, "total_frames": frames, "keypoint": keypoint, "keypoint_score": score, "img_shape": size,
-             "original_shape": size}
+    found = {
+        "frame_dir": name,
+        "label": label,
+        "total_frames": frames,
+        "keypoint": keypoint,
+        "keypoint_score": score,
+        "img_shape": size,
+        "original_shape": size,
+    }
     return {key: value for key, value in (found | changes).items() if value is not None}
 
 
 def five(make=solid, **keys) -> list[dict]:
-    return [make(name, label=index % 3, frames=9 + index, **keys) for index, name in enumerate("abcde")]
+    return [
+        make(name, label=index % 3, frames=9 + index, **keys) for index, name in enumerate("abcde")
+    ]
 
 
 def write(path, annotations, protocol=4, split=None):
@@ -69,8 +90,18 @@ def test_clips_are_what_was_written(tmp_path, protocol):
     for clip, one in zip([*dataset.train.clips, *dataset.val.clips], annotations, strict=True):
         assert clip.dtype == np.float32 and clip.flags.c_contiguous
         np.testing.assert_array_equal(clip, one["keypoint"].transpose(3, 1, 2, 0))
-    assert (dataset.skeleton, dataset.persons, dataset.channels, dataset.coordinates, dataset.notes) == (NTU_25, 2, 3, 3, ())
-    assert dataset.classes == ("class 0", "class 1", "class 2") and dataset.input == "uniform" and dataset.base_ops == ()
+    assert (
+        dataset.skeleton,
+        dataset.persons,
+        dataset.channels,
+        dataset.coordinates,
+        dataset.notes,
+    ) == (NTU_25, 2, 3, 3, ())
+    assert (
+        dataset.classes == ("class 0", "class 1", "class 2")
+        and dataset.input == "uniform"
+        and dataset.base_ops == ()
+    )
 
 
 def test_arrays_stay_as_the_file_has_them(tmp_path):
@@ -80,23 +111,43 @@ def test_arrays_stay_as_the_file_has_them(tmp_path):
 
 def test_every_form_is_the_same_data(tmp_path):
     half, single = five(), [one | {"keypoint": one["keypoint"].astype("float32")} for one in five()]
-    fingerprints = {load(write(tmp_path / "a.pkl", half)).fingerprint, load(write(tmp_path / "a.pkl", single, protocol=2)).fingerprint,
-                    load(write(tmp_path / "a.pkl", half, split={"train": set("abc"), "test": np.array(["e", "d"])})).fingerprint}
+    fingerprints = {
+        load(write(tmp_path / "a.pkl", half)).fingerprint,
+        load(write(tmp_path / "a.pkl", single, protocol=2)).fingerprint,
+        load(
+            write(
+                tmp_path / "a.pkl", half, split={"train": set("abc"), "test": np.array(["e", "d"])}
+            )
+        ).fingerprint,
+    }
     (tmp_path / "list").mkdir()
     for part, names in NAMES.items():
         chosen = [one for one in half if one["frame_dir"] in names]
         (tmp_path / "list" / f"{part}.pkl").write_bytes(pickle.dumps(chosen, 2))
     assert fingerprints == {load(tmp_path / "list").fingerprint}
     assert load(tmp_path / "list", benchmark="train").val.names == NAMES["val"]
-    others = [load(tmp_path / "list", persons=1), load(write(tmp_path / "a.pkl", [half[0] | {"label": 1}, *half[1:]]))]
+    others = [
+        load(tmp_path / "list", persons=1),
+        load(write(tmp_path / "a.pkl", [half[0] | {"label": 1}, *half[1:]])),
+    ]
     assert len(fingerprints | {one.fingerprint for one in others}) == 3
 
 
-@pytest.mark.parametrize("names, benchmark, chosen", [
-    (["xview_val", "xsub_train", "xsub_val", "xview_train"], "xview", ("xview_train", "xview_val")),
-    (["train", "val"], None, ("train", "val")), (["train", "val", "test"], "train", ("train", "val")),
-    (["train", "test"], "train", ("train", "test")), (["train1", "test1", "train2", "test2"], "train2", ("train2", "test2")),
-    (["xset_train", "xset_val"], None, ("xset_train", "xset_val"))])
+@pytest.mark.parametrize(
+    "names, benchmark, chosen",
+    [
+        (
+            ["xview_val", "xsub_train", "xsub_val", "xview_train"],
+            "xview",
+            ("xview_train", "xview_val"),
+        ),
+        (["train", "val"], None, ("train", "val")),
+        (["train", "val", "test"], "train", ("train", "val")),
+        (["train", "test"], "train", ("train", "test")),
+        (["train1", "test1", "train2", "test2"], "train2", ("train2", "test2")),
+        (["xset_train", "xset_val"], None, ("xset_train", "xset_val")),
+    ],
+)
 def test_a_benchmark_is_a_pair_of_splits(names, benchmark, chosen):
     assert files.pair(benchmark, names, "") == chosen
 
@@ -106,14 +157,23 @@ def test_what_splits_there_are_is_told(tmp_path):
     path = write(tmp_path / "ntu.pkl", five(), split=both)
     there = f"{path}: has splits xsub_train, xsub_val, xview_train, xview_val"
     assert failure(path) == f"{there}; choose with data.benchmark: xsub, xview"
-    assert failure(path, benchmark="xset") == f"{there}, nothing for benchmark 'xset'; data.benchmark can be xsub, xview"
+    assert (
+        failure(path, benchmark="xset")
+        == f"{there}, nothing for benchmark 'xset'; data.benchmark can be xsub, xview"
+    )
     path = write(tmp_path / "ntu.pkl", five(), split={"all": list("abcde")})
-    assert failure(path) == (f"{path}: has splits all, but not one to train on and its test, such as xsub_train and xsub_val, or train "
-                             "and val; name them so, or give data.root a .pkl file that has splits")
+    assert failure(path) == (
+        f"{path}: has splits all, but not one to train on and its test, such as xsub_train and xsub_val, or train "
+        "and val; name them so, or give data.root a .pkl file that has splits"
+    )
     path.rename(tmp_path / "val.pkl")
-    assert failure(tmp_path).startswith(f"{tmp_path}: holds the .pkl files val, but not one to train on")
-    assert failure(tmp_path / "no.pkl") == (f"{tmp_path}/no.pkl: no such file; give data.root a .pkl file with splits, or a folder with "
-                                            "train.pkl and val.pkl")
+    assert failure(tmp_path).startswith(
+        f"{tmp_path}: holds the .pkl files val, but not one to train on"
+    )
+    assert failure(tmp_path / "no.pkl") == (
+        f"{tmp_path}/no.pkl: no such file; give data.root a .pkl file with splits, or a folder with "
+        "train.pkl and val.pkl"
+    )
 
 
 def test_pixels_become_pysklS_numbers(tmp_path):
@@ -122,15 +182,26 @@ def test_pixels_become_pysklS_numbers(tmp_path):
     annotations = [flat(name, size=size, dtype="float32") for name, size in zip("abcde", sizes)]
     annotations[1]["keypoint_score"][0, 3, 5:7] = [0.01, 0.0100001]
     dataset = load(write(tmp_path / "hrnet.pkl", annotations), persons=1)
-    assert (dataset.channels, dataset.coordinates, dataset.skeleton, dataset.image) == (3, 2, COCO_17, (1920, 1080))
+    assert (dataset.channels, dataset.coordinates, dataset.skeleton, dataset.image) == (
+        3,
+        2,
+        COCO_17,
+        (1920, 1080),
+    )
     for clip, one in zip([*dataset.train.clips, *dataset.val.clips], annotations):
         height, width = one["img_shape"]
-        expected = np.concatenate([one["keypoint"], one["keypoint_score"][..., None]], axis=3).transpose(3, 1, 2, 0).astype(float)
+        expected = (
+            np.concatenate([one["keypoint"], one["keypoint_score"][..., None]], axis=3)
+            .transpose(3, 1, 2, 0)
+            .astype(float)
+        )
         expected[0], expected[1] = expected[0] / (width / 2) - 1, expected[1] / (height / 2) - 1
         expected[:2, expected[2] <= np.float32(0.01)] = 0
         np.testing.assert_allclose(seen(dataset, loop, frames=9).prepare(clip), expected, atol=2e-7)
     assert not seen(dataset, loop, frames=9).prepare(dataset.train.clips[1])[:2, 3, 5].any()
-    assert dataset.notes == ("3 clips of images of another size, scaled to 1920 x 1080, the most common: b; d; e",)
+    assert dataset.notes == (
+        "3 clips of images of another size, scaled to 1920 x 1080, the most common: b; d; e",
+    )
 
 
 def test_a_deployed_network_is_fed_pixels(tmp_path):
@@ -138,22 +209,44 @@ def test_a_deployed_network_is_fed_pixels(tmp_path):
     dataset = load(write(tmp_path / "hrnet.pkl", annotations), persons=2)
     through = seen(dataset, frames=8)
     assert through.eval_ops[1] == {"op": "normalise_2d", "image": [1920, 1080], "threshold": 0.01}
-    description = {"input": {"shape": [None, *through.shape]}, "recorded": {"channels": 3, "joints": 17}, "preprocessing": through.eval_ops}
+    description = {
+        "input": {"shape": [None, *through.shape]},
+        "recorded": {"channels": 3, "joints": 17},
+        "preprocessing": through.eval_ops,
+    }
     one = annotations[3]
-    pixels = np.concatenate([one["keypoint"], one["keypoint_score"][..., None]], axis=3).transpose(3, 1, 2, 0)  # one person
-    np.testing.assert_array_equal(serving.prepare(pixels, description, "clip"), through.prepare(dataset.val.clips[0]))
+    pixels = np.concatenate([one["keypoint"], one["keypoint_score"][..., None]], axis=3).transpose(
+        3, 1, 2, 0
+    )  # one person
+    np.testing.assert_array_equal(
+        serving.prepare(pixels, description, "clip"), through.prepare(dataset.val.clips[0])
+    )
 
 
 def test_x_and_y_alone_and_images_that_nobody_measured(tmp_path):
     path = write(tmp_path / "hrnet.pkl", five(flat, img_shape=None, keypoint_score=None))
     dataset = load(path, scores=False)
-    assert (dataset.channels, dataset.coordinates, dataset.image) == (2, 2, None) and dataset.train.clips[0].shape == (2, 9, 17, 2)
-    assert seen(dataset).eval_ops[1] == {"op": "normalise_2d"} and np.abs(seen(dataset).prepare(dataset.train.clips[0])).max() == 1
-    assert seen(dataset, image=(640, 480)).eval_ops[1] == {"op": "normalise_2d", "image": [640, 480]}
-    assert dataset.notes == ("no img_shape: every clip is scaled by its own extent, unless input.image is given (PYSKL assumes "
-                             "[1920, 1080])",)
-    assert failure(path) == (f"{path}: annotation 0 ('a'): its keypoint_score is missing, expected an array of numbers (1, 9, 17); set "
-                             "data.scores to false to use x and y only")
+    assert (dataset.channels, dataset.coordinates, dataset.image) == (
+        2,
+        2,
+        None,
+    ) and dataset.train.clips[0].shape == (2, 9, 17, 2)
+    assert (
+        seen(dataset).eval_ops[1] == {"op": "normalise_2d"}
+        and np.abs(seen(dataset).prepare(dataset.train.clips[0])).max() == 1
+    )
+    assert seen(dataset, image=(640, 480)).eval_ops[1] == {
+        "op": "normalise_2d",
+        "image": [640, 480],
+    }
+    assert dataset.notes == (
+        "no img_shape: every clip is scaled by its own extent, unless input.image is given (PYSKL assumes "
+        "[1920, 1080])",
+    )
+    assert failure(path) == (
+        f"{path}: annotation 0 ('a'): its keypoint_score is missing, expected an array of numbers (1, 9, 17); set "
+        "data.scores to false to use x and y only"
+    )
 
 
 def test_of_many_persons_those_in_most_frames_stay_in_their_order(tmp_path):
@@ -175,19 +268,32 @@ def test_what_is_mended_or_odd_is_counted(tmp_path):
     annotations[1]["keypoint"][:] = 0
     annotations[2]["total_frames"] = 12
     annotations[4]["keypoint"] = np.zeros((0, 4, 25, 3), np.float16)
-    path = write(tmp_path / "ntu.pkl", annotations, split={"train": ["a", "b", "c", "c"], "test": ["b", "d", "e"]})
+    path = write(
+        tmp_path / "ntu.pkl",
+        annotations,
+        split={"train": ["a", "b", "c", "c"], "test": ["b", "d", "e"]},
+    )
     dataset = load(path)
     assert dataset.notes == (
         "1 clip repaired (frames with NaN or infinity take the nearest good frame): a: 1 frame",
         "3 clips empty, nothing but zeros (kept, and counted like any other): b; b; e",
         "2 clips whose total_frames is not the number of frames in keypoint (the latter is used): c; e",
-        "1 clip named in both splits, so accuracy is flattered: b", "split train names 1 clip more than once; each counts once",
-        "1 annotation in neither train nor test, not used")
+        "1 clip named in both splits, so accuracy is flattered: b",
+        "split train names 1 clip more than once; each counts once",
+        "1 annotation in neither train nor test, not used",
+    )
     np.testing.assert_array_equal(dataset.train.clips[0][:, 3], dataset.train.clips[0][:, 2])
-    assert len(dataset.train) == 3 and dataset.val.clips[2].shape == (3, 4, 25, 2) and len(dataset.classes) == 3
+    assert (
+        len(dataset.train) == 3
+        and dataset.val.clips[2].shape == (3, 4, 25, 2)
+        and len(dataset.classes) == 3
+    )
     for pipeline in (uniform, loop):
         through = seen(dataset, pipeline, frames=6)
-        assert through.prepare(dataset.val.clips[2]).shape == (3, 6, 25, 2) and not through.prepare(dataset.val.clips[2]).any()
+        assert (
+            through.prepare(dataset.val.clips[2]).shape == (3, 6, 25, 2)
+            and not through.prepare(dataset.val.clips[2]).any()
+        )
 
 
 def test_differences_are_made_of_float32(tmp_path):
@@ -196,33 +302,70 @@ def test_differences_are_made_of_float32(tmp_path):
     points = annotations[0]["keypoint"]
     points[0, 4, 7], points[0, 5, 7], points[0, 4, 6] = 0.5, 1025, 1025
     dataset = load(write(tmp_path / "ntu.pkl", annotations), persons=1)
-    motion, bone = (seen(dataset, loop, frames=9, normalise="none", stream=one).prepare(dataset.train.clips[0])
-                    for one in ("joint_motion", "bone"))
-    assert (motion[:, 4, 7, 0] == 1024.5).all() and (bone[:, 4, 7, 0] == -1024.5).all()  # joint 8 hangs on joint 7
+    motion, bone = (
+        seen(dataset, loop, frames=9, normalise="none", stream=one).prepare(dataset.train.clips[0])
+        for one in ("joint_motion", "bone")
+    )
+    assert (motion[:, 4, 7, 0] == 1024.5).all() and (
+        bone[:, 4, 7, 0] == -1024.5
+    ).all()  # joint 8 hangs on joint 7
 
 
 def test_ten_views_of_a_clip(tmp_path):
     dataset = load(write(tmp_path / "ntu.pkl", five(persons=1)), persons=1)
     through = seen(dataset, frames=5, clips=10, stream="bone")
     views = [through.prepare(dataset.val.clips[0], number) for number in range(10)]
-    assert through.clips == 10 and all(one.shape == (3, 5, 25, 1) for one in views) and len({one.tobytes() for one in views}) > 2
+    assert (
+        through.clips == 10
+        and all(one.shape == (3, 5, 25, 1) for one in views)
+        and len({one.tobytes() for one in views}) > 2
+    )
 
 
 def test_classes_are_named_by_the_recipe_or_are_ntus(tmp_path):
-    named = [make(f"S001C001P00{index}R001A0{label + 1:02d}", label) for make in (solid,) for index, label in enumerate((0, 42, 5, 3))]
-    split = {part: [one["frame_dir"] for one in chosen] for part, chosen in (("train", named[:2]), ("val", named[2:]))}
+    named = [
+        make(f"S001C001P00{index}R001A0{label + 1:02d}", label)
+        for make in (solid,)
+        for index, label in enumerate((0, 42, 5, 3))
+    ]
+    split = {
+        part: [one["frame_dir"] for one in chosen]
+        for part, chosen in (("train", named[:2]), ("val", named[2:]))
+    }
     path = write(tmp_path / "ntu.pkl", named, split=split)
-    assert load(path).classes == NTU_120[:60] and load(path, classes=tuple(map(str, range(50)))).classes[49] == "49"
-    assert failure(path, classes=("one", "two")) == (f"{path}: annotation 1 ('{named[1]['frame_dir']}'): its label is 42, but data.classes "
-                                                     "names 2 classes; labels count from 0, name all of them")
+    assert (
+        load(path).classes == NTU_120[:60]
+        and load(path, classes=tuple(map(str, range(50)))).classes[49] == "49"
+    )
+    assert failure(path, classes=("one", "two")) == (
+        f"{path}: annotation 1 ('{named[1]['frame_dir']}'): its label is 42, but data.classes "
+        "names 2 classes; labels count from 0, name all of them"
+    )
     named[1]["label"] = 6  # NTU's clips, but labels of somebody's own
-    assert load(write(path, named, split=split)).classes == tuple(f"class {index}" for index in range(7))
+    assert load(write(path, named, split=split)).classes == tuple(
+        f"class {index}" for index in range(7)
+    )
     named[1] |= {"label": 119, "frame_dir": "S001C001P001R001A120"}
-    assert load(write(path, named, split=split | {"train": [named[0]["frame_dir"], named[1]["frame_dir"]]})).classes == NTU_120
+    assert (
+        load(
+            write(
+                path, named, split=split | {"train": [named[0]["frame_dir"], named[1]["frame_dir"]]}
+            )
+        ).classes
+        == NTU_120
+    )
 
 
-@pytest.mark.parametrize("V, known", [(25, NTU_25), (17, COCO_17), (18, OPENPOSE_18), (20, UCLA_20),
-                                      (21, Skeleton("joints_21", 21, (), 1))])
+@pytest.mark.parametrize(
+    "V, known",
+    [
+        (25, NTU_25),
+        (17, COCO_17),
+        (18, OPENPOSE_18),
+        (20, UCLA_20),
+        (21, Skeleton("joints_21", 21, (), 1)),
+    ],
+)
 def test_the_number_of_joints_says_which_skeleton(tmp_path, V, known):
     assert load(write(tmp_path / "a.pkl", five(V=V))).skeleton == known
 
@@ -232,24 +375,44 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
     choice = Choice("uniform", uniform.Config())
     with pytest.raises(RecipeError) as caught:
         seat(types.SimpleNamespace(skeleton=None), dataset, choice)
-    assert str(caught.value) == ("skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected; describe it "
-                                 "(`skeleton: {name: hand, joints: 21, bones: [[child, parent], ...], centre: 1}`, joints counted from 1)")
+    assert str(caught.value) == (
+        "skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected; describe it "
+        "(`skeleton: {name: hand, joints: 21, bones: [[child, parent], ...], centre: 1}`, joints counted from 1)"
+    )
     hand = Skeleton("hand", 21, ((2, 1),), centre=1)
     assert seat(types.SimpleNamespace(skeleton=hand), dataset, choice).skeleton == hand
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"label": -1}, "its label is -1, expected a whole number from 0 to 99999; correct it, or take the clip out of the split"),
-    ({"label": 1.0}, "its label is 1.0, expected a whole number from 0 to 99999"), ({"label": [1, 2]}, "its label is [1, 2], expected"),
-    ({"label": True}, "its label is True, expected"), ({"label": 10 ** 9}, "its label is 1000000000, expected"),
-    ({"keypoint": np.zeros((9, 25, 3))}, "its keypoint is float64 of shape (9, 25, 3), expected an array of numbers (persons, frames, "
-                                         "joints, 2 or 3); correct it, or take the clip out of the split"),
-    ({"keypoint": np.zeros((1, 9, 25, 4))}, "its keypoint is float64 of shape (1, 9, 25, 4)"),
-    ({"keypoint": [[1]]}, "its keypoint is a list of 1, expected"),
-    ({"keypoint": np.zeros((1, 0, 25, 3))}, "its keypoint is float64 of shape (1, 0, 25, 3)"),
-    ({"keypoint": np.zeros((1, 9, 25, 3), complex)}, "its keypoint is complex128 of shape"),
-    ({"keypoint": np.zeros((1, 9, 24, 3))}, "has 24 joints of 3 coordinates, the first annotation 25 of 3; all must be of one skeleton"),
-    ({"keypoint": np.full((1, 9, 25, 3), np.nan)}, "every frame holds NaN or infinity; take the clip out of the split, or record it")])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"label": -1},
+            "its label is -1, expected a whole number from 0 to 99999; correct it, or take the clip out of the split",
+        ),
+        ({"label": 1.0}, "its label is 1.0, expected a whole number from 0 to 99999"),
+        ({"label": [1, 2]}, "its label is [1, 2], expected"),
+        ({"label": True}, "its label is True, expected"),
+        ({"label": 10**9}, "its label is 1000000000, expected"),
+        (
+            {"keypoint": np.zeros((9, 25, 3))},
+            "its keypoint is float64 of shape (9, 25, 3), expected an array of numbers (persons, frames, "
+            "joints, 2 or 3); correct it, or take the clip out of the split",
+        ),
+        ({"keypoint": np.zeros((1, 9, 25, 4))}, "its keypoint is float64 of shape (1, 9, 25, 4)"),
+        ({"keypoint": [[1]]}, "its keypoint is a list of 1, expected"),
+        ({"keypoint": np.zeros((1, 0, 25, 3))}, "its keypoint is float64 of shape (1, 0, 25, 3)"),
+        ({"keypoint": np.zeros((1, 9, 25, 3), complex)}, "its keypoint is complex128 of shape"),
+        (
+            {"keypoint": np.zeros((1, 9, 24, 3))},
+            "has 24 joints of 3 coordinates, the first annotation 25 of 3; all must be of one skeleton",
+        ),
+        (
+            {"keypoint": np.full((1, 9, 25, 3), np.nan)},
+            "every frame holds NaN or infinity; take the clip out of the split, or record it",
+        ),
+    ],
+)
 def test_an_annotation_that_cannot_be_used(tmp_path, changes, message):
     annotations = five()
     annotations[3] |= changes
@@ -257,12 +420,25 @@ def test_an_annotation_that_cannot_be_used(tmp_path, changes, message):
     assert failure(path).startswith(f"{path}: annotation 3 ('d'): {message}")
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"img_shape": (1080,)}, "annotation 3 ('d'): its img_shape is (1080,), expected (height, width) in pixels; correct it"),
-    ({"img_shape": (0, 1920)}, "annotation 3 ('d'): its img_shape is (0, 1920), expected"),
-    ({"img_shape": None}, "annotation 3 ('d'): has no img_shape, but 'a' has one; give all of them one, or none"),
-    ({"keypoint_score": np.zeros((1, 9, 17))}, "annotation 3 ('d'): its keypoint_score is float64 of shape (1, 9, 17), expected an array "
-                                               "of numbers (1, 12, 17); set data.scores to false")])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"img_shape": (1080,)},
+            "annotation 3 ('d'): its img_shape is (1080,), expected (height, width) in pixels; correct it",
+        ),
+        ({"img_shape": (0, 1920)}, "annotation 3 ('d'): its img_shape is (0, 1920), expected"),
+        (
+            {"img_shape": None},
+            "annotation 3 ('d'): has no img_shape, but 'a' has one; give all of them one, or none",
+        ),
+        (
+            {"keypoint_score": np.zeros((1, 9, 17))},
+            "annotation 3 ('d'): its keypoint_score is float64 of shape (1, 9, 17), expected an array "
+            "of numbers (1, 12, 17); set data.scores to false",
+        ),
+    ],
+)
 def test_an_annotation_of_pixels_that_cannot_be_used(tmp_path, changes, message):
     annotations = five(flat)
     annotations[3] |= changes
@@ -273,42 +449,60 @@ def test_an_annotation_of_pixels_that_cannot_be_used(tmp_path, changes, message)
 def test_a_file_that_does_not_hold_together(tmp_path):
     path, annotations = tmp_path / "ntu.pkl", five()
     assert failure(write(path, [*annotations, solid("b")])) == (
-        f"{path}: annotations 1 and 5 are both 'b'; a name stands for one clip, rename or remove one of them")
+        f"{path}: annotations 1 and 5 are both 'b'; a name stands for one clip, rename or remove one of them"
+    )
     assert failure(write(path, annotations[:3])) == (
-        f"{path}: split 'xsub_val' names 'd' and 1 more, which no annotation has; copy the file again, or take the names out")
+        f"{path}: split 'xsub_val' names 'd' and 1 more, which no annotation has; copy the file again, or take the names out"
+    )
     assert failure(write(path, annotations, split={"train": [], "val": ["a"]})) == (
-        f"{path}: split 'train' is no list of names, or empty; both splits need a clip")
+        f"{path}: split 'train' is no list of names, or empty; both splits need a clip"
+    )
     for key in ("label", "keypoint"):
         bare = {name: value for name, value in annotations[0].items() if name != key}
         assert failure(write(path, [bare, *annotations[1:]])) == (
-            f"{path}: annotation 0 ('a'): has no {key!r}; an annotation needs frame_dir, label, keypoint")
+            f"{path}: annotation 0 ('a'): has no {key!r}; an annotation needs frame_dir, label, keypoint"
+        )
     assert failure(write(path, [{"label": 1}])) == (
         f"{path}: annotation 0 is a mapping with 'label', expected a mapping with frame_dir, label, keypoint, of which frame_dir is text; "
-        "give a file of PYSKL or mmaction2")
+        "give a file of PYSKL or mmaction2"
+    )
 
 
 def test_a_file_that_is_something_else(tmp_path):
     path = tmp_path / "ntu.pkl"
     path.write_bytes(pickle.dumps(five()))
-    assert failure(path) == (f"{path}: a list of annotations, without splits; give data.root a folder with one such file for each split, "
-                             "train.pkl and val.pkl")
+    assert failure(path) == (
+        f"{path}: a list of annotations, without splits; give data.root a folder with one such file for each split, "
+        "train.pkl and val.pkl"
+    )
     path.write_bytes(pickle.dumps({"annotations": []}))
-    assert failure(path) == (f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got a mapping with "
-                             "'annotations'; give a file of PYSKL or mmaction2")
+    assert failure(path) == (
+        f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got a mapping with "
+        "'annotations'; give a file of PYSKL or mmaction2"
+    )
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    assert failure(path) == f"{path}: refuses to load 'os.system': pickles may only hold numpy arrays and plain containers"
+    assert (
+        failure(path)
+        == f"{path}: refuses to load 'os.system': pickles may only hold numpy arrays and plain containers"
+    )
     whole = write(path, five()).read_bytes()
-    path.write_bytes(whole[:len(whole) // 2])
+    path.write_bytes(whole[: len(whole) // 2])
     assert failure(path).startswith(f"{path}: not a readable pickle, or truncated (")
     for name in ("train", "val"):
         write(tmp_path / f"{name}.pkl", five())
-    assert failure(tmp_path) == (f"{tmp_path}/train.pkl: expected a list of annotations, got a mapping with 'split', 'annotations'; a file "
-                                 "with splits in it is data.root itself")
+    assert failure(tmp_path) == (
+        f"{tmp_path}/train.pkl: expected a list of annotations, got a mapping with 'split', 'annotations'; a file "
+        "with splits in it is data.root itself"
+    )
 
 
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
-    pyskl.load(pyskl.Config(str(write(tmp_path / "ntu.pkl", five()))), 1, lambda *progress: told.append(progress))
+    pyskl.load(
+        pyskl.Config(str(write(tmp_path / "ntu.pkl", five()))),
+        1,
+        lambda *progress: told.append(progress),
+    )
     assert told == [(5, 5, "checking PYSKL clips")]
 
 

@@ -1,4 +1,5 @@
 """A network for somebody's own skeleton: its checkpoint, its data and a recipe are all that is needed, no new code."""
+
 from __future__ import annotations
 
 import json
@@ -30,15 +31,24 @@ def hands(count: int) -> list[np.ndarray]:
     """Pixels (1, T, 21, 2) float16 of `count` clips, shorter and longer than the network's input: poses that tremble."""
     rng = np.random.default_rng(11)
     poses = rng.uniform(0, 1, (count, 1, 1, 21, 2)) * (WIDTH, HEIGHT)
-    return [(pose + rng.normal(0, 20, (1, int(rng.integers(7, 60)), 21, 2))).astype(np.float16) for pose in poses]
+    return [
+        (pose + rng.normal(0, 20, (1, int(rng.integers(7, 60)), 21, 2))).astype(np.float16)
+        for pose in poses
+    ]
 
 
 def by_hand(points: np.ndarray, weights: dict) -> np.ndarray:
     """(K,) logits of the published forward: PreNormalize2D, the middle frame of each of 16 segments, short clips going round."""
     x = (points.astype(np.float32) - (WIDTH / 2, HEIGHT / 2)) / (WIDTH / 2, HEIGHT / 2)
     T = x.shape[1]
-    chosen = np.arange(FRAMES) % T if T < FRAMES else np.floor((np.arange(FRAMES) + 0.5) * T / FRAMES).astype(int)
-    return literal.logits(weights, BLOCKS, x[:, chosen].transpose(3, 1, 2, 0)[None].astype(np.float32))[0]
+    chosen = (
+        np.arange(FRAMES) % T
+        if T < FRAMES
+        else np.floor((np.arange(FRAMES) + 0.5) * T / FRAMES).astype(int)
+    )
+    return literal.logits(
+        weights, BLOCKS, x[:, chosen].transpose(3, 1, 2, 0)[None].astype(np.float32)
+    )[0]
 
 
 @pytest.fixture
@@ -46,18 +56,36 @@ def workplace(tmp_path, monkeypatch):
     """A folder with checkpoint, data and recipe; (pixels of the validation clips, the published form's answers to them)."""
     monkeypatch.chdir(tmp_path)
     weights, points = literal.arrays(BLOCKS, 21, CLASSES, plus=True), hands(CLASSES + 12)
-    weights["fc_cls.bias"] -= np.mean([by_hand(one, weights) for one in points], axis=0)  # so that no class is the answer to all
-    named = {f"{'cls_head' if name.startswith('fc') else 'backbone'}.{name}": paddle.to_tensor(value) for name, value in weights.items()}
+    weights["fc_cls.bias"] -= np.mean(
+        [by_hand(one, weights) for one in points], axis=0
+    )  # so that no class is the answer to all
+    named = {
+        f"{'cls_head' if name.startswith('fc') else 'backbone'}.{name}": paddle.to_tensor(value)
+        for name, value in weights.items()
+    }
     paddle.save(named, str(tmp_path / "hand.pdparams"))
     answers = np.array([int(by_hand(one, weights).argmax()) for one in points[CLASSES:]])
     wrong = np.arange(12) % 3 == 0  # so that the teacher is right in eight of twelve
     labels = [*range(CLASSES), *np.where(wrong, (answers + 1) % CLASSES, answers).tolist()]
     names = [f"clip{index}" for index in range(len(points))]
-    annotations = [{"frame_dir": name, "label": label, "total_frames": one.shape[1], "keypoint": one, "img_shape": (HEIGHT, WIDTH)}
-                   for name, one, label in zip(names, points, labels)]
-    content = {"split": {"train": names[:CLASSES], "val": names[CLASSES:]}, "annotations": annotations}
+    annotations = [
+        {
+            "frame_dir": name,
+            "label": label,
+            "total_frames": one.shape[1],
+            "keypoint": one,
+            "img_shape": (HEIGHT, WIDTH),
+        }
+        for name, one, label in zip(names, points, labels)
+    ]
+    content = {
+        "split": {"train": names[:CLASSES], "val": names[CLASSES:]},
+        "annotations": annotations,
+    }
     (tmp_path / "hands.pkl").write_bytes(pickle.dumps(content))
-    (tmp_path / "hand.yaml").write_text(RECIPE.format(bones=[list(pair) for pair in literal.HAND.bones]))
+    (tmp_path / "hand.yaml").write_text(
+        RECIPE.format(bones=[list(pair) for pair in literal.HAND.bones])
+    )
     return points[CLASSES:], answers
 
 
@@ -66,21 +94,36 @@ def test_six_stages_for_a_hand_of_21_joints_by_a_recipe_alone(workplace, tmp_pat
     assert len(set(answers)) > 2  # the network tells the clips apart
     assert run.main(["--recipe", "hand.yaml", "--output", "out"]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert said["status"] == "ok" and said["teacher_top1"] == said["student_top1"] == pytest.approx(100 * 8 / 12)
+    assert said["status"] == "ok" and said["teacher_top1"] == said["student_top1"] == pytest.approx(
+        100 * 8 / 12
+    )
     assert set(said["deployed"]) == {"Paddle Inference", "ONNX Runtime"}
-    assert all(row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5 for row in said["deployed"].values())
+    assert all(
+        row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5 for row in said["deployed"].values()
+    )
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["data"]["input"] == {"title": "uniform", "shape": [2, 16, 21, 1]} and report["data"]["skeleton"] == "hand"
-    np.save(tmp_path / "recorded.npy", points[0].transpose(3, 1, 2, 0))  # and the deployed network answers to pixels
-    (_, raw), = clip_files.read_clip(tmp_path / "recorded.npy")
+    assert (
+        report["data"]["input"] == {"title": "uniform", "shape": [2, 16, 21, 1]}
+        and report["data"]["skeleton"] == "hand"
+    )
+    np.save(
+        tmp_path / "recorded.npy", points[0].transpose(3, 1, 2, 0)
+    )  # and the deployed network answers to pixels
+    ((_, raw),) = clip_files.read_clip(tmp_path / "recorded.npy")
     description = deployed.read(tmp_path / "out" / "deploy")
-    logits = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"](serving.prepare(raw, description, "recorded")[None])
+    logits = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"](
+        serving.prepare(raw, description, "recorded")[None]
+    )
     assert int(logits.argmax()) == answers[0]
 
 
 def test_without_its_skeleton_the_recipe_is_refused_before_any_work(workplace, tmp_path, capsys):
     lines = (tmp_path / "hand.yaml").read_text().splitlines()
-    (tmp_path / "hand.yaml").write_text("\n".join(line for line in lines if not line.startswith("skeleton")))
+    (tmp_path / "hand.yaml").write_text(
+        "\n".join(line for line in lines if not line.startswith("skeleton"))
+    )
     assert run.main(["--recipe", "hand.yaml", "--output", "out"]) == 1
     message = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
-    assert message.startswith("skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected; describe it")
+    assert message.startswith(
+        "skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected; describe it"
+    )

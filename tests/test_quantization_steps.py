@@ -1,4 +1,5 @@
 """The steps ptq, qat and weight_only: what they hand on, that files compute it, layers that stay precise, resuming, bad input."""
+
 import json
 from dataclasses import replace
 
@@ -36,7 +37,10 @@ def network(tiny_spec, randomised):
 def float_bytes(network, tmp_path_factory):
     """Bytes of each float32 file."""
     folder = tmp_path_factory.mktemp("float")
-    files = [*paddle_model.save(flatten(network), network.spec, folder), *onnx_model.save(flatten(network), network.spec, folder)]
+    files = [
+        *paddle_model.save(flatten(network), network.spec, folder),
+        *onnx_model.save(flatten(network), network.spec, folder),
+    ]
     return {path.name: path.stat().st_size for path in files}
 
 
@@ -56,40 +60,66 @@ def clips(tiny_dataset):
 
 
 def snr(found, expected) -> float:
-    return layer_report.decibels(float(np.square(expected).sum()), float(np.square(found - expected).sum()))
+    return layer_report.decibels(
+        float(np.square(expected).sum()), float(np.square(found - expected).sum())
+    )
 
 
-STEPS = [(ptq, ptq.Config(clips=8)), (ptq, ptq.Config(clips=8, bias_correction=False, method="min_max", skip=("l4",))),
-         (qat, qat.Config(clips=8, train=QUICK)), (weight_only, weight_only.Config("int8")), (weight_only, weight_only.Config("int4", group=8)),
-         (weight_only, weight_only.Config("float16", precision=(("l1", "float32"),)))]
+STEPS = [
+    (ptq, ptq.Config(clips=8)),
+    (ptq, ptq.Config(clips=8, bias_correction=False, method="min_max", skip=("l4",))),
+    (qat, qat.Config(clips=8, train=QUICK)),
+    (weight_only, weight_only.Config("int8")),
+    (weight_only, weight_only.Config("int4", group=8)),
+    (weight_only, weight_only.Config("float16", precision=(("l1", "float32"),))),
+]
 
 
-@pytest.mark.parametrize("step, config", STEPS, ids=lambda value: getattr(value, "__name__", "").rpartition(".")[2])
-def test_files_compute_what_the_step_hands_on(step, config, state, work, clips, tmp_path, float_bytes):
+@pytest.mark.parametrize(
+    "step, config", STEPS, ids=lambda value: getattr(value, "__name__", "").rpartition(".")[2]
+)
+def test_files_compute_what_the_step_hands_on(
+    step, config, state, work, clips, tmp_path, float_bytes
+):
     network, before = state.student.network, networks.state_of(state.student.network)
     assert step.spec_after(network.spec, config) == network.spec
     after = step.apply(state, config, work, 1).state
-    assert all(np.array_equal(value, before[name]) for name, value in networks.state_of(after.student.network).items())
+    assert all(
+        np.array_equal(value, before[name])
+        for name, value in networks.state_of(after.student.network).items()
+    )
     exact, handed = runtimes.in_process(network)(clips), runtimes.in_process(after.served())(clips)
     assert (5 if step is qat else 10) < snr(handed, exact) < 100
-    found = package.build(network, tmp_path / "deploy", ("paddle", "onnx"), {}, clips, exact, after.quantized)
+    found = package.build(
+        network, tmp_path / "deploy", ("paddle", "onnx"), {}, clips, exact, after.quantized
+    )
     description = deployed.read(tmp_path / "deploy")
     assert sum(description["precision"].values()) == len(bits.layers(flatten(network)))
     served = deployed.predictors(tmp_path / "deploy", description)
     assert snr(served["onnx"](clips), handed) > (30 if step is not weight_only else 80)
-    assert found["paddle"]["max_rel_diff"] <= 1e-5 and np.abs(served["paddle"](clips) - exact).max() > 1e-6
+    assert (
+        found["paddle"]["max_rel_diff"] <= 1e-5
+        and np.abs(served["paddle"](clips) - exact).max() > 1e-6
+    )
     for file in ("model.onnx", "model.pdiparams"):
         assert (tmp_path / "deploy" / file).stat().st_size < float_bytes[file]
 
 
-def test_quantised_network_is_read_back_and_refuses_others(state, work, clips, tmp_path, randomised):
+def test_quantised_network_is_read_back_and_refuses_others(
+    state, work, clips, tmp_path, randomised
+):
     found = ptq.apply(state, ptq.Config(clips=8), work, 1).state.quantized
     found.save(tmp_path / "q.npz")
     again = Quantized.read(tmp_path / "q.npz")
     assert again.plan == found.plan and again.constants.keys() == found.constants.keys()
     network = state.student.network
-    assert np.array_equal(runtimes.in_process(again.simulated(network))(clips), runtimes.in_process(found.simulated(network))(clips))
-    with pytest.raises(RecipeError, match="quantised constants: ctrgcn has no 'l.*they are of another network"):
+    assert np.array_equal(
+        runtimes.in_process(again.simulated(network))(clips),
+        runtimes.in_process(found.simulated(network))(clips),
+    )
+    with pytest.raises(
+        RecipeError, match="quantised constants: ctrgcn has no 'l.*they are of another network"
+    ):
         Quantized(found.plan, {"l9.values.b": np.zeros((3, 1), "float32")}).flat(network)
     from teachers import storage
 
@@ -100,10 +130,19 @@ def test_quantised_network_is_read_back_and_refuses_others(state, work, clips, t
 
 def test_a_file_that_is_not_what_was_simulated_is_refused(clips):
     expected = np.random.default_rng(0).standard_normal((len(clips), 3))
-    with pytest.raises(ExportMismatch, match=r"f.onnx: does not compute what was simulated.*signal to noise"):
-        verify.require_close("f.onnx", lambda x: expected[:len(x)] + np.random.default_rng(1).standard_normal((len(x), 3)), clips[:16], expected[:16])
+    with pytest.raises(
+        ExportMismatch, match=r"f.onnx: does not compute what was simulated.*signal to noise"
+    ):
+        verify.require_close(
+            "f.onnx",
+            lambda x: expected[: len(x)] + np.random.default_rng(1).standard_normal((len(x), 3)),
+            clips[:16],
+            expected[:16],
+        )
     with pytest.raises(ExportMismatch):
-        verify.require_close("f.onnx", lambda x: np.full((len(x), 3), np.nan), clips[:16], expected[:16])
+        verify.require_close(
+            "f.onnx", lambda x: np.full((len(x), 3), np.nan), clips[:16], expected[:16]
+        )
 
 
 def test_training_while_rounded_learns_and_leaves_what_it_started_from(state, work, clips):
@@ -112,17 +151,28 @@ def test_training_while_rounded_learns_and_leaves_what_it_started_from(state, wo
     assert outcome.history[-1]["train"]["loss"] < outcome.history[0]["train"]["loss"]
     start = {one.name: one.numpy() for one in flatten(state.student.network).parameters()}
     learnt = outcome.state.quantized.constants
-    assert learnt.keys() == start.keys() and sum(np.abs(learnt[name] - start[name]).max() > 0 for name in start) > 0.8 * len(start)
+    assert learnt.keys() == start.keys() and sum(
+        np.abs(learnt[name] - start[name]).max() > 0 for name in start
+    ) > 0.8 * len(start)
 
 
-def test_training_that_only_harms_ends_with_what_rounding_alone_gives(state, work, clips, monkeypatch):
+def test_training_that_only_harms_ends_with_what_rounding_alone_gives(
+    state, work, clips, monkeypatch
+):
     found = iter([80.0, 79.0, 60.0])
     monkeypatch.setattr(fit, "_validate", lambda trainer: {"student/top1": next(found)})
     outcome = qat.apply(state, qat.Config(clips=8, train=QUICK), work, 1)
-    assert outcome.best_epoch == 0 and len(outcome.history) == 2 and "no epoch was better than the 80.00 % of rounding alone" in outcome.notes[-1]
+    assert (
+        outcome.best_epoch == 0
+        and len(outcome.history) == 2
+        and "no epoch was better than the 80.00 % of rounding alone" in outcome.notes[-1]
+    )
     start = ptq.apply(state, ptq.Config(clips=8), work, 1).state.quantized
     assert outcome.state.quantized.plan == start.plan
-    assert np.array_equal(runtimes.in_process(outcome.state.served())(clips), runtimes.in_process(start.simulated(state.student.network))(clips))
+    assert np.array_equal(
+        runtimes.in_process(outcome.state.served())(clips),
+        runtimes.in_process(start.simulated(state.student.network))(clips),
+    )
 
 
 def test_trainable_network_computes_what_is_simulated(network, clips):
@@ -134,7 +184,10 @@ def test_trainable_network_computes_what_is_simulated(network, clips):
     # Relative: the last bits of logits of 27 differ between CPUs
     assert verify.difference(runtimes.in_process(learner)(clips), expected)["max_rel_diff"] < 1e-5
     learner(paddle.to_tensor(clips)).sum().backward()
-    assert all(value.grad is not None and np.isfinite(value.grad.numpy()).all() for value in learner.parameters())
+    assert all(
+        value.grad is not None and np.isfinite(value.grad.numpy()).all()
+        for value in learner.parameters()
+    )
 
 
 @pytest.mark.parametrize("kind", ["int8", "int8_weights"])
@@ -153,56 +206,113 @@ def test_auto_keeps_the_most_harmful_layer_precise(state, work, clips, monkeypat
     real = bits.rounded
 
     def rounded(weight, axis, kind, group=32):
-        return np.sign(weight).astype("float32") if kind == "int8_weights" and weight.shape == spoilt else real(weight, axis, kind, group)
+        return (
+            np.sign(weight).astype("float32")
+            if kind == "int8_weights" and weight.shape == spoilt
+            else real(weight, axis, kind, group)
+        )
 
     flat = flatten(state.student.network)
-    spoilt = next(one.parameter.numpy().shape for one in bits.weights(flat) if one.layer == "l5.values")
+    spoilt = next(
+        one.parameter.numpy().shape for one in bits.weights(flat) if one.layer == "l5.values"
+    )
     monkeypatch.setattr(bits, "rounded", rounded)
     labels = runtimes.in_process(state.student.network)(clips).argmax(1)
     work.dataset.val.labels[:] = labels  # the float network is right everywhere
     work = replace(work, prepared={})
     outcome = weight_only.apply(state, weight_only.Config("int8", auto=0.0), work, 1)
     plan = outcome.state.quantized.plan
-    assert plan.precision["l5.values"] == "float16" and plan.precision["l1.values"] == "int8_weights"
-    assert "auto: 100.00 % with l5.values" in outcome.notes[1] and "best of them" not in outcome.notes[1]
+    assert (
+        plan.precision["l5.values"] == "float16" and plan.precision["l1.values"] == "int8_weights"
+    )
+    assert (
+        "auto: 100.00 % with l5.values" in outcome.notes[1]
+        and "best of them" not in outcome.notes[1]
+    )
 
 
 @pytest.mark.parametrize("names", [1, 2, 5, 6])
-def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(names, state, work, clips, monkeypatch):
+def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(
+    names, state, work, clips, monkeypatch
+):
     """Half of the names are tried at most, rounded down, and the search ends whether their number is odd or even."""
     scores, tried = {0: 50.0, 1: 60.0, 2: 55.0, 3: 58.0}, []
 
     def score(title, predict, evaluation):
-        tried.append(0 if title == "all quantised" else int(title.split()[0]) if title != "float" else None)
+        tried.append(
+            0 if title == "all quantised" else int(title.split()[0]) if title != "float" else None
+        )
         return {"top1": 90.0 if title == "float" else scores[tried[-1]]}, None
 
     monkeypatch.setattr(quantising.accuracy, "score", score)
-    monkeypatch.setattr(quantising, "harmful", lambda found, state, clips: ["l5.values", "l1.values", "l4.values", "l8.values", "fc.w", "l1.out"][:names])
+    monkeypatch.setattr(
+        quantising,
+        "harmful",
+        lambda found, state, clips: [
+            "l5.values",
+            "l1.values",
+            "l4.values",
+            "l8.values",
+            "fc.w",
+            "l1.out",
+        ][:names],
+    )
     outcome = ptq.apply(state, ptq.Config(clips=8, auto=1.0), work, 1)
-    assert tried == {1: [None, 0], 2: [None, 0, 1], 5: [None, 0, 1, 2], 6: [None, 0, 1, 2, 3]}[names]
-    kept = [layer for layer, kind in outcome.state.quantized.plan.precision.items() if kind == "int8_weights"]
+    assert (
+        tried == {1: [None, 0], 2: [None, 0, 1], 5: [None, 0, 1, 2], 6: [None, 0, 1, 2, 3]}[names]
+    )
+    kept = [
+        layer
+        for layer, kind in outcome.state.quantized.plan.precision.items()
+        if kind == "int8_weights"
+    ]
     assert kept == (["l5.values"] if names > 1 else [])
-    assert f"auto: {60 if names > 1 else 50:.2f} % with {'l5.values' if names > 1 else 'nothing'} kept precise; more than the allowed 1 points" in outcome.notes[1]
+    assert (
+        f"auto: {60 if names > 1 else 50:.2f} % with {'l5.values' if names > 1 else 'nothing'} kept precise; more than the allowed 1 points"
+        in outcome.notes[1]
+    )
     assert "this is the best of them" in outcome.notes[1]
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: ptq.Config(clips=0), "clips: ranges need at least one training clip, got 0"),
-    (lambda: ptq.Config(auto=-1.0), "auto: must be from 0 to 100"),
-    (lambda: ptq.Config(skip=("l1",), precision=(("l1", "float16"),)), "skip, precision: 'l1' is named twice"),
-    (lambda: qat.Config(precision=(("l1", "int4_weights"),)), "int4_weights cannot be trained"),
-    (lambda: qat.Config(train=replace(QUICK, ema=0.9)), "train.ema: an average of weights is not what is rounded"),
-    (lambda: qat.Config(train=replace(QUICK, kd=None, dml=Dml(freeze_teacher=False))), "train.dml.freeze_teacher: the float network stays frozen"),
-    (lambda: weight_only.Config("int4", group=1), "group: must be at least 2")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: ptq.Config(clips=0), "clips: ranges need at least one training clip, got 0"),
+        (lambda: ptq.Config(auto=-1.0), "auto: must be from 0 to 100"),
+        (
+            lambda: ptq.Config(skip=("l1",), precision=(("l1", "float16"),)),
+            "skip, precision: 'l1' is named twice",
+        ),
+        (lambda: qat.Config(precision=(("l1", "int4_weights"),)), "int4_weights cannot be trained"),
+        (
+            lambda: qat.Config(train=replace(QUICK, ema=0.9)),
+            "train.ema: an average of weights is not what is rounded",
+        ),
+        (
+            lambda: qat.Config(train=replace(QUICK, kd=None, dml=Dml(freeze_teacher=False))),
+            "train.dml.freeze_teacher: the float network stays frozen",
+        ),
+        (lambda: weight_only.Config("int4", group=1), "group: must be at least 2"),
+    ],
+)
 def test_impossible_settings(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-@pytest.mark.parametrize("step, config", [(ptq, ptq.Config(skip=("l77",))), (qat, qat.Config(precision=(("l77", "float16"),))),
-                                          (weight_only, weight_only.Config("int8", skip=("l77",)))])
+@pytest.mark.parametrize(
+    "step, config",
+    [
+        (ptq, ptq.Config(skip=("l77",))),
+        (qat, qat.Config(precision=(("l77", "float16"),))),
+        (weight_only, weight_only.Config("int8", skip=("l77",))),
+    ],
+)
 def test_a_layer_that_does_not_exist_is_found_before_any_work(step, config, tiny_spec):
-    with pytest.raises(RecipeError, match=rf"{step.__name__.rpartition('.')[2]}: precision: the network has no layer 'l77' \(it has l1"):
+    with pytest.raises(
+        RecipeError,
+        match=rf"{step.__name__.rpartition('.')[2]}: precision: the network has no layer 'l77' \(it has l1",
+    ):
         step.spec_after(tiny_spec, config)
 
 
@@ -213,26 +323,55 @@ def test_a_network_that_cannot_be_quantised_is_named_before_any_work(tiny_spec, 
 
     bare = nn.Sequential(Bare("l1", "values", np.ones((2, 3, 1, 1), "float32"), np.zeros(2)))
     monkeypatch.setattr(quantising, "flatten", lambda network: bare)
-    with pytest.raises(RecipeError, match="ptq: calibration: this network marks no values that could be kept in eight bits; take int8_weights"):
+    with pytest.raises(
+        RecipeError,
+        match="ptq: calibration: this network marks no values that could be kept in eight bits; take int8_weights",
+    ):
         ptq.spec_after(tiny_spec, ptq.Config())
 
 
 def test_steps_behind_a_quantising_step_are_refused():
-    with pytest.raises(RecipeError, match=r"steps: \[2\].train: comes after ptq, which decides the files; put ptq last"):
-        recipe.load("ctrgcn_lite_dml", ["steps=[{prune_layers: {drop: [l10]}}, {ptq: {}}, {train: {epochs: 1, lr: 0.1}}]"])
-    recipe.load("ctrgcn_lite_dml", ["steps=[{ptq: {enabled: false}}, {train: {epochs: 1, lr: 0.1}}, {qat: {}}]"])
+    with pytest.raises(
+        RecipeError,
+        match=r"steps: \[2\].train: comes after ptq, which decides the files; put ptq last",
+    ):
+        recipe.load(
+            "ctrgcn_lite_dml",
+            ["steps=[{prune_layers: {drop: [l10]}}, {ptq: {}}, {train: {epochs: 1, lr: 0.1}}]"],
+        )
+    recipe.load(
+        "ctrgcn_lite_dml",
+        ["steps=[{ptq: {enabled: false}}, {train: {epochs: 1, lr: 0.1}}, {qat: {}}]"],
+    )
 
 
 def test_a_run_ends_in_eight_bits_and_resumes(tmp_path, monkeypatch, capsys):
     """Layer report in report and page, plan beside the weights; resumed, the finished step is read back to the same files."""
     monkeypatch.chdir(tmp_path)
-    tiny = ["--recipe", "ctrgcn_lite_dml", "--output", "out", *(part for one in (
-        "data.train_clips=24", "data.val_clips=12", "teacher.width=8", "teacher.train.epochs=1", "budget.max_top1_drop=100",
-        "steps=[{ptq: {clips: 6}}]") for part in ("-o", one))]
+    tiny = [
+        "--recipe",
+        "ctrgcn_lite_dml",
+        "--output",
+        "out",
+        *(
+            part
+            for one in (
+                "data.train_clips=24",
+                "data.val_clips=12",
+                "teacher.width=8",
+                "teacher.train.epochs=1",
+                "budget.max_top1_drop=100",
+                "steps=[{ptq: {clips: 6}}]",
+            )
+            for part in ("-o", one)
+        ),
+    ]
     assert run.main(tiny) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["layer_report"][-1]["layer"] == "logits" and report["steps"][0]["notes"][0].endswith("layers int8")
+    assert report["layer_report"][-1]["layer"] == "logits" and report["steps"][0]["notes"][
+        0
+    ].endswith("layers int8")
     page = (tmp_path / "out" / "report.html").read_text()
     worst = min(report["layer_report"][:-1], key=lambda row: row["snr_db"])["layer"]
     assert "Where rounding costs accuracy" in page and f"skip: [{worst}]" in page
@@ -240,4 +379,6 @@ def test_a_run_ends_in_eight_bits_and_resumes(tmp_path, monkeypatch, capsys):
     model = (tmp_path / "out" / "deploy" / "model.onnx").read_bytes()
     assert run.main([*tiny, "--resume"]) == 0
     assert "step 1: was finished before" in capsys.readouterr().err
-    assert (tmp_path / "out" / "deploy" / "model.onnx").read_bytes() == model and said["total_bytes"] < 600_000
+    assert (tmp_path / "out" / "deploy" / "model.onnx").read_bytes() == model and said[
+        "total_bytes"
+    ] < 600_000

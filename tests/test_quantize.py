@@ -1,4 +1,5 @@
 """Plans, rounding of weights, ranges of activations, bias correction and the layer report, on numbers worked out by hand."""
+
 import json
 
 import numpy as np
@@ -18,7 +19,15 @@ from teachers.errors import DataError, ExportMismatch, RecipeError
 
 def conv(weight, bias=None, **more) -> nn.Sequential:
     weight = np.asarray(weight, "float32")
-    return nn.Sequential(FoldedConv("l1", "values", weight, np.zeros(len(weight)) if bias is None else np.asarray(bias), **more))
+    return nn.Sequential(
+        FoldedConv(
+            "l1",
+            "values",
+            weight,
+            np.zeros(len(weight)) if bias is None else np.asarray(bias),
+            **more,
+        )
+    )
 
 
 @pytest.fixture()
@@ -33,23 +42,34 @@ def clips(tiny_spec):
 
 def test_int8_levels_have_one_scale_a_channel():
     found, scales = bits.levels(np.array([[127.0, -64.2, 0.4], [0.0, 2.54, -1.27]]), 0, "int8")
-    assert found.tolist() == [[[127, -64, 0]], [[0, 127, -64]]] and np.allclose(scales.reshape(-1), [1.0, 0.02])
+    assert found.tolist() == [[[127, -64, 0]], [[0, 127, -64]]] and np.allclose(
+        scales.reshape(-1), [1.0, 0.02]
+    )
 
 
 def test_int8_levels_of_output_channels_on_another_axis():
     weight = np.array([[127.0, 0.0], [-64.2, 2.54], [0.4, -1.27]])
     found, scales = bits.levels(weight, 1, "int8")
     assert found[0].tolist() == [[127, -64, 0]]
-    assert np.allclose(bits.values(found, scales, weight.shape, 1), [[127, 0], [-64, 2.54], [0, -1.28]])
+    assert np.allclose(
+        bits.values(found, scales, weight.shape, 1), [[127, 0], [-64, 2.54], [0, -1.28]]
+    )
 
 
 def test_int4_levels_have_a_scale_a_group():
-    found, scales = bits.levels(np.array([[7.0, -3.0, 0.0, 1.0, 0.7, 0.3, -0.2, 0.0]]), 0, "int4_weights", group=4)
+    found, scales = bits.levels(
+        np.array([[7.0, -3.0, 0.0, 1.0, 0.7, 0.3, -0.2, 0.0]]), 0, "int4_weights", group=4
+    )
     assert found.shape == (1, 2, 4) and found[0, 0].tolist() == [7, -3, 0, 1]
-    assert scales.astype("float16").astype("float32").tolist() == scales.tolist() and abs(scales[0, 0, 0] - 1) < 1e-3
+    assert (
+        scales.astype("float16").astype("float32").tolist() == scales.tolist()
+        and abs(scales[0, 0, 0] - 1) < 1e-3
+    )
 
 
-@pytest.mark.parametrize("inputs, size", [(64, 32), (48, 24), (36, 18), (9, 9), (61, 61), (80, 20), (1, 1)])
+@pytest.mark.parametrize(
+    "inputs, size", [(64, 32), (48, 24), (36, 18), (9, 9), (61, 61), (80, 20), (1, 1)]
+)
 def test_int4_groups_divide_the_inputs(inputs, size):
     assert bits.group_size(inputs, 32) == size
 
@@ -58,17 +78,24 @@ def test_int4_groups_divide_the_inputs(inputs, size):
 def test_rounding_twice_changes_nothing(kind):
     weight = np.random.default_rng(1).standard_normal((12, 40, 1, 1)).astype("float32")
     once = bits.rounded(weight, 0, kind)
-    assert np.abs(once - weight).max() > 0 and np.abs(bits.rounded(once, 0, kind) - once).max() < 1e-6
+    assert (
+        np.abs(once - weight).max() > 0 and np.abs(bits.rounded(once, 0, kind) - once).max() < 1e-6
+    )
     if kind != "float16":
         with pytest.raises(ExportMismatch, match="l1.values.w: is not rounded to"):
             bits.stored(weight, "l1.values.w", 0, kind, 32)
 
 
 def test_zero_is_a_level_of_every_range():
-    assert calibrate.scale_and_zero(0.0, 2.55)[1] == 0 and calibrate.scale_and_zero(0.0, 2.55)[0] == pytest.approx(0.01)
+    assert calibrate.scale_and_zero(0.0, 2.55)[1] == 0 and calibrate.scale_and_zero(0.0, 2.55)[
+        0
+    ] == pytest.approx(0.01)
     scale, zero = calibrate.scale_and_zero(-1.0, 1.55)
     assert (scale, zero) == (pytest.approx(0.01), 100)
-    assert np.allclose(calibrate.round_to(np.array([0.0, 0.004, 0.006, 9.0, -9.0]), -1.0, 1.55), [0, 0, 0.01, 1.55, -1.0])
+    assert np.allclose(
+        calibrate.round_to(np.array([0.0, 0.004, 0.006, 9.0, -9.0]), -1.0, 1.55),
+        [0, 0, 0.01, 1.55, -1.0],
+    )
 
 
 def test_ranges_of_every_method():
@@ -82,14 +109,24 @@ def test_ranges_of_every_method():
     counts = np.histogram(np.append(normal, 20.0), calibrate.BINS, (0, 20))[0]
     low, high = calibrate.entropy(counts, 0.0, 20.0)
     assert low == 0.0 and 2.5 < high < 10.0
-    assert calibrate.mse(np.zeros(4), 0.0, 0.0) == (0.0, 0.0) == calibrate.entropy(np.zeros(4), 0.0, 0.0)
+    assert (
+        calibrate.mse(np.zeros(4), 0.0, 0.0)
+        == (0.0, 0.0)
+        == calibrate.entropy(np.zeros(4), 0.0, 0.0)
+    )
 
 
 @pytest.mark.parametrize("method", calibrate.METHODS)
 def test_calibrated_ranges_lie_in_what_was_seen(flat, clips, method):
     prepare(flat, integers=True)
-    seen, found = calibrate.calibrate(flat, clips, "min_max"), calibrate.calibrate(flat, clips, method)
-    assert found.keys() == seen.keys() and {"data_bn.out", "l1.values", "l1.product", "l1.out"} <= found.keys()
+    seen, found = (
+        calibrate.calibrate(flat, clips, "min_max"),
+        calibrate.calibrate(flat, clips, method),
+    )
+    assert (
+        found.keys() == seen.keys()
+        and {"data_bn.out", "l1.values", "l1.product", "l1.out"} <= found.keys()
+    )
     for name, (low, high) in found.items():
         assert seen[name][0] - 1e-6 <= low <= 0 <= high <= seen[name][1] + 1e-6
     assert found["l1.out"][0] == 0  # behind a ReLU
@@ -97,26 +134,37 @@ def test_calibrated_ranges_lie_in_what_was_seen(flat, clips, method):
 
 
 def test_calibration_needs_clips(flat, clips):
-    with pytest.raises(DataError, match="calibration: no clips to calibrate with; give at least one"):
+    with pytest.raises(
+        DataError, match="calibration: no clips to calibrate with; give at least one"
+    ):
         calibrate.calibrate(flat, clips[:0])
     with pytest.raises(DataError, match="is not finite on these clips"):
         calibrate.calibrate(flat, np.full_like(clips[:1], np.nan))
     with pytest.raises(RecipeError, match="calibration 'best': unknown"):
         calibrate.calibrate(flat, clips, "best")
-    with pytest.raises(RecipeError, match="marks no values that could be kept in eight bits; take int8_weights"):
+    with pytest.raises(
+        RecipeError, match="marks no values that could be kept in eight bits; take int8_weights"
+    ):
         calibrate.calibrate(conv(np.ones((2, 3, 1, 1))), np.ones((1, 3, 5, 4), "float32"))
 
 
 def test_plan_takes_the_longest_name(flat):
     plan = bits.make_plan(flat, "int8_weights", overrides={"l1": "float32", "l1.values": "float16"})
-    assert (plan.precision["l1.values"], plan.precision["l1.reduce"], plan.precision["l4.values"]) == ("float16", "float32", "int8_weights")
+    assert (
+        plan.precision["l1.values"],
+        plan.precision["l1.reduce"],
+        plan.precision["l4.values"],
+    ) == ("float16", "float32", "int8_weights")
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_plan_keeps_no_range_of_what_stays_float(flat, clips):
     ranges = calibrate.calibrate(flat, clips[:1], "min_max")
     plan = bits.make_plan(flat, "int8", ranges, {"l1.values": "float32"})
-    assert plan.ranges.keys() == ranges.keys() - {"l1.values"} and Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert (
+        plan.ranges.keys() == ranges.keys() - {"l1.values"}
+        and Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    )
 
 
 def test_float16_includes_large_constants_of_no_layer():
@@ -125,25 +173,36 @@ def test_float16_includes_large_constants_of_no_layer():
     plan = bits.make_plan(flat, "float16")
     assert plan.others == "float16" and [one.name for one in bits.others(flat)] == ["l1.graphs"]
     bits.quantize_weights(flat, plan)
-    assert flat[0].graphs.numpy()[0, 0] == np.float32(np.float16(0.1)) and bits.make_plan(flat, "int8_weights").others == "float32"
+    assert (
+        flat[0].graphs.numpy()[0, 0] == np.float32(np.float16(0.1))
+        and bits.make_plan(flat, "int8_weights").others == "float32"
+    )
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_plan_refuses_what_is_not_there(flat):
-    with pytest.raises(RecipeError, match=r"precision: the network has no layer 'l1.valeus' \(it has l1.relation"):
+    with pytest.raises(
+        RecipeError, match=r"precision: the network has no layer 'l1.valeus' \(it has l1.relation"
+    ):
         bits.make_plan(flat, "int8_weights", overrides={"l1.valeus": "float32"})
     with pytest.raises(RecipeError, match="precision 'int3': unknown"):
         bits.make_plan(flat, "int3")
     with pytest.raises(RecipeError, match="precision int8: needs the ranges of a calibration"):
         bits.make_plan(flat, "int8")
-    with pytest.raises(RecipeError, match="plan: has no layer 'l1.relation'; it was made for another network"):
+    with pytest.raises(
+        RecipeError, match="plan: has no layer 'l1.relation'; it was made for another network"
+    ):
         bits.quantize_weights(flat, Plan({}))
 
 
 def test_all_forms_of_a_network_have_the_same_layers(flat, tiny_spec, randomised):
     other = flatten(randomised(networks.build(tiny_spec)))
     prepare(other, integers=True)
-    assert set(bits.layers(flat)) == set(bits.layers(other)) >= {one.layer for one in bits.weights(other)}
+    assert (
+        set(bits.layers(flat))
+        == set(bits.layers(other))
+        >= {one.layer for one in bits.weights(other)}
+    )
 
 
 def test_fake_quantised_network_rounds_and_leaves_the_original(flat, clips):
@@ -153,8 +212,10 @@ def test_fake_quantised_network_rounds_and_leaves_the_original(flat, clips):
     before = flat(x).numpy()
     twin = bits.fake_quantized(flat, plan)
     found = twin(x).numpy()
-    assert np.array_equal(flat(x).numpy(), before) and [one.name for one in twin.parameters()] == [one.name for one in flat.parameters()]
-    assert 15 < decibels(float((before ** 2).sum()), float(((before - found) ** 2).sum())) < 60
+    assert np.array_equal(flat(x).numpy(), before) and [one.name for one in twin.parameters()] == [
+        one.name for one in flat.parameters()
+    ]
+    assert 15 < decibels(float((before**2).sum()), float(((before - found) ** 2).sum())) < 60
 
 
 def test_gradients_pass_rounding_but_not_cutting():
@@ -195,13 +256,20 @@ def test_layer_report_finds_the_layer_that_was_harmed(flat, clips):
     rows = layer_report(flat, twin, clips)
     assert {row["snr_db"] for row in rows} == {200.0} and rows[-1]["layer"] == "logits"
     harmed = bits.fake_quantized(flat, bits.make_plan(flat, "float32"))
-    calibrate.watch(harmed, bits.rounding({"l4.values": (ranges["l4.values"][0], ranges["l4.values"][1] / 50)}))
+    calibrate.watch(
+        harmed, bits.rounding({"l4.values": (ranges["l4.values"][0], ranges["l4.values"][1] / 50)})
+    )
     rows = layer_report(flat, harmed, clips)
-    assert next(row for row in rows if row["snr_db"] < 200)["layer"] == "l4.values" and rows[-1]["snr_db"] < 40
+    assert (
+        next(row for row in rows if row["snr_db"] < 200)["layer"] == "l4.values"
+        and rows[-1]["snr_db"] < 40
+    )
     assert worst(rows)["layer"].startswith("l4.")
     with pytest.raises(DataError, match="layer report: no clips"):
         layer_report(flat, twin, clips[:0])
 
 
 def test_decibels():
-    assert decibels(100.0, 1.0) == 20.0 and decibels(1.0, 0.0) == 200.0 and decibels(0.0, 0.0) == 200.0
+    assert (
+        decibels(100.0, 1.0) == 20.0 and decibels(1.0, 0.0) == 200.0 and decibels(0.0, 0.0) == 200.0
+    )

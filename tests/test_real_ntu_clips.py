@@ -1,4 +1,5 @@
 """Eight real NTU clips, six of them as recorded, through this project's own preparation and the published EfficientGCN weights."""
+
 import json
 
 import numpy as np
@@ -33,7 +34,9 @@ def golden(shared):
 @pytest.fixture(scope="module")
 def recorded(shared):
     """{name: file} of the clips that are there as text."""
-    found = {path.stem: path for path in sorted((shared / "data" / "ntu60_samples").glob("*.skeleton"))}
+    found = {
+        path.stem: path for path in sorted((shared / "data" / "ntu60_samples").glob("*.skeleton"))
+    }
     assert len(found) == 6
     return found
 
@@ -53,7 +56,7 @@ def run(network, x):
 def test_the_persons_of_a_recording_are_the_published_ones_bit_for_bit(golden, recorded):
     raws = dict(zip(golden["name"].tolist(), golden["raw"]))
     for name, path in recorded.items():
-        (stem, clip), = clips.read_clip(path)
+        ((stem, clip),) = clips.read_clip(path)
         T = clip.shape[1]
         assert stem == name and 70 <= T <= 124
         np.testing.assert_array_equal(clip, raws[name][:, :T])
@@ -61,27 +64,41 @@ def test_the_persons_of_a_recording_are_the_published_ones_bit_for_bit(golden, r
 
 
 @pytest.mark.parametrize("split", ["xsub", "xview"])
-def test_published_weights_know_the_prepared_clips_and_the_recorded_ones(shared, golden, recorded, split):
+def test_published_weights_know_the_prepared_clips_and_the_recorded_ones(
+    shared, golden, recorded, split
+):
     through, names = seen(split), golden["name"].tolist()
     x = np.stack([through.prepare(raw) for raw in golden["raw"]])
     expected = golden[f"streams_{split}_first"].reshape(18, 288, 25, 2)
     np.testing.assert_allclose(x[0], expected, rtol=0, atol=0 if split == "xsub" else 1e-5)
     for name, path in recorded.items():  # the same input, so the same logits
-        np.testing.assert_array_equal(through.prepare(clips.read_clip(path)[0][1]), x[names.index(name)])
+        np.testing.assert_array_equal(
+            through.prepare(clips.read_clip(path)[0][1]), x[names.index(name)]
+        )
         assert golden["label"][names.index(name)] == int(name[-3:]) - 1
-    logits = run(checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams"), x)
+    logits = run(
+        checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams"), x
+    )
     assert logits.argmax(axis=1).tolist() == golden["label"].tolist()
     assert verify.difference(logits, golden[f"logits_{split}"])["max_rel_diff"] < CLOSE
 
 
-@pytest.mark.parametrize("preparation, split", [("efficientgcn", "xsub"), ("efficientgcn", "xview"), ("ctrgcn", "xview")])
-def test_published_weights_know_the_recordings_by_either_preparation(shared, recorded, tmp_path, preparation, split):
+@pytest.mark.parametrize(
+    "preparation, split", [("efficientgcn", "xsub"), ("efficientgcn", "xview"), ("ctrgcn", "xview")]
+)
+def test_published_weights_know_the_recordings_by_either_preparation(
+    shared, recorded, tmp_path, preparation, split
+):
     """CTR-GCN's moves people to the origin; the X-Sub weights of EfficientGCN, which know where people stand, know five of the six then."""
     for path in recorded.values():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     dataset = ntu.load(ntu.Config(str(tmp_path), preparation=preparation), seed=1)
     through = seen(split)
-    found = {name: clip for part in (dataset.train, dataset.val) for name, clip in zip(part.names, part.clips)}
+    found = {
+        name: clip
+        for part in (dataset.train, dataset.val)
+        for name, clip in zip(part.names, part.clips)
+    }
     assert sorted(found) == sorted(recorded)
     network = checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams")
     network.eval()
@@ -95,7 +112,11 @@ def folder(request, shared, golden, tmp_path_factory):
     through, path = seen("xsub"), tmp_path_factory.mktemp("deploy")
     network = checkpoints.load(shared / "weights" / "efficientgcn_b0_sg_ntu60_xsub.pdparams")
     x = np.stack([through.prepare(raw) for raw in golden["raw"][:1]])
-    about = {"classes": CLASSES, "preprocessing": through.eval_ops, "recorded": {"channels": 3, "joints": 25}}
+    about = {
+        "classes": CLASSES,
+        "preprocessing": through.eval_ops,
+        "recorded": {"channels": 3, "joints": 25},
+    }
     package.build(network, path, (request.param,), about, x, run(network, x))
     return path
 
@@ -103,9 +124,13 @@ def folder(request, shared, golden, tmp_path_factory):
 def test_a_deployed_folder_classifies_recordings(folder, golden, recorded, capsys):
     assert main([str(folder), *map(str, recorded.values())]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [(one["clip"], one["class"]) for one in told["clips"]] == [(name, CLASSES[int(name[-3:]) - 1]) for name in recorded]
+    assert [(one["clip"], one["class"]) for one in told["clips"]] == [
+        (name, CLASSES[int(name[-3:]) - 1]) for name in recorded
+    ]
     for one in told["clips"]:
-        scores = serving.scores_of(golden["logits_xsub"][[golden["name"].tolist().index(one["clip"])]])
+        scores = serving.scores_of(
+            golden["logits_xsub"][[golden["name"].tolist().index(one["clip"])]]
+        )
         assert abs(one["score"] - scores.max()) < 1e-3
 
 
@@ -124,11 +149,16 @@ def test_eight_bits_keep_the_published_weights_right(shared, golden, tmp_path):
     prepare(flat, integers=True)
     ranges = calibrate.calibrate(flat, x, "percentile")
     everything = bits.make_plan(flat, "int8", ranges)
-    assert worst(layer_report(flat, bits.fake_quantized(flat, everything), x[:2]))["layer"].split(".")[1] == "1"
+    assert (
+        worst(layer_report(flat, bits.fake_quantized(flat, everything), x[:2]))["layer"].split(".")[
+            1
+        ]
+        == "1"
+    )
     found = {}
     for name, kept in (("all", {}), ("branch", {"stem.1": "int8_weights", "i1.1": "int8_weights"})):
         quantized = Quantized(bits.make_plan(flat, "int8", ranges, kept))
-        path, = onnx_int8.save(quantized.flat(network), network.spec, tmp_path, quantized.plan)
+        (path,) = onnx_int8.save(quantized.flat(network), network.spec, tmp_path, quantized.plan)
         logits, expected = verify.run(path, runtimes.onnx_runtime(path), x), golden["logits_xsub"]
         snr = decibels(float(np.square(expected).sum()), float(np.square(expected - logits).sum()))
         found[name] = int((logits.argmax(1) == golden["label"]).sum()), snr, path.stat().st_size

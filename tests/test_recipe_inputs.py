@@ -1,4 +1,5 @@
 """Who sees clips how: the input of every network, ensembles, students of their own, skeletons."""
+
 import pytest
 
 from compress import recipe
@@ -28,7 +29,11 @@ def inputs(loaded):
 
 def test_the_data_set_says_how_it_is_usually_seen(load):
     loaded = load(f"teacher: {{{TRAIN}}}\n")
-    assert loaded.input.name == "crop_resize" and loaded.input.config.frames == 16 and loaded.input.config.stream == "joint"
+    assert (
+        loaded.input.name == "crop_resize"
+        and loaded.input.config.frames == 16
+        and loaded.input.config.stream == "joint"
+    )
     assert inputs(loaded) == [loaded.input] and loaded.student.input is None
 
 
@@ -41,18 +46,23 @@ def test_a_network_changes_single_keys_of_the_recipes_input(load):
 def test_keys_of_another_pipeline_do_not_carry_over(load):
     loaded = load(f"input: {{frames: 20}}\nteacher: {{{TRAIN}, input: {{name: uniform}}}}\n")
     assert inputs(loaded)[0].name == "uniform" and inputs(loaded)[0].config.frames == 100
-    back = load(f"input: {{name: uniform, frames: 20}}\nteacher: {{{TRAIN}, input: {{name: crop_resize}}}}\n")
+    back = load(
+        f"input: {{name: uniform, frames: 20}}\nteacher: {{{TRAIN}, input: {{name: crop_resize}}}}\n"
+    )
     assert inputs(back)[0].config.frames == 16  # what the data set usually has
 
 
 def test_members_of_an_ensemble_share_what_stands_beside_it(load):
-    loaded = load(f"""teacher:
+    loaded = load(
+        f"""teacher:
   {TRAIN}
   width: 16
   ensemble:
     - {{input: {{stream: joint}}, weight: 0.6}}
     - {{input: {{stream: bone}}, weight: 0.4, width: 8}}
-""", "teacher.train.epochs=3")
+""",
+        "teacher.train.epochs=3",
+    )
     first, second = loaded.teacher.members
     assert [one.network.config for one in (first, second)] == [ctrgcn.Config(16), ctrgcn.Config(8)]
     assert (first.weight, second.weight, second.train.epochs) == (0.6, 0.4, 3)
@@ -60,31 +70,66 @@ def test_members_of_an_ensemble_share_what_stands_beside_it(load):
     assert recipe.to_dict(loaded)["teacher"]["ensemble"][1]["width"] == 8
 
 
-@pytest.mark.parametrize("text, expected", [
-    (f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}]}}", "teacher.ensemble: expected a list of two or more networks"),
-    (f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 0}}]}}", r"teacher.ensemble\[1\].weight: must be above 0"),
-    (f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 2}}]}}\nsteps: [{{train: {{epochs: 1, lr: 0.1, dml: {{freeze_teacher: false}}}}}}]",
-     r"r.yaml:4: steps: \[0\].train.dml.freeze_teacher: an ensemble of 2 networks stays frozen"),
-    (f"teacher: {{{TRAIN}, wdith: 8}}", r"teacher: unknown key 'wdith' \(did you mean 'width'\?\)"),
-    (f"teacher: {{{TRAIN}, input: {{stream: bones}}}}", r"teacher.input.stream: expected one of .*\(did you mean 'bone'\?\)"),
-    (f"teacher: {{{TRAIN}, input: {{name: crop}}}}", "teacher.input.name: unknown input 'crop'"),
-    (f"teacher: {{{TRAIN}}}\nstudent: {{input: {{stream: bone}}}}", "student.input: a copy of the teacher has the teacher's input"),
-    (f"teacher: {{{TRAIN}}}\nskeleton: ntu25", r"skeleton: unknown skeleton 'ntu25' \(did you mean 'ntu_25'\?"),
-    (f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [4, 1]], centre: 1}}",
-     r"r.yaml:4: skeleton: skeleton 'hand': bone \[4, 1\] does not join two of its 3 joints"),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}]}}",
+            "teacher.ensemble: expected a list of two or more networks",
+        ),
+        (
+            f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 0}}]}}",
+            r"teacher.ensemble\[1\].weight: must be above 0",
+        ),
+        (
+            f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 2}}]}}\nsteps: [{{train: {{epochs: 1, lr: 0.1, dml: {{freeze_teacher: false}}}}}}]",
+            r"r.yaml:4: steps: \[0\].train.dml.freeze_teacher: an ensemble of 2 networks stays frozen",
+        ),
+        (
+            f"teacher: {{{TRAIN}, wdith: 8}}",
+            r"teacher: unknown key 'wdith' \(did you mean 'width'\?\)",
+        ),
+        (
+            f"teacher: {{{TRAIN}, input: {{stream: bones}}}}",
+            r"teacher.input.stream: expected one of .*\(did you mean 'bone'\?\)",
+        ),
+        (
+            f"teacher: {{{TRAIN}, input: {{name: crop}}}}",
+            "teacher.input.name: unknown input 'crop'",
+        ),
+        (
+            f"teacher: {{{TRAIN}}}\nstudent: {{input: {{stream: bone}}}}",
+            "student.input: a copy of the teacher has the teacher's input",
+        ),
+        (
+            f"teacher: {{{TRAIN}}}\nskeleton: ntu25",
+            r"skeleton: unknown skeleton 'ntu25' \(did you mean 'ntu_25'\?",
+        ),
+        (
+            f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [4, 1]], centre: 1}}",
+            r"r.yaml:4: skeleton: skeleton 'hand': bone \[4, 1\] does not join two of its 3 joints",
+        ),
+    ],
+)
 def test_mistakes_are_named(load, text, expected):
     with pytest.raises(RecipeError, match=expected):
         load(text + "\n")
 
 
 def test_a_student_of_its_own_has_an_input_of_its_own(load):
-    loaded = load(f"teacher: {{{TRAIN}}}\nstudent: {{name: ctrgcn, width: 8, input: {{frames: 12}}}}\n")
+    loaded = load(
+        f"teacher: {{{TRAIN}}}\nstudent: {{name: ctrgcn, width: 8, input: {{frames: 12}}}}\n"
+    )
     assert loaded.student.network.config == ctrgcn.Config(8)
-    assert isinstance(loaded.student.input.config, CropResize) and loaded.student.input.config.frames == 12
+    assert (
+        isinstance(loaded.student.input.config, CropResize)
+        and loaded.student.input.config.frames == 12
+    )
 
 
 def test_skeletons_by_name_and_by_description(load):
     assert load(f"teacher: {{{TRAIN}}}\nskeleton: ntu_25_pyskl\n").skeleton == NTU_25_PYSKL
-    own = load(f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [3, 1]], centre: 1}}\n").skeleton
+    own = load(
+        f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [3, 1]], centre: 1}}\n"
+    ).skeleton
     assert own.bones == ((2, 1), (3, 1)) and own.bone_pairs() == own.bones

@@ -1,4 +1,5 @@
 """Every recipe of configs/ runs end to end on a few synthetic clips: two batches an epoch, through export and report."""
+
 import json
 
 import numpy as np
@@ -18,7 +19,12 @@ def shortened(name: str) -> list[str]:
     """Overrides that make a recipe short: narrow networks, one epoch of two batches."""
     loaded = recipe.load(name)
     network = loaded.teacher.members[0].network.name
-    found = [*SMALL, "teacher.train.epochs=1", "teacher.train.batch_size=12", "teacher.train.warmup_epochs=0"]
+    found = [
+        *SMALL,
+        "teacher.train.epochs=1",
+        "teacher.train.batch_size=12",
+        "teacher.train.warmup_epochs=0",
+    ]
     found += [f"teacher.width={WIDTH[network]}"] if network in WIDTH else []
     if loaded.student.network is not None and loaded.student.network.name in WIDTH:
         found.append(f"student.width={WIDTH[loaded.student.network.name]}")
@@ -28,8 +34,14 @@ def shortened(name: str) -> list[str]:
             found += [f"{place}.epochs=1", f"{place}.batch_size=12", f"{place}.warmup_epochs=0"]
         if step.kind in QUANTISING and step.kind != "weight_only":
             found.append(f"steps[{index}].{step.kind}.clips=6")
-    if loaded.input.name == "branches" or loaded.student.input and loaded.student.input.name == "branches":
-        found.append("input.frames=16" if loaded.input.name == "branches" else "student.input.frames=16")
+    if (
+        loaded.input.name == "branches"
+        or loaded.student.input
+        and loaded.student.input.name == "branches"
+    ):
+        found.append(
+            "input.frames=16" if loaded.input.name == "branches" else "student.input.frames=16"
+        )
     return found
 
 
@@ -41,27 +53,58 @@ def test_recipe_runs_through_export(name, tmp_path, monkeypatch, capsys):
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert said["status"] == "ok" and {"Paddle Inference", "ONNX Runtime"} == set(said["deployed"])
     if any(step.kind in QUANTISING for step in recipe.load(name).steps):
-        assert "int8" in json.loads((tmp_path / said["output"] / "deploy" / "deployed.json").read_text())["precision"]
+        assert (
+            "int8"
+            in json.loads((tmp_path / said["output"] / "deploy" / "deployed.json").read_text())[
+                "precision"
+            ]
+        )
     else:
-        assert all(row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5 for row in said["deployed"].values())
+        assert all(
+            row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5
+            for row in said["deployed"].values()
+        )
     assert (tmp_path / said["report"]).is_file()
 
 
 def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, monkeypatch, capsys):
     """N-clip testing: the report's accuracy and `predict` both average the softmax of all views."""
     monkeypatch.chdir(tmp_path)
-    overrides = [*shortened("stgcnpp"), "input={name: uniform, frames: 16, clips: 10, stream: bone}"]
-    assert run.main(["--recipe", "stgcnpp", *(part for one in overrides for part in ("-o", one)), "--output", "out"]) == 0
+    overrides = [
+        *shortened("stgcnpp"),
+        "input={name: uniform, frames: 16, clips: 10, stream: bone}",
+    ]
+    assert (
+        run.main(
+            [
+                "--recipe",
+                "stgcnpp",
+                *(part for one in overrides for part in ("-o", one)),
+                "--output",
+                "out",
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
     loaded = recipe.load("stgcnpp", overrides)
     dataset = load_data(loaded)
     description = deployed.read(tmp_path / "out" / "deploy")
-    assert description["views"] == 10 and description["recorded"] == {"channels": 3, "joints": 25, "persons": 1}
+    assert description["views"] == 10 and description["recorded"] == {
+        "channels": 3,
+        "joints": 25,
+        "persons": 1,
+    }
     runtime = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"]
     answers = []
     for index, clip in enumerate(dataset.val.clips):
         np.save(tmp_path / f"{index}.npy", clip)
-        logits = np.concatenate([runtime(serving.prepare(clip, description, "clip", number)[None]) for number in range(10)])
+        logits = np.concatenate(
+            [
+                runtime(serving.prepare(clip, description, "clip", number)[None])
+                for number in range(10)
+            ]
+        )
         assert len(np.unique(logits[:, 0])) > 1  # the views differ
         answers.append(serving.scores_of(logits))
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -69,4 +112,7 @@ def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, mon
     assert abs(report["networks"][-1]["top1"] - top1) < 1e-9
     assert main([str(tmp_path / "out" / "deploy"), str(tmp_path / "0.npy")]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])["clips"][0]
-    assert said["class"] == description["classes"][int(np.argmax(answers[0]))] and abs(said["score"] - max(answers[0])) < 1e-3
+    assert (
+        said["class"] == description["classes"][int(np.argmax(answers[0]))]
+        and abs(said["score"] - max(answers[0])) < 1e-3
+    )

@@ -1,4 +1,5 @@
 """The report: whole, partial or hostile, it renders; the page needs nothing from outside."""
+
 from __future__ import annotations
 
 import copy
@@ -56,12 +57,35 @@ class Page(HTMLParser):
 
 def test_the_page_says_what_was_reached():
     text = Page(render(sample_report())).text
-    for part in ("ctrgcn_lite_dml", "passed", "All 3 gates passed. The folder can be deployed.", "2.68 MB",
-                 "4.3× smaller", "94.18", "+0.21", "points against the teacher's 93.97", "2.2× faster", "801.20 k",
-                 "ONNX Runtime, ordinary export", "4.1e-06", "l9 weights", "tensor headers", "Remove blocks l8 and l10",
-                 "of 10.00 MB", "−62.72", "dml", "Learning rate", "pick up with one hand", "taken for",
-                 "2 clips are shorter than 10 frames",
-                 "3 × 52 × 20 × 1", "1 thread used", "paddlepaddle 2.6.2", "prune_layers: {drop: [l8, l10]}", "3f0c1d"):
+    for part in (
+        "ctrgcn_lite_dml",
+        "passed",
+        "All 3 gates passed. The folder can be deployed.",
+        "2.68 MB",
+        "4.3× smaller",
+        "94.18",
+        "+0.21",
+        "points against the teacher's 93.97",
+        "2.2× faster",
+        "801.20 k",
+        "ONNX Runtime, ordinary export",
+        "4.1e-06",
+        "l9 weights",
+        "tensor headers",
+        "Remove blocks l8 and l10",
+        "of 10.00 MB",
+        "−62.72",
+        "dml",
+        "Learning rate",
+        "pick up with one hand",
+        "taken for",
+        "2 clips are shorter than 10 frames",
+        "3 × 52 × 20 × 1",
+        "1 thread used",
+        "paddlepaddle 2.6.2",
+        "prune_layers: {drop: [l8, l10]}",
+        "3f0c1d",
+    ):
         assert part in text, part
     assert "Not recorded" not in text
 
@@ -69,7 +93,11 @@ def test_the_page_says_what_was_reached():
 def test_the_page_is_self_contained():
     page = Page(render(sample_report()))
     assert not {"script", "link", "img", "iframe", "object", "embed"} & set(page.tags)
-    assert not [value for name, value in page.attributes if name in ("src", "href", "srcset") or name.startswith("on")]
+    assert not [
+        value
+        for name, value in page.attributes
+        if name in ("src", "href", "srcset") or name.startswith("on")
+    ]
     html = render(sample_report())
     assert "http" not in html and "url(" not in html and "@import" not in html
 
@@ -89,7 +117,9 @@ def test_every_text_of_the_report_is_escaped():
     report["steps"][0]["config"] = {attack: attack}
     report["budget"]["advice"] = attack
     page, clean = Page(render(report)), Page(render(sample_report()))
-    assert set(page.tags) <= set(clean.tags) | {"details", "summary"} and page.tags.count("style") == 1
+    assert (
+        set(page.tags) <= set(clean.tags) | {"details", "summary"} and page.tags.count("style") == 1
+    )
     assert {name for name, _ in page.attributes} <= {name for name, _ in clean.attributes}
     assert "".join(page.pieces).count(attack) > 100 and "49" not in page.text
 
@@ -131,29 +161,61 @@ def test_values_missing_anywhere_still_render(seed, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("changes, state, word, says", [
-    ({}, "passed", "passed", "All 3 gates passed. The folder can be deployed."),
-    ({"gates": []}, "passed", "passed", "No gate was set. The folder can be deployed."),
-    ({"status": "over budget", "exit_code": 2, "gates": [{"name": "size", "passed": False}]}, "failed", "over budget",
-     "1 of 1 gates failed: size."),
-    ({"status": "loss is not finite", "exit_code": 1, "gates": []}, "failed", "loss is not finite",
-     "The run ended with an error."),
-    ({"exit_code": 3}, "failed", "failed", "The run ended with an error."),
-    ({"gates": [{"name": "accuracy", "passed": False}]}, "failed", "failed", "1 of 1 gates failed: accuracy."),
-    ({"status": "failed: loss is not finite: lower lr", "exit_code": 1, "gates": []}, "failed", "failed",
-     "loss is not finite: lower lr"),
-    ({"status": "running", "exit_code": None, "gates": []}, "stopped", "incomplete",
-     "The run did not finish. This page shows what was recorded until then."),
-    ({"status": "interrupted", "exit_code": 130, "gates": []}, "stopped", "interrupted",
-     "The run did not finish. This page shows what was recorded until then."),
-])
+@pytest.mark.parametrize(
+    "changes, state, word, says",
+    [
+        ({}, "passed", "passed", "All 3 gates passed. The folder can be deployed."),
+        ({"gates": []}, "passed", "passed", "No gate was set. The folder can be deployed."),
+        (
+            {"status": "over budget", "exit_code": 2, "gates": [{"name": "size", "passed": False}]},
+            "failed",
+            "over budget",
+            "1 of 1 gates failed: size.",
+        ),
+        (
+            {"status": "loss is not finite", "exit_code": 1, "gates": []},
+            "failed",
+            "loss is not finite",
+            "The run ended with an error.",
+        ),
+        ({"exit_code": 3}, "failed", "failed", "The run ended with an error."),
+        (
+            {"gates": [{"name": "accuracy", "passed": False}]},
+            "failed",
+            "failed",
+            "1 of 1 gates failed: accuracy.",
+        ),
+        (
+            {"status": "failed: loss is not finite: lower lr", "exit_code": 1, "gates": []},
+            "failed",
+            "failed",
+            "loss is not finite: lower lr",
+        ),
+        (
+            {"status": "running", "exit_code": None, "gates": []},
+            "stopped",
+            "incomplete",
+            "The run did not finish. This page shows what was recorded until then.",
+        ),
+        (
+            {"status": "interrupted", "exit_code": 130, "gates": []},
+            "stopped",
+            "interrupted",
+            "The run did not finish. This page shows what was recorded until then.",
+        ),
+    ],
+)
 def test_the_verdict(changes, state, word, says):
     assert verdict(sample_report() | changes) == {"state": state, "word": word, "says": says}
 
 
 def test_an_over_budget_report_shows_the_advice(capsys):
     report = sample_report()
-    report["budget"] |= {"limit_bytes": 2_000_000, "within": False, "advice": "684.38 KB over.\nmodel.onnx: prune."}
+    report["budget"] |= {
+        "limit_bytes": 2_000_000,
+        "within": False,
+        "advice": "684.38 KB over.\nmodel.onnx: prune.",
+    }
     text = Page(render(report)).text
     assert "684.38 KB over." in text and "model.onnx: prune." in text
     print_summary(report)
@@ -162,7 +224,9 @@ def test_an_over_budget_report_shows_the_advice(capsys):
 
 @pytest.mark.parametrize("count", [1, 2, 60, 120])
 def test_pages_for_other_numbers_of_classes(count):
-    page = Page(render(sample_report(tuple(f"a long name of class {k}" for k in range(count)), epochs=1)))
+    page = Page(
+        render(sample_report(tuple(f"a long name of class {k}" for k in range(count)), epochs=1))
+    )
     assert "What the student mixes up" in page.text
 
 
@@ -172,9 +236,15 @@ def test_write_leaves_two_files_that_agree(tmp_path):
     page = write(report, tmp_path / "new")
     assert page == tmp_path / "new" / "report.html"
     assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
-    read = json.loads((tmp_path / "new" / "report.json").read_text("utf-8"), parse_constant=pytest.fail)
+    read = json.loads(
+        (tmp_path / "new" / "report.json").read_text("utf-8"), parse_constant=pytest.fail
+    )
     assert read["confusion"] == np.eye(10, dtype=int).tolist()
-    assert read["networks"][0]["top1"] == 93.5 and read["networks"][0]["top5"] is None and read["output"] == "runs/x"
+    assert (
+        read["networks"][0]["top1"] == 93.5
+        and read["networks"][0]["top5"] is None
+        and read["output"] == "runs/x"
+    )
     assert render(read) == page.read_text("utf-8")
     assert render(sample_report()) == render(json.loads(json.dumps(sample_report())))
 
@@ -187,8 +257,11 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(StorageError, match=r"report.json: could not be written \(No space left on device\); make room "
-                       "or choose another output folder, then run the same command again$"):
+    with pytest.raises(
+        StorageError,
+        match=r"report.json: could not be written \(No space left on device\); make room "
+        "or choose another output folder, then run the same command again$",
+    ):
         write({"recipe": "other"}, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -209,9 +282,16 @@ def test_the_summary_names_the_outcome(capsys):
     report["gates"][1]["says"] = "[red]literal"
     print_summary(report)
     printed = capsys.readouterr().out
-    for part in ("ctrgcn_lite_dml: passed", "✓ size: 2.68 MB of 10.00 MB", "[red]literal", "Teacher ctrgcn",
-                 "Store weights as", "Paddle Inference *", "21.40",
-                 "Deployed folder: 2.68 MB of 10.00 MB (ordinary export 11.63 MB)"):
+    for part in (
+        "ctrgcn_lite_dml: passed",
+        "✓ size: 2.68 MB of 10.00 MB",
+        "[red]literal",
+        "Teacher ctrgcn",
+        "Store weights as",
+        "Paddle Inference *",
+        "21.40",
+        "Deployed folder: 2.68 MB of 10.00 MB (ordinary export 11.63 MB)",
+    ):
         assert part in printed, part
 
 
@@ -221,16 +301,41 @@ def test_plain_values():
 
 
 def test_words_for_numbers():
-    assert [short_count(n) for n in (None, 12, 1500, 1_456_789, 2.5e9)] == ["–", "12", "1.50 k", "1.46 M", "2.50 G"]
-    seconds = {None: "–", 0.44: "0.4 s", 59: "59.0 s", 60: "1 min", 3725: "1 h 2 min", 7199: "2 h 0 min"}
+    assert [short_count(n) for n in (None, 12, 1500, 1_456_789, 2.5e9)] == [
+        "–",
+        "12",
+        "1.50 k",
+        "1.46 M",
+        "2.50 G",
+    ]
+    seconds = {
+        None: "–",
+        0.44: "0.4 s",
+        59: "59.0 s",
+        60: "1 min",
+        3725: "1 h 2 min",
+        7199: "2 h 0 min",
+    }
     assert {one: duration(one) for one in seconds} == seconds
     assert [size(n) for n in (None, float("nan"), 10)] == ["–", "–", "10 B"]
-    assert [decimals(n, 2, " s") for n in (None, True, "1", 1.005, 1234.5)] == ["–", "–", "–", "1.00 s", "1,234.50 s"]
+    assert [decimals(n, 2, " s") for n in (None, True, "1", 1.005, 1234.5)] == [
+        "–",
+        "–",
+        "–",
+        "1.00 s",
+        "1,234.50 s",
+    ]
 
 
 def test_settings_leave_out_what_is_unset():
-    values = {"epochs": 65, "lr": 0.1, "dml": {"weight": 1.0, "freeze": True}, "ema": None, "on": [],
-              "drop": ["l8", "l10"]}
+    values = {
+        "epochs": 65,
+        "lr": 0.1,
+        "dml": {"weight": 1.0, "freeze": True},
+        "ema": None,
+        "on": [],
+        "drop": ["l8", "l10"],
+    }
     assert settings(values) == "epochs 65 · lr 0.1 · dml.weight 1 · dml.freeze True · drop l8, l10"
 
 
@@ -239,14 +344,20 @@ def test_the_speed_gain_is_against_the_ordinary_export_in_the_same_runtime(name)
     report = sample_report()
     report["runtimes"][-1]["name"] = name
     tiles = view_of(report)["tiles"]
-    assert tiles["fastest"]["name"] == "ONNX Runtime" and tiles["gain"]["speed"] == pytest.approx(47.9 / 21.4)
+    assert tiles["fastest"]["name"] == "ONNX Runtime" and tiles["gain"]["speed"] == pytest.approx(
+        47.9 / 21.4
+    )
 
 
 def test_the_size_gain_compares_the_formats_that_are_deployed():
     report = sample_report()
     report["ordinary_export"]["bytes"] = 1  # of some of the files only
-    assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(11_630_000 / 2_684_380, rel=1e-3)
-    report["budget"]["files"] = [file for file in report["budget"]["files"] if not file["file"].endswith(".onnx")]
+    assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(
+        11_630_000 / 2_684_380, rel=1e-3
+    )
+    report["budget"]["files"] = [
+        file for file in report["budget"]["files"] if not file["file"].endswith(".onnx")
+    ]
     report["budget"]["total_bytes"] = 1_000_000
     assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(5.93)
     report["ordinary_export"] = {"bytes": 3_000_000}
@@ -256,13 +367,23 @@ def test_the_size_gain_compares_the_formats_that_are_deployed():
 def test_missing_and_steps():
     assert missing(sample_report()) == [] and missing({}) == list(SECTIONS.values())
     assert steps({}) == [] and steps({"networks": [{"role": "teacher", "name": "x"}]}) == []
-    assert [row["title"] for row in steps(sample_report())][:2] == ["Teacher ctrgcn", "Remove blocks l8 and l10"]
+    assert [row["title"] for row in steps(sample_report())][:2] == [
+        "Teacher ctrgcn",
+        "Remove blocks l8 and l10",
+    ]
 
 
-@pytest.mark.parametrize("low, high, expected", [
-    (0, 100, [0, 20, 40, 60, 80, 100]), (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]), (3, 97, [20, 40, 60, 80]), (5, 5, [5]),
-    (0.0001, 0.0009, [0.0002, 0.0004, 0.0006, 0.0008]), (-1, 1, [-1, -0.5, 0, 0.5, 1]),
-])
+@pytest.mark.parametrize(
+    "low, high, expected",
+    [
+        (0, 100, [0, 20, 40, 60, 80, 100]),
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (3, 97, [20, 40, 60, 80]),
+        (5, 5, [5]),
+        (0.0001, 0.0009, [0.0002, 0.0004, 0.0006, 0.0008]),
+        (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+    ],
+)
 def test_ticks_are_round(low, high, expected):
     assert ticks(low, high) == pytest.approx(expected)
 
@@ -274,7 +395,12 @@ def test_tick_labels():
 
 def test_a_line_chart_leaves_gaps_where_nothing_was_recorded():
     svg = line_chart("loss", [Series("<loss>", ((1, 2.0), (2, 1.0), (3, None), (4, 0.5)))])
-    assert svg.count("<polyline") == 2 and "&lt;loss&gt;" in svg and "None" not in svg and "nan" not in svg
+    assert (
+        svg.count("<polyline") == 2
+        and "&lt;loss&gt;" in svg
+        and "None" not in svg
+        and "nan" not in svg
+    )
     assert line_chart("loss", [Series("loss", ((1, None),))]) == "" and line_chart("loss", []) == ""
 
 
@@ -294,11 +420,29 @@ def test_the_heatmap_has_a_cell_for_every_count_that_is_not_zero():
 
 def test_the_networks_of_an_ensemble_and_the_input_are_shown():
     report = sample_report()
-    report["members"] = [{"name": f"teacher {number}: ctrgcn, {stream}", "weight": weight, "params": 1_400_000, "top1": top1, "top5": 99.0,
-                          "class_mean": 90.0, "origin": "trained"} for number, (stream, weight, top1) in
-                         enumerate((("joint stream", 0.6, 91.25), ("bone stream", 0.4, 92.5)), start=1)]
+    report["members"] = [
+        {
+            "name": f"teacher {number}: ctrgcn, {stream}",
+            "weight": weight,
+            "params": 1_400_000,
+            "top1": top1,
+            "top5": 99.0,
+            "class_mean": 90.0,
+            "origin": "trained",
+        }
+        for number, (stream, weight, top1) in enumerate(
+            (("joint stream", 0.6, 91.25), ("bone stream", 0.4, 92.5)), start=1
+        )
+    ]
     text = Page(render(report)).text
-    for part in ("Networks of the teacher", "teacher 2: ctrgcn, bone stream", "0.4", "92.50", "together", "min_max_sample, 3 × 52 × 20 × 1"):
+    for part in (
+        "Networks of the teacher",
+        "teacher 2: ctrgcn, bone stream",
+        "0.4",
+        "92.50",
+        "together",
+        "min_max_sample, 3 × 52 × 20 × 1",
+    ):
         assert part in text, part
     assert "Networks of the teacher" not in Page(render(sample_report())).text
 

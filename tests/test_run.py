@@ -1,4 +1,5 @@
 """The command as a user runs it: exit codes, messages, resume after kill -9 and Ctrl-C, a full disk."""
+
 import json
 import os
 import resource
@@ -12,14 +13,40 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = ["--recipe", "ctrgcn_lite_dml", "-o", "data.train_clips=36", "-o", "data.val_clips=12", "-o", "teacher.width=8",
-        "-o", "teacher.train.epochs=1", "-o", "teacher.train.warmup_epochs=0", "-o", "steps.train.epochs=3",
-        "-o", "steps.train.warmup_epochs=0", "-o", "budget.max_top1_drop=100", "--device", "cpu"]
+TINY = [
+    "--recipe",
+    "ctrgcn_lite_dml",
+    "-o",
+    "data.train_clips=36",
+    "-o",
+    "data.val_clips=12",
+    "-o",
+    "teacher.width=8",
+    "-o",
+    "teacher.train.epochs=1",
+    "-o",
+    "teacher.train.warmup_epochs=0",
+    "-o",
+    "steps.train.epochs=3",
+    "-o",
+    "steps.train.warmup_epochs=0",
+    "-o",
+    "budget.max_top1_drop=100",
+    "--device",
+    "cpu",
+]
 
 
 def start(arguments, cwd, **options):
-    return subprocess.Popen([sys.executable, str(ROOT / "compress/run.py"), *arguments], cwd=cwd, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}, **options)
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "compress/run.py"), *arguments],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        **options,
+    )
 
 
 def run(arguments, cwd, **options):
@@ -36,8 +63,17 @@ def weights(folder):
 
 def results(folder):
     report = json.loads((folder / "report.json").read_text())
-    curves = [[{key: value for key, value in record.items() if key != "seconds"} for record in curve["epochs"]] for curve in report["curves"]]
-    return curves, [{key: row.get(key) for key in ("name", "top1", "agreement", "max_rel_diff")} for row in report["runtimes"]]
+    curves = [
+        [
+            {key: value for key, value in record.items() if key != "seconds"}
+            for record in curve["epochs"]
+        ]
+        for curve in report["curves"]
+    ]
+    return curves, [
+        {key: row.get(key) for key in ("name", "top1", "agreement", "max_rel_diff")}
+        for row in report["runtimes"]
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +87,16 @@ def test_whole_run_delivers(finished):
     cwd, code, last, out, err = finished
     assert code == 0, err[-2000:]
     folder = cwd / "run"
-    for name in ("report.html", "report.json", "weights/teacher.npz", "weights/student.npz", "deploy/model.pdmodel", "deploy/model.pdiparams",
-                 "deploy/model.onnx", "deploy/deployed.json"):
+    for name in (
+        "report.html",
+        "report.json",
+        "weights/teacher.npz",
+        "weights/student.npz",
+        "deploy/model.pdmodel",
+        "deploy/model.pdiparams",
+        "deploy/model.onnx",
+        "deploy/deployed.json",
+    ):
         assert (folder / name).stat().st_size > 0, name
     assert last["status"] == "ok" and last["exit_code"] == 0
     assert set(last["deployed"]) == {"Paddle Inference", "ONNX Runtime"}
@@ -62,7 +106,10 @@ def test_whole_run_delivers(finished):
     report = json.loads((folder / "report.json").read_text())
     assert report["networks"][0]["blocks"] == [f"l{number}" for number in range(1, 11)]
     assert report["networks"][1]["blocks"] == [f"l{number}" for number in range(1, 10)]
-    assert sum(part["bytes"] for file in report["budget"]["files"] for part in file["parts"]) == last["total_bytes"]
+    assert (
+        sum(part["bytes"] for file in report["budget"]["files"] for part in file["parts"])
+        == last["total_bytes"]
+    )
     assert sum(map(sum, report["confusion"])) == 12
     assert any(path.suffix == ".log" for path in (folder / "curves").iterdir())
 
@@ -100,7 +147,9 @@ def test_killed_run_resumes_to_identical_results(finished, tmp_path):
     code, _, _, err = run([*TINY, "--output", "run", "--resume"], tmp_path)
     assert code == 0, err[-2000:]
     whole, resumed = weights(finished[0] / "run"), weights(tmp_path / "run")
-    assert whole.keys() == resumed.keys() and all(np.array_equal(whole[name], resumed[name]) for name in whole)
+    assert whole.keys() == resumed.keys() and all(
+        np.array_equal(whole[name], resumed[name]) for name in whole
+    )
     assert results(finished[0] / "run") == results(tmp_path / "run")
 
 
@@ -110,7 +159,10 @@ def test_ctrl_c_says_how_to_resume(finished, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err[-2000:]
-    assert "interrupted; everything finished is kept. Continue with: python compress/run.py" in err and "--resume" in err
+    assert (
+        "interrupted; everything finished is kept. Continue with: python compress/run.py" in err
+        and "--resume" in err
+    )
     assert json.loads(out.splitlines()[-1])["status"] == "interrupted"
     assert json.loads((tmp_path / "run" / "report.json").read_text())["status"] == "interrupted"
     code, _, _, err = run([*TINY, "--output", "run", "--resume"], tmp_path)
@@ -119,15 +171,40 @@ def test_ctrl_c_says_how_to_resume(finished, tmp_path):
 
 def test_over_budget_is_exit_code_2_and_delivers_all_the_same(finished):
     cwd = finished[0]
-    code, last, out, _ = run([*TINY, "-o", "steps.train.enabled=false", "-o", "budget.max_size=20KB", "--output", "small"], cwd)
+    code, last, out, _ = run(
+        [
+            *TINY,
+            "-o",
+            "steps.train.enabled=false",
+            "-o",
+            "budget.max_size=20KB",
+            "--output",
+            "small",
+        ],
+        cwd,
+    )
     assert code == 2 and last["status"] == "over budget"
-    assert (cwd / "small" / "deploy" / "model.onnx").exists() and (cwd / "small" / "report.html").exists()
+    assert (cwd / "small" / "deploy" / "model.onnx").exists() and (
+        cwd / "small" / "report.html"
+    ).exists()
 
 
 def test_accuracy_gate_is_exit_code_3(finished, tmp_path):
     cwd = finished[0]
-    code, last, _, _ = run([*TINY, "-o", "steps.prune_layers.drop=[l2,l3,l4,l5,l6,l7,l8,l9,l10]", "-o", "steps.train.enabled=false",
-                            "-o", "budget.max_top1_drop=0", "--output", "lossy"], cwd)
+    code, last, _, _ = run(
+        [
+            *TINY,
+            "-o",
+            "steps.prune_layers.drop=[l2,l3,l4,l5,l6,l7,l8,l9,l10]",
+            "-o",
+            "steps.train.enabled=false",
+            "-o",
+            "budget.max_top1_drop=0",
+            "--output",
+            "lossy",
+        ],
+        cwd,
+    )
     report = json.loads((cwd / "lossy" / "report.json").read_text())
     lost = report["networks"][0]["top1"] > report["networks"][1]["top1"]
     assert (code, last["status"]) == ((3, "accuracy gate failed") if lost else (0, "ok"))
@@ -135,23 +212,45 @@ def test_accuracy_gate_is_exit_code_3(finished, tmp_path):
 
 def test_full_disk_ends_with_a_message(finished, tmp_path):
     """A file size limit stands in for a full disk: writes fail half-way."""
+
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     code, last, _, err = run([*TINY, "--output", "run"], tmp_path, preexec_fn=limit)
-    assert code == 1 and "cannot write it (File too large); free some space or choose another folder" in err
+    assert (
+        code == 1
+        and "cannot write it (File too large); free some space or choose another folder" in err
+    )
     assert not [path for path in (tmp_path / "run").rglob(".*")]
 
 
 BAD = [
     (["--recipe", "ctrgcn_lite_dmll"], "ctrgcn_lite_dml"),
-    (["--recipe", "ctrgcn_lite_dml", "-o", "steps[1].train.epoch=3"], "unknown key 'epoch' (did you mean 'epochs'?)"),
-    (["--recipe", "ctrgcn_lite_dml", "-o", "steps[0].prune_layers.drop=[l11]"], "has no block 'l11' (it has l1, l2"),
-    (["--recipe", "ctrgcn_lite_dml", "-o", "data.name=nw_ucla", "-o", "data.root=nowhere"], "nowhere: no such folder"),
-    (["--recipe", "ctrgcn_lite_dml", "-o", "teacher.weights=none.npz"], "none.npz: no such file; check the path of the weights"),
-    (["--recipe", "ctrgcn_lite_dml", "--resume", "--output", "nothing"], "--resume: nothing holds no run to continue"),
-    (["--recipe", "ctrgcn_lite_dml", "--device", "gpu"], "--device gpu: the installed paddlepaddle"),
+    (
+        ["--recipe", "ctrgcn_lite_dml", "-o", "steps[1].train.epoch=3"],
+        "unknown key 'epoch' (did you mean 'epochs'?)",
+    ),
+    (
+        ["--recipe", "ctrgcn_lite_dml", "-o", "steps[0].prune_layers.drop=[l11]"],
+        "has no block 'l11' (it has l1, l2",
+    ),
+    (
+        ["--recipe", "ctrgcn_lite_dml", "-o", "data.name=nw_ucla", "-o", "data.root=nowhere"],
+        "nowhere: no such folder",
+    ),
+    (
+        ["--recipe", "ctrgcn_lite_dml", "-o", "teacher.weights=none.npz"],
+        "none.npz: no such file; check the path of the weights",
+    ),
+    (
+        ["--recipe", "ctrgcn_lite_dml", "--resume", "--output", "nothing"],
+        "--resume: nothing holds no run to continue",
+    ),
+    (
+        ["--recipe", "ctrgcn_lite_dml", "--device", "gpu"],
+        "--device gpu: the installed paddlepaddle",
+    ),
     ([], "--recipe: name one"),
 ]
 
@@ -169,31 +268,68 @@ def test_usage_errors_are_exit_code_1(tmp_path):
 
 
 def test_resume_with_another_recipe_is_refused(finished):
-    code, _, _, err = run([*TINY, "-o", "steps.train.lr=0.5", "--output", "run", "--resume"], finished[0])
+    code, _, _, err = run(
+        [*TINY, "-o", "steps.train.lr=0.5", "--output", "run", "--resume"], finished[0]
+    )
     assert code == 1 and "run was run with steps[1].train.lr = " in " ".join(err.split())
 
 
 def test_dry_run_prints_the_plan(tmp_path):
-    code, last, out, _ = run(["--recipe", "ctrgcn_lite_dml", "-o", "data.train_clips=12", "-o", "data.val_clips=12", "--dry-run"], tmp_path)
+    code, last, out, _ = run(
+        [
+            "--recipe",
+            "ctrgcn_lite_dml",
+            "-o",
+            "data.train_clips=12",
+            "-o",
+            "data.val_clips=12",
+            "--dry-run",
+        ],
+        tmp_path,
+    )
     assert code == 0 and last["train_clips"] == 12 and last["student_params"] < last["params"]
     assert "remove block l10" in out and not (tmp_path / "runs").exists()
 
 
 def test_list_names_every_recipe(tmp_path):
     code, last, _, _ = run(["--list"], tmp_path)
-    assert code == 0 and last["recipes"] == sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
+    assert code == 0 and last["recipes"] == sorted(
+        path.stem for path in (ROOT / "configs").glob("*.yaml")
+    )
 
 
 def test_runs_as_a_module_too():
-    done = subprocess.run([sys.executable, "-m", "compress.run", "--list"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "compress.run", "--list"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0 and "ctrgcn_lite_dml" in done.stdout
 
 
 def test_accuracy_benchmark_takes_weights_ours_and_foreign_folders(finished):
-    arguments = ["--recipe", "ctrgcn_lite_dml", "-o", "data.train_clips=36", "-o", "data.val_clips=12", "--device", "cpu",
-                 "run/weights/student.npz", "run/deploy", "run/ordinary/model.onnx"]
-    done = subprocess.run([sys.executable, str(ROOT / "benchmarks/accuracy.py"), *arguments], cwd=finished[0], capture_output=True,
-                          text=True, timeout=120)
+    arguments = [
+        "--recipe",
+        "ctrgcn_lite_dml",
+        "-o",
+        "data.train_clips=36",
+        "-o",
+        "data.val_clips=12",
+        "--device",
+        "cpu",
+        "run/weights/student.npz",
+        "run/deploy",
+        "run/ordinary/model.onnx",
+    ]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks/accuracy.py"), *arguments],
+        cwd=finished[0],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
     assert len(rows) == 4 and all(row["agreement"] == 1.0 for row in rows)
@@ -206,13 +342,34 @@ def test_predict_with_the_delivered_folder(finished, tmp_path):
 
     dataset = synthetic.load(synthetic.Config(train_clips=12, val_clips=12), 1)
     np.save(tmp_path / "clip.npy", dataset.val.clips[0])
-    done = subprocess.run([sys.executable, str(ROOT / "compress/predict.py"), str(finished[0] / "run/deploy"), str(tmp_path / "clip.npy")],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "compress/predict.py"),
+            str(finished[0] / "run/deploy"),
+            str(tmp_path / "clip.npy"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1])["clips"][0]["class"] in dataset.classes
 
 
 def test_foreign_budget_command(finished):
-    done = subprocess.run([sys.executable, "-m", "compress.budget", str(finished[0] / "run/ordinary"), "--limit", "10KB"], cwd=ROOT,
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "compress.budget",
+            str(finished[0] / "run/ordinary"),
+            "--limit",
+            "10KB",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 2 and "model.pdmodel" in done.stdout

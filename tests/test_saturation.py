@@ -74,9 +74,7 @@ def test_whole_levels_are_kept():
 
 
 def test_two_that_add_up_to_128_after_rounding_are_within_the_bound():
-    found, scales = bits.levels(
-        conv([[90.6], [36.7], [0.0], [-12.0]]), 0, "int8"
-    )  # 127.3 before
+    found, scales = bits.levels(conv([[90.6], [36.7], [0.0], [-12.0]]), 0, "int8")  # 127.3 before
     assert scales[0, 0, 0] == pytest.approx(127.3 / 127.4) and found[0, 0].tolist() == [
         91,
         37,
@@ -96,12 +94,8 @@ def test_pairs_of_an_odd_number_of_channels_straddle_taps():
 
 
 def test_the_right_operand_of_a_product_is_paired_and_the_left_is_not():
-    assert bits.levels(np.array([[1.0], [1.0], [1.0]]), 1, "int8")[0].tolist() == [
-        [[64, 64, 64]]
-    ]
-    assert bits.levels(np.array([[1.0, 1.0, 1.0]]), 0, "int8")[0].tolist() == [
-        [[127, 127, 127]]
-    ]
+    assert bits.levels(np.array([[1.0], [1.0], [1.0]]), 1, "int8")[0].tolist() == [[[64, 64, 64]]]
+    assert bits.levels(np.array([[1.0, 1.0, 1.0]]), 0, "int8")[0].tolist() == [[[127, 127, 127]]]
 
 
 def test_what_is_computed_in_float_or_channel_by_channel_keeps_all_levels():

@@ -1,4 +1,5 @@
 """Learning rates: exact values at the ends and in between."""
+
 import math
 
 from compress.training.schedule import learning_rate

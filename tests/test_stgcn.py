@@ -1,4 +1,5 @@
 """ST-GCN: published counts, golden outputs, every checkpoint layout against the literal form, pruning, export."""
+
 import dataclasses
 import json
 
@@ -18,7 +19,14 @@ from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
 SMALL = stgcn.Config(width=8, stages=4, inflate=(3,), down=(3, 4))
-PLAN = ((2, 6, 1), (6, 6, 1), (6, 12, 2), (12, 12, 1), (12, 18, 1), (18, 18, 2))  # a stage widens alone, one halves alone
+PLAN = (
+    (2, 6, 1),
+    (6, 6, 1),
+    (6, 12, 2),
+    (12, 12, 1),
+    (12, 18, 1),
+    (18, 18, 2),
+)  # a stage widens alone, one halves alone
 HINTS = Hints(frames=10, persons=1, skeleton=literal.HAND, config=stgcn.Config(down=(3, 6)))
 
 
@@ -78,7 +86,12 @@ def test_another_plan_and_skeleton_from_the_file_and_hints_alone(fc):
     assert [(b.in_channels, b.out_channels, b.stride) for b in network.spec.blocks] == list(PLAN)
     assert network.spec.input_shape == (2, 10, 21, 1)
     x = np.random.default_rng(1).normal(size=(3, 2, 10, 21, 1)).astype("float32")
-    np.testing.assert_allclose(network(paddle.to_tensor(x)).numpy(), literal.logits(arrays, PLAN, x, fc), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        network(paddle.to_tensor(x)).numpy(),
+        literal.logits(arrays, PLAN, x, fc),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_without_hints_a_stage_that_widens_halves_the_frames():
@@ -95,8 +108,14 @@ def test_first_repository_and_paddlevideo(classifier, weighed):
         arrays[f"gcn.{index}.gcn.A"] = arrays["gcn.0.gcn.A"]
         if not weighed:
             arrays[f"gcn.{index}.gcn.PA"] = np.ones((3, 21, 21), "float32")
-    back = {"gcn.conv": "gcn.conv", "gcn.bn": "tcn.0", "tcn.conv": "tcn.2", "tcn.bn": "tcn.3", "residual.conv": "residual.0",
-            "residual.bn": "residual.1"}
+    back = {
+        "gcn.conv": "gcn.conv",
+        "gcn.bn": "tcn.0",
+        "tcn.conv": "tcn.2",
+        "tcn.bn": "tcn.3",
+        "residual.conv": "residual.0",
+        "residual.bn": "residual.1",
+    }
     old = {"A": arrays["gcn.0.gcn.A"]}
     for name, value in arrays.items():
         _, index, layer, key = name.split(".", 3) if name.startswith("gcn.") else ("", "", "", "")
@@ -112,16 +131,27 @@ def test_first_repository_and_paddlevideo(classifier, weighed):
             old[name] = value
     assert keys.is_published(old)
     x = np.random.default_rng(1).normal(size=(2, 2, 10, 21, 1)).astype("float32")
-    np.testing.assert_allclose(loaded(old, HINTS)(paddle.to_tensor(x)).numpy(), literal.logits(arrays, PLAN, x), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        loaded(old, HINTS)(paddle.to_tensor(x)).numpy(),
+        literal.logits(arrays, PLAN, x),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_what_a_file_lacks_or_has_too_much_is_named():
     arrays = literal.arrays(PLAN, 17, 7, plus=False)
     with pytest.raises(CheckpointError, match=r"has no 'gcn\.3\.gcn\.A'"):
-        keys.from_published({name: value for name, value in arrays.items() if name != "gcn.3.gcn.A"})
-    with pytest.raises(CheckpointError, match=r"holds 1 tensors that ST-GCN does not have: gcn\.0\.extra"):
+        keys.from_published(
+            {name: value for name, value in arrays.items() if name != "gcn.3.gcn.A"}
+        )
+    with pytest.raises(
+        CheckpointError, match=r"holds 1 tensors that ST-GCN does not have: gcn\.0\.extra"
+    ):
         keys.from_published(arrays | {"gcn.0.extra": arrays["data_bn.bias"]})
-    with pytest.raises(CheckpointError, match=r"data_bn has 68 channels, expected 2 coordinates x 17; .*MVC"):
+    with pytest.raises(
+        CheckpointError, match=r"data_bn has 68 channels, expected 2 coordinates x 17; .*MVC"
+    ):
         keys.from_published(arrays | {"data_bn.weight": np.ones(68, "float32")})
 
 
@@ -142,13 +172,17 @@ def test_any_block_may_go(block):
     network.eval()
     x = paddle.randn([2, *spec.input_shape])
     assert block not in [one.id for one in spec.blocks]
-    np.testing.assert_allclose(flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_next_block_takes_over_width_and_stride_and_unknown_ids_are_refused():
     four = stgcn.drop_blocks(small(), ("l3",)).blocks[-1]
     assert (four.id, four.in_channels, four.out_channels, four.stride) == ("l4", 8, 16, 4)
-    with pytest.raises(RecipeError, match=r"prune_layers.drop: stgcn has no block 'l5' \(it has l1, l2, l3, l4\)"):
+    with pytest.raises(
+        RecipeError, match=r"prune_layers.drop: stgcn has no block 'l5' \(it has l1, l2, l3, l4\)"
+    ):
         stgcn.drop_blocks(small(), ("l5",))
     with pytest.raises(RecipeError, match="names every block; at least one must stay"):
         stgcn.drop_blocks(small(), ("l1", "l2", "l3", "l4"))
@@ -175,8 +209,14 @@ def test_exported_files_agree_at_any_batch_size(tmp_path, randomised, count):
     assert all(one["max_rel_diff"] < 1e-5 and one["agreement"] == 1 for one in found.values())
 
 
-@pytest.mark.parametrize("wrong, message", [({"width": 0}, "width: must be at least 1"), ({"down": (1,)}, "down: the first stage keeps"),
-                                            ({"ratio": 0.05}, "ratio: 0.05 leaves a stage without channels")])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"width": 0}, "width: must be at least 1"),
+        ({"down": (1,)}, "down: the first stage keeps"),
+        ({"ratio": 0.05}, "ratio: 0.05 leaves a stage without channels"),
+    ],
+)
 def test_impossible_plans_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         stgcn.Config(**wrong)

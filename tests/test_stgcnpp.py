@@ -1,4 +1,5 @@
 """STGCN++: published counts, golden outputs, checkpoints against the literal form, pruning, export."""
+
 import dataclasses
 import json
 
@@ -19,7 +20,14 @@ from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
 SMALL = stgcnpp.Config(width=8, stages=4, inflate=(3,), down=(3, 4))
-HAND = ((2, 8, 1), (8, 8, 1), (8, 16, 2), (16, 16, 2), (16, 20, 1), (20, 20, 1))  # six stages; one widens alone, one halves alone
+HAND = (
+    (2, 8, 1),
+    (8, 8, 1),
+    (8, 16, 2),
+    (16, 16, 2),
+    (16, 20, 1),
+    (20, 20, 1),
+)  # six stages; one widens alone, one halves alone
 HINTS = Hints(frames=10, persons=1, skeleton=literal.HAND, config=stgcnpp.Config(down=(3, 4)))
 
 
@@ -44,8 +52,11 @@ def test_own_network_lacks_only_the_biases_that_a_batchnorm_cancels():
     spec = small()
     own = sum(p.size for p in networks.build(spec).parameters() if not p.stop_gradient)
     # leading convs and the plain one: C; dilated convs: all but two branches; the closing conv: C; projections
-    cancelled = sum(b.out_channels * (2 + b.projects + (b.in_channels != b.out_channels)) + sum(stgcnpp.branch_widths(b.out_channels)[:4])
-                    for b in spec.blocks)
+    cancelled = sum(
+        b.out_channels * (2 + b.projects + (b.in_channels != b.out_channels))
+        + sum(stgcnpp.branch_widths(b.out_channels)[:4])
+        for b in spec.blocks
+    )
     assert own + cancelled == networks.parameters(spec)
 
 
@@ -76,7 +87,12 @@ def test_hand_of_six_stages_from_the_file_and_hints_alone(fc):
     assert [(b.in_channels, b.out_channels, b.stride) for b in network.spec.blocks] == list(HAND)
     assert network.spec.input_shape == (2, 10, 21, 1) and network.spec.skeleton == literal.HAND
     x = np.random.default_rng(1).normal(size=(3, 2, 10, 21, 1)).astype("float32")
-    np.testing.assert_allclose(network(paddle.to_tensor(x)).numpy(), literal.logits(arrays, HAND, x, fc), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        network(paddle.to_tensor(x)).numpy(),
+        literal.logits(arrays, HAND, x, fc),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_paddlevideo_keeps_its_graph_out_of_the_file():
@@ -86,7 +102,9 @@ def test_paddlevideo_keeps_its_graph_out_of_the_file():
         arrays[f"gcn.{index}.gcn.A"] = COCO_17.adjacency()
     x = np.random.default_rng(1).normal(size=(2, 2, 10, 17, 1)).astype("float32")
     network = loaded(bare, dataclasses.replace(HINTS, skeleton=COCO_17))
-    np.testing.assert_allclose(network(paddle.to_tensor(x)).numpy(), literal.logits(arrays, HAND, x), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        network(paddle.to_tensor(x)).numpy(), literal.logits(arrays, HAND, x), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_the_two_networks_of_these_names_are_told_apart():
@@ -99,11 +117,20 @@ def test_what_a_file_lacks_or_has_too_much_is_named():
     arrays = literal.arrays(HAND, 17, 7, plus=True)
     for name in ("gcn.3.gcn.A", "gcn.1.tcn.branches.4.1._mean", "gcn.2.gcn.down.0.weight"):
         with pytest.raises(CheckpointError, match=f"has no '{name}'"):
-            stgcnpp_keys.from_published({key: value for key, value in arrays.items() if key != name})
-    with pytest.raises(CheckpointError, match=r"holds 1 tensors that STGCN\+\+ does not have: gcn\.0\.gcn\.PA"):
+            stgcnpp_keys.from_published(
+                {key: value for key, value in arrays.items() if key != name}
+            )
+    with pytest.raises(
+        CheckpointError, match=r"holds 1 tensors that STGCN\+\+ does not have: gcn\.0\.gcn\.PA"
+    ):
         stgcnpp_keys.from_published(arrays | {"gcn.0.gcn.PA": arrays["gcn.0.gcn.A"]})
-    with pytest.raises(CheckpointError, match=r"gcn\.1\.gcn\.conv\.weight has 8 -> 25 channels, expected 3 .*, behind 8"):
-        stgcnpp_keys.from_published(arrays | {"gcn.1.gcn.conv.weight": np.ones((25, 8, 1, 1), "float32")})
+    with pytest.raises(
+        CheckpointError,
+        match=r"gcn\.1\.gcn\.conv\.weight has 8 -> 25 channels, expected 3 .*, behind 8",
+    ):
+        stgcnpp_keys.from_published(
+            arrays | {"gcn.1.gcn.conv.weight": np.ones((25, 8, 1, 1), "float32")}
+        )
 
 
 def test_forward_and_backward_reach_every_parameter():
@@ -112,7 +139,9 @@ def test_forward_and_backward_reach_every_parameter():
     paddle.nn.functional.cross_entropy(logits, paddle.to_tensor([0, 1, 2])).backward()
     assert logits.shape == [3, 5]
     assert not network.l1.graph.adjacency.stop_gradient
-    assert all(np.abs(p.grad.numpy()).max() > 0 for p in network.parameters() if not p.stop_gradient)
+    assert all(
+        np.abs(p.grad.numpy()).max() > 0 for p in network.parameters() if not p.stop_gradient
+    )
 
 
 @pytest.mark.parametrize("block", ["l1", "l2", "l3", "l4"])
@@ -122,11 +151,15 @@ def test_any_block_may_go(block):
     network.eval()
     x = paddle.randn([2, *spec.input_shape])
     assert block not in [one.id for one in spec.blocks] and spec.network == "stgcnpp"
-    np.testing.assert_allclose(flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_unknown_block_is_refused():
-    with pytest.raises(RecipeError, match=r"prune_layers.drop: stgcnpp has no block 'l5' \(it has l1, l2, l3, l4\)"):
+    with pytest.raises(
+        RecipeError, match=r"prune_layers.drop: stgcnpp has no block 'l5' \(it has l1, l2, l3, l4\)"
+    ):
         stgcnpp.drop_blocks(small(), ("l5",))
 
 
@@ -155,9 +188,13 @@ def test_pooled_branch_keeps_a_negative_scale(randomised):
     network = randomised(networks.build(small()))
     network.l2.temporal.bn.weight.set_value(-network.l2.temporal.bn.weight)
     x = paddle.randn([2, *network.spec.input_shape])
-    np.testing.assert_allclose(flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        flatten(network)(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_stage_narrower_than_its_branches_is_refused():
-    with pytest.raises(ValueError, match=r"width: STGCN\+\+ needs 6 channels or more in every stage"):
+    with pytest.raises(
+        ValueError, match=r"width: STGCN\+\+ needs 6 channels or more in every stage"
+    ):
         stgcnpp.Config(width=4)

@@ -1,4 +1,5 @@
 """Streams and branches: exact values, what happens at padding and gaps, parity with the published network input."""
+
 from __future__ import annotations
 
 import json
@@ -23,12 +24,23 @@ def values(clip: np.ndarray, channel: int = 0) -> list[list[float]]:
 
 
 def test_a_bone_is_the_joint_less_its_parent_and_the_root_has_none():
-    assert values(streams.stream(line((1, 3, 7), (2, 2, 0)), "bone", CHAIN)) == [[0, 2, 4], [0, 0, -2]]
+    assert values(streams.stream(line((1, 3, 7), (2, 2, 0)), "bone", CHAIN)) == [
+        [0, 2, 4],
+        [0, 0, -2],
+    ]
 
 
 def test_motion_is_the_next_frame_less_this_one_and_ends_with_zero():
-    assert values(streams.stream(line((1, 1), (2, 4), (5, 4)), "joint_motion")) == [[1, 3], [3, 0], [0, 0]]
-    assert values(streams.stream(line((1, 3), (1, 6), (2, 6)), "bone_motion", [[2, 1]])) == [[0, 3], [0, -1], [0, 0]]
+    assert values(streams.stream(line((1, 1), (2, 4), (5, 4)), "joint_motion")) == [
+        [1, 3],
+        [3, 0],
+        [0, 0],
+    ]
+    assert values(streams.stream(line((1, 3), (1, 6), (2, 6)), "bone_motion", [[2, 1]])) == [
+        [0, 3],
+        [0, -1],
+        [0, 0],
+    ]
     assert not streams.stream(line((1, 3)), "joint_motion").any()  # one frame
 
 
@@ -50,7 +62,9 @@ def test_one_persons_absence_does_not_stop_the_other():
 
 def test_half_precision_is_widened_before_the_difference():
     clip = np.array([2.001, 2.0029], np.float16).reshape(1, 2, 1, 1)
-    assert streams.stream(clip, "joint_motion")[0, 0, 0, 0] == np.float32(clip[0, 1, 0, 0]) - np.float32(clip[0, 0, 0, 0])
+    assert streams.stream(clip, "joint_motion")[0, 0, 0, 0] == np.float32(
+        clip[0, 1, 0, 0]
+    ) - np.float32(clip[0, 0, 0, 0])
     assert streams.stream(clip, "joint").dtype == np.float32
 
 
@@ -66,14 +80,18 @@ def test_a_stream_is_a_step_that_survives_json():
     assert streams.steps("joint", NTU_25) == ()
     for kind in ("bone", "joint_motion", "bone_motion"):
         steps = json.loads(json.dumps(streams.steps(kind, NTU_25)))
-        np.testing.assert_array_equal(ops.apply(clip, steps), streams.stream(clip, kind, NTU_25.bones))
+        np.testing.assert_array_equal(
+            ops.apply(clip, steps), streams.stream(clip, kind, NTU_25.bones)
+        )
     with pytest.raises(DataError, match="unknown stream 'bones'"):
         ops.apply(clip, [{"op": "stream", "kind": "bones"}])
 
 
 def test_bones_are_the_streams_own_where_the_graph_has_others():
     assert streams.steps("bone", NTU_25_PYSKL) == streams.steps("bone", NTU_25)
-    assert [12, 1] in streams.steps("bone", COCO_17)[0]["bones"] and [12, 6] not in streams.steps("bone", COCO_17)[0]["bones"]
+    assert [12, 1] in streams.steps("bone", COCO_17)[0]["bones"] and [12, 6] not in streams.steps(
+        "bone", COCO_17
+    )[0]["bones"]
 
 
 def test_a_joint_that_does_not_exist_is_an_error():
@@ -83,12 +101,25 @@ def test_a_joint_that_does_not_exist_is_an_error():
 
 def test_branches_by_hand():
     clip = np.zeros((3, 5, 2, 1), np.float32)
-    clip[0, :3, 0, 0], clip[0, :3, 1, 0] = (1, 2, 4), (4, 4, 4)  # two valid joints on the x axis, then padding
+    clip[0, :3, 0, 0], clip[0, :3, 1, 0] = (
+        (1, 2, 4),
+        (4, 4, 4),
+    )  # two valid joints on the x axis, then padding
     found = streams.branches(clip, centre=1, bones=[[1, 2]])
     assert found.shape == (18, 5, 2, 1) and found.dtype == np.float32
     joint, velocity, bone = np.split(found[..., 0], 3)
-    assert joint[0, :, 0].tolist() == [1, 2, 4, 0, 0] and joint[3, :, 0].tolist() == [-3, -2, 0, 0, 0] and not joint[3, :, 1].any()
-    assert velocity[0, :, 0].tolist() == [1, 2, -4, 0, 0] and velocity[3, :, 0].tolist() == [3, -2, -4, 0, 0]  # the published spike
+    assert (
+        joint[0, :, 0].tolist() == [1, 2, 4, 0, 0]
+        and joint[3, :, 0].tolist() == [-3, -2, 0, 0, 0]
+        and not joint[3, :, 1].any()
+    )
+    assert velocity[0, :, 0].tolist() == [1, 2, -4, 0, 0] and velocity[3, :, 0].tolist() == [
+        3,
+        -2,
+        -4,
+        0,
+        0,
+    ]  # the published spike
     assert bone[0, :, 0].tolist() == [-3, -2, 0, 0, 0] and not bone[0, :, 1].any()
     assert abs(bone[3, 0, 0] - np.pi) < 0.01  # against the x axis, blurred by the published 1e-4
     np.testing.assert_allclose(bone[4, :, 0], np.pi / 2)

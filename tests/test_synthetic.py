@@ -1,4 +1,5 @@
 """The synthetic data set: deterministic, plausible bodies, and not solvable by a linear model."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -32,12 +33,18 @@ def prepared(through, split) -> np.ndarray:
 
 def test_shapes_names_and_counts(dataset, through):
     assert (dataset.name, dataset.skeleton, dataset.persons) == ("synthetic", NTU_25, 1)
-    assert dataset.classes == tuple(action.name for action in ACTIONS) and len(set(dataset.classes)) == 12
+    assert (
+        dataset.classes == tuple(action.name for action in ACTIONS)
+        and len(set(dataset.classes)) == 12
+    )
     assert (len(dataset.train), len(dataset.val)) == (480, 240)
     assert through.shape == (3, 16, 25, 1)
     lengths = set()
     for split in (dataset.train, dataset.val):
-        assert len(set(split.names)) == len(split.clips) == len(split.labels) and split.labels.dtype == np.int64
+        assert (
+            len(set(split.names)) == len(split.clips) == len(split.labels)
+            and split.labels.dtype == np.int64
+        )
         for clip in split.clips:
             assert clip.dtype == np.float32 and (clip.shape[0], *clip.shape[2:]) == (3, 25, 1)
             lengths.add(clip.shape[1])
@@ -64,11 +71,17 @@ def test_same_seed_same_clips_and_fingerprint():
     first, again, other = (synthetic.load(small, seed) for seed in (3, 3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(first.train.clips, again.train.clips))
     assert first.fingerprint == again.fingerprint != other.fingerprint
-    assert first.fingerprint != synthetic.load(Config(train_clips=24, val_clips=12, noise=0.02), 3).fingerprint
+    assert (
+        first.fingerprint
+        != synthetic.load(Config(train_clips=24, val_clips=12, noise=0.02), 3).fingerprint
+    )
 
 
 def test_a_clip_does_not_depend_on_how_many_there_are():
-    few, many = (synthetic.load(Config(train_clips=count, val_clips=12), 1).train.clips[11] for count in (12, 36))
+    few, many = (
+        synthetic.load(Config(train_clips=count, val_clips=12), 1).train.clips[11]
+        for count in (12, 36)
+    )
     assert np.array_equal(few, many)
 
 
@@ -78,10 +91,15 @@ def test_classes_are_balanced(dataset):
 
 
 def test_training_and_validation_share_no_person(dataset):
-    people = {split: {synthetic.person_of(split, index) for index in range(1000)} for split in ("train", "val")}
+    people = {
+        split: {synthetic.person_of(split, index) for index in range(1000)}
+        for split in ("train", "val")
+    }
     assert not people["train"] & people["val"]
     person = {split: synthetic.clip(CLEAN, 1, split, 0) for split in ("train", "val")}
-    thigh = {split: bone_lengths(clip)[0, NTU_25.bones.index((14, 13))] for split, clip in person.items()}
+    thigh = {
+        split: bone_lengths(clip)[0, NTU_25.bones.index((14, 13))] for split, clip in person.items()
+    }
     assert abs(thigh["train"] - thigh["val"]) > 1e-3
 
 
@@ -100,7 +118,9 @@ def test_bones_are_rigid_and_of_human_length_before_noise(index):
 
 @pytest.mark.parametrize("index", range(12), ids=[action.name for action in ACTIONS])
 def test_everybody_moves_at_human_speed_and_only_jumping_leaves_the_ground(index):
-    positions = synthetic.clip(Config(noise=0.0, missing=0.0, view_degrees=0.0), 1, "val", index)[..., 0]
+    positions = synthetic.clip(Config(noise=0.0, missing=0.0, view_degrees=0.0), 1, "val", index)[
+        ..., 0
+    ]
     speed = np.linalg.norm(np.diff(positions, axis=1), axis=0) * synthetic.RATE
     assert 0.5 < speed.max() < 15
     lowest = positions[1].min(axis=1)
@@ -113,7 +133,10 @@ def test_some_recordings_have_lost_frames_and_the_set_holds_none_of_them(dataset
     assert 20 < np.count_nonzero(gaps) < 90 and max(gaps) <= 5
     worst = int(np.argmax(gaps))
     held = dataset.train.clips[worst]
-    assert held.shape[1] == recorded[worst].shape[1] - gaps[worst] and (held != 0).any(axis=(0, 2, 3)).all()
+    assert (
+        held.shape[1] == recorded[worst].shape[1] - gaps[worst]
+        and (held != 0).any(axis=(0, 2, 3)).all()
+    )
     assert np.array_equal(ops.apply(held, dataset.base_ops), held)
     assert np.array_equal(through.prepare(recorded[worst]), through.prepare(held))
 
@@ -122,7 +145,10 @@ def test_mirrored_motion_is_the_reflection():
     rng = np.random.default_rng(0)
     angles, offsets = rng.uniform(-60, 60, size=(4, 25, 3)), kinematics.OFFSETS * 1.7
     angles[:, 0] = 0
-    own, mirrored = kinematics.forward(angles, offsets), kinematics.forward(kinematics.mirror(angles), offsets)
+    own, mirrored = (
+        kinematics.forward(angles, offsets),
+        kinematics.forward(kinematics.mirror(angles), offsets),
+    )
     swap = np.arange(25)
     for right, left in kinematics.LEFT_OF.items():
         swap[[right, left]] = left, right
@@ -132,13 +158,18 @@ def test_mirrored_motion_is_the_reflection():
 def test_limbs_bend_the_human_way():
     def joint(pose, number):
         angles = kinematics.pose_angles(pose)[None]
-        return kinematics.forward(angles, kinematics.OFFSETS * 1.7)[0, number - 1]  # 1-based, as in the literature
+        return kinematics.forward(angles, kinematics.OFFSETS * 1.7)[
+            0, number - 1
+        ]  # 1-based, as in the literature
 
     assert joint({}, 12)[0] > 0.1 > -0.1 > joint({}, 8)[0]  # right hand at +x
     assert joint({"r.elbow": (90, 0, 0)}, 12)[2] < -0.2  # forward is -z
     assert joint({"r.knee": (-90, 0, 0)}, 19)[2] > 0.2
     assert joint({"r.shoulder": (0, 0, 90)}, 12)[0] > 0.5
-    assert joint({"r.shoulder": (0, 40, 0), "r.elbow": (90, 0, 0)}, 12)[0] < joint({"r.elbow": (90, 0, 0)}, 12)[0]
+    assert (
+        joint({"r.shoulder": (0, 40, 0), "r.elbow": (90, 0, 0)}, 12)[0]
+        < joint({"r.elbow": (90, 0, 0)}, 12)[0]
+    )
     assert joint({"spine": (-40, 0, 0)}, 4)[2] < -0.2
 
 
@@ -152,16 +183,22 @@ def test_whoever_falls_stays_down():
     fall: Action = ACTIONS[-1]
     assert fall.name == "fall down" and not fall.returns
     for index in range(11, 120, 12):
-        head = synthetic.clip(Config(noise=0.0, missing=0.0, view_degrees=0.0), 1, "train", index)[1, :, 3, 0]
+        head = synthetic.clip(Config(noise=0.0, missing=0.0, view_degrees=0.0), 1, "train", index)[
+            1, :, 3, 0
+        ]
         assert head[-1] < head[0] - 0.5
 
 
-@pytest.mark.parametrize("field, value, message", [
-    ("train_clips", 11, "train_clips: must be at least 12, one clip of every class"),
-    ("val_clips", 0, "val_clips: must be at least 12, one clip of every class"),
-    ("noise", -0.1, "noise: must not be negative"),
-    ("view_degrees", 200.0, "view_degrees: must be between 0 and 180"),
-    ("missing", 1.5, "missing: must be between 0 and 1")])
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("train_clips", 11, "train_clips: must be at least 12, one clip of every class"),
+        ("val_clips", 0, "val_clips: must be at least 12, one clip of every class"),
+        ("noise", -0.1, "noise: must not be negative"),
+        ("view_degrees", 200.0, "view_degrees: must be between 0 and 180"),
+        ("missing", 1.5, "missing: must be between 0 and 1"),
+    ],
+)
 def test_impossible_settings_are_refused(field, value, message):
     with pytest.raises(ValueError) as caught:
         Config(**{field: value})
@@ -170,15 +207,21 @@ def test_impossible_settings_are_refused(field, value, message):
 
 def test_progress_reaches_the_total():
     seen = []
-    synthetic.load(Config(train_clips=24, val_clips=12), 1, progress=lambda *report: seen.append(report))
+    synthetic.load(
+        Config(train_clips=24, val_clips=12), 1, progress=lambda *report: seen.append(report)
+    )
     assert seen[0] == (1, 36, "generating clips") and seen[-1] == (36, 36, "generating clips")
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 def test_a_linear_model_stays_below_sixty_percent(dataset, through):
     linear_model = pytest.importorskip("sklearn.linear_model")
-    train, val = (prepared(through, split).reshape(len(split), -1) for split in (dataset.train, dataset.val))
+    train, val = (
+        prepared(through, split).reshape(len(split), -1) for split in (dataset.train, dataset.val)
+    )
     mean, spread = train.mean(0), train.std(0) + 1e-6
-    model = linear_model.LogisticRegression(max_iter=100).fit((train - mean) / spread, dataset.train.labels)
+    model = linear_model.LogisticRegression(max_iter=100).fit(
+        (train - mean) / spread, dataset.train.labels
+    )
     found = model.score((val - mean) / spread, dataset.val.labels)
     assert 0.2 < found < 0.6  # poses alone say something, but not enough

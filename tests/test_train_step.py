@@ -1,4 +1,5 @@
 """The benchmark of the training step runs, and compares two forms of one network."""
+
 import json
 
 from benchmarks import train_step

@@ -1,4 +1,5 @@
 """Preprocessing: exact values for every step, bounds and reproducibility for every random view."""
+
 from __future__ import annotations
 
 import json
@@ -15,7 +16,7 @@ def ramp(frames: int, valid: int | None = None) -> np.ndarray:
     """(3, frames, 2, 1): every value is its frame's number from 1; zero after `valid` frames."""
     clip = np.zeros((3, frames, 2, 1), np.float32)
     clip[:] = np.arange(1, frames + 1).reshape(1, -1, 1, 1)
-    clip[:, frames if valid is None else valid:] = 0
+    clip[:, frames if valid is None else valid :] = 0
     return clip
 
 
@@ -64,11 +65,19 @@ def test_trim_and_drop_empty_differ_in_gaps():
 
 def test_a_clip_of_nothing_but_zeros_goes_through_every_step():
     nothing = np.zeros((3, 5, 2, 1), np.float32)
-    for op in ({"op": "trim"}, {"op": "drop_empty"}, {"op": "centre", "joint": 0}, {"op": "sample", "frames": 4},
-               {"op": "crop_resize", "ratio": 0.95, "frames": 4}, {"op": "uniform", "frames": 9}, {"op": "loop", "frames": 9},
-               {"op": "normalise_3d", "centre": 1, "spine": [0, 1], "shoulders": [0, 1]}, {"op": "normalise_2d"},
-               {"op": "view_transform", "centre": 1, "spine": [0, 1], "shoulders": [0, 1]},
-               {"op": "stream", "kind": "bone_motion", "bones": [[1, 2]]}):
+    for op in (
+        {"op": "trim"},
+        {"op": "drop_empty"},
+        {"op": "centre", "joint": 0},
+        {"op": "sample", "frames": 4},
+        {"op": "crop_resize", "ratio": 0.95, "frames": 4},
+        {"op": "uniform", "frames": 9},
+        {"op": "loop", "frames": 9},
+        {"op": "normalise_3d", "centre": 1, "spine": [0, 1], "shoulders": [0, 1]},
+        {"op": "normalise_2d"},
+        {"op": "view_transform", "centre": 1, "spine": [0, 1], "shoulders": [0, 1]},
+        {"op": "stream", "kind": "bone_motion", "bones": [[1, 2]]},
+    ):
         assert not transforms.apply(nothing, [op]).any()
     assert np.isfinite(transforms.apply(nothing, [{"op": "min_max"}])).all()
 
@@ -81,11 +90,15 @@ def test_resize_is_bilinear_with_aligned_pixel_centres():
     assert times(transforms.resize(ramp(1), 3)) == [1, 1, 1]
 
 
-@pytest.mark.parametrize("valid, first, last", [(72, 2, 71), (40, 2, 39), (39, 1, 39), (300, 8, 293), (1, 1, 1)])
+@pytest.mark.parametrize(
+    "valid, first, last", [(72, 2, 71), (40, 2, 39), (39, 1, 39), (300, 8, 293), (1, 1, 1)]
+)
 def test_crop_resize_cuts_as_the_public_test_crop_does(valid, first, last):
     """(1 - 0.95) * valid / 2 frames, rounded down, at each end; resizing to as many frames as are left is no change."""
     kept = last - first + 1
-    assert times(transforms.crop_resize(ramp(300, valid), 0.95, kept)) == list(range(first, last + 1))
+    assert times(transforms.crop_resize(ramp(300, valid), 0.95, kept)) == list(
+        range(first, last + 1)
+    )
 
 
 def test_crop_resize_keeps_gaps_inside_the_clip():
@@ -94,9 +107,20 @@ def test_crop_resize_keeps_gaps_inside_the_clip():
     assert times(transforms.crop_resize(clip, 1.0, 8)) == [1, 2, 3, 0, 5, 6, 7, 8]
 
 
-@pytest.mark.parametrize("length, clip, clips, expected", [
-    (8, 0, 1, [2, 4, 6, 8]), (8, 0, 2, [1, 3, 5, 7]), (8, 1, 2, [2, 4, 6, 8]), (6, 0, 1, [1, 3, 4, 6]), (4, 3, 10, [1, 2, 3, 4]),
-    (3, 0, 1, [1, 2, 3, 1]), (3, 1, 3, [2, 3, 1, 2]), (2, 3, 4, [2, 1, 2, 1]), (1, 0, 1, [1, 1, 1, 1])])
+@pytest.mark.parametrize(
+    "length, clip, clips, expected",
+    [
+        (8, 0, 1, [2, 4, 6, 8]),
+        (8, 0, 2, [1, 3, 5, 7]),
+        (8, 1, 2, [2, 4, 6, 8]),
+        (6, 0, 1, [1, 3, 4, 6]),
+        (4, 3, 10, [1, 2, 3, 4]),
+        (3, 0, 1, [1, 2, 3, 1]),
+        (3, 1, 3, [2, 3, 1, 2]),
+        (2, 3, 4, [2, 1, 2, 1]),
+        (1, 0, 1, [1, 1, 1, 1]),
+    ],
+)
 def test_uniform_takes_one_frame_of_each_segment_or_goes_round(length, clip, clips, expected):
     assert times(transforms.uniform(ramp(length), 4, clip, clips)) == expected
 
@@ -111,7 +135,10 @@ def test_views_of_uniform_differ_and_stay_inside_the_clip():
 
 def test_only_numbered_steps_change_with_the_view():
     ops = ({"op": "trim"}, {"op": "uniform", "frames": 4, "clip": 0, "clips": 1})
-    assert transforms.numbered(ops, 2, 3) == ({"op": "trim"}, {"op": "uniform", "frames": 4, "clip": 2, "clips": 3})
+    assert transforms.numbered(ops, 2, 3) == (
+        {"op": "trim"},
+        {"op": "uniform", "frames": 4, "clip": 2, "clips": 3},
+    )
 
 
 def test_loop_goes_round_and_fit_pads_with_zeros():
@@ -121,7 +148,11 @@ def test_loop_goes_round_and_fit_pads_with_zeros():
 
 
 def test_apply_runs_steps_in_order_and_returns_contiguous_float32():
-    ops = [{"op": "sample", "frames": 3}, {"op": "centre", "joint": 0}, {"op": "min_max", "low": 0, "high": 10}]
+    ops = [
+        {"op": "sample", "frames": 3},
+        {"op": "centre", "joint": 0},
+        {"op": "min_max", "low": 0, "high": 10},
+    ]
     out = transforms.apply(ramp(5).astype(np.float64), json.loads(json.dumps(ops)))
     assert times(out) == [0, 5, 10]
     assert out.dtype == np.float32 and out.flags.c_contiguous
@@ -130,13 +161,17 @@ def test_apply_runs_steps_in_order_and_returns_contiguous_float32():
 def test_apply_names_an_unknown_step_and_one_that_does_not_fit():
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "sampel", "frames": 3}])
-    assert str(caught.value) == ("preprocessing: unknown step 'sampel' (known: centre, trim, drop_empty, min_max, "
-                                 "sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream, "
-                                 "branches); use the version of the project that wrote it")
+    assert str(caught.value) == (
+        "preprocessing: unknown step 'sampel' (known: centre, trim, drop_empty, min_max, "
+        "sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream, "
+        "branches); use the version of the project that wrote it"
+    )
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "centre", "joint": 25}])
-    assert str(caught.value).startswith("preprocessing: {'op': 'centre', 'joint': 25} does not fit a clip of shape "
-                                        "(3, 3, 2, 1) (C, T, V, M): ")
+    assert str(caught.value).startswith(
+        "preprocessing: {'op': 'centre', 'joint': 25} does not fit a clip of shape "
+        "(3, 3, 2, 1) (C, T, V, M): "
+    )
 
 
 def test_rotation_turns_around_x_then_y_then_z():
@@ -144,7 +179,9 @@ def test_rotation_turns_around_x_then_y_then_z():
     np.testing.assert_allclose(transforms.rotation(half, 0, 0) @ [0, 1, 0], [0, 0, 1], atol=1e-12)
     np.testing.assert_allclose(transforms.rotation(0, half, 0) @ [0, 0, 1], [1, 0, 0], atol=1e-12)
     np.testing.assert_allclose(transforms.rotation(0, 0, half) @ [1, 0, 0], [0, 1, 0], atol=1e-12)
-    np.testing.assert_allclose(transforms.rotation(half, half, 0) @ [0, 1, 0], [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(
+        transforms.rotation(half, half, 0) @ [0, 1, 0], [1, 0, 0], atol=1e-12
+    )
 
 
 def test_rotate_turns_every_point_alike():
@@ -179,10 +216,14 @@ def test_random_uniform_draws_from_every_part(length):
         elif length < 104:
             assert set(np.diff(drawn)) <= {1, 2}
         else:
-            assert all(k * length // 52 < frame <= (k + 1) * length // 52 for k, frame in enumerate(drawn))
+            assert all(
+                k * length // 52 < frame <= (k + 1) * length // 52 for k, frame in enumerate(drawn)
+            )
 
 
-@pytest.mark.parametrize("valid, shortest", [(200, 100), (100, 64), (70, 64), (64, 64), (40, 40), (1, 1)])
+@pytest.mark.parametrize(
+    "valid, shortest", [(200, 100), (100, 64), (70, 64), (64, 64), (40, 40), (1, 1)]
+)
 def test_random_crop_resize_keeps_to_the_published_lengths(valid, shortest):
     """Half to all of the valid frames, but at least 64 of them where there are as many."""
     rng, lengths = np.random.default_rng(1), []

@@ -1,4 +1,5 @@
 """`python -m compress.budget FOLDER`, or `python compress/budget FOLDER` from anywhere."""
+
 from __future__ import annotations
 
 import sys

@@ -3,6 +3,7 @@
 Every reader returns `Parts`, bytes by (part, kind); what a reader cannot name goes to its `rest`, so that the parts
 of a file always add up to its size. A file that does not parse is 'other', with the reason in the part's name.
 """
+
 from __future__ import annotations
 
 import re
@@ -20,7 +21,13 @@ from compress.budget.paddle_files import (
 
 KINDS = ("weights", "graph", "metadata", "other")
 METADATA_SUFFIXES = {".json", ".yaml", ".yml", ".txt", ".md", ".toml", ".info"}
-WRAPPERS = {"model", "module", "network", "net", "_layers"}  # attribute names that hold a whole network
+WRAPPERS = {
+    "model",
+    "module",
+    "network",
+    "net",
+    "_layers",
+}  # attribute names that hold a whole network
 
 Parts = Counter  # Counter[tuple[part, kind]] -> bytes
 
@@ -37,7 +44,9 @@ def block_of(name: str) -> str:
         components.pop(0)
     if not components:
         return "unnamed"
-    if len(components) == 1:  # a bare name is one tensor's, so its number is not a block's: `v173` tells nothing
+    if (
+        len(components) == 1
+    ):  # a bare name is one tensor's, so its number is not a block's: `v173` tells nothing
         stem = re.sub(r"[_:]*\d+$", "", components[0])
         return stem if len(stem) > 1 else "unnamed"
     return components[0]
@@ -48,7 +57,9 @@ def parts_of(path: Path, size_bytes: int) -> list[dict]:
     suffix = path.suffix.lower()
     if size_bytes == 0:
         return []
-    reader = {".pdmodel": _pdmodel, ".pdiparams": _pdiparams, ".onnx": _onnx, ".npz": _npz}.get(suffix)
+    reader = {".pdmodel": _pdmodel, ".pdiparams": _pdiparams, ".onnx": _onnx, ".npz": _npz}.get(
+        suffix
+    )
     if reader:
         try:
             parts, rest = reader(path)
@@ -57,7 +68,10 @@ def parts_of(path: Path, size_bytes: int) -> list[dict]:
     elif external := _external_weights(path):
         parts, rest = external, ("padding", "other")
     elif suffix in METADATA_SUFFIXES:
-        parts, rest = Parts(), ("graph", "graph") if _is_pir_program(path) else ("metadata", "metadata")
+        parts, rest = (
+            Parts(),
+            ("graph", "graph") if _is_pir_program(path) else ("metadata", "metadata"),
+        )
     else:
         parts, rest = Parts(), (f"{suffix} file" if suffix else "file without a suffix", "other")
     remainder = size_bytes - sum(parts.values())
@@ -65,7 +79,9 @@ def parts_of(path: Path, size_bytes: int) -> list[dict]:
         parts, rest, remainder = Parts(), (f"inconsistent {suffix}", "other"), size_bytes
     parts[rest] += remainder
     ordered = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
-    return [{"part": part, "kind": kind, "bytes": count} for (part, kind), count in ordered if count]
+    return [
+        {"part": part, "kind": kind, "bytes": count} for (part, kind), count in ordered if count
+    ]
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
@@ -83,7 +99,9 @@ def _is_pir_program(path: Path) -> bool:
     """Whether a .json is a program of Paddle 3 and not metadata."""
     try:
         with open(path, "rb") as file:
-            return path.suffix.lower() == ".json" and b'"magic":"pir"' in file.read(200).replace(b" ", b"")
+            return path.suffix.lower() == ".json" and b'"magic":"pir"' in file.read(200).replace(
+                b" ", b""
+            )
     except OSError:
         return False
 
@@ -129,7 +147,9 @@ def _onnx_tensors(path: Path) -> tuple[list, int]:
 
 def _onnx(path: Path) -> tuple[Parts, tuple[str, str]]:
     tensors, text_bytes = _onnx_tensors(path)
-    structured = next((structured_names(file) for file in sorted(path.parent.glob("*.pdiparams"))), {})
+    structured = next(
+        (structured_names(file) for file in sorted(path.parent.glob("*.pdiparams"))), {}
+    )
     parts = Parts({("documentation text", "graph"): text_bytes})
     for name, tensor in tensors:
         if tensor.data_location != tensor.EXTERNAL:
@@ -149,7 +169,9 @@ def _external_weights(path: Path) -> Parts:
         for name, tensor in tensors:
             external = {entry.key: entry.value for entry in tensor.external_data}
             if tensor.data_location == tensor.EXTERNAL and external.get("location") == path.name:
-                parts[f"{block_of(name)} weights", "weights"] += max(0, int(external.get("length", 0)))
+                parts[f"{block_of(name)} weights", "weights"] += max(
+                    0, int(external.get("length", 0))
+                )
     return parts
 
 
@@ -158,5 +180,7 @@ def _npz(path: Path) -> tuple[Parts, tuple[str, str]]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
-            parts[f"{block_of(name) if '.' in name else name} weights", "weights"] += member.compress_size
+            parts[f"{block_of(name) if '.' in name else name} weights", "weights"] += (
+                member.compress_size
+            )
     return parts, ("zip headers", "metadata")

@@ -5,6 +5,7 @@
 works on any folder. Exit code 0: within the limit; 2: over it; 1: bad input. MB = 10^6 bytes, every file counts.
 The last line of standard output is one JSON object.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -37,11 +38,18 @@ def measure(folder: Path, limit_bytes: int) -> dict:
     try:
         files = [_measure_file(folder, path) for path in _entries(folder)]
     except OSError as error:
-        raise DataError(f"{error.filename or folder}: cannot be read ({error.strerror}); "
-                        "every byte has to be counted, so mend its permissions") from error
+        raise DataError(
+            f"{error.filename or folder}: cannot be read ({error.strerror}); "
+            "every byte has to be counted, so mend its permissions"
+        ) from error
     total_bytes = sum(file["bytes"] for file in files)
-    measured = {"limit_bytes": limit_bytes, "total_bytes": total_bytes, "within": total_bytes <= limit_bytes,
-                "advice": "", "files": sorted(files, key=lambda file: (-file["bytes"], file["file"]))}
+    measured = {
+        "limit_bytes": limit_bytes,
+        "total_bytes": total_bytes,
+        "within": total_bytes <= limit_bytes,
+        "advice": "",
+        "files": sorted(files, key=lambda file: (-file["bytes"], file["file"])),
+    }
     return measured | {"advice": _advice(measured)}
 
 
@@ -60,7 +68,13 @@ def _measure_file(folder: Path, path: Path) -> dict:
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
         inside = path.resolve().is_relative_to(folder.resolve())
-        name = "link" if inside and path.exists() else "link out of the folder" if not inside else "broken link"
+        name = (
+            "link"
+            if inside and path.exists()
+            else "link out of the folder"
+            if not inside
+            else "broken link"
+        )
         parts = [{"part": name, "kind": "other", "bytes": status.st_size}]
     elif stat.S_ISREG(status.st_mode):
         parts = parts_of(path, status.st_size)
@@ -73,24 +87,38 @@ def _measure_file(folder: Path, path: Path) -> dict:
 def _advice(measured: dict) -> str:
     """What to change, one remedy a line, largest gain first; empty for a folder within its limit that ships whole."""
     parts = [(part, file["file"]) for file in measured["files"] for part in file["parts"]]
-    links = {"link out of the folder": "links out of the folder, so its target does not ship: copy the target in",
-             "broken link": "links to nothing: remove the link or put its target back"}
+    links = {
+        "link out of the folder": "links out of the folder, so its target does not ship: copy the target in",
+        "broken link": "links to nothing: remove the link or put its target back",
+    }
     says = [f"{name} {links[part['part']]}." for part, name in parts if part["part"] in links]
     if measured["within"]:
         return "\n".join(says)
     limit = measured["limit_bytes"]
-    says.insert(0, f"{format_size(measured['total_bytes'] - limit)} over the limit of {format_size(limit)}.")
+    says.insert(
+        0, f"{format_size(measured['total_bytes'] - limit)} over the limit of {format_size(limit)}."
+    )
     remedies = Counter()
     for part, name in parts:
         remedies[name, _remedy(part["kind"], part["part"])] += part["bytes"]
     for (name, remedy), size in remedies.most_common(3):
-        blamed = [part for part, file in parts if file == name and _remedy(part["kind"], part["part"]) == remedy]
+        blamed = [
+            part
+            for part, file in parts
+            if file == name and _remedy(part["kind"], part["part"]) == remedy
+        ]
         largest = ", ".join(f"{part['part']} {format_size(part['bytes'])}" for part in blamed[:3])
         says.append(f"{name}, {format_size(size)} ({largest}): {remedy}.")
-    weights = [file["file"] for file in measured["files"] if any(p["kind"] == "weights" for p in file["parts"])]
+    weights = [
+        file["file"]
+        for file in measured["files"]
+        if any(p["kind"] == "weights" for p in file["parts"])
+    ]
     if len(weights) > 1:
-        says.append(f"{len(weights)} files hold weights ({', '.join(weights[:4])}): "
-                    "deploy only the format that is served (`export.formats`).")
+        says.append(
+            f"{len(weights)} files hold weights ({', '.join(weights[:4])}): "
+            "deploy only the format that is served (`export.formats`)."
+        )
     return "\n".join(says)
 
 
@@ -112,11 +140,19 @@ def print_table(measured: dict, console=None) -> None:
 
     console = console or Console(highlight=False)
     total, limit = measured["total_bytes"], measured["limit_bytes"]
-    rows = sorted(((part["bytes"], file["file"], part["part"], part["kind"])
-                   for file in measured["files"] for part in file["parts"]), key=lambda row: (-row[0], row[1:]))
+    rows = sorted(
+        (
+            (part["bytes"], file["file"], part["part"], part["kind"])
+            for file in measured["files"]
+            for part in file["parts"]
+        ),
+        key=lambda row: (-row[0], row[1:]),
+    )
     if len(rows) > SHOWN_PARTS:
         rest = rows[SHOWN_PARTS - 1 :]
-        rows = rows[: SHOWN_PARTS - 1] + [(sum(row[0] for row in rest), f"{len(rest)} smaller parts", "", "")]
+        rows = rows[: SHOWN_PARTS - 1] + [
+            (sum(row[0] for row in rest), f"{len(rest)} smaller parts", "", "")
+        ]
     table = Table("file", "part", "kind", box=None, pad_edge=False, header_style="bold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("of all", justify="right")
@@ -129,9 +165,14 @@ def print_table(measured: dict, console=None) -> None:
         table.add_row(Text(name), Text(part), Text(kind), format_size(size), share, bar)
     if rows:
         console.print(table)
-    verdict = Text("within the limit" if measured["within"] else "OVER THE LIMIT",
-                   "bold green" if measured["within"] else "bold red")
-    console.print(Text(f"{len(measured['files'])} files, {format_size(total)} of {format_size(limit)}: ") + verdict)
+    verdict = Text(
+        "within the limit" if measured["within"] else "OVER THE LIMIT",
+        "bold green" if measured["within"] else "bold red",
+    )
+    console.print(
+        Text(f"{len(measured['files'])} files, {format_size(total)} of {format_size(limit)}: ")
+        + verdict
+    )
     if measured["advice"]:
         console.print(Text(measured["advice"]))
 
@@ -145,7 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = _Parser(prog="python -m compress.budget", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="the folder that is deployed")
-    parser.add_argument("--limit", default="10MB", help="10MB (default), 500KB, 8MiB, a number of bytes")
+    parser.add_argument(
+        "--limit", default="10MB", help="10MB (default), 500KB, 8MiB, a number of bytes"
+    )
     try:
         options = parser.parse_args(arguments)
         try:
@@ -161,4 +204,3 @@ def main(arguments: list[str] | None = None) -> int:
     exit_code = 0 if measured["within"] else BudgetExceeded.exit_code
     print(json.dumps({"exit_code": exit_code} | measured))
     return exit_code
-

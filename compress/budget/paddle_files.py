@@ -1,4 +1,5 @@
 """What a .pdmodel, .pdiparams and .pdiparams.info of Paddle 2 hold, read without running anything in them."""
+
 from __future__ import annotations
 
 import io

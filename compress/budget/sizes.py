@@ -1,10 +1,20 @@
 """Sizes as people write them, such as 10MB, and back."""
+
 from __future__ import annotations
 
 import re
 from decimal import Decimal
 
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+}
 
 
 def parse_size(text: str | int) -> int:
@@ -15,8 +25,10 @@ def parse_size(text: str | int) -> int:
     """
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", str(text))
     if not match or match[2].upper() not in UNITS:
-        raise ValueError(f"cannot read the size {str(text)!r}: write a number with KB, MB, GB, KiB, MiB or GiB, "
-                         "for example 10MB (10^6 bytes each), or a plain number of bytes")
+        raise ValueError(
+            f"cannot read the size {str(text)!r}: write a number with KB, MB, GB, KiB, MiB or GiB, "
+            "for example 10MB (10^6 bytes each), or a plain number of bytes"
+        )
     size_bytes = Decimal(match[1]) * UNITS[match[2].upper()]
     if size_bytes != int(size_bytes):
         raise ValueError(f"the size {str(text)!r} is not a whole number of bytes: round it")

@@ -1,4 +1,5 @@
 """Array files read without loading them whole, and the one rule by which broken frames are mended."""
+
 from __future__ import annotations
 
 import struct
@@ -12,9 +13,25 @@ import numpy as np
 
 from teachers.errors import DataError
 
-_LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member: the lengths of its name and its extra field, at its end
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error,
-           SyntaxError, TypeError, OverflowError, MemoryError, RecursionError, tokenize.TokenError)  # numpy 1.26, of damaged headers
+_LOCAL_HEADER = struct.Struct(
+    "<26xHH"
+)  # of a zip member: the lengths of its name and its extra field, at its end
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+)  # numpy 1.26, of damaged headers
 
 
 def open_npy(path: Path) -> np.ndarray:
@@ -24,12 +41,16 @@ def open_npy(path: Path) -> np.ndarray:
         DataError: missing, damaged, or an array of Python objects.
     """
     try:
-        return np.lib.format.open_memmap(path, mode="r")  # np.load would take a zip or a pickle by that name for one
+        return np.lib.format.open_memmap(
+            path, mode="r"
+        )  # np.load would take a zip or a pickle by that name for one
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:
-        raise DataError(f"{path}: not a readable .npy file of numbers, or truncated ({_first_line(error)}); copy it "
-                        "again") from error
+        raise DataError(
+            f"{path}: not a readable .npy file of numbers, or truncated ({_first_line(error)}); copy it "
+            "again"
+        ) from error
 
 
 def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -42,13 +63,18 @@ def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return {info.filename.removesuffix(".npy"): _member(path, archive, info)
-                    for info in archive.infolist() if info.filename.startswith(prefixes)}
+            return {
+                info.filename.removesuffix(".npy"): _member(path, archive, info)
+                for info in archive.infolist()
+                if info.filename.startswith(prefixes)
+            }
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:
-        raise DataError(f"{path}: not a readable .npz file of numbers, or truncated ({_first_line(error)}); copy it "
-                        "again") from error
+        raise DataError(
+            f"{path}: not a readable .npz file of numbers, or truncated ({_first_line(error)}); copy it "
+            "again"
+        ) from error
 
 
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
@@ -68,7 +94,11 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.n
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     return read(file)
 
 
@@ -111,7 +141,9 @@ def text(path: Path, largest: int) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}: line {line}: is not UTF-8 text; save the file as UTF-8") from error
+        raise DataError(
+            f"{path}: line {line}: is not UTF-8 text; save the file as UTF-8"
+        ) from error
 
 
 def content(path: Path, largest: int) -> bytes:
@@ -122,7 +154,11 @@ def content(path: Path, largest: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(largest + 1)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again"
+        ) from error
     if len(data) > largest:
-        raise DataError(f"{path}: is larger than {largest} bytes, the most that is read; split it, or remove what is not needed")
+        raise DataError(
+            f"{path}: is larger than {largest} bytes, the most that is read; split it, or remove what is not needed"
+        )
     return data

@@ -1,4 +1,5 @@
 """One file -> its clips, for programs that classify rather than train."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,8 +13,10 @@ from compress.data.ntu.prepared import as_clip
 from compress.data.own import description, files
 from teachers.errors import DataError
 
-KINDS = (".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or .npz "
-         "(CTR-GCN's x_train, x_test)")
+KINDS = (
+    ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or .npz "
+    "(CTR-GCN's x_train, x_test)"
+)
 
 
 def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str, np.ndarray]]:
@@ -33,9 +36,16 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
     if recorded is not None and _is_own(path, recorded):
         wanted = description.of_recording(recorded)
-        return [(path.stem, _checked(own.of_persons(files.read(path, wanted)[0], wanted.persons), str(path)))]
+        return [
+            (
+                path.stem,
+                _checked(own.of_persons(files.read(path, wanted)[0], wanted.persons), str(path)),
+            )
+        ]
     if path.suffix == ".json":
-        return [(path.stem, _checked(nw_ucla.parse(nw_ucla.read_bytes(path), str(path))[0], str(path)))]
+        return [
+            (path.stem, _checked(nw_ucla.parse(nw_ucla.read_bytes(path), str(path))[0], str(path)))
+        ]
     if path.suffix == ".skeleton":
         return [(path.stem, _checked(efficientgcn_raw(skeleton_text.read(path)), str(path)))]
     if path.suffix == ".npy":
@@ -51,7 +61,12 @@ def _is_own(path: Path, recorded: dict) -> bool:
         return b'"skeletons"' not in nw_ucla.read_bytes(path)
     if path.suffix == ".npy":
         C, V, shape = recorded["channels"], recorded["joints"], arrays.open_npy(path).shape
-        return len(shape) == 3 or len(shape) == 4 and shape[2:] == (V, C) and (shape[0], shape[2]) != (C, V)
+        return (
+            len(shape) == 3
+            or len(shape) == 4
+            and shape[2:] == (V, C)
+            and (shape[0], shape[2]) != (C, V)
+        )
     return path.suffix == ".csv"
 
 
@@ -60,29 +75,48 @@ def _from_npy(path: Path) -> list[tuple[str, np.ndarray]]:
     if values.ndim == 4:
         return [(path.stem, _checked(values, str(path)))]
     if values.ndim != 5 or not len(values):
-        raise DataError(f"{path}: has shape {values.shape}, expected (C, T, V, M) or (N, C, T, V, M)")
-    return [(f"{path.stem}[{index}]", _checked(clip, f"{path}: clip {index}")) for index, clip in enumerate(values)]
+        raise DataError(
+            f"{path}: has shape {values.shape}, expected (C, T, V, M) or (N, C, T, V, M)"
+        )
+    return [
+        (f"{path.stem}[{index}]", _checked(clip, f"{path}: clip {index}"))
+        for index, clip in enumerate(values)
+    ]
 
 
 def _from_npz(path: Path) -> list[tuple[str, np.ndarray]]:
     found = arrays.open_npz(path, ("x_train", "x_test"))
-    raws = [(f"{key}[{index}]", raw) for key, values in found.items() if values.ndim
-            for index, raw in enumerate(values)]
+    raws = [
+        (f"{key}[{index}]", raw)
+        for key, values in found.items()
+        if values.ndim
+        for index, raw in enumerate(values)
+    ]
     if not raws:
-        raise DataError(f"{path}: holds no clip in x_train or x_test; give a file as CTR-GCN prepares them")
-    return [(f"{path.stem} {place}", _checked(as_clip(raw, f"{path}: {place}"), f"{path}: {place}"))
-            for place, raw in raws]
+        raise DataError(
+            f"{path}: holds no clip in x_train or x_test; give a file as CTR-GCN prepares them"
+        )
+    return [
+        (f"{path.stem} {place}", _checked(as_clip(raw, f"{path}: {place}"), f"{path}: {place}"))
+        for place, raw in raws
+    ]
 
 
 def _checked(clip: np.ndarray, where: str) -> np.ndarray:
     if clip.ndim != 4 or clip.shape[0] not in (2, 3) or 0 in clip.shape:
-        raise DataError(f"{where}: has shape {clip.shape}, expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons")
+        raise DataError(
+            f"{where}: has shape {clip.shape}, expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons"
+        )
     if clip.dtype.kind not in "fiu":
         raise DataError(f"{where}: holds {clip.dtype}, expected numbers (float32)")
     with np.errstate(over="ignore"):  # beyond float32 is infinity, and so mended
         clip, bad = arrays.repair_frames(np.array(clip, dtype=np.float32))
     if bad == clip.shape[1]:
-        raise DataError(f"{where}: every frame holds NaN or infinity; record or export the clip again")
+        raise DataError(
+            f"{where}: every frame holds NaN or infinity; record or export the clip again"
+        )
     if not clip.any():
-        raise DataError(f"{where}: nobody is in it, every coordinate is zero; give a clip with at least one person")
+        raise DataError(
+            f"{where}: nobody is in it, every coordinate is zero; give a clip with at least one person"
+        )
     return clip

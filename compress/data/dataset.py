@@ -2,6 +2,7 @@
 
 That is an input's business (`compress/inputs`); a data set only names the one that is usual for it.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ the spine, spine and shoulders turned to z and x): it is not done again on the c
 which is fed recordings. The published X-Sub weights expect `original`; the X-View weights `transformed`, or `original` with
 `input: {view_transform: true}`, which is the same.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,8 +22,12 @@ from teachers.skeleton import NTU_25
 
 INPUT = "branches"
 PREPARED = ("original", "transformed")
-FOLDERS = {"xsub": ("xsub", "ntu-xsub"), "xview": ("xview", "ntu-xview"), "xset": ("xset", "xset120", "ntu-xset120"),
-           "xsub120": ("xsub120", "ntu-xsub120")}
+FOLDERS = {
+    "xsub": ("xsub", "ntu-xsub"),
+    "xview": ("xview", "ntu-xview"),
+    "xset": ("xset", "xset120", "ntu-xset120"),
+    "xsub120": ("xsub120", "ntu-xsub120"),
+}
 FRAMES = 300  # what the view transform loops over
 
 
@@ -57,12 +62,27 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     parts = tuple(ntu_files.from_folder(folder, split, lengths=True) for split in ("train", "eval"))
     classes = ntu.classes_of(parts)
     splits, survey = ntu.examine(parts, progress)
-    turned = ({"op": "fit", "frames": FRAMES}, {"op": "view_transform", **normalise.frame_of(NTU_25, None, None), "once": True})
+    turned = (
+        {"op": "fit", "frames": FRAMES},
+        {"op": "view_transform", **normalise.frame_of(NTU_25, None, None), "once": True},
+    )
     notes = (*survey.notes(), *ntu.overlap(parts))
     if prepared == "original" and config.benchmark == "xview":
-        notes += ("clips as recorded; the published X-View weights expect input.view_transform: true",)
-    return Dataset("efficientgcn", *splits, classes, NTU_25, persons=2, channels=3, fingerprint=survey.digest.hexdigest(), notes=notes,
-                   input=INPUT, base_ops=turned if prepared == "transformed" else ())
+        notes += (
+            "clips as recorded; the published X-View weights expect input.view_transform: true",
+        )
+    return Dataset(
+        "efficientgcn",
+        *splits,
+        classes,
+        NTU_25,
+        persons=2,
+        channels=3,
+        fingerprint=survey.digest.hexdigest(),
+        notes=notes,
+        input=INPUT,
+        base_ops=turned if prepared == "transformed" else (),
+    )
 
 
 def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:
@@ -71,15 +91,27 @@ def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:
     Raises:
         DataError: there is none, or a choice.
     """
-    places = [(name, folder) for name in PREPARED if prepared in (None, name)
-              for folder in ([root] if root.resolve().name == name else []) + [root / name]]
-    found = [(name, folder / bench) for name, folder in places for bench in FOLDERS[benchmark]
-             if (folder / bench / "train_data.npy").is_file()]
+    places = [
+        (name, folder)
+        for name in PREPARED
+        if prepared in (None, name)
+        for folder in ([root] if root.resolve().name == name else []) + [root / name]
+    ]
+    found = [
+        (name, folder / bench)
+        for name, folder in places
+        for bench in FOLDERS[benchmark]
+        if (folder / bench / "train_data.npy").is_file()
+    ]
     expected = f"{prepared or 'original'}/{benchmark}/train_data.npy, train_label.pkl, eval_data.npy and eval_label.pkl"
     if not found:
-        raise DataError(f"{root}: holds no {benchmark} preparation of EfficientGCN; give data.root the folder that holds {expected}")
+        raise DataError(
+            f"{root}: holds no {benchmark} preparation of EfficientGCN; give data.root the folder that holds {expected}"
+        )
     if len(found) > 1:
         there = ", ".join(str(path.relative_to(root)) for _, path in found)
-        raise DataError(f"{root}: holds more than one {benchmark} preparation ({there}); "
-                        "choose with data.prepared, or remove one")
+        raise DataError(
+            f"{root}: holds more than one {benchmark} preparation ({there}); "
+            "choose with data.prepared, or remove one"
+        )
     return found[0]

@@ -1,4 +1,5 @@
 """Batches prepared by background threads, in order, the same ones whatever the number of threads."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -20,8 +21,14 @@ def sample_rng(key: tuple[int, ...], index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key, index])))
 
 
-def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, rng_key: tuple[int, ...] = (0,),
-            workers: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(
+    split: Split,
+    prepare: Prepare,
+    batch_size: int,
+    order: np.ndarray,
+    rng_key: tuple[int, ...] = (0,),
+    workers: int = 2,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (x (N, C, T, V, M) float32, y (N,) int64) along `order`; the last batch is as small as it is.
 
     Args:
@@ -32,7 +39,7 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
     Raises:
         DataError: preparing a clip failed; the message names the clip.
     """
-    chunks = [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
+    chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
     def load(indices: np.ndarray):
         clips = [_one(split, prepare, int(index), rng_key) for index in indices]
@@ -56,16 +63,25 @@ def batches(split: Split, prepare: Prepare, batch_size: int, order: np.ndarray, 
 def _stack(split: Split, indices: np.ndarray, clips: tuple[np.ndarray, ...]) -> np.ndarray:
     for index, clip in zip(indices, clips):
         if clip.shape != clips[0].shape:
-            raise DataError(f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's "
-                            f"first {clips[0].shape}; all must be alike")
+            raise DataError(
+                f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's "
+                f"first {clips[0].shape}; all must be alike"
+            )
     return np.stack(clips)
 
 
-def _one(split: Split, prepare: Prepare, index: int, rng_key: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+def _one(
+    split: Split, prepare: Prepare, index: int, rng_key: tuple[int, ...]
+) -> tuple[np.ndarray, ...]:
     try:
         made = prepare(split.clips[index], sample_rng(rng_key, index))
-        return tuple(np.ascontiguousarray(one, dtype=np.float32) for one in (made if isinstance(made, tuple) else (made,)))
+        return tuple(
+            np.ascontiguousarray(one, dtype=np.float32)
+            for one in (made if isinstance(made, tuple) else (made,))
+        )
     except FeatherboneError as error:
         raise DataError(f"clip {split.names[index]!r}: {error}") from error
     except Exception as error:  # whatever a clip can break: the message must name it
-        raise DataError(f"clip {split.names[index]!r}: cannot be prepared ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"clip {split.names[index]!r}: cannot be prepared ({type(error).__name__}: {error})"
+        ) from error

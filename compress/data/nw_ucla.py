@@ -4,6 +4,7 @@ Files are `aAA_sSS_eEE_vVV.json`, each `{file_name, skeletons [T][20][3], label}
 view 3 tests (464). The class comes from the action number in the file name; the `label` inside, which counts the
 classes from 1, and the `file_name` inside must say the same where they are given.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -20,8 +21,18 @@ from compress.data.dataset import Dataset, Split
 from teachers.errors import DataError
 from teachers.skeleton import UCLA_20
 
-ACTIONS = {1: "pick up with one hand", 2: "pick up with two hands", 3: "drop trash", 4: "walk around", 5: "sit down",
-           6: "stand up", 8: "donning", 9: "doffing", 11: "throw", 12: "carry"}
+ACTIONS = {
+    1: "pick up with one hand",
+    2: "pick up with two hands",
+    3: "drop trash",
+    4: "walk around",
+    5: "sit down",
+    6: "stand up",
+    8: "donning",
+    9: "doffing",
+    11: "throw",
+    12: "carry",
+}
 CLASS_OF = {action: index for index, action in enumerate(ACTIONS)}
 NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)")
 PUBLISHED = (1020, 464)  # clips to train and to test
@@ -56,27 +67,45 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
             progress(done, len(files), "reading NW-UCLA")
     for split, views in (("train", "1 or 2"), ("val", "3")):
         if not clips[split]:
-            raise DataError(f"{config.root}: has no clip of view {views}, so nothing to "
-                            f"{'train on' if split == 'train' else 'test with'}; copy the whole public folder")
+            raise DataError(
+                f"{config.root}: has no clip of view {views}, so nothing to "
+                f"{'train on' if split == 'train' else 'test with'}; copy the whole public folder"
+            )
     train, val = _split(clips["train"]), _split(clips["val"])
-    return Dataset("nw_ucla", train, val, tuple(ACTIONS.values()), UCLA_20, persons=1, channels=3, fingerprint=digest.hexdigest(),
-                   notes=tuple(_notes(train, val, repairs)), input=INPUT)
+    return Dataset(
+        "nw_ucla",
+        train,
+        val,
+        tuple(ACTIONS.values()),
+        UCLA_20,
+        persons=1,
+        channels=3,
+        fingerprint=digest.hexdigest(),
+        notes=tuple(_notes(train, val, repairs)),
+        input=INPUT,
+    )
 
 
 def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:
     """What a reader of the result should know of the data."""
     if repairs:
-        yield (f"{len(repairs)} clip{'s' * (len(repairs) > 1)} repaired (frames with NaN or infinity take the nearest "
-               f"good frame): {'; '.join(repairs[:5])}{'; ...' * (len(repairs) > 5)}")
+        yield (
+            f"{len(repairs)} clip{'s' * (len(repairs) > 1)} repaired (frames with NaN or infinity take the nearest "
+            f"good frame): {'; '.join(repairs[:5])}{'; ...' * (len(repairs) > 5)}"
+        )
     if (len(train), len(val)) != PUBLISHED:
-        yield (f"{len(train)} training and {len(val)} test clips, where the public set has {PUBLISHED[0]} and "
-               f"{PUBLISHED[1]}")
+        yield (
+            f"{len(train)} training and {len(val)} test clips, where the public set has {PUBLISHED[0]} and "
+            f"{PUBLISHED[1]}"
+        )
     known = {clip.tobytes() for clip in train.clips}
     seen = [name for name, clip in zip(val.names, val.clips) if clip.tobytes() in known]
     if seen:
-        yield (f"{len(seen)} of the {len(val)} test clips (actions {', '.join(sorted({name[:3] for name in seen}))}) "
-               "are the same, number for number, as a training clip; the published split is kept, but its accuracy is "
-               "not all of unseen clips")
+        yield (
+            f"{len(seen)} of the {len(val)} test clips (actions {', '.join(sorted({name[:3] for name in seen}))}) "
+            "are the same, number for number, as a training clip; the published split is kept, but its accuracy is "
+            "not all of unseen clips"
+        )
 
 
 def read_bytes(path: Path) -> bytes:
@@ -91,7 +120,9 @@ def read_bytes(path: Path) -> bytes:
             raise DataError(f"{path}: {size} bytes is no NW-UCLA clip; remove it")
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again"
+        ) from error
 
 
 def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray, str]:
@@ -106,13 +137,19 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
     """
     try:
         content = json.loads(data)
-        skeletons = np.array(content["skeletons"], dtype=np.float32)  # a null coordinate becomes NaN
+        skeletons = np.array(
+            content["skeletons"], dtype=np.float32
+        )  # a null coordinate becomes NaN
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise DataError(f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it again "
-                        "or remove it") from error
+        raise DataError(
+            f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it again "
+            "or remove it"
+        ) from error
     if skeletons.ndim != 3 or skeletons.shape[0] < 1 or skeletons.shape[1:] != (20, 3):
-        raise DataError(f"{where}: 'skeletons' has shape {skeletons.shape}, expected (frames, 20, 3); copy it again "
-                        "or remove it")
+        raise DataError(
+            f"{where}: 'skeletons' has shape {skeletons.shape}, expected (frames, 20, 3); copy it again "
+            "or remove it"
+        )
     if label is not None:
         _check_identity(content, where, label)
     clip, bad = repair_frames(np.ascontiguousarray(skeletons.transpose(2, 0, 1)[..., None]))
@@ -123,30 +160,40 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
 
 def _check_identity(content: dict, where: str, label: int) -> None:
     if content.get("label", label + 1) != label + 1:
-        raise DataError(f"{where}: its label {content['label']!r} is not that of its name ({label + 1}); correct one "
-                        "of them")
+        raise DataError(
+            f"{where}: its label {content['label']!r} is not that of its name ({label + 1}); correct one "
+            "of them"
+        )
     name = content.get("file_name", Path(where).stem)
     if name not in (Path(where).stem, Path(where).name):
-        raise DataError(f"{where}: says inside that it is {name!r}; the name decides class and split, so rename the "
-                        "file or copy it again")
+        raise DataError(
+            f"{where}: says inside that it is {name!r}; the name decides class and split, so rename the "
+            "file or copy it again"
+        )
 
 
 def _files(root: Path) -> list[Path]:
     folder = root / "all_sqe" if (root / "all_sqe").is_dir() else root
     if not folder.is_dir():
-        raise DataError(f"{root}: no such folder; give data.root the NW-UCLA folder that holds a01_s01_e00_v01.json "
-                        "and the others")
+        raise DataError(
+            f"{root}: no such folder; give data.root the NW-UCLA folder that holds a01_s01_e00_v01.json "
+            "and the others"
+        )
     files = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
     if not files:
-        raise DataError(f"{folder}: holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA folder")
+        raise DataError(
+            f"{folder}: holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA folder"
+        )
     return files
 
 
 def _from_name(path: Path) -> tuple[int, int]:
     action, _, _, view = map(int, NAME.fullmatch(path.stem).groups())
     if action not in CLASS_OF or view not in (1, 2, 3):
-        raise DataError(f"{path}: action {action}, view {view} is not of NW-UCLA (actions "
-                        f"{', '.join(map(str, ACTIONS))}; views 1-3); remove the file")
+        raise DataError(
+            f"{path}: action {action}, view {view} is not of NW-UCLA (actions "
+            f"{', '.join(map(str, ACTIONS))}; views 1-3); remove the file"
+        )
     return CLASS_OF[action], view
 
 

@@ -5,6 +5,7 @@ Run: python -m compress.data.prepare FOLDER [--preparation ctrgcn|efficientgcn] 
 A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. What is killed goes on where it was. The last
 line of stdout is one JSON object.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -24,14 +25,28 @@ from teachers.errors import FeatherboneError
 
 def parser() -> Parser:
     """The command line."""
-    found = Parser(prog="python -m compress.data.prepare", description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[2],
-                   formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    found.add_argument("root", type=Path, help="the folder of .skeleton files, or of folders of them")
+    found = Parser(
+        prog="python -m compress.data.prepare",
+        description=__doc__.split("\n\n")[0],
+        epilog=__doc__.split("\n\n")[2],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    found.add_argument(
+        "root", type=Path, help="the folder of .skeleton files, or of folders of them"
+    )
     found.add_argument("--preparation", choices=PREPARATIONS, default=PREPARATIONS[0])
-    found.add_argument("--missing", type=Path, help="list of missing skeletons: names or patterns like S001C00?P*, one a line "
-                       "(default: the *missing*skeletons*.txt in the folder)")
-    found.add_argument("--cache", type=Path, help="where to (default: beside the recordings, or in the home folder where that cannot be "
-                       "written; recipes look nowhere else)")
+    found.add_argument(
+        "--missing",
+        type=Path,
+        help="list of missing skeletons: names or patterns like S001C00?P*, one a line "
+        "(default: the *missing*skeletons*.txt in the folder)",
+    )
+    found.add_argument(
+        "--cache",
+        type=Path,
+        help="where to (default: beside the recordings, or in the home folder where that cannot be "
+        "written; recipes look nowhere else)",
+    )
     found.add_argument("--workers", type=int, help="processes (default: one a core)")
     return found
 
@@ -53,9 +68,20 @@ def main(arguments: list[str] | None = None) -> int:
         say("interrupted; everything finished is kept. Run the same again to continue")
         return 130
     report.show(cache.report, Console())
-    say(f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json in it")
-    print(json.dumps({"status": "ready", "cache": str(cache.folder), **cache.report["clips"],
-                      "skipped_because": cache.report["skipped_because"], "splits": cache.report["splits"]}))
+    say(
+        f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json in it"
+    )
+    print(
+        json.dumps(
+            {
+                "status": "ready",
+                "cache": str(cache.folder),
+                **cache.report["clips"],
+                "skipped_because": cache.report["skipped_because"],
+                "splits": cache.report["splits"],
+            }
+        )
+    )
     return 0
 
 
@@ -64,13 +90,20 @@ def _with_bar(options):
     root = options.root.expanduser()
     shown = 0
     with bar("preparing recordings", len(shards.listing(root).files)) as advance:
+
         def progress(done: int, total: int, what: str) -> None:
             nonlocal shown
             advance(done - shown)
             shown = done
 
-        return build.open_or_build(root, options.preparation, options.missing, options.workers, progress,
-                                       options.cache and options.cache.expanduser())
+        return build.open_or_build(
+            root,
+            options.preparation,
+            options.missing,
+            options.workers,
+            progress,
+            options.cache and options.cache.expanduser(),
+        )
 
 
 if __name__ == "__main__":

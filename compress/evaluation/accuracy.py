@@ -1,4 +1,5 @@
 """The accuracy comparison: one row per way of running a network on the whole validation split."""
+
 from __future__ import annotations
 
 import time
@@ -16,8 +17,14 @@ TIMED_CLIPS = 50
 WARM_UP = 5
 
 
-def row(name: str, predict: Predict, clips: EvaluationSet, reference: np.ndarray | None = None, files: tuple[Path, ...] = (),
-        deployed: bool = False) -> tuple[dict, np.ndarray]:
+def row(
+    name: str,
+    predict: Predict,
+    clips: EvaluationSet,
+    reference: np.ndarray | None = None,
+    files: tuple[Path, ...] = (),
+    deployed: bool = False,
+) -> tuple[dict, np.ndarray]:
     """(a row of report.json's `runtimes`, the logits (n, K)).
 
     Args:
@@ -26,7 +33,9 @@ def row(name: str, predict: Predict, clips: EvaluationSet, reference: np.ndarray
     """
     found, logits = score(name, predict, clips)
     found |= {"name": name, "file": files[0].name if files else None, "deployed": deployed}
-    found |= difference(logits, logits if reference is None else reference) | latency(predict, clips)
+    found |= difference(logits, logits if reference is None else reference) | latency(
+        predict, clips
+    )
     return found | {"bytes": sum(path.stat().st_size for path in files) or None}, logits
 
 
@@ -50,13 +59,17 @@ def latency(predict: Predict, clips: EvaluationSet) -> dict[str, float]:
     return {"p50_ms": float(np.percentile(timed, 50)), "p95_ms": float(np.percentile(timed, 95))}
 
 
-def per_class(classes: tuple[str, ...], labels: np.ndarray, teacher: np.ndarray, student: np.ndarray) -> list[dict]:
+def per_class(
+    classes: tuple[str, ...], labels: np.ndarray, teacher: np.ndarray, student: np.ndarray
+) -> list[dict]:
     """Recall (percent) of each class that occurs, for teacher's and student's logits (n, K)."""
     rows = []
     for label, name in enumerate(classes):
         mine = labels == label
         if mine.any():
-            right = {role: 100 * float((logits[mine].argmax(1) == label).mean()) for role, logits in
-                     (("teacher", teacher), ("student", student))}
+            right = {
+                role: 100 * float((logits[mine].argmax(1) == label).mean())
+                for role, logits in (("teacher", teacher), ("student", student))
+            }
             rows.append({"class": name, "clips": int(mine.sum()), **right})
     return rows

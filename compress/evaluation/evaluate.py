@@ -1,4 +1,5 @@
 """The only place accuracy is counted: samples, never means of batches; nothing is shuffled or dropped."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,11 @@ class EvaluationSet:
     """
 
     def __init__(self, split: Split, view: View, clips: int = 1):
-        self.split, self.view, self.clips = split, view if clips == view.clips else replace(view, clips=clips), clips
+        self.split, self.view, self.clips = (
+            split,
+            view if clips == view.clips else replace(view, clips=clips),
+            clips,
+        )
         self.labels = np.asarray(split.labels)
         self._keep = len(split.names) * clips * int(np.prod(view.shape)) * 4 <= CACHE_BYTES
         self._prepared_clips: np.ndarray | None = None
@@ -37,18 +42,24 @@ class EvaluationSet:
         else:
             step = max(1, batch_size // self.clips) * self.clips
             for start in range(0, len(self._prepared_clips), step):
-                yield self._prepared_clips[start:start + step]
+                yield self._prepared_clips[start : start + step]
 
     def _prepared(self, batch_size: int) -> Iterator[np.ndarray]:
         def views(clip, _rng):
             return np.stack([self.view.prepare(clip, number) for number in range(self.clips)])
 
-        for x, _ in loader.batches(self.split, views, max(1, batch_size // self.clips), np.arange(len(self))):
+        for x, _ in loader.batches(
+            self.split, views, max(1, batch_size // self.clips), np.arange(len(self))
+        ):
             yield x.reshape(-1, *x.shape[2:])
 
 
-def logits_of(predict: Callable[[np.ndarray], np.ndarray], clips: EvaluationSet, batch_size: int = 16,
-              advance: Callable[[int], None] | None = None) -> np.ndarray:
+def logits_of(
+    predict: Callable[[np.ndarray], np.ndarray],
+    clips: EvaluationSet,
+    batch_size: int = 16,
+    advance: Callable[[int], None] | None = None,
+) -> np.ndarray:
     """Logits (n, K) of a whole split; with several views a sample, the logarithm of their mean softmax."""
     found = []
     for x in clips.batches(batch_size):
@@ -62,7 +73,9 @@ def averaged(logits: np.ndarray, views: int) -> np.ndarray:
     """Logits (n * views, K) -> (n, K): the logarithm of the mean softmax over a sample's views; unchanged for one view."""
     if views == 1:
         return logits
-    return np.log(softmax(logits).reshape(-1, views, logits.shape[1]).mean(1) + 1e-12).astype(logits.dtype)
+    return np.log(softmax(logits).reshape(-1, views, logits.shape[1]).mean(1) + 1e-12).astype(
+        logits.dtype
+    )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -76,8 +89,11 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     order = np.argsort(-logits, axis=1, kind="stable")
     right = order[:, 0] == labels
     recalls = [right[labels == label].mean() for label in np.unique(labels)]
-    return {"top1": 100.0 * float(right.mean()), "top5": 100.0 * float((order[:, :5] == labels[:, None]).any(1).mean()),
-            "class_mean": 100.0 * float(np.mean(recalls))}
+    return {
+        "top1": 100.0 * float(right.mean()),
+        "top5": 100.0 * float((order[:, :5] == labels[:, None]).any(1).mean()),
+        "class_mean": 100.0 * float(np.mean(recalls)),
+    }
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -90,5 +106,9 @@ def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarra
 def training_clips(split: Split, view: View, count: int) -> EvaluationSet:
     """`count` clips spread over a training split, seen as in validation: no augmentation, one view each."""
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
-    part = Split(tuple(split.names[index] for index in chosen), [split.clips[index] for index in chosen], split.labels[chosen])
+    part = Split(
+        tuple(split.names[index] for index in chosen),
+        [split.clips[index] for index in chosen],
+        split.labels[chosen],
+    )
     return EvaluationSet(part, view)

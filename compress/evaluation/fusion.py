@@ -1,4 +1,5 @@
 """Several networks' scores as one: weighted sums of logits, and the weights that serve best."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,7 +11,9 @@ ROUNDS = 4
 def fuse(logits: list[np.ndarray], weights: tuple[float, ...]) -> np.ndarray:
     """sum_i weight_i / sum(weights) * logits_i of (n, K) each."""
     total = sum(weights)
-    return sum(one * np.float32(weight / total) for one, weight in zip(logits, weights, strict=True))
+    return sum(
+        one * np.float32(weight / total) for one, weight in zip(logits, weights, strict=True)
+    )
 
 
 def find_weights(logits: list[np.ndarray], labels: np.ndarray) -> tuple[float, ...]:
@@ -22,8 +25,13 @@ def find_weights(logits: list[np.ndarray], labels: np.ndarray) -> tuple[float, .
     for _ in range(ROUNDS):
         before = tuple(weights)
         for member in range(len(weights)):
-            tried = [(*weights[:member], value, *weights[member + 1:]) for value in GRID]
-            weights = list(max(tried, key=lambda one: (*_merit(fuse(logits, one), labels), tuple(one) == before)))
+            tried = [(*weights[:member], value, *weights[member + 1 :]) for value in GRID]
+            weights = list(
+                max(
+                    tried,
+                    key=lambda one: (*_merit(fuse(logits, one), labels), tuple(one) == before),
+                )
+            )
         if tuple(weights) == before:
             break
     return tuple(weights)
@@ -37,7 +45,9 @@ def cross_validated(logits: list[np.ndarray], labels: np.ndarray) -> float:
     right = 0
     for mine in (halves, ~halves):
         weights = find_weights([one[mine] for one in logits], labels[mine])
-        right += int((fuse([one[~mine] for one in logits], weights).argmax(1) == labels[~mine]).sum())
+        right += int(
+            (fuse([one[~mine] for one in logits], weights).argmax(1) == labels[~mine]).sum()
+        )
     return 100.0 * right / len(labels)
 
 
@@ -45,4 +55,6 @@ def _merit(logits: np.ndarray, labels: np.ndarray) -> tuple[int, float]:
     rows = np.arange(len(labels))
     others = logits.copy()
     others[rows, labels] = -np.inf
-    return int((logits.argmax(1) == labels).sum()), round(float((logits[rows, labels] - others.max(1)).mean()), 6)
+    return int((logits.argmax(1) == labels).sum()), round(
+        float((logits[rows, labels] - others.max(1)).mean()), 6
+    )

@@ -1,4 +1,5 @@
 """Training augmentation of clips (C, T, V, M) as pure functions of a clip and a generator."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,16 +7,24 @@ import numpy as np
 from export.preprocess.ops import resize, valid_length
 
 
-def random_crop_resize(clip: np.ndarray, rng: np.random.Generator, frames: int, low: float = 0.5, high: float = 1.0,
-                       shortest: int = 64) -> np.ndarray:
+def random_crop_resize(
+    clip: np.ndarray,
+    rng: np.random.Generator,
+    frames: int,
+    low: float = 0.5,
+    high: float = 1.0,
+    shortest: int = 64,
+) -> np.ndarray:
     """CTR-GCN's training crop: ratio ~ U(low, high), but `shortest` frames or more if there are as many."""
     valid = valid_length(clip)
     length = min(max(int(np.floor(valid * rng.uniform(low, high))), shortest), valid)
     start = int(rng.integers(valid - length + 1))
-    return resize(clip[:, start:start + length], frames)
+    return resize(clip[:, start : start + length], frames)
 
 
-def random_sample(clip: np.ndarray, rng: np.random.Generator, frames: int, repeats: int = 100) -> np.ndarray:
+def random_sample(
+    clip: np.ndarray, rng: np.random.Generator, frames: int, repeats: int = 100
+) -> np.ndarray:
     """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public NW-UCLA pipeline);
     from more copies where a clip is so short that these do not hold enough."""
     T = clip.shape[1]

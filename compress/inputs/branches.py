@@ -3,6 +3,7 @@
 Clips are padded with zeros to `frames`, or cut there; only the view transform sees 12 frames more. Training and testing see the
 same. C is 18 for clips of three coordinates: 6 of each branch, in that order.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,8 +18,32 @@ from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
 EXTRA = 12  # the published 288 frames are the first of 300, which are what was prepared
-NTU_BONES = ((1, 2), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9), (11, 10), (12, 11), (13, 1), (14, 13),
-             (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19), (21, 2), (22, 23), (23, 8), (24, 25), (25, 12))
+NTU_BONES = (
+    (1, 2),
+    (3, 21),
+    (4, 3),
+    (5, 21),
+    (6, 5),
+    (7, 6),
+    (8, 7),
+    (9, 21),
+    (10, 9),
+    (11, 10),
+    (12, 11),
+    (13, 1),
+    (14, 13),
+    (15, 14),
+    (16, 15),
+    (17, 1),
+    (18, 17),
+    (19, 18),
+    (20, 19),
+    (21, 2),
+    (22, 23),
+    (23, 8),
+    (24, 25),
+    (25, 12),
+)
 
 
 @dataclass(frozen=True)
@@ -50,15 +75,25 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         RecipeError: the view transform of clips of two coordinates, or by a joint that is none of the skeleton's.
     """
     if config.view_transform and dataset.coordinates != 3:
-        raise RecipeError(f"input.view_transform: needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
-                          "leave it out")
+        raise RecipeError(
+            f"input.view_transform: needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
+            "leave it out"
+        )
     ntu = normalise.is_ntu(skeleton)
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
     done = any(op["op"] == "view_transform" for op in dataset.base_ops)  # by the data set
     turn = config.view_transform and not done
-    turned = ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around}) if turn else ()
-    steps = (*turned, {"op": "fit", "frames": config.frames}, {"op": "branches", "centre": around["centre"], "bones": bones})
+    turned = (
+        ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around})
+        if turn
+        else ()
+    )
+    steps = (
+        *turned,
+        {"op": "fit", "frames": config.frames},
+        {"op": "branches", "centre": around["centre"], "bones": bones},
+    )
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return ops.apply(clip, steps)

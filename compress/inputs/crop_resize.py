@@ -3,6 +3,7 @@
 Training: a random part of the clip, resized to `frames`, and one rotation for the whole clip. Testing: the central 95 %.
 The stream is made last, of the resized clip.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -47,13 +48,22 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         turned = turn(clip, rng, config.rotation, dataset.coordinates)
-        cut = random_crop_resize(turned, rng, config.frames, low=config.crop, shortest=config.frames)
+        cut = random_crop_resize(
+            turned, rng, config.frames, low=config.crop, shortest=config.frames
+        )
         return ops.apply(cut, made)
 
-    return view(config, dataset, ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *made), augment)
+    return view(
+        config,
+        dataset,
+        ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *made),
+        augment,
+    )
 
 
-def turn(clip: np.ndarray, rng: np.random.Generator, largest: float, coordinates: int = 3) -> np.ndarray:
+def turn(
+    clip: np.ndarray, rng: np.random.Generator, largest: float, coordinates: int = 3
+) -> np.ndarray:
     """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two coordinates in their plane,
     a score behind them as it is."""
     if coordinates == 2:

@@ -2,6 +2,7 @@
 
 Longer clips are cut. Training and testing see the same.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -40,8 +41,11 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
     """
-    steps = (*normalised.steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
-             {"op": "loop", "frames": config.frames})
+    steps = (
+        *normalised.steps(config, skeleton, dataset),
+        *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
+        {"op": "loop", "frames": config.frames},
+    )
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return ops.apply(clip, steps)

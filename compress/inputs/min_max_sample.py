@@ -3,6 +3,7 @@
 Training: yaw and pitch within 60 degrees, scale 0.5-1.5, random frames in order. Testing: frames evenly from first to last.
 The stream is made last, of the sampled frames.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -45,11 +46,17 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         RecipeError: clips of two coordinates, which no camera can go around.
     """
     if dataset.coordinates != 3:
-        raise RecipeError(f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
-                          "take uniform")
+        raise RecipeError(
+            f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
+            "take uniform"
+        )
     made = streams.steps(config.stream, skeleton)
-    steps = ({"op": "centre", "joint": CENTRE, "frame": 0}, {"op": "min_max", "low": -1.0, "high": 1.0},
-             {"op": "sample", "frames": config.frames}, *made)
+    steps = (
+        {"op": "centre", "joint": CENTRE, "frame": 0},
+        {"op": "min_max", "low": -1.0, "high": 1.0},
+        {"op": "sample", "frames": config.frames},
+        *made,
+    )
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         moved = ops.rotate(ops.centre(clip, joint=CENTRE), camera(rng, config.turns))

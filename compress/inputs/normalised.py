@@ -1,4 +1,5 @@
 """Normalisation of an input's clips as steps: what `normalise: auto | 3d | 2d | none` comes to for a data set."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -36,7 +37,11 @@ def _check_kind(config, kind: str, dataset: Dataset) -> None:
     have = "x y z" if dataset.coordinates == 3 else "x y of an image"
     if kind != f"{dataset.coordinates}d":
         needs = "x y z" if kind == "3d" else "x y of an image"
-        raise RecipeError(f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set it to auto or none")
+        raise RecipeError(
+            f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set it to auto or none"
+        )
     for key in ("image",) if kind == "3d" else ("spine", "shoulders"):
         if getattr(config, key) is not None:
-            raise RecipeError(f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised by it; leave it out")
+            raise RecipeError(
+                f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised by it; leave it out"
+            )

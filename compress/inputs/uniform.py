@@ -3,6 +3,7 @@
 Training: a random frame of each segment. Testing: `clips` views, view i with the frame at (i + 1/2) / clips of each segment.
 Clips shorter than `frames` start at some frame and go round. The stream is made of every frame, before sampling.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -49,10 +50,18 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
     """
-    made = (*steps(config, skeleton, dataset), *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored))
+    made = (
+        *steps(config, skeleton, dataset),
+        *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
+    )
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.ascontiguousarray(random_uniform(ops.apply(clip, made), rng, config.frames))
 
-    return view(config, dataset, (*made, {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips}), augment,
-                clips=config.clips)
+    return view(
+        config,
+        dataset,
+        (*made, {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips}),
+        augment,
+        clips=config.clips,
+    )

@@ -1,4 +1,5 @@
 """A network's view of clips, and what the input pipelines share."""
+
 from __future__ import annotations
 
 import hashlib
@@ -41,7 +42,11 @@ class View:
     def title(self) -> str:
         """The view in words, for tables."""
         stream = next((op["kind"] for op in self.eval_ops if op["op"] == "stream"), None)
-        return self.name + (f", {stream.replace('_', ' ')} stream" if stream else "") + (f", {self.clips} views" if self.clips > 1 else "")
+        return (
+            self.name
+            + (f", {stream.replace('_', ' ')} stream" if stream else "")
+            + (f", {self.clips} views" if self.clips > 1 else "")
+        )
 
     def prepare(self, clip: np.ndarray, number: int = 0) -> np.ndarray:
         """View `number` of `clips` in evaluation, `shape`, float32.
@@ -67,10 +72,19 @@ def from_ops(ops: tuple[dict, ...], shape: tuple[int, int, int, int], clips: int
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return transforms.apply(clip, ops)
 
-    return View("as trained", tuple(shape), tuple(ops), augment, _hash("as trained", shape, ops), clips)
+    return View(
+        "as trained", tuple(shape), tuple(ops), augment, _hash("as trained", shape, ops), clips
+    )
 
 
-def view(config, dataset: Dataset, steps: tuple[dict, ...], augment: Augment, channels: int | None = None, clips: int = 1) -> View:
+def view(
+    config,
+    dataset: Dataset,
+    steps: tuple[dict, ...],
+    augment: Augment,
+    channels: int | None = None,
+    clips: int = 1,
+) -> View:
     """The `View` of an input's `config`, which has `frames`, named after the file the config is from.
 
     Args:
@@ -93,8 +107,12 @@ def at_least(config, **lowest: int) -> None:
 
 def check_normalise(config) -> None:
     """Raises ValueError for keys of `compress.inputs.normalised.steps` that contradict each other."""
-    if config.image is not None and (config.normalise not in ("auto", "2d") or min(config.image) < 1):
-        raise ValueError("image: (width, height) of the images in pixels, together with normalise: 2d")
+    if config.image is not None and (
+        config.normalise not in ("auto", "2d") or min(config.image) < 1
+    ):
+        raise ValueError(
+            "image: (width, height) of the images in pixels, together with normalise: 2d"
+        )
     for key in ("spine", "shoulders"):
         if getattr(config, key) is not None and config.normalise not in ("auto", "3d"):
             raise ValueError(f"{key}: needs normalise: 3d, which turns the clip by it")

@@ -2,6 +2,7 @@
 
 On a terminal the bars move; elsewhere (a log file, CI) only finished lines are printed.
 """
+
 from __future__ import annotations
 
 import time
@@ -30,7 +31,11 @@ def bar(title: str, total: int, unit: str = "clips") -> Iterator[Callable[[int],
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            progress.update(task, completed=done, info=f"{done / max(time.monotonic() - started, 1e-9):.0f} {unit}/s")
+            progress.update(
+                task,
+                completed=done,
+                info=f"{done / max(time.monotonic() - started, 1e-9):.0f} {unit}/s",
+            )
 
         yield advance
     if not err.is_terminal and done:
@@ -51,5 +56,13 @@ def reading() -> Callable[[int, int, str], None]:
 
 
 def _progress() -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[info]}"), TimeElapsedColumn(),
-                    TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[info]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )

@@ -1,4 +1,5 @@
 """The one place where a device is chosen. Everything else creates tensors on the current device."""
+
 from __future__ import annotations
 
 import paddle
@@ -16,6 +17,8 @@ def select(name: str) -> str:
     usable = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if name == "gpu" and not usable:
         reason = "finds no CUDA device" if paddle.is_compiled_with_cuda() else "is the CPU build"
-        raise RecipeError(f"--device gpu: the installed paddlepaddle {paddle.__version__} {reason}; install "
-                          "requirements-gpu.txt on a machine with an NVIDIA GPU, or use --device cpu")
+        raise RecipeError(
+            f"--device gpu: the installed paddlepaddle {paddle.__version__} {reason}; install "
+            "requirements-gpu.txt on a machine with an NVIDIA GPU, or use --device cpu"
+        )
     return paddle.set_device("gpu" if name == "gpu" or (name == "auto" and usable) else "cpu")

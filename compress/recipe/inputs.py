@@ -3,6 +3,7 @@
 A data set names its usual input pipeline. The recipe's `input:` changes some of its keys or names another pipeline; a
 network's own `input:` does the same on top of that. The members of `teacher.ensemble` take over what stands beside it.
 """
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -36,7 +37,13 @@ def _usual(data: Value | None) -> Value | None:
     if name is None or name.data not in registry.DATA_SETS.names():
         return None
     pipeline, defaults = types.usual_input(name.data)
-    return Value({key: Value(value, data.place, str(value)) for key, value in {"name": pipeline, **defaults}.items()}, data.place)
+    return Value(
+        {
+            key: Value(value, data.place, str(value))
+            for key, value in {"name": pipeline, **defaults}.items()
+        },
+        data.place,
+    )
 
 
 def _merged(under: Value, over: Value | None, usual: Value) -> Value:
@@ -53,17 +60,25 @@ def _merged(under: Value, over: Value | None, usual: Value) -> Value:
 
 
 def _with_input(network: Value, base: Value, usual: Value) -> Value:
-    return replace(network, data=network.data | {"input": _merged(base, network.data.get("input"), usual)})
+    return replace(
+        network, data=network.data | {"input": _merged(base, network.data.get("input"), usual)}
+    )
 
 
 def _teacher(teacher: Value, base: Value, usual: Value) -> Value:
     ensemble = teacher.data.get("ensemble")
     if ensemble is None or not isinstance(ensemble.data, tuple):
         return _with_input(teacher, base, usual)
-    shared = {key: value for key, value in teacher.data.items() if key not in ("ensemble", "find_weights", "input")}
+    shared = {
+        key: value
+        for key, value in teacher.data.items()
+        if key not in ("ensemble", "find_weights", "input")
+    }
     inner = _merged(base, teacher.data.get("input"), usual)
-    members = tuple(_with_input(replace(one, data=shared | one.data), inner, usual) if _is_mapping(one) else one
-                    for one in ensemble.data)
+    members = tuple(
+        _with_input(replace(one, data=shared | one.data), inner, usual) if _is_mapping(one) else one
+        for one in ensemble.data
+    )
     kept = {key: value for key, value in teacher.data.items() if key == "find_weights"}
     return replace(teacher, data=kept | {"ensemble": replace(ensemble, data=members)})
 

@@ -1,4 +1,5 @@
 """Reads a recipe: strict YAML and overrides -> a frozen `Recipe`. Whatever is wrong is said before work starts."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -37,8 +38,18 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         root = override_module.apply(root, override)
     root, notes = _drop_foreign_keys(before, override_module.with_step_mappings(root))
     root = inputs.fill(root)
-    return build(Recipe, root, "", given={"name": path.stem, "path": path, "text": text, "overrides": tuple(overrides),
-                                          "notes": notes})
+    return build(
+        Recipe,
+        root,
+        "",
+        given={
+            "name": path.stem,
+            "path": path,
+            "text": text,
+            "overrides": tuple(overrides),
+            "notes": notes,
+        },
+    )
 
 
 def list_recipes() -> list[tuple[str, str]]:
@@ -46,7 +57,9 @@ def list_recipes() -> list[tuple[str, str]]:
     recipes = []
     for file in sorted(CONFIGS.glob("*.yaml")):
         lines = file.read_text(encoding="utf-8").splitlines()
-        recipes.append((file.stem, next((line.strip("# ") for line in lines if line.startswith("#")), "")))
+        recipes.append(
+            (file.stem, next((line.strip("# ") for line in lines if line.startswith("#")), ""))
+        )
     return recipes
 
 
@@ -60,7 +73,9 @@ def to_dict(recipe: Recipe) -> dict:
         "skeleton": _plain(recipe.skeleton),
         "teacher": _teacher(recipe.teacher),
         "student": _plain(recipe.student),
-        "steps": [{step.kind: {**_plain(step.config), "enabled": step.enabled}} for step in recipe.steps],
+        "steps": [
+            {step.kind: {**_plain(step.config), "enabled": step.enabled}} for step in recipe.steps
+        ],
         "export": _plain(recipe.export),
         "budget": _plain(recipe.budget),
     }
@@ -88,17 +103,29 @@ def flatten(tree: dict) -> dict[str, object]:
 def _teacher(teacher: types.Teacher) -> dict:
     if len(teacher.members) == 1:
         return _plain(teacher.members[0])
-    return {"ensemble": [_plain(one) for one in teacher.members], "find_weights": teacher.find_weights}
+    return {
+        "ensemble": [_plain(one) for one in teacher.members],
+        "find_weights": teacher.find_weights,
+    }
 
 
 def _plain(value):
     if isinstance(value, types.Choice):
         return {"name": value.name, **_plain(value.config)}
-    if dataclasses.is_dataclass(value) and hasattr(value, "network"):  # the network's keys stand beside the others
-        rest = {item.name.rstrip("_"): _plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.name != "network"}
+    if dataclasses.is_dataclass(value) and hasattr(
+        value, "network"
+    ):  # the network's keys stand beside the others
+        rest = {
+            item.name.rstrip("_"): _plain(getattr(value, item.name))
+            for item in dataclasses.fields(value)
+            if item.name != "network"
+        }
         return (_plain(value.network) if value.network else {}) | rest
     if dataclasses.is_dataclass(value):
-        return {item.name.rstrip("_"): _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {
+            item.name.rstrip("_"): _plain(getattr(value, item.name))
+            for item in dataclasses.fields(value)
+        }
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
@@ -108,11 +135,15 @@ def _find(name_or_path: str) -> tuple[Path, str]:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if not path.is_file():
-            fix = f"; the recipe {path.stem!r} is chosen by its name, without folder and ending" * (path.stem in known)
+            fix = f"; the recipe {path.stem!r} is chosen by its name, without folder and ending" * (
+                path.stem in known
+            )
             raise RecipeError(f"{name_or_path}: no such file{fix}")
         return path.resolve(), name_or_path
     if name_or_path not in known:
-        raise RecipeError(f"unknown recipe {name_or_path!r}{did_you_mean(name_or_path, known, always_list=True)}")
+        raise RecipeError(
+            f"unknown recipe {name_or_path!r}{did_you_mean(name_or_path, known, always_list=True)}"
+        )
     return CONFIGS / f"{name_or_path}.yaml", f"{name_or_path}.yaml"
 
 
@@ -133,13 +164,28 @@ def _read(path: Path, shown: str) -> str:
 def _drop_foreign_keys(before: Value, root: Value) -> tuple[Value, tuple[str, ...]]:
     """After `-o data.name=...`: the tree without the recipe's `data` keys that the other data set lacks, and notes."""
     old, new = (tree.data.get("data", Value(None, "")).data for tree in (before, root))
-    if not isinstance(old, dict) or not isinstance(new, dict) or "name" not in old or "name" not in new:
+    if (
+        not isinstance(old, dict)
+        or not isinstance(new, dict)
+        or "name" not in old
+        or "name" not in new
+    ):
         return root, ()
     name = new["name"].data
     if name == old["name"].data or name not in registry.DATA_SETS.names():
         return root, ()
-    fields = {item.name.rstrip("_") for item in dataclasses.fields(registry.DATA_SETS.load(name).Config)}
-    dropped = [key for key, value in new.items() if key != "name" and not value.overridden and key not in fields]
-    data = replace(root.data["data"], data={key: value for key, value in new.items() if key not in dropped})
-    notes = tuple(f"data.{key} of the recipe does not apply to {name} and was left out" for key in dropped)
+    fields = {
+        item.name.rstrip("_") for item in dataclasses.fields(registry.DATA_SETS.load(name).Config)
+    }
+    dropped = [
+        key
+        for key, value in new.items()
+        if key != "name" and not value.overridden and key not in fields
+    ]
+    data = replace(
+        root.data["data"], data={key: value for key, value in new.items() if key not in dropped}
+    )
+    notes = tuple(
+        f"data.{key} of the recipe does not apply to {name} and was left out" for key in dropped
+    )
     return replace(root, data=root.data | {"data": data}), notes

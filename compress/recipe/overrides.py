@@ -1,4 +1,5 @@
 """`-o key.path=value`: changes a recipe's tree before it gets its types, so overrides are checked like the file."""
+
 from __future__ import annotations
 
 import re
@@ -23,12 +24,18 @@ def apply(root: Value, override: str) -> Value:
     place = f"-o {override}"
     key, separator, text = override.partition("=")
     if not separator or not KEY.fullmatch(key.strip()):
-        raise error(place, "", "expected key.path=value, for example -o seed=2 or -o steps[0].train.lr=0.01")
-    keys: list[str | int] = [int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in PART.findall(key)]
+        raise error(
+            place, "", "expected key.path=value, for example -o seed=2 or -o steps[0].train.lr=0.01"
+        )
+    keys: list[str | int] = [
+        int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in PART.findall(key)
+    ]
     if keys[0] == "steps" and len(keys) > 1:
         root = with_step_mappings(root)
         keys = _resolve_step(root, keys, place)
-    new = parse(text, lambda _: place, _dotted(keys), overridden=True) or Value(None, place, overridden=True)
+    new = parse(text, lambda _: place, _dotted(keys), overridden=True) or Value(
+        None, place, overridden=True
+    )
     return _replaced(root, keys, replace(new, place=place), "", place)
 
 
@@ -37,7 +44,9 @@ def with_step_mappings(root: Value) -> Value:
     steps = root.data.get("steps") if isinstance(root.data, dict) else None
     if steps is None or not isinstance(steps.data, tuple):
         return root
-    return replace(root, data=root.data | {"steps": replace(steps, data=tuple(map(_step_mapping, steps.data)))})
+    return replace(
+        root, data=root.data | {"steps": replace(steps, data=tuple(map(_step_mapping, steps.data)))}
+    )
 
 
 def _step_mapping(entry: Value) -> Value:
@@ -45,8 +54,10 @@ def _step_mapping(entry: Value) -> Value:
     if isinstance(entry.data, str):
         return replace(entry, data={entry.data: empty})
     if isinstance(entry.data, dict) and len(entry.data) == 1:
-        (kind, settings), = entry.data.items()
-        return replace(entry, data={kind: replace(settings, data={}) if settings.data is None else settings})
+        ((kind, settings),) = entry.data.items()
+        return replace(
+            entry, data={kind: replace(settings, data={}) if settings.data is None else settings}
+        )
     return entry
 
 
@@ -61,7 +72,9 @@ def _resolve_step(root: Value, keys: list, place: str) -> list:
     if isinstance(chosen, str):
         found = [index for index, kind in enumerate(kinds) if kind == chosen]
         if not found:
-            raise error(place, "steps", f"no step {chosen!r}{did_you_mean(chosen, dict.fromkeys(kinds))}")
+            raise error(
+                place, "steps", f"no step {chosen!r}{did_you_mean(chosen, dict.fromkeys(kinds))}"
+            )
         if len(found) > 1:
             ways = " or ".join(_dotted(["steps", index, *keys[1:]]) for index in found)
             raise error(place, "steps", f"{len(found)} steps are {chosen!r} (write {ways})")
@@ -70,7 +83,11 @@ def _resolve_step(root: Value, keys: list, place: str) -> list:
         raise error(place, "steps", f"no step [{chosen}] (known: {listing})")
     elif len(keys) > 2 and keys[2] != kinds[chosen]:
         path = _dotted(keys[:2])
-        raise error(place, path, f"is a {kinds[chosen]} step (write {_dotted([*keys[:2], kinds[chosen], *keys[2:]])})")
+        raise error(
+            place,
+            path,
+            f"is a {kinds[chosen]} step (write {_dotted([*keys[:2], kinds[chosen], *keys[2:]])})",
+        )
     return keys
 
 
@@ -90,7 +107,11 @@ def _replaced(value: Value, keys: list, new: Value, path: str, place: str) -> Va
         made = Value(None, place, overridden=True)
         child = _replaced(entries.get(key, made), rest, new, here, place)
         return replace(made if value.data is None else value, data=entries | {key: child})
-    raise error(place, path, f"is {describe(value)}, it has no {'entry' if isinstance(key, int) else 'key'} {key!r}")
+    raise error(
+        place,
+        path,
+        f"is {describe(value)}, it has no {'entry' if isinstance(key, int) else 'key'} {key!r}",
+    )
 
 
 def _dotted(keys: list) -> str:

@@ -2,6 +2,7 @@
 
 Names are rows of `registry.py`. `recipe.py` reads the YAML.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -24,7 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def _name(table: Table, value: Value, path: str) -> str:
     name = convert(str, value, path)
     if name not in (known := table.names()):
-        raise error(value.place, path, f"unknown {table.what} {name!r}{did_you_mean(name, known, always_list=True)}")
+        raise error(
+            value.place,
+            path,
+            f"unknown {table.what} {name!r}{did_you_mean(name, known, always_list=True)}",
+        )
     return name
 
 
@@ -56,7 +61,9 @@ def _choice(table: Table, value: Value, path: str) -> Choice:
     if "name" not in entries:
         raise error(value.place, path, f"missing key 'name' (known: {', '.join(table.names())})")
     name = _name(table, entries.pop("name"), join(path, "name"))
-    return Choice(name, build(table.load(name).Config, replace(value, data=entries), path, beside=("name",)))
+    return Choice(
+        name, build(table.load(name).Config, replace(value, data=entries), path, beside=("name",))
+    )
 
 
 def _data(value: Value, path: str) -> Choice:
@@ -73,15 +80,25 @@ def _skeleton(value: Value, path: str) -> Skeleton | None:
         return None
     if isinstance(value.data, str):
         if value.data not in SKELETONS:
-            raise error(value.place, path, f"unknown skeleton {value.data!r}{did_you_mean(value.data, SKELETONS, always_list=True)}")
+            raise error(
+                value.place,
+                path,
+                f"unknown skeleton {value.data!r}{did_you_mean(value.data, SKELETONS, always_list=True)}",
+            )
         return SKELETONS[value.data]
     try:
         return build(Skeleton, value, path).checked()
     except RecipeError as problem:
-        raise problem if str(problem).startswith(value.place) else error(value.place, path, str(problem)) from None
+        raise (
+            problem
+            if str(problem).startswith(value.place)
+            else error(value.place, path, str(problem))
+        ) from None
 
 
-def _network_and(cls: type, value: Value, path: str, default: str | None, beside: tuple[str, ...] = ()):
+def _network_and(
+    cls: type, value: Value, path: str, default: str | None, beside: tuple[str, ...] = ()
+):
     """A `cls` whose `network` is chosen by `name`, with the network's own keys in the same mapping."""
     entries = dict(entries_of(value, path))
     chosen = entries.pop("name", Value(default, value.place, default or ""))
@@ -90,9 +107,17 @@ def _network_and(cls: type, value: Value, path: str, default: str | None, beside
         name = _name(registry.NETWORKS, chosen, join(path, "name"))
         own = {field.name for field in dataclasses.fields(registry.NETWORKS.load(name).Config)}
         mine = {key: entries.pop(key) for key in tuple(entries) if key in own}
-        network = Choice(name, build(registry.NETWORKS.load(name).Config, replace(value, data=mine), path))
+        network = Choice(
+            name, build(registry.NETWORKS.load(name).Config, replace(value, data=mine), path)
+        )
         beside = ("name", *beside, *sorted(own))
-    return build(cls, replace(value, data=entries), path, given={"network": network}, beside=beside or ("name",))
+    return build(
+        cls,
+        replace(value, data=entries),
+        path,
+        given={"network": network},
+        beside=beside or ("name",),
+    )
 
 
 def _teacher(value: Value, path: str) -> Teacher:
@@ -102,8 +127,15 @@ def _teacher(value: Value, path: str) -> Teacher:
     ensemble, place = entries["ensemble"], join(path, "ensemble")
     if not isinstance(ensemble.data, tuple) or len(ensemble.data) < 2:
         raise wrong(ensemble, place, "a list of two or more networks")
-    members = tuple(_network_and(Member, one, join(place, index), "ctrgcn") for index, one in enumerate(ensemble.data))
-    find = convert(bool, entries["find_weights"], join(path, "find_weights")) if "find_weights" in entries else False
+    members = tuple(
+        _network_and(Member, one, join(place, index), "ctrgcn")
+        for index, one in enumerate(ensemble.data)
+    )
+    find = (
+        convert(bool, entries["find_weights"], join(path, "find_weights"))
+        if "find_weights" in entries
+        else False
+    )
     return Teacher(members, find)
 
 
@@ -114,18 +146,29 @@ def _student(value: Value, path: str) -> Student:
 def _step(value: Value, path: str) -> Step:
     entries = entries_of(value, path)
     if len(entries) != 1:
-        raise error(value.place, path, f"expected one key, the step's name, got {', '.join(entries) or 'none'} "
-                                       "(indent its settings below it)")
-    (kind, settings), = entries.items()
+        raise error(
+            value.place,
+            path,
+            f"expected one key, the step's name, got {', '.join(entries) or 'none'} "
+            "(indent its settings below it)",
+        )
+    ((kind, settings),) = entries.items()
     _name(registry.STEPS, Value(kind, settings.place, kind), path)
     path = join(path, kind)
     own = dict(entries_of(settings, path))
     enabled = convert(bool, own.pop("enabled"), join(path, "enabled")) if "enabled" in own else True
-    return Step(kind, build(registry.STEPS.load(kind).Config, replace(settings, data=own), path, beside=("enabled",)), enabled)
+    return Step(
+        kind,
+        build(
+            registry.STEPS.load(kind).Config, replace(settings, data=own), path, beside=("enabled",)
+        ),
+        enabled,
+    )
 
 
 def _size(value: Value, path: str) -> int:
     from compress.budget.sizes import parse_size
+
     if isinstance(value.data, bool) or not isinstance(value.data, (int, float, str)):
         raise wrong(value, path, "a size such as 10MB")
     try:
@@ -154,13 +197,17 @@ class Member:
         if self.weights == "":
             raise ValueError("weights: expected a file's path or null, got ''")
         if self.weights is None and self.train is None:
-            raise ValueError("give `weights` (a trained network's file) or `train` (how to train one)")
+            raise ValueError(
+                "give `weights` (a trained network's file) or `train` (how to train one)"
+            )
         if self.finetune and (self.weights is None or self.train is None):
             lacking = "weights` to start from" if self.weights is None else "train` to say how"
             raise ValueError(f"finetune: needs `teacher.{lacking}")
         for method in ("dml", "kd"):
             if self.train is not None and getattr(self.train, method) is not None:
-                raise ValueError(f"train.{method}: the teacher has no teacher of its own (move it to a train step)")
+                raise ValueError(
+                    f"train.{method}: the teacher has no teacher of its own (move it to a train step)"
+                )
         if self.weight <= 0:
             raise ValueError("weight: must be above 0")
 
@@ -191,7 +238,9 @@ class Student:
         if self.weights == "":
             raise ValueError("weights: expected a file's path or null, got ''")
         if self.network is None and self.input is not None:
-            raise ValueError("input: a copy of the teacher has the teacher's input (give the student a `name` for another)")
+            raise ValueError(
+                "input: a copy of the teacher has the teacher's input (give the student a `name` for another)"
+            )
 
 
 @dataclass(frozen=True)
@@ -254,10 +303,19 @@ class Recipe:
         networks, quantised = len(self.teacher.members), None
         for number, step in enumerate(self.steps):
             if step.enabled and quantised:
-                raise ValueError(f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the files; put {quantised} last, and give one "
-                                 f"of {', '.join(QUANTISING)}")
+                raise ValueError(
+                    f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the files; put {quantised} last, and give one "
+                    f"of {', '.join(QUANTISING)}"
+                )
             quantised = step.kind if step.enabled and step.kind in QUANTISING else None
             networks = 1 if step.enabled and step.kind == "promote" else networks
-            if networks > 1 and step.kind == "train" and step.enabled and settings.moves_teacher(step.config):
-                raise ValueError(f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks} networks stays frozen; leave it "
-                                 "true, or give one teacher")
+            if (
+                networks > 1
+                and step.kind == "train"
+                and step.enabled
+                and settings.moves_teacher(step.config)
+            ):
+                raise ValueError(
+                    f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks} networks stays frozen; leave it "
+                    "true, or give one teacher"
+                )

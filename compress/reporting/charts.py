@@ -1,4 +1,5 @@
 """Small charts as inline SVG strings: no script, no resource, colours from the page's style sheet."""
+
 from __future__ import annotations
 
 import math
@@ -9,7 +10,9 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 24
-NAMED_CLASSES = 24  # up to here a confusion matrix shows class names beside its rows, above it numbers
+NAMED_CLASSES = (
+    24  # up to here a confusion matrix shows class names beside its rows, above it numbers
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,19 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
-        return LEFT + across * (WIDTH - LEFT - RIGHT), TOP + (high - y) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), TOP + (high - y) / (high - low) * (
+            HEIGHT - TOP - BOTTOM
+        )
 
-    out = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    out = [
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+    ]
     for y in ticks(low, high):
         _, height = at(x_low, y)
-        out.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
-                   f'<text x="{LEFT - 6}" y="{height + 3.5:.1f}" text-anchor="end">{tick_label(y)}</text>')
+        out.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
+            f'<text x="{LEFT - 6}" y="{height + 3.5:.1f}" text-anchor="end">{tick_label(y)}</text>'
+        )
     for x in sorted({round(x) for x in ticks(x_low, x_high)} | {round(x_low)}):
         across, _ = at(x, low)
         out.append(f'<text x="{across:.1f}" y="{HEIGHT - 7}" text-anchor="middle">{x}</text>')
@@ -70,12 +79,19 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
 
 def skeletons(title: str, frames: Sequence, bones: Sequence, side: float) -> Markup:
     """Frames side by side; a frame is a list of persons, each with (x, y) by joint, bones are (child, parent) counted from 1."""
-    out = [f'<svg class="skeletons" viewBox="0 0 {side * max(len(frames), 1):g} {side:g}" role="img" aria-label="{escape(title)}">']
+    out = [
+        f'<svg class="skeletons" viewBox="0 0 {side * max(len(frames), 1):g} {side:g}" role="img" aria-label="{escape(title)}">'
+    ]
     for place, persons in enumerate(frames):
         for person, points in enumerate(persons):
-            lines = "".join(f"M{points[a - 1][0]:g} {points[a - 1][1]:g}L{points[b - 1][0]:g} {points[b - 1][1]:g}" for a, b in bones
-                            if 0 < a <= len(points) and 0 < b <= len(points))
-            out.append(f'<path class="s{person % 8}" transform="translate({place * side:g} 0)" d="{lines}"/>')
+            lines = "".join(
+                f"M{points[a - 1][0]:g} {points[a - 1][1]:g}L{points[b - 1][0]:g} {points[b - 1][1]:g}"
+                for a, b in bones
+                if 0 < a <= len(points) and 0 < b <= len(points)
+            )
+            out.append(
+                f'<path class="s{person % 8}" transform="translate({place * side:g} 0)" d="{lines}"/>'
+            )
     return Markup("".join(out) + "</svg>")
 
 
@@ -108,26 +124,34 @@ def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
     cell = max(6, min(34, 520 // max(count, 1)))
     left, top = (164 if named else 34), 34
     side = count * cell
-    out = [f'<svg class="heatmap" viewBox="0 0 {left + side + 4} {top + side + 4}" role="img" '
-           f'aria-label="Confusion matrix">',
-           f'<text x="{left + side / 2}" y="11" text-anchor="middle">predicted</text>',
-           f'<rect class="plane" x="{left}" y="{top}" width="{side}" height="{side}"/>']
+    out = [
+        f'<svg class="heatmap" viewBox="0 0 {left + side + 4} {top + side + 4}" role="img" '
+        f'aria-label="Confusion matrix">',
+        f'<text x="{left + side / 2}" y="11" text-anchor="middle">predicted</text>',
+        f'<rect class="plane" x="{left}" y="{top}" width="{side}" height="{side}"/>',
+    ]
     for row, counts in enumerate(matrix):
         total, y = sum(counts), top + row * cell
         if named or row % 5 == 4:
             label = f"{row + 1} {_shortened(classes[row])}" if named else str(row + 1)
-            out.append(f'<text x="{left - 6}" y="{y + cell / 2 + 4}" text-anchor="end">{escape(label)}</text>'
-                       f'<text x="{left + (row + 0.5) * cell}" y="{top - 6}" text-anchor="middle">{row + 1}</text>')
+            out.append(
+                f'<text x="{left - 6}" y="{y + cell / 2 + 4}" text-anchor="end">{escape(label)}</text>'
+                f'<text x="{left + (row + 0.5) * cell}" y="{top - 6}" text-anchor="middle">{row + 1}</text>'
+            )
         for column, number in enumerate(counts):
             if number:
                 share = number / total
-                out.append(_cell(left + column * cell, y, cell, share, row == column)
-                           + f"<title>{escape(classes[row])} → {escape(classes[column])}: {number} of {total} "
-                             f"({100 * share:.1f}%)</title></rect>")
+                out.append(
+                    _cell(left + column * cell, y, cell, share, row == column)
+                    + f"<title>{escape(classes[row])} → {escape(classes[column])}: {number} of {total} "
+                    f"({100 * share:.1f}%)</title></rect>"
+                )
                 if named and cell >= 20:
                     shade = "on-dark" if share > 0.5 else "on-light"
-                    out.append(f'<text class="{shade}" x="{left + (column + 0.5) * cell}" y="{y + cell / 2 + 4}" '
-                               f'text-anchor="middle">{number}</text>')
+                    out.append(
+                        f'<text class="{shade}" x="{left + (column + 0.5) * cell}" y="{y + cell / 2 + 4}" '
+                        f'text-anchor="middle">{number}</text>'
+                    )
     return Markup("".join(out) + "</svg>")
 
 
@@ -137,5 +161,7 @@ def _shortened(name: str, length: int = 23) -> str:
 
 def _cell(x: float, y: float, cell: int, share: float, right: bool) -> str:
     # A single wrong clip of many must still be seen, so shade starts at 12%.
-    return (f'<rect class="{"right" if right else "wrong"}" x="{x + 0.5}" y="{y + 0.5}" width="{cell - 1}" '
-            f'height="{cell - 1}" fill-opacity="{0.12 + 0.88 * share:.2f}">')
+    return (
+        f'<rect class="{"right" if right else "wrong"}" x="{x + 0.5}" y="{y + 0.5}" width="{cell - 1}" '
+        f'height="{cell - 1}" fill-opacity="{0.12 + 0.88 * share:.2f}">'
+    )

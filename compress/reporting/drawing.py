@@ -1,4 +1,5 @@
 """Clips as pictures: stick figures in rows, as a strip of frames or an animation."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -35,7 +36,11 @@ class Row:
     def points(self, frame: int) -> list[tuple[int, np.ndarray]]:
         """(person, (V, 2)) of everybody who is there, y downwards."""
         flat = self.clip[:2, frame] * np.array([1, 1 if self.down else -1]).reshape(2, 1, 1)
-        return [(person, flat[..., person].T) for person in range(flat.shape[-1]) if self.clip[:, frame, :, person].any()]
+        return [
+            (person, flat[..., person].T)
+            for person in range(flat.shape[-1])
+            if self.clip[:, frame, :, person].any()
+        ]
 
     def limits(self) -> tuple[np.ndarray, float]:
         """(the middle (2,), the half width) of a square around everybody in every frame."""
@@ -63,7 +68,9 @@ def animation(rows: Sequence[Row], skeleton: Skeleton, title: str) -> list[Image
     for step in range(count):
         sheet, draw = _sheet(len(rows), 1, title, PANEL * 2)
         for line, row in enumerate(rows):
-            _row(draw, row, line, np.array([step * row.clip.shape[1] // count]), skeleton, PANEL * 2)
+            _row(
+                draw, row, line, np.array([step * row.clip.shape[1] // count]), skeleton, PANEL * 2
+            )
         pictures.append(_reduced(sheet))
     return pictures
 
@@ -76,13 +83,25 @@ def save(pictures: Image.Image | list[Image.Image], path: Path) -> None:
     """
     with storage.atomic(path) as temporary:
         if isinstance(pictures, list):
-            coloured = [picture.quantize(palette=_palette(), dither=Image.Dither.NONE) for picture in pictures]
-            coloured[0].save(temporary, "GIF", save_all=True, append_images=coloured[1:], duration=FRAME_MS, loop=0)
+            coloured = [
+                picture.quantize(palette=_palette(), dither=Image.Dither.NONE)
+                for picture in pictures
+            ]
+            coloured[0].save(
+                temporary,
+                "GIF",
+                save_all=True,
+                append_images=coloured[1:],
+                duration=FRAME_MS,
+                loop=0,
+            )
         else:
             pictures.save(temporary, "PNG")
 
 
-def _sheet(rows: int, columns: int, title: str, side: int = PANEL) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def _sheet(
+    rows: int, columns: int, title: str, side: int = PANEL
+) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     width = columns * side + 2 * MARGIN
     height = LINE + rows * (side + LINE) + 2 * MARGIN
     sheet = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
@@ -91,13 +110,24 @@ def _sheet(rows: int, columns: int, title: str, side: int = PANEL) -> tuple[Imag
     return sheet, draw
 
 
-def _row(draw: ImageDraw.ImageDraw, row: Row, line: int, frames: np.ndarray, skeleton: Skeleton, side: int = PANEL) -> None:
+def _row(
+    draw: ImageDraw.ImageDraw,
+    row: Row,
+    line: int,
+    frames: np.ndarray,
+    skeleton: Skeleton,
+    side: int = PANEL,
+) -> None:
     top = MARGIN + LINE + line * (side + LINE)
     _write(draw, MARGIN, top, row.caption, len(frames) * side)
     middle, half = row.limits()
     for column, frame in enumerate(frames):
         left, upper = MARGIN + column * side, top + LINE
-        draw.rectangle([value * SCALE for value in (left, upper, left + side - 1, upper + side - 1)], outline=GRID, width=SCALE)
+        draw.rectangle(
+            [value * SCALE for value in (left, upper, left + side - 1, upper + side - 1)],
+            outline=GRID,
+            width=SCALE,
+        )
         for person, points in row.points(int(frame)):
             at = ((points - middle) / half * (side / 2 - 4) + side / 2 + (left, upper)) * SCALE
             _figure(draw, at, skeleton, PERSONS[person % len(PERSONS)])
@@ -106,7 +136,9 @@ def _row(draw: ImageDraw.ImageDraw, row: Row, line: int, frames: np.ndarray, ske
 
 def _figure(draw: ImageDraw.ImageDraw, points: np.ndarray, skeleton: Skeleton, colour: str) -> None:
     for child, parent in skeleton.bones:
-        draw.line([tuple(points[child - 1]), tuple(points[parent - 1])], fill=colour, width=2 * SCALE)
+        draw.line(
+            [tuple(points[child - 1]), tuple(points[parent - 1])], fill=colour, width=2 * SCALE
+        )
     for x, y in points:
         draw.ellipse([x - 2 * SCALE, y - 2 * SCALE, x + 2 * SCALE, y + 2 * SCALE], fill=INK)
 
@@ -117,7 +149,11 @@ def _palette() -> Image.Image:
     inks = np.array([ImageColor.getrgb(colour) for colour in (*PERSONS, INK, GRID, GREY)])
     shades = np.linspace(0, 1, 8).reshape(1, 8, 1)
     picture = Image.new("P", (1, 1))
-    picture.putpalette((inks[:, None] * (1 - shades) + np.array(ImageColor.getrgb(PAPER)) * shades).astype(np.uint8).tobytes())
+    picture.putpalette(
+        (inks[:, None] * (1 - shades) + np.array(ImageColor.getrgb(PAPER)) * shades)
+        .astype(np.uint8)
+        .tobytes()
+    )
     return picture
 
 
@@ -126,7 +162,9 @@ def _font() -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(12 * SCALE)
 
 
-def _write(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, width: int, colour: str = INK) -> None:
+def _write(
+    draw: ImageDraw.ImageDraw, x: int, y: int, text: str, width: int, colour: str = INK
+) -> None:
     """A line of text, with dots at its end where it would be wider than `width`."""
     font = _font()
     cut = text

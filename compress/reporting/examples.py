@@ -1,4 +1,5 @@
 """Clips of the validation split for the report: a few that the student has right, and one for each of its most frequent confusions."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -21,9 +22,16 @@ def examples(dataset: Dataset, logits: np.ndarray) -> dict:
     """
     labels, answers = np.asarray(dataset.val.labels), logits.argmax(1)
     chosen = [*_right(labels, answers), *_confused(labels, answers, logits.shape[1])]
-    clips = [{"name": dataset.val.names[index], "class": dataset.classes[labels[index]], "predicted": dataset.classes[answers[index]],
-              "right": bool(labels[index] == answers[index]), "frames": frames(dataset.val.clips[index], dataset.coordinates)}
-             for index in chosen]
+    clips = [
+        {
+            "name": dataset.val.names[index],
+            "class": dataset.classes[labels[index]],
+            "predicted": dataset.classes[answers[index]],
+            "right": bool(labels[index] == answers[index]),
+            "frames": frames(dataset.val.clips[index], dataset.coordinates),
+        }
+        for index in chosen
+    ]
     return {"bones": [list(bone) for bone in dataset.skeleton.bones], "side": SIDE, "clips": clips}
 
 
@@ -48,4 +56,10 @@ def frames(clip: np.ndarray, coordinates: int) -> list[list[list[list[float]]]]:
     row = Row("", clip, down=coordinates == 2)
     middle, half = row.limits()
     times = np.linspace(0, clip.shape[1] - 1, FRAMES).round().astype(int)
-    return [[((points - middle) / half * 0.46 * SIDE + SIDE / 2).round(1).tolist() for _, points in row.points(int(time))] for time in times]
+    return [
+        [
+            ((points - middle) / half * 0.46 * SIDE + SIDE / 2).round(1).tolist()
+            for _, points in row.points(int(time))
+        ]
+        for time in times
+    ]

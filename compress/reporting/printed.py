@@ -1,4 +1,5 @@
 """What is printed: the list of recipes, and the line for machines after a run."""
+
 from __future__ import annotations
 
 import json
@@ -25,13 +26,26 @@ def print_recipes(found: list[tuple[str, str]]) -> int:
 def last_line(report: dict) -> dict:
     """The run in one flat JSON object."""
     teacher, student = report["networks"]
-    return {"status": report["status"], "exit_code": report["exit_code"], "recipe": report["recipe"], "output": report["output"],
-            "teacher_top1": teacher["top1"], "student_top1": student["top1"],
-            "deployed": {row["name"]: {key: row[key] for key in ("top1", "agreement", "max_rel_diff", "p50_ms", "bytes")}
-                         for row in report["runtimes"] if row["deployed"]},
-            "total_bytes": report["budget"]["total_bytes"], "limit_bytes": report["budget"]["limit_bytes"],
-            "ordinary_bytes": report["ordinary_export"]["bytes"], "seconds": round(report["provenance"]["wall_seconds"], 1),
-            "report": f"{report['output']}/report.html"}
+    return {
+        "status": report["status"],
+        "exit_code": report["exit_code"],
+        "recipe": report["recipe"],
+        "output": report["output"],
+        "teacher_top1": teacher["top1"],
+        "student_top1": student["top1"],
+        "deployed": {
+            row["name"]: {
+                key: row[key] for key in ("top1", "agreement", "max_rel_diff", "p50_ms", "bytes")
+            }
+            for row in report["runtimes"]
+            if row["deployed"]
+        },
+        "total_bytes": report["budget"]["total_bytes"],
+        "limit_bytes": report["budget"]["limit_bytes"],
+        "ordinary_bytes": report["ordinary_export"]["bytes"],
+        "seconds": round(report["provenance"]["wall_seconds"], 1),
+        "report": f"{report['output']}/report.html",
+    }
 
 
 def print_summary(report: dict, console=None) -> None:
@@ -49,24 +63,59 @@ def print_summary(report: dict, console=None) -> None:
         text.append("\n").append(*mark).append(f"{gate.get('name')}: {gate.get('says') or ''}")
     title = Text(f" {report.get('recipe') or 'unnamed run'}: {verdict['word']} ", f"bold {colour}")
     console.print(Panel(text, title=title, title_align="left", border_style=colour))
-    _print_table(console, "Networks of the teacher", ("network", "weight", "params", "top-1", "top-5", "class mean"), [
-        (row.get("name"), wording.decimals(row.get("weight"), 1), wording.short_count(row.get("params")),
-         *(wording.decimals(row.get(key), 2) for key in ("top1", "top5", "class_mean"))) for row in report.get("members") or []])
-    _print_table(console, "After each step", ("step", "params", "MACs", "top-1", "top-5", "class mean", "time"), [
-        (step.get("title") or step.get("name"), *(wording.short_count(step.get(key)) for key in ("params", "macs")),
-         *(wording.decimals(step.get(key), 2) for key in ("top1", "top5", "class_mean")),
-         wording.duration(step.get("seconds")))
-        for step in view.steps(report)])
-    _print_table(console, "Runtimes (* deployed)", ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "size"), [
-        (f"{row.get('name')}{' *' if row.get('deployed') else ''}", wording.decimals(row.get("top1"), 2),
-         wording.decimals(row.get("agreement"), 4), wording.decimals(row.get("p50_ms"), 2),
-         wording.decimals(row.get("p95_ms"), 2), wording.size(row.get("bytes")))
-        for row in report.get("runtimes") or []])
+    _print_table(
+        console,
+        "Networks of the teacher",
+        ("network", "weight", "params", "top-1", "top-5", "class mean"),
+        [
+            (
+                row.get("name"),
+                wording.decimals(row.get("weight"), 1),
+                wording.short_count(row.get("params")),
+                *(wording.decimals(row.get(key), 2) for key in ("top1", "top5", "class_mean")),
+            )
+            for row in report.get("members") or []
+        ],
+    )
+    _print_table(
+        console,
+        "After each step",
+        ("step", "params", "MACs", "top-1", "top-5", "class mean", "time"),
+        [
+            (
+                step.get("title") or step.get("name"),
+                *(wording.short_count(step.get(key)) for key in ("params", "macs")),
+                *(wording.decimals(step.get(key), 2) for key in ("top1", "top5", "class_mean")),
+                wording.duration(step.get("seconds")),
+            )
+            for step in view.steps(report)
+        ],
+    )
+    _print_table(
+        console,
+        "Runtimes (* deployed)",
+        ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "size"),
+        [
+            (
+                f"{row.get('name')}{' *' if row.get('deployed') else ''}",
+                wording.decimals(row.get("top1"), 2),
+                wording.decimals(row.get("agreement"), 4),
+                wording.decimals(row.get("p50_ms"), 2),
+                wording.decimals(row.get("p95_ms"), 2),
+                wording.size(row.get("bytes")),
+            )
+            for row in report.get("runtimes") or []
+        ],
+    )
     if budget := report.get("budget"):
         ordinary = view.ordinary_export(report).get("bytes")
         beside = f" (ordinary export {wording.size(ordinary)})" if ordinary else ""
-        console.print(Text(f"Deployed folder: {wording.size(budget.get('total_bytes'))} of "
-                           f"{wording.size(budget.get('limit_bytes'))}{beside}"))
+        console.print(
+            Text(
+                f"Deployed folder: {wording.size(budget.get('total_bytes'))} of "
+                f"{wording.size(budget.get('limit_bytes'))}{beside}"
+            )
+        )
         console.print(Text(budget.get("advice") or ""), end="\n" if budget.get("advice") else "")
     if lacking := view.missing(report):
         console.print(Text(f"Not recorded: {', '.join(lacking)}.", "yellow"))
@@ -78,7 +127,14 @@ def _print_table(console, title: str, columns: tuple[str, ...], rows: list[tuple
 
     if not rows:
         return
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+    )
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if place else "left", no_wrap=bool(place))
     for row in rows:

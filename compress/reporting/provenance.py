@@ -1,4 +1,5 @@
 """Where a number comes from: commit, versions, hardware."""
+
 from __future__ import annotations
 
 import os
@@ -12,7 +13,16 @@ import paddle
 from teachers import cpu
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddle2onnx", "onnxruntime", "onnx", "visualdl", "numpy")
+PACKAGES = (
+    "paddlepaddle",
+    "paddlepaddle-gpu",
+    "paddleslim",
+    "paddle2onnx",
+    "onnxruntime",
+    "onnx",
+    "visualdl",
+    "numpy",
+)
 
 
 def versions() -> dict[str, str]:
@@ -36,11 +46,16 @@ def hardware() -> dict[str, object]:
     model = processor.model
     if model == cpu.UNKNOWN:
         model = platform.processor() or platform.machine()
-    return {"cpu": model, "cores": cores, "memory_bytes": pages, "device": paddle.get_device(),
-            "threads": int(os.environ.get("OMP_NUM_THREADS") or cores),
-            "cpu_vendor": processor.vendor,
-            "cpu_instructions": processor.to_json()["instructions"],
-            "mkl_debug_cpu_type": os.environ.get(cpu.MKL_PATH)}
+    return {
+        "cpu": model,
+        "cores": cores,
+        "memory_bytes": pages,
+        "device": paddle.get_device(),
+        "threads": int(os.environ.get("OMP_NUM_THREADS") or cores),
+        "cpu_vendor": processor.vendor,
+        "cpu_instructions": processor.to_json()["instructions"],
+        "mkl_debug_cpu_type": os.environ.get(cpu.MKL_PATH),
+    }
 
 
 def commit() -> str:
@@ -53,4 +68,6 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -1,4 +1,5 @@
 """The result of a run: `report.json` for programs, `report.html` for people, a summary for the terminal."""
+
 from __future__ import annotations
 
 import json
@@ -24,7 +25,10 @@ def write(report: dict, folder: str | Path) -> Path:
         StorageError: a file could not be written; what was there before is untouched.
     """
     folder, report = Path(folder), plain(report)
-    _replace(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    _replace(
+        folder / "report.json",
+        json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    )
     _replace(folder / "report.html", render(report))
     return folder / "report.html"
 
@@ -33,14 +37,27 @@ def render(report: dict) -> str:
     """The page as one string of HTML: no script, no resource from outside; every text of the report escaped."""
     from jinja2 import ChainableUndefined, Environment
 
-    environment = Environment(autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True,
-                              finalize=lambda value: "" if value is None else value)
-    numbers = {"size": wording.size, "decimals": wording.decimals, "count": wording.short_count,
-               "duration": wording.duration}
+    environment = Environment(
+        autoescape=True,
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: "" if value is None else value,
+    )
+    numbers = {
+        "size": wording.size,
+        "decimals": wording.decimals,
+        "count": wording.short_count,
+        "duration": wording.duration,
+    }
     environment.filters |= {name: _unbroken(function) for name, function in numbers.items()}
     environment.filters["instructions"] = wording.instructions
     environment.filters["settings"] = wording.settings
-    environment.globals |= {"share": wording.share, "difference": wording.difference, "number": wording.number}
+    environment.globals |= {
+        "share": wording.share,
+        "difference": wording.difference,
+        "number": wording.number,
+    }
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(view.view_of(plain(report)))
 
 
@@ -72,5 +89,7 @@ def _replace(path: Path, text: str) -> None:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"{path}: could not be written ({error.strerror}); make room or choose another output "
-                           "folder, then run the same command again") from error
+        raise StorageError(
+            f"{path}: could not be written ({error.strerror}); make room or choose another output "
+            "folder, then run the same command again"
+        ) from error

@@ -1,4 +1,5 @@
 """Numbers in words for the report; an en dash stands for a number that was not recorded."""
+
 from __future__ import annotations
 
 import math
@@ -50,7 +51,9 @@ def settings(values: dict, prefix: str = "") -> str:
             words.append(settings(value, f"{prefix}{name}."))
         elif value is not None and value not in ([], ()):
             items = value if isinstance(value, (list, tuple)) else [value]
-            text = ", ".join(f"{item:g}" if isinstance(item, float) else str(item) for item in items)
+            text = ", ".join(
+                f"{item:g}" if isinstance(item, float) else str(item) for item in items
+            )
             words.append(f"{prefix}{name} {text}")
     return " · ".join(filter(None, words))
 
@@ -62,7 +65,11 @@ def difference(new: object, old: object) -> float | None:
 
 def share(part: object, whole: object) -> float:
     """part / whole in percent, between 0 and 100; 0 if one was not recorded."""
-    return 0.0 if number(part) is None or not number(whole) else max(0.0, min(100.0, 100 * part / whole))
+    return (
+        0.0
+        if number(part) is None or not number(whole)
+        else max(0.0, min(100.0, 100 * part / whole))
+    )
 
 
 def instructions(found: object) -> str:

@@ -4,6 +4,7 @@ Hints understood: bool, int, float, str, X | None, tuple[X, ...], tuple[X, Y], L
 Annotated[X, Build(function)], where `function(value, path)` does the work. A field `from_` is the key `from`.
 A `__post_init__` that raises ValueError("lr: must be above 0") is reported at that key's place.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -36,7 +37,9 @@ def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> 
     return f" (did you mean {near[0]!r}?{' ' + listing if always_list else ''})"
 
 
-def build(cls: type, value: Value, path: str, given: dict | None = None, beside: tuple[str, ...] = ()):
+def build(
+    cls: type, value: Value, path: str, given: dict | None = None, beside: tuple[str, ...] = ()
+):
     """An instance of the dataclass `cls` from a mapping.
 
     Args:
@@ -50,16 +53,27 @@ def build(cls: type, value: Value, path: str, given: dict | None = None, beside:
     given = given or {}
     entries = entries_of(value, path)
     hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {field.name.rstrip("_"): field for field in dataclasses.fields(cls)
-              if field.init and field.name not in given}
+    fields = {
+        field.name.rstrip("_"): field
+        for field in dataclasses.fields(cls)
+        if field.init and field.name not in given
+    }
     for key, entry in entries.items():
         if key not in fields:
-            raise error(entry.place, path, f"unknown key {key!r}{did_you_mean(key, (*beside, *fields))}")
+            raise error(
+                entry.place, path, f"unknown key {key!r}{did_you_mean(key, (*beside, *fields))}"
+            )
     missing = [key for key, field in fields.items() if key not in entries and _required(field)]
     if missing:
-        raise error(value.place, path, f"missing key{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}")
-    arguments = {fields[key].name: convert(hints[fields[key].name], entry, join(path, key))
-                 for key, entry in entries.items()}
+        raise error(
+            value.place,
+            path,
+            f"missing key{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}",
+        )
+    arguments = {
+        fields[key].name: convert(hints[fields[key].name], entry, join(path, key))
+        for key, entry in entries.items()
+    }
     try:
         return cls(**arguments, **given)
     except ValueError as problem:
@@ -121,7 +135,9 @@ def _plain(hint: type, value: Value, path: str):
         return float(data)
     if type(data) is hint:
         if hint is str and not data.isprintable():
-            raise error(value.place, path, f"text with a character that cannot be printed: {data[:60]!r}")
+            raise error(
+                value.place, path, f"text with a character that cannot be printed: {data[:60]!r}"
+            )
         return data
     raise wrong(value, path, expected, _fix(hint, value))
 
@@ -135,7 +151,9 @@ def _fix(hint: type, value: Value) -> str:
     if not isinstance(data, str):
         return ""
     if hint is bool:
-        word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(data.lower(), data.lower())
+        word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(
+            data.lower(), data.lower()
+        )
         near = difflib.get_close_matches(word, ("true", "false"), n=1)
         return f" (did you mean {near[0]}?)" if near else ""
     return " (write it without quotes)" if value.quoted else ""
@@ -157,7 +175,10 @@ def _tuple(arguments: tuple, value: Value, path: str) -> tuple:
     hints = arguments[:1] * len(value.data) if arguments[1:] == (...,) else arguments
     if len(hints) != len(value.data):
         raise error(value.place, path, f"expected a list of {len(hints)}, got {len(value.data)}")
-    return tuple(convert(hint, item, join(path, index)) for index, (hint, item) in enumerate(zip(hints, value.data)))
+    return tuple(
+        convert(hint, item, join(path, index))
+        for index, (hint, item) in enumerate(zip(hints, value.data))
+    )
 
 
 def _located(problem: ValueError, value: Value, path: str, fields: Iterable[str]):

@@ -3,6 +3,7 @@
 Read as YAML 1.2 where 1.1 surprises: `1e-4` is a number, `010` is ten, `no` and `1:30` are text. Only plain tags;
 anchors, aliases and `<<` merges work; a key given twice is an error.
 """
+
 from __future__ import annotations
 
 import re
@@ -40,12 +41,16 @@ class _Loader(yaml.SafeLoader):
 
 
 for _tag, _pattern, _first in (
-        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-        ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-        ("int", r"[-+]?[0-9][0-9_]*", list("-+0123456789")),
-        ("float", r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-         list("-+.0123456789")),
-        ("merge", r"<<", ["<"])):
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9][0-9_]*", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    ("merge", r"<<", ["<"]),
+):
     _Loader.add_implicit_resolver(TAG + _tag, re.compile(f"^(?:{_pattern})$"), _first)
 
 
@@ -61,7 +66,9 @@ def join(path: str, key: str | int) -> str:
     return f"{path}.{key}" if path else key
 
 
-def parse(text: str, place: Callable[[int], str], path: str = "", overridden: bool = False) -> Value | None:
+def parse(
+    text: str, place: Callable[[int], str], path: str = "", overridden: bool = False
+) -> Value | None:
     """The tree of one YAML document; None when it is empty.
 
     Args:
@@ -77,15 +84,24 @@ def parse(text: str, place: Callable[[int], str], path: str = "", overridden: bo
         return None if node is None else _Tree(place, overridden).value(node, path, node)
     except yaml.reader.ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
-        raise error(place(line), path, f"not YAML: character U+{_code(problem.character):04X} is not allowed") from None
+        raise error(
+            place(line),
+            path,
+            f"not YAML: character U+{_code(problem.character):04X} is not allowed",
+        ) from None
     except yaml.MarkedYAMLError as problem:
         line = (problem.problem_mark or problem.context_mark).line + 1
         hint = " (indent with spaces)" if r"'\t'" in str(problem.problem) else ""
         raise error(place(line), path, f"not YAML: {problem.problem}{hint}") from None
     except RecursionError:
         raise error(place(1), path, "nested too deeply") from None
-    except (ValueError, OverflowError) as problem:  # PyYAML 6.0: an escape such as "\UFFFFFFFF", a version of 5000 digits
-        raise error(place(1), path, f"not YAML: a number or an escaped character that cannot be ({problem})") from None
+    except (
+        ValueError,
+        OverflowError,
+    ) as problem:  # PyYAML 6.0: an escape such as "\UFFFFFFFF", a version of 5000 digits
+        raise error(
+            place(1), path, f"not YAML: a number or an escaped character that cannot be ({problem})"
+        ) from None
 
 
 def _code(character: str | int) -> int:
@@ -108,7 +124,11 @@ class _Tree:
         """The Value of `node`; its place is where `holder`, the node itself or its key, was written."""
         if node in self.open:
             raise error(self.at(holder), path, "an alias refers to the value it stands in")
-        text, quoted = (node.value, node.style is not None) if isinstance(node, yaml.ScalarNode) else ("", False)
+        text, quoted = (
+            (node.value, node.style is not None)
+            if isinstance(node, yaml.ScalarNode)
+            else ("", False)
+        )
         if node not in self.done:
             self.open.add(node)
             self.done[node] = self.data(node, path)
@@ -120,8 +140,17 @@ class _Tree:
         if isinstance(node, yaml.MappingNode) and kind == "map":
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and kind == "seq":
-            return tuple(self.value(item, join(path, index), item) for index, item in enumerate(node.value))
-        if isinstance(node, yaml.ScalarNode) and kind in ("null", "bool", "int", "float", "str", "merge"):
+            return tuple(
+                self.value(item, join(path, index), item) for index, item in enumerate(node.value)
+            )
+        if isinstance(node, yaml.ScalarNode) and kind in (
+            "null",
+            "bool",
+            "int",
+            "float",
+            "str",
+            "merge",
+        ):
             try:
                 return _scalar(kind, node.value)
             except (ValueError, KeyError):
@@ -136,7 +165,9 @@ class _Tree:
                 raise error(self.at(key), path, "a key must be a word, not a list or a mapping")
             name = key.value
             if name in lines:
-                raise error(self.at(key), path, f"duplicate key {name!r} (first in line {lines[name]})")
+                raise error(
+                    self.at(key), path, f"duplicate key {name!r} (first in line {lines[name]})"
+                )
             lines[name] = key.start_mark.line + 1
             if key.tag == TAG + "merge":
                 merged = self.merged(content, path, key)
@@ -147,7 +178,7 @@ class _Tree:
     def merged(self, node: yaml.Node, path: str, key: yaml.Node) -> dict[str, Value]:
         sources = self.value(node, path, key).data
         entries: dict[str, Value] = {}
-        for source in (sources if isinstance(sources, tuple) else (Value(sources, ""),)):
+        for source in sources if isinstance(sources, tuple) else (Value(sources, ""),):
             if not isinstance(source.data, dict):
                 raise error(self.at(key), path, "`<<` merges mappings only")
             entries = source.data | entries

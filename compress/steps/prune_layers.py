@@ -1,4 +1,5 @@
 """Remove whole blocks by id; the weights of the blocks that stay are copied by block id."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -45,8 +46,14 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     student = networks.build(spec)
     fresh = copy_by_name(networks.state_of(before), student, config.drop)
     student.eval()
-    notes = (f"fresh weights, since a removed block changed their shape: {', '.join(fresh[:6])}"
-             + (f" and {len(fresh) - 6} more" if len(fresh) > 6 else ""),) if fresh else ()
+    notes = (
+        (
+            f"fresh weights, since a removed block changed their shape: {', '.join(fresh[:6])}"
+            + (f" and {len(fresh) - 6} more" if len(fresh) > 6 else ""),
+        )
+        if fresh
+        else ()
+    )
     return Outcome(replace(state, student=replace(state.student, network=student)), notes=notes)
 
 
@@ -63,7 +70,11 @@ def copy_by_name(source: dict, student, dropped: tuple[str, ...]) -> list[str]:
     left = [name for name in source if name not in own and name.split(".")[0] not in dropped]
     unexplained = [name for name in left if name.split(".")[0] not in rewired]
     if unexplained:
-        raise CheckpointError(f"prune_layers: {', '.join(unexplained[:4])} belong to no dropped block")
+        raise CheckpointError(
+            f"prune_layers: {', '.join(unexplained[:4])} belong to no dropped block"
+        )
     fresh = [name for name in own if name not in source or source[name].shape != own[name].shape]
-    networks.load_state(student, own | {name: source[name] for name in own if name not in fresh}, "prune_layers")
+    networks.load_state(
+        student, own | {name: source[name] for name in own if name not in fresh}, "prune_layers"
+    )
     return fresh

@@ -3,6 +3,7 @@
 The network itself stays as it is; what changes is the file that is exported. Paddle folders keep activations in float32, for
 Paddle's integer predictors return wrong logits for these networks.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -31,8 +32,10 @@ class Config(quantising.Calibration):
 
 def title(config: Config) -> str:
     """What the step does, in words."""
-    return (f"quantise to int8 ({config.method} on {config.clips} training clips{', biases corrected' if config.bias_correction else ''}"
-            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)})")
+    return (
+        f"quantise to int8 ({config.method} on {config.clips} training clips{', biases corrected' if config.bias_correction else ''}"
+        f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)})"
+    )
 
 
 def spec_after(spec, config: Config):
@@ -53,6 +56,8 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
 
     def quantised(more: Overrides) -> Quantized:
         plan = make_plan(flat, "int8", ranges, own | more)
-        return Quantized(plan, corrected_biases(flatten(network), plan, means) if config.bias_correction else {})
+        return Quantized(
+            plan, corrected_biases(flatten(network), plan, means) if config.bias_correction else {}
+        )
 
     return quantising.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)

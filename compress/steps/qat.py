@@ -3,6 +3,7 @@
 The flat network is trained, every BatchNorm folded and with it frozen, against the labels and a frozen float network. It starts
 from what `ptq` makes of the student, and ends with that if no epoch is better.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,9 @@ from export.quantize.trainable import Trainable
 
 
 def _usual() -> settings.Config:
-    return settings.Config(epochs=3, lr=0.0001, weight_decay=0.0, kd=Kd(weight=1.0, temperature=4.0))
+    return settings.Config(
+        epochs=3, lr=0.0001, weight_decay=0.0, kd=Kd(weight=1.0, temperature=4.0)
+    )
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,26 @@ class Config(quantising.Calibration):
     def __post_init__(self):
         super().__post_init__()
         if any(kind == "int4_weights" for _, kind in self.precision):
-            raise ValueError("precision: int4_weights cannot be trained; use a ptq or weight_only step for them")
+            raise ValueError(
+                "precision: int4_weights cannot be trained; use a ptq or weight_only step for them"
+            )
         if moves_teacher(self.train):
-            raise ValueError("train.dml.freeze_teacher: the float network stays frozen here; leave it true")
+            raise ValueError(
+                "train.dml.freeze_teacher: the float network stays frozen here; leave it true"
+            )
         if self.train.ema is not None:
-            raise ValueError("train.ema: an average of weights is not what is rounded; leave it out")
+            raise ValueError(
+                "train.ema: an average of weights is not what is rounded; leave it out"
+            )
 
 
 def title(config: Config) -> str:
     """What the step does, in words."""
-    under = f" under the float {config.under}" if config.train.kd is not None or config.train.dml is not None else ""
+    under = (
+        f" under the float {config.under}"
+        if config.train.kd is not None or config.train.dml is not None
+        else ""
+    )
     return f"quantise to int8 and {train.title(config.train)}{under}{quantising.described(config)}"
 
 
@@ -62,19 +75,47 @@ def spec_after(spec, config: Config):
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files and the constants of its best epoch."""
-    network, clips, name = state.student.network, quantising.clips_of(state, work, config.clips), f"step{number}_qat"
+    network, clips, name = (
+        state.student.network,
+        quantising.clips_of(state, work, config.clips),
+        f"step{number}_qat",
+    )
     rounded = corrected(network, clips, config.method, quantising.overrides(config))
     learner = Trainable(rounded.flat(network), rounded.plan, network.spec)
-    watch, needed = Watch(work.curves, name), config.train.kd is not None or config.train.dml is not None
+    watch, needed = (
+        Watch(work.curves, name),
+        config.train.kd is not None or config.train.dml is not None,
+    )
     follows = (state.student,) if config.under == "student" else state.teacher
-    job = Job("student in int8", {"student": replace(state.student, network=learner)}, {"teacher": follows} if needed else {}, config.train,
-              objectives.build(config.train, counts=objectives.class_counts(work.dataset)), work.dataset, work.evaluation,
-              seed=work.seed * 1000 + number, state_path=work.folder / "state" / f"{name}.npz",
-              settings=checkpoint.digest([work.origin, number, repr(config), work.seed, repr(network.spec)]), watch=watch, start_counts=True)
+    job = Job(
+        "student in int8",
+        {"student": replace(state.student, network=learner)},
+        {"teacher": follows} if needed else {},
+        config.train,
+        objectives.build(config.train, counts=objectives.class_counts(work.dataset)),
+        work.dataset,
+        work.evaluation,
+        seed=work.seed * 1000 + number,
+        state_path=work.folder / "state" / f"{name}.npz",
+        settings=checkpoint.digest(
+            [work.origin, number, repr(config), work.seed, repr(network.spec)]
+        ),
+        watch=watch,
+        start_counts=True,
+    )
     try:
         progress = fit(job)
     finally:
         watch.end()
     found = Quantized(rounded.plan, learner.constants())
-    said = (f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept",) if progress.best_epoch == 0 else ()
-    return Outcome(replace(state, quantized=found), tuple(progress.history), progress.best_epoch, (quantising.notes(found), *said))
+    said = (
+        (f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept",)
+        if progress.best_epoch == 0
+        else ()
+    )
+    return Outcome(
+        replace(state, quantized=found),
+        tuple(progress.history),
+        progress.best_epoch,
+        (quantising.notes(found), *said),
+    )

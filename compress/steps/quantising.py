@@ -1,4 +1,5 @@
 """What the steps ptq, qat and weight_only share: calibration clips, checks of layer names, and layers that stay precise by themselves."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -39,7 +40,9 @@ class Calibration:
     method: Literal["percentile", "mse", "entropy", "min_max"] = "percentile"
     clips: int = 128
     skip: tuple[str, ...] = ()
-    precision: tuple[tuple[str, Literal["float32", "float16", "int8_weights", "int4_weights", "int8"]], ...] = ()
+    precision: tuple[
+        tuple[str, Literal["float32", "float16", "int8_weights", "int4_weights", "int8"]], ...
+    ] = ()
 
     def __post_init__(self):
         if self.clips < 1:
@@ -82,7 +85,11 @@ def check_names(spec, config, step: str) -> None:
     integers = step != "weight_only"
     prepare(flat, integers=integers)
     try:
-        ranges = calibrate(flat, np.zeros((1, *spec.input_shape), "float32"), "min_max") if integers else None
+        ranges = (
+            calibrate(flat, np.zeros((1, *spec.input_shape), "float32"), "min_max")
+            if integers
+            else None
+        )
         bits.make_plan(flat, "int8" if integers else "int8_weights", ranges, overrides(config))
     except RecipeError as problem:
         raise RecipeError(f"{step}: {problem}") from None
@@ -90,7 +97,9 @@ def check_names(spec, config, step: str) -> None:
 
 def clips_of(state: State, work: Work, count: int) -> np.ndarray:
     """(n, C, T, V, M): `count` training clips spread over the split, as the student sees them in validation."""
-    return np.concatenate(list(training_clips(work.dataset.train, state.student.view, count).batches(64)))
+    return np.concatenate(
+        list(training_clips(work.dataset.train, state.student.view, count).batches(64))
+    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,14 @@ class Result:
     met: bool
 
 
-def until(allowed: float, quantised: Callable[[Overrides], Quantized], higher: str, state: State, work: Work, clips: np.ndarray) -> Result:
+def until(
+    allowed: float,
+    quantised: Callable[[Overrides], Quantized],
+    higher: str,
+    state: State,
+    work: Work,
+    clips: np.ndarray,
+) -> Result:
     """Keep the most harmful layers in a higher precision, ever more of them, until top-1 on the validation split drops no more than
     allowed; the best there is if half of the layers are not enough.
 
@@ -124,7 +140,10 @@ def until(allowed: float, quantised: Callable[[Overrides], Quantized], higher: s
     while best is None or count <= int(MOST * len(order)):
         kept = tuple(order[:count])
         found = quantised(dict.fromkeys(kept, higher))
-        right = top1(f"{len(kept)} names in {higher}" if kept else "all quantised", found.simulated(state.student.network))
+        right = top1(
+            f"{len(kept)} names in {higher}" if kept else "all quantised",
+            found.simulated(state.student.network),
+        )
         if best is None or right > best.top1:
             best = Result(found, right, kept, right >= wanted - 1e-9)
         if best.met:
@@ -140,13 +159,26 @@ def harmful(quantized: Quantized, state: State, clips: np.ndarray) -> list[str]:
     flat = quantized.for_onnx(state.student.network)
     x = clips[np.linspace(0, len(clips) - 1, min(HARM_CLIPS, len(clips))).astype(int)]
     plan, exact = quantized.plan, in_process(flat)(x)
-    names = list(dict.fromkeys([*(layer for layer, kind in plan.precision.items() if kind != "float32"), *plan.ranges]))
+    names = list(
+        dict.fromkeys(
+            [*(layer for layer, kind in plan.precision.items() if kind != "float32"), *plan.ranges]
+        )
+    )
     noise: dict[str, float] = {}
     with console.bar("what each layer's rounding changes", len(names), "layers") as advance:
         for name in names:
-            precision = {layer: kind if layer == name else "float32" for layer, kind in plan.precision.items()}
-            alone = bits.Plan(precision, {point: ends for point, ends in plan.ranges.items() if point == name}, plan.group)
-            noise[name] = float(np.square(in_process(bits.fake_quantized(flat, alone))(x) - exact).sum())
+            precision = {
+                layer: kind if layer == name else "float32"
+                for layer, kind in plan.precision.items()
+            }
+            alone = bits.Plan(
+                precision,
+                {point: ends for point, ends in plan.ranges.items() if point == name},
+                plan.group,
+            )
+            noise[name] = float(
+                np.square(in_process(bits.fake_quantized(flat, alone))(x) - exact).sum()
+            )
             advance(1)
     return sorted(names, key=lambda name: -noise[name])
 
@@ -156,8 +188,14 @@ def notes(quantized: Quantized) -> str:
     return ", ".join(f"{count} layers {kind}" for kind, count in quantized.kinds().items())
 
 
-def outcome(allowed: float | None, quantised: Callable[[Overrides], Quantized], higher: str, state: State, work: Work,
-            clips: Callable[[], np.ndarray]) -> Outcome:
+def outcome(
+    allowed: float | None,
+    quantised: Callable[[Overrides], Quantized],
+    higher: str,
+    state: State,
+    work: Work,
+    clips: Callable[[], np.ndarray],
+) -> Outcome:
     """What a step that trains nothing hands on: everything quantised, or with `allowed` what `until` finds."""
     if allowed is None:
         found, said = quantised({}), ()
@@ -170,4 +208,8 @@ def outcome(allowed: float | None, quantised: Callable[[Overrides], Quantized], 
 def outcome_notes(result: Result, allowed: float) -> tuple[str, ...]:
     """What `auto` came to."""
     said = f"auto: {result.top1:.2f} % with {', '.join(result.kept) or 'nothing'} kept precise"
-    return (said if result.met else f"{said}; more than the allowed {allowed:g} points are lost with every choice tried: this is the best of them",)
+    return (
+        said
+        if result.met
+        else f"{said}; more than the allowed {allowed:g} points are lost with every choice tried: this is the best of them",
+    )

@@ -3,6 +3,7 @@
 Measured in cross-entropy, for trained networks are often right about nearly all clips they were trained on; top-1 is kept
 beside it. Everything measured is saved after each group, so that a run that was stopped goes on from there.
 """
+
 from __future__ import annotations
 
 import json
@@ -20,7 +21,9 @@ RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)  # the last one is the most that a
 SLOPE = 1e-3  # loss that the whole of a group counts for at least: what seems to be free goes no further than wanted
 
 
-def scan(groups: tuple[str, ...], pruned: Callable, clips: EvaluationSet, path: Path, origin: str) -> dict[str, list[dict]]:
+def scan(
+    groups: tuple[str, ...], pruned: Callable, clips: EvaluationSet, path: Path, origin: str
+) -> dict[str, list[dict]]:
     """{group: [{"ratio", "loss", "top1"}, ...]}, the first row at ratio 0.
 
     Args:
@@ -35,10 +38,17 @@ def scan(groups: tuple[str, ...], pruned: Callable, clips: EvaluationSet, path: 
     for number, group in enumerate(groups, start=1):
         if group in found:
             continue
-        found[group] = [{"ratio": 0.0, **whole}] + [{"ratio": ratio, **_measure(pruned(group, ratio), clips)} for ratio in RATIOS]
+        found[group] = [{"ratio": 0.0, **whole}] + [
+            {"ratio": ratio, **_measure(pruned(group, ratio), clips)} for ratio in RATIOS
+        ]
         storage.write_text(path, json.dumps({"origin": origin, "groups": found}, indent=1))
-        console.say(f"sensitivity {number}/{len(groups)}: {group} costs "
-                    + ", ".join(f"{row['loss'] - whole['loss']:+.3f} at {row['ratio']:.0%}" for row in found[group][3:6:2]))
+        console.say(
+            f"sensitivity {number}/{len(groups)}: {group} costs "
+            + ", ".join(
+                f"{row['loss'] - whole['loss']:+.3f} at {row['ratio']:.0%}"
+                for row in found[group][3:6:2]
+            )
+        )
     return {group: found[group] for group in groups}
 
 
@@ -53,10 +63,15 @@ def _kept(path: Path, origin: str) -> dict[str, list[dict]]:
 def _measure(network, clips: EvaluationSet) -> dict[str, float]:
     logits = logits_of(in_process(network), clips)
     picked = softmax(logits.astype("float64"))[np.arange(len(logits)), clips.labels]
-    return {"loss": float(-np.log(np.maximum(picked, 1e-12)).mean()), "top1": accuracy(logits, clips.labels)["top1"]}
+    return {
+        "loss": float(-np.log(np.maximum(picked, 1e-12)).mean()),
+        "top1": accuracy(logits, clips.labels)["top1"],
+    }
 
 
-def balanced(rows: dict[str, list[dict]], cost: Callable[[dict[str, float]], float], target: float) -> dict[str, float]:
+def balanced(
+    rows: dict[str, list[dict]], cost: Callable[[dict[str, float]], float], target: float
+) -> dict[str, float]:
     """The ratio of each group at which all of them cost the same loss and the network no more than `target`.
 
     Args:
@@ -64,6 +79,7 @@ def balanced(rows: dict[str, list[dict]], cost: Callable[[dict[str, float]], flo
     Returns:
         the gentlest such ratios; the largest that were measured where even they cost more than `target`.
     """
+
     def at(allowed: float) -> dict[str, float]:
         return {group: _ratio_at(curve, allowed) for group, curve in rows.items()}
 
@@ -78,7 +94,9 @@ def balanced(rows: dict[str, list[dict]], cost: Callable[[dict[str, float]], flo
 def _ratio_at(curve: list[dict], allowed: float) -> float:
     """The largest ratio whose loss rises by no more than `allowed`, between the measured ones on a straight line."""
     ratios = np.array([row["ratio"] for row in curve])
-    rises = np.maximum.accumulate([row["loss"] - curve[0]["loss"] for row in curve]) + SLOPE * ratios  # removing more never helps
+    rises = (
+        np.maximum.accumulate([row["loss"] - curve[0]["loss"] for row in curve]) + SLOPE * ratios
+    )  # removing more never helps
     above = np.flatnonzero(rises > allowed)
     if not len(above):
         return float(ratios[-1])

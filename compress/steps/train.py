@@ -1,4 +1,5 @@
 """Train the student, alone or under the teacher: cross-entropy, mixup, DML, classic distillation."""
+
 from __future__ import annotations
 
 from compress.steps.work import Outcome, State, Work
@@ -12,15 +13,22 @@ def title(config: Config) -> str:
     """What the step does, in honest words: with a frozen teacher, DML is one-way distillation."""
     words = ["train"]
     if config.focal is not None:
-        words.append(f"class-balanced focal loss (beta {config.focal.beta:g}, gamma {config.focal.gamma:g})")
+        words.append(
+            f"class-balanced focal loss (beta {config.focal.beta:g}, gamma {config.focal.gamma:g})"
+        )
     if config.mixup is not None:
         words.append(f"mixup {config.mixup.alpha:g}")
     if config.dml is not None:
-        words.append("one-way distillation, symmetric KL, frozen teacher" if config.dml.freeze_teacher
-                     else "mutual learning, both networks trained")
+        words.append(
+            "one-way distillation, symmetric KL, frozen teacher"
+            if config.dml.freeze_teacher
+            else "mutual learning, both networks trained"
+        )
     if config.kd is not None:
-        words.append(f"classic distillation, temperature {config.kd.temperature:g}, "
-                     + ("moving teacher" if moves_teacher(config) else "frozen teacher"))
+        words.append(
+            f"classic distillation, temperature {config.kd.temperature:g}, "
+            + ("moving teacher" if moves_teacher(config) else "frozen teacher")
+        )
     if config.ema is not None:
         words.append(f"average of weights {config.ema:g}")
     return ", ".join([f"{words[0]} {config.epochs} epochs", *words[1:]])
@@ -40,9 +48,21 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     name = f"step{number}_train"
     watch = Watch(work.curves, name)
     objective = objectives.build(config, counts=objectives.class_counts(work.dataset))
-    job = Job("student" if needed else name, trained, frozen, config, objective, work.dataset, work.evaluation,
-              seed=work.seed * 1000 + number, state_path=work.folder / "state" / f"{name}.npz",
-              settings=checkpoint.digest([work.origin, number, repr(config), work.seed, repr(state.student.network.spec)]), watch=watch)
+    job = Job(
+        "student" if needed else name,
+        trained,
+        frozen,
+        config,
+        objective,
+        work.dataset,
+        work.evaluation,
+        seed=work.seed * 1000 + number,
+        state_path=work.folder / "state" / f"{name}.npz",
+        settings=checkpoint.digest(
+            [work.origin, number, repr(config), work.seed, repr(state.student.network.spec)]
+        ),
+        watch=watch,
+    )
     try:
         progress = fit(job)
     finally:

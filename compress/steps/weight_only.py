@@ -1,4 +1,5 @@
 """Store the student's weights in fewer bits, int8, int4 in groups or float16; the files compute in float32."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ from export.quantize.bits import Overrides, make_plan
 from export.quantize.quantized import Quantized
 
 KINDS = {"int8": "int8_weights", "int4": "int4_weights", "float16": "float16"}
-HIGHER = {"int8": "float16", "int4": "int8_weights", "float16": "float32"}  # what the most harmful layers are kept in
+HIGHER = {
+    "int8": "float16",
+    "int4": "int8_weights",
+    "float16": "float32",
+}  # what the most harmful layers are kept in
 RANKING_CLIPS = 8
 
 
@@ -32,7 +37,9 @@ class Config:
     kind: Literal["int8", "int4", "float16"]
     group: int = 32
     skip: tuple[str, ...] = ()
-    precision: tuple[tuple[str, Literal["float32", "float16", "int8_weights", "int4_weights"]], ...] = ()
+    precision: tuple[
+        tuple[str, Literal["float32", "float16", "int8_weights", "int4_weights"]], ...
+    ] = ()
     auto: float | None = None
 
     def __post_init__(self):
@@ -43,8 +50,10 @@ class Config:
 
 def title(config: Config) -> str:
     """What the step does, in words."""
-    return (f"store weights in {config.kind}{f' (groups of {config.group})' if config.kind == 'int4' else ''}"
-            f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)}")
+    return (
+        f"store weights in {config.kind}{f' (groups of {config.group})' if config.kind == 'int4' else ''}"
+        f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)}"
+    )
 
 
 def spec_after(spec, config: Config):
@@ -63,7 +72,15 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     prepare(flat)
 
     def quantised(more: Overrides) -> Quantized:
-        return Quantized(make_plan(flat, KINDS[config.kind], overrides=own | more, group=config.group))
+        return Quantized(
+            make_plan(flat, KINDS[config.kind], overrides=own | more, group=config.group)
+        )
 
-    return quantising.outcome(config.auto, quantised, HIGHER[config.kind], state, work,
-                                lambda: quantising.clips_of(state, work, RANKING_CLIPS))
+    return quantising.outcome(
+        config.auto,
+        quantised,
+        HIGHER[config.kind],
+        state,
+        work,
+        lambda: quantising.clips_of(state, work, RANKING_CLIPS),
+    )

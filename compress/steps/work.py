@@ -1,4 +1,5 @@
 """What travels between the steps of a run."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -51,7 +52,11 @@ class State:
 
     def served(self):
         """The network that computes what is deployed."""
-        return self.student.network if self.quantized is None else self.quantized.simulated(self.student.network)
+        return (
+            self.student.network
+            if self.quantized is None
+            else self.quantized.simulated(self.student.network)
+        )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ One `.npz`: weights of every network, optimiser velocities, the average of the w
 JSON with epoch, history and the settings it belongs to. Random numbers need no state: every batch, augmentation and
 mixup draw is a function of (seed, epoch, index), and Paddle's generator is reseeded each epoch.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -39,18 +40,33 @@ def digest(data: object) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def save(path: Path, progress: Progress, nets: dict[str, nn.Layer], optimizer, scaler, settings: str) -> None:
+def save(
+    path: Path, progress: Progress, nets: dict[str, nn.Layer], optimizer, scaler, settings: str
+) -> None:
     """Write everything `restore` needs.
 
     Raises:
         StorageError: the disk is full or not writable; the checkpoint of the epoch before stays.
     """
-    arrays = {f"{role}/{name}": value for role, net in nets.items() for name, value in networks.state_of(net).items()}
+    arrays = {
+        f"{role}/{name}": value
+        for role, net in nets.items()
+        for name, value in networks.state_of(net).items()
+    }
     arrays |= {f"velocity/{name}": value for name, value in _velocities(nets, optimizer).items()}
     arrays |= {f"best/{name}": value for name, value in progress.best.items()}
-    meta = {"format": "featherbone-training", "version": VERSION, "settings": settings, "epoch": progress.epoch,
-            "history": progress.history, "best_epoch": progress.best_epoch, "start": progress.start,
-            "scaler": {key: float(value) for key, value in scaler.state_dict().items()} if scaler else None}
+    meta = {
+        "format": "featherbone-training",
+        "version": VERSION,
+        "settings": settings,
+        "epoch": progress.epoch,
+        "history": progress.history,
+        "best_epoch": progress.best_epoch,
+        "start": progress.start,
+        "scaler": {key: float(value) for key, value in scaler.state_dict().items()}
+        if scaler
+        else None,
+    }
     storage.write_arrays(path, arrays, meta)
 
 
@@ -63,24 +79,46 @@ def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: 
     if not path.exists():
         return Progress()
     arrays, meta = storage.read_arrays(path)
-    if [meta.get(key) for key in ("format", "version", "settings")] != ["featherbone-training", VERSION, settings]:
-        raise CheckpointError(f"{path}: was written under other settings (recipe, data, seed, weights or release); resume with the "
-                              "same ones, or start anew with another --output")
+    if [meta.get(key) for key in ("format", "version", "settings")] != [
+        "featherbone-training",
+        VERSION,
+        settings,
+    ]:
+        raise CheckpointError(
+            f"{path}: was written under other settings (recipe, data, seed, weights or release); resume with the "
+            "same ones, or start anew with another --output"
+        )
     for role, net in nets.items():
         networks.load_state(net, _part(arrays, role), f"{path}: {role}")
     velocities = _part(arrays, "velocity")
-    own = {f"{role}/{name}": parameter for role, net in nets.items() for name, parameter in net.named_parameters()}
-    optimizer.set_state_dict({own[name].name + _VELOCITY: paddle.to_tensor(value) for name, value in velocities.items()})
+    own = {
+        f"{role}/{name}": parameter
+        for role, net in nets.items()
+        for name, parameter in net.named_parameters()
+    }
+    optimizer.set_state_dict(
+        {own[name].name + _VELOCITY: paddle.to_tensor(value) for name, value in velocities.items()}
+    )
     if scaler and meta["scaler"]:
         scaler.load_state_dict(meta["scaler"])
-    return Progress(meta["epoch"], meta["history"], meta["best_epoch"], _part(arrays, "best"), meta["start"])
+    return Progress(
+        meta["epoch"], meta["history"], meta["best_epoch"], _part(arrays, "best"), meta["start"]
+    )
 
 
 def _velocities(nets: dict[str, nn.Layer], optimizer) -> dict[str, np.ndarray]:
     state = optimizer.state_dict()
-    return {f"{role}/{name}": np.array(state[parameter.name + _VELOCITY].numpy()) for role, net in nets.items()
-            for name, parameter in net.named_parameters() if parameter.name + _VELOCITY in state}
+    return {
+        f"{role}/{name}": np.array(state[parameter.name + _VELOCITY].numpy())
+        for role, net in nets.items()
+        for name, parameter in net.named_parameters()
+        if parameter.name + _VELOCITY in state
+    }
 
 
 def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name[len(prefix) + 1:]: value for name, value in arrays.items() if name.startswith(f"{prefix}/")}
+    return {
+        name[len(prefix) + 1 :]: value
+        for name, value in arrays.items()
+        if name.startswith(f"{prefix}/")
+    }

@@ -4,6 +4,7 @@ VisualDL 2.5.3 shows only one record file of a folder, the one whose name sorts 
 to the same file. Its own LogWriter prints to standard output and loses records on a full disk without an error: the
 records are VisualDL's, the file is written here (each record is its length, uint64 little-endian, and a protobuf).
 """
+
 from __future__ import annotations
 
 import math
@@ -36,7 +37,9 @@ class Curves:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             kept = list(read_records(self.path)) if self.path.exists() else []
-            if sum(8 + len(data) for data, _, _ in kept) != (self.path.stat().st_size if kept else -1):
+            if sum(8 + len(data) for data, _, _ in kept) != (
+                self.path.stat().st_size if kept else -1
+            ):
                 self._rewrite(kept)
         except OSError as error:
             raise self._storage_error(error) from error
@@ -47,9 +50,13 @@ class Curves:
         """Write one value a tag, for example {"student/train/loss": 0.4}; NaN and infinity are shown as such."""
         from visualdl.component.base_component import scalar
 
-        self._append(scalar(_checked(tag), float(value), step, _now_ms()) for tag, value in values.items())
+        self._append(
+            scalar(_checked(tag), float(value), step, _now_ms()) for tag, value in values.items()
+        )
 
-    def confusion(self, step: int, matrix: np.ndarray, class_names: list[str], tag: str = "confusion") -> None:
+    def confusion(
+        self, step: int, matrix: np.ndarray, class_names: list[str], tag: str = "confusion"
+    ) -> None:
         """Write a confusion matrix (K, K), rows true and columns predicted, as an image."""
         from visualdl.component.base_component import image
 
@@ -62,19 +69,26 @@ class Curves:
         from visualdl.utils.md5_util import md5
 
         plain = {name: _plain(value) for name, value in values.items()}
-        self._append([hparam(md5(str(self.path)), plain, [_checked(tag) for tag in metrics], _now_ms())])
+        self._append(
+            [hparam(md5(str(self.path)), plain, [_checked(tag) for tag in metrics], _now_ms())]
+        )
         self.scalars(0, metrics)
 
     def close(self) -> None:
         """Nothing is buffered: every call before this one is on disk already."""
 
     def _append(self, records) -> None:
-        values = [(record.SerializeToString(), record.values[0].tag, record.values[0].id) for record in records]
+        values = [
+            (record.SerializeToString(), record.values[0].tag, record.values[0].id)
+            for record in records
+        ]
         again = {tag: step for _, tag, step in values if step <= self._last.get(tag, step - 1)}
         try:
             if again:
                 records = read_records(self.path)
-                self._rewrite([record for record in records if record[2] < again.get(record[1], math.inf)])
+                self._rewrite(
+                    [record for record in records if record[2] < again.get(record[1], math.inf)]
+                )
             self._write_whole(b"".join(map(_framed, values)))
         except OSError as error:
             raise self._storage_error(error) from error
@@ -102,8 +116,10 @@ class Curves:
         os.replace(beside, self.path)
 
     def _storage_error(self, error: OSError) -> StorageError:
-        return StorageError(f"{self.path}: the training curves could not be written ({error.strerror}); "
-                            "make room or choose another output folder, then run the same command again")
+        return StorageError(
+            f"{self.path}: the training curves could not be written ({error.strerror}); "
+            "make room or choose another output folder, then run the same command again"
+        )
 
 
 def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
@@ -136,7 +152,9 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
 
     count = len(class_names)
     if matrix.shape != (count, count):
-        raise ValueError(f"a confusion matrix of {count} classes is ({count}, {count}), not {matrix.shape}")
+        raise ValueError(
+            f"a confusion matrix of {count} classes is ({count}, {count}), not {matrix.shape}"
+        )
     share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(3 + 0.35 * count, 14)
     figure = Figure(figsize=(side + 1, side), dpi=100, layout="constrained")
@@ -153,8 +171,15 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
     axes.set_ylabel("true")
     if count <= 20:
         for row, column in zip(*np.nonzero(matrix), strict=True):
-            axes.text(column, row, f"{matrix[row, column]:g}", ha="center", va="center", fontsize=8,
-                      color="white" if share[row, column] > 55 else "black")
+            axes.text(
+                column,
+                row,
+                f"{matrix[row, column]:g}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share[row, column] > 55 else "black",
+            )
     with warnings.catch_warnings():  # a class name in a script that the font lacks shows as boxes
         warnings.filterwarnings("ignore", message="Glyph")
         canvas.draw()

@@ -1,4 +1,5 @@
 """The only training loop. Methods are objectives handed to it; it knows networks, batches and epochs."""
+
 from __future__ import annotations
 
 import copy
@@ -66,7 +67,9 @@ class Job:
     @property
     def views(self) -> tuple[View, ...]:
         """Every view that any of the networks needs."""
-        return views_of([*self.trained.values(), *(one for members in self.frozen.values() for one in members)])
+        return views_of(
+            [*self.trained.values(), *(one for members in self.frozen.values() for one in members)]
+        )
 
 
 class Trainer:
@@ -74,16 +77,29 @@ class Trainer:
 
     def __init__(self, job: Job):
         self.job, config = job, job.config
-        self.parameters = [one for net in job.networks.values() for one in net.parameters() if not one.stop_gradient]
+        self.parameters = [
+            one
+            for net in job.networks.values()
+            for one in net.parameters()
+            if not one.stop_gradient
+        ]
         clip = nn.ClipGradByGlobalNorm(config.clip_norm) if config.clip_norm else None
-        self.optimizer = paddle.optimizer.Momentum(config.lr, config.momentum, parameters=self.parameters, use_nesterov=True,
-                                                   weight_decay=config.weight_decay, grad_clip=clip)
+        self.optimizer = paddle.optimizer.Momentum(
+            config.lr,
+            config.momentum,
+            parameters=self.parameters,
+            use_nesterov=True,
+            weight_decay=config.weight_decay,
+            grad_clip=clip,
+        )
         self.amp = config.amp and paddle.get_device().startswith("gpu")
         self.scaler = paddle.amp.GradScaler() if self.amp else None
         self.average = None
         if config.ema is not None:
             self.average = networks.build(job.networks[job.learner].spec)
-            networks.load_state(self.average, networks.state_of(job.networks[job.learner]), "average of weights")
+            networks.load_state(
+                self.average, networks.state_of(job.networks[job.learner]), "average of weights"
+            )
             self.average.eval()
         for one in (one for members in job.frozen.values() for one in members):
             one.network.eval()
@@ -99,7 +115,9 @@ class Trainer:
             logits = {role: fused(members, batch) for role, members in job.frozen.items()}
         with paddle.amp.auto_cast(enable=self.amp):
             logits |= {role: one(batch) for role, one in job.trained.items()}
-        loss, parts = job.objective({role: value.astype("float32") for role, value in logits.items()}, labels)
+        loss, parts = job.objective(
+            {role: value.astype("float32") for role, value in logits.items()}, labels
+        )
         self.optimizer.set_lr(lr)
         if self.scaler:
             self.scaler.scale(loss).backward()
@@ -111,7 +129,9 @@ class Trainer:
         self.optimizer.clear_grad()
         if self.average is not None:
             self._follow()
-        return {"loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}, logits
+        return {"loss": loss.detach()} | {
+            name: part.detach() for name, part in parts.items()
+        }, logits
 
     @paddle.no_grad()
     def _follow(self):
@@ -131,7 +151,9 @@ def fit(job: Job) -> checkpoint.Progress:
         StorageError: progress cannot be written.
     """
     trainer = Trainer(job)
-    progress = checkpoint.restore(job.state_path, trainer.saved, trainer.optimizer, trainer.scaler, job.settings)
+    progress = checkpoint.restore(
+        job.state_path, trainer.saved, trainer.optimizer, trainer.scaler, job.settings
+    )
     job.watch.begin(job.title, job.learner, job.config.epochs, progress.history)
     judged = f"{job.learner}/top1"
     if job.start_counts and progress.start is None:
@@ -141,15 +163,31 @@ def fit(job: Job) -> checkpoint.Progress:
     while progress.epoch < job.config.epochs:
         started = time.monotonic()
         train = _epoch(trainer, progress.epoch)
-        record = {"epoch": progress.epoch + 1, "lr": train.pop("lr"), "train": train, "val": _validate(trainer)}
+        record = {
+            "epoch": progress.epoch + 1,
+            "lr": train.pop("lr"),
+            "train": train,
+            "val": _validate(trainer),
+        }
         record["seconds"] = time.monotonic() - started
         progress.epoch += 1
         progress.history.append(record)
-        if record["val"][judged] >= max([one["val"][judged] for one in progress.history] + [progress.start or 0.0]):
+        if record["val"][judged] >= max(
+            [one["val"][judged] for one in progress.history] + [progress.start or 0.0]
+        ):
             progress.best_epoch = progress.epoch
-            progress.best = networks.state_of(trainer.average if trainer.average is not None else job.networks[job.learner])
+            progress.best = networks.state_of(
+                trainer.average if trainer.average is not None else job.networks[job.learner]
+            )
         with finish_first():
-            checkpoint.save(job.state_path, progress, trainer.saved, trainer.optimizer, trainer.scaler, job.settings)
+            checkpoint.save(
+                job.state_path,
+                progress,
+                trainer.saved,
+                trainer.optimizer,
+                trainer.scaler,
+                job.settings,
+            )
         job.watch.epoch(record, progress.best_epoch)
     job.watch.end()
     networks.load_state(job.networks[job.learner], progress.best, f"best epoch of {job.title}")
@@ -164,18 +202,28 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     samples = len(job.dataset.train.names)
     steps = math.ceil(samples / config.batch_size)
     rng = np.random.default_rng([job.seed, epoch])
-    paddle.seed(int(rng.integers(2 ** 31)))
+    paddle.seed(int(rng.integers(2**31)))
     for net in job.networks.values():
         net.train()
     sums: dict[str, paddle.Tensor] = {}
     shown, seen, lr = time.monotonic(), 0, 0.0
     keys = [view.fingerprint for view in job.views]
-    batches = loader.batches(job.dataset.train, _augment(job.views), config.batch_size, rng.permutation(samples),
-                             rng_key=(job.seed, epoch))
+    batches = loader.batches(
+        job.dataset.train,
+        _augment(job.views),
+        config.batch_size,
+        rng.permutation(samples),
+        rng_key=(job.seed, epoch),
+    )
     for step, (x, y) in enumerate(batches):
         lr = schedule.learning_rate(config, epoch * steps + step, steps)
-        batch = {key: paddle.to_tensor(one) for key, one in zip(keys, x if isinstance(x, tuple) else (x,))}
-        labels = mixup.soft_labels(paddle.to_tensor(y), len(job.dataset.classes), config.label_smoothing)
+        batch = {
+            key: paddle.to_tensor(one)
+            for key, one in zip(keys, x if isinstance(x, tuple) else (x,))
+        }
+        labels = mixup.soft_labels(
+            paddle.to_tensor(y), len(job.dataset.classes), config.label_smoothing
+        )
         if config.mixup is not None:
             lam, permutation = mixup.draw(config.mixup.alpha, len(y), rng)
             permutation = paddle.to_tensor(permutation)
@@ -188,7 +236,12 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
         seen += len(y)
         if time.monotonic() - shown > REPORT_SECONDS or step + 1 == steps:
             _require_finite(job, float(sums["loss"]), epoch, step)
-            job.watch.step((step + 1) / steps, float(sums["loss"]) / seen, 100 * float(sums[f"{job.learner}/top1"]) / seen, seen)
+            job.watch.step(
+                (step + 1) / steps,
+                float(sums["loss"]) / seen,
+                100 * float(sums[f"{job.learner}/top1"]) / seen,
+                seen,
+            )
             shown = time.monotonic()
     scale = {name: 100.0 if name.endswith("/top1") else 1.0 for name in sums}
     return {name: float(value) / samples * scale[name] for name, value in sums.items()} | {"lr": lr}
@@ -204,21 +257,32 @@ def _augment(views: tuple[View, ...]):
 def _right(logits: dict, labels, roles) -> dict[str, paddle.Tensor]:
     """Fraction of the batch whose largest logit is at the largest (mixed) label, of every network that learns."""
     wanted = labels.argmax(1)
-    return {f"{role}/top1": (logits[role].detach().argmax(1) == wanted).astype("float32").mean() for role in roles}
+    return {
+        f"{role}/top1": (logits[role].detach().argmax(1) == wanted).astype("float32").mean()
+        for role in roles
+    }
 
 
 def _require_finite(job: Job, loss: float, epoch: int, step: int) -> None:
     if not math.isfinite(loss):
-        kept = f"the state after epoch {epoch} is kept in {job.state_path}" if epoch else "no epoch was finished"
-        raise TrainingError(f"{job.title}: the loss became {loss} in epoch {epoch + 1}, iteration {step + 1}; {kept}. Lower `lr`, "
-                            "lengthen `warmup_epochs` or set `clip_norm`, and start again with another --output")
+        kept = (
+            f"the state after epoch {epoch} is kept in {job.state_path}"
+            if epoch
+            else "no epoch was finished"
+        )
+        raise TrainingError(
+            f"{job.title}: the loss became {loss} in epoch {epoch + 1}, iteration {step + 1}; {kept}. Lower `lr`, "
+            "lengthen `warmup_epochs` or set `clip_norm`, and start again with another --output"
+        )
 
 
 def _validate(trainer: Trainer) -> dict[str, float]:
     """Top-1 and top-5 of every network that learns, on the validation split; the learner's is the average's if there is one."""
     job, found = trainer.job, {}
     for role, one in job.trained.items():
-        judged = trainer.average if role == job.learner and trainer.average is not None else one.network
+        judged = (
+            trainer.average if role == job.learner and trainer.average is not None else one.network
+        )
         clips = job.evaluation(one.view)
         logits = logits_of(in_process(judged), clips, advance=job.watch.validating)
         found |= {f"{role}/{key}": value for key, value in accuracy(logits, clips.labels).items()}

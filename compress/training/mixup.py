@@ -1,4 +1,5 @@
 """Mixup on soft labels (Zhang et al., ICLR 2018, arXiv 1710.09412)."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """A network together with the input it sees clips through, and several of them fused into one teacher."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """Losses on logits (N, K). An objective maps the logits of every network to a loss and its named parts."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def class_weights(counts: np.ndarray, beta: float) -> np.ndarray:
     mean of one over the classes that occur; a class without clips weighs nothing."""
     counts = np.asarray(counts, dtype="float64")
     present = counts > 0
-    raw = np.where(present, (1.0 - beta) / np.where(present, 1.0 - beta ** counts, 1.0), 0.0)
+    raw = np.where(present, (1.0 - beta) / np.where(present, 1.0 - beta**counts, 1.0), 0.0)
     return (raw / raw[present].mean()).astype("float32")
 
 
@@ -53,7 +54,7 @@ def dml(student, teacher):
 
 def kd(student, teacher, temperature: float):
     """temperature^2 * KL(teacher || student), both softened (Hinton et al., arXiv 1503.02531, eq. 4)."""
-    return temperature ** 2 * kl(teacher / temperature, student / temperature)
+    return temperature**2 * kl(teacher / temperature, student / temperature)
 
 
 def build(config, learner: str = "student", counts: np.ndarray | None = None) -> Objective:
@@ -62,7 +63,11 @@ def build(config, learner: str = "student", counts: np.ndarray | None = None) ->
     Args:
         counts: (K,) clips of each class, for the focal loss.
     """
-    weights = paddle.to_tensor(class_weights(counts, config.focal.beta)) if config.focal is not None else None
+    weights = (
+        paddle.to_tensor(class_weights(counts, config.focal.beta))
+        if config.focal is not None
+        else None
+    )
 
     def objective(logits: Logits, labels):
         if weights is None:

@@ -1,4 +1,5 @@
 """Learning rate as a pure function of the iteration, so that a resumed run needs no scheduler state."""
+
 from __future__ import annotations
 
 import math
@@ -14,7 +15,9 @@ def learning_rate(config, step: int, steps_per_epoch: int) -> float:
     if config.schedule == "cosine":
         base = config.lr * 0.5 * (1.0 + math.cos(math.pi * epoch / config.epochs))
     else:
-        base = config.lr * config.gamma ** sum(epoch >= milestone for milestone in config.milestones)
+        base = config.lr * config.gamma ** sum(
+            epoch >= milestone for milestone in config.milestones
+        )
     if epoch < config.warmup_epochs:
         done = (step + 1) / (config.warmup_epochs * steps_per_epoch)
         return config.warmup_lr + (config.lr - config.warmup_lr) * min(done, 1.0)

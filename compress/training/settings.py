@@ -1,4 +1,5 @@
 """What a recipe says about a training. Loads no Paddle: a recipe is read without it."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -94,7 +95,9 @@ class Config:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative")
         if self.warmup_epochs > self.epochs:
-            raise ValueError(f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of training")
+            raise ValueError(
+                f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of training"
+            )
         if not 0 <= self.momentum < 1:
             raise ValueError("momentum: must be in [0, 1)")
         if not 0 <= self.label_smoothing < 1:
@@ -104,7 +107,9 @@ class Config:
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError("ema: must be between 0 and 1, for example 0.999 (null: no average)")
         if self.schedule == "step" and not self.milestones:
-            raise ValueError("milestones: a step schedule needs the epochs at which the rate falls, for example [35, 55]")
+            raise ValueError(
+                "milestones: a step schedule needs the epochs at which the rate falls, for example [35, 55]"
+            )
         if self.schedule == "cosine" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")
 

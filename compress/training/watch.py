@@ -1,4 +1,5 @@
 """What a person sees of a training: a bar, one line an epoch, curves for VisualDL."""
+
 from __future__ import annotations
 
 import time
@@ -18,7 +19,12 @@ class Watch:
 
     def begin(self, title: str, learner: str, epochs: int, history: list[dict]) -> None:
         """Start the bar; a resumed training has `history` already."""
-        self.title, self.judged, self.epochs, self.done = title, f"{learner}/top1", epochs, len(history)
+        self.title, self.judged, self.epochs, self.done = (
+            title,
+            f"{learner}/top1",
+            epochs,
+            len(history),
+        )
         self.seen, self.started = 0, time.monotonic()
         if history:
             say(f"{title}: continues after epoch {len(history)} of {epochs}")
@@ -34,8 +40,11 @@ class Watch:
         """Within an epoch: the part done, mean loss and top-1 (percent) so far, clips so far."""
         self.seen = seen
         speed = seen / max(time.monotonic() - self.started, 1e-9)
-        self._progress.update(self._task, completed=self.done + fraction,
-                              info=f"epoch {self.done + 1}/{self.epochs}  loss {loss:.3f}  top-1 {top1:.1f}%  {speed:.0f} clips/s")
+        self._progress.update(
+            self._task,
+            completed=self.done + fraction,
+            info=f"epoch {self.done + 1}/{self.epochs}  loss {loss:.3f}  top-1 {top1:.1f}%  {speed:.0f} clips/s",
+        )
 
     def validating(self, count: int) -> None:
         """Validation clips judged; keeps the bar alive."""
@@ -45,14 +54,24 @@ class Watch:
         """An epoch is done and saved."""
         self.done, self.started = record["epoch"], time.monotonic()
         train, val = record["train"], record["val"]
-        parts = "  ".join(f"{name} {value:.3f}" for name, value in train.items() if "/" not in name and name != "loss")
-        say(f"{self.title}  epoch {record['epoch']:>3}/{self.epochs}  loss {train['loss']:.4f} ({parts})  "
+        parts = "  ".join(
+            f"{name} {value:.3f}"
+            for name, value in train.items()
+            if "/" not in name and name != "loss"
+        )
+        say(
+            f"{self.title}  epoch {record['epoch']:>3}/{self.epochs}  loss {train['loss']:.4f} ({parts})  "
             f"train top-1 {train[self.judged]:.2f}%  val top-1 {val[self.judged]:.2f}%"
-            f"{'  best' if best_epoch == record['epoch'] else ''}  {record['seconds']:.1f} s")
+            f"{'  best' if best_epoch == record['epoch'] else ''}  {record['seconds']:.1f} s"
+        )
         values = {f"{self.prefix}/train/{name}": value for name, value in train.items()}
         values |= {f"{self.prefix}/val/{name}": value for name, value in val.items()}
-        self.curves.scalars(record["epoch"], values | {f"{self.prefix}/learning_rate": record["lr"]})
-        self._progress.update(self._task, completed=self.done, info=f"val top-1 {val[self.judged]:.2f}%")
+        self.curves.scalars(
+            record["epoch"], values | {f"{self.prefix}/learning_rate": record["lr"]}
+        )
+        self._progress.update(
+            self._task, completed=self.done, info=f"val top-1 {val[self.judged]:.2f}%"
+        )
 
     def end(self) -> None:
         """Take the bar away; safe to call twice."""

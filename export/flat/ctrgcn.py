@@ -1,4 +1,5 @@
 """The flat inference network of CTR-GCN: one `nn.Sequential` of plain layers, every BatchNorm folded that can be."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,13 +29,17 @@ class Input(Plain):
     def __init__(self, network: CTRGCN):
         super().__init__("data_bn")
         C, _, V, M = self.shape = network.spec.input_shape
-        scale, shift = (value.reshape(M, V, C).transpose(0, 2, 1).reshape(1, M, C, V, 1)
-                        for value in network.data_bn.scale_and_shift())
+        scale, shift = (
+            value.reshape(M, V, C).transpose(0, 2, 1).reshape(1, M, C, V, 1)
+            for value in network.data_bn.scale_and_shift()
+        )
         self.scale, self.shift = self.constant("scale", scale), self.constant("shift", shift)
 
     def forward(self, x):
         C, T, V, M = self.shape
-        x = self.point("out", (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T]))
+        x = self.point(
+            "out", (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T])
+        )
         return [x] if self.onnx else x
 
 
@@ -50,8 +55,16 @@ class Block(Plain):
         self.graph = None if unit.graph is None else Graph(name, unit.graph)
         self.temporal = Temporal(name, unit.temporal)
         self.has_residual = unit.has_residual
-        self.residual = None if unit.residual is None else FoldedConv(
-            name, "residual", *fold(array(unit.residual.conv.weight), unit.residual.bn), like=unit.residual.conv)
+        self.residual = (
+            None
+            if unit.residual is None
+            else FoldedConv(
+                name,
+                "residual",
+                *fold(array(unit.residual.conv.weight), unit.residual.bn),
+                like=unit.residual.conv,
+            )
+        )
 
     def forward(self, x):
         if self.onnx:
@@ -62,7 +75,7 @@ class Block(Plain):
         return self.point("out", F.relu(y))
 
     def branches(self, parts):
-        whole = [*parts, parts[0][:, :self.extra]] if self.extra else parts
+        whole = [*parts, parts[0][:, : self.extra]] if self.extra else parts
         x = self.point("in", paddle.concat(whole, axis=1)) if len(whole) > 1 else parts[0]
         ends = self.temporal(x if self.graph is None else self.graph(x))
         if self.residual is not None:
@@ -80,7 +93,9 @@ class Block(Plain):
             for conv in (self.graph.values, self.graph.down, self.residual):
                 if conv is not None:
                     conv.widen(self.extra)
-            self.graph.relation = self.graph.constant("relation.w", np.pad(array(self.graph.relation), [(0, 0), (0, self.extra)]), axis=0)
+            self.graph.relation = self.graph.constant(
+                "relation.w", np.pad(array(self.graph.relation), [(0, 0), (0, self.extra)]), axis=0
+            )
         if self.residual is not None:
             self.residual = self.residual.split(self.temporal.outer)
 
@@ -96,17 +111,33 @@ class Graph(Plain):
         C, R = self.channels, self.relations = unit.channels, unit.relations
         self.groups = unit.groups
         scale, shift = unit.bn.scale_and_shift()
-        order = np.arange(unit.groups * R * 2).reshape(-1, 2).T.reshape(-1)  # (group, R, role) -> (role, group, R)
-        self.relation = self.constant("relation.w", array(unit.relation_weight)[order, :, 0], axis=0)
-        self.relation_bias = self.constant("relation.b", array(unit.relation_bias)[order].reshape(-1, 1))
+        order = (
+            np.arange(unit.groups * R * 2).reshape(-1, 2).T.reshape(-1)
+        )  # (group, R, role) -> (role, group, R)
+        self.relation = self.constant(
+            "relation.w", array(unit.relation_weight)[order, :, 0], axis=0
+        )
+        self.relation_bias = self.constant(
+            "relation.b", array(unit.relation_bias)[order].reshape(-1, 1)
+        )
         alpha = array(unit.alpha)
-        refine = (array(unit.refine_weight) * alpha).transpose(1, 0, 2).reshape(SUBSETS * C, R, 1, 1)
-        self.refine = FoldedConv(name, "refine", refine, (array(unit.refine_bias) * alpha).T, groups=unit.groups)
+        refine = (
+            (array(unit.refine_weight) * alpha).transpose(1, 0, 2).reshape(SUBSETS * C, R, 1, 1)
+        )
+        self.refine = FoldedConv(
+            name, "refine", refine, (array(unit.refine_bias) * alpha).T, groups=unit.groups
+        )
         V = unit.topology.shape[-1]
-        self.topology = self.constant("topology", array(unit.topology).transpose(1, 0, 2).reshape(V, SUBSETS * V), axis=0)
+        self.topology = self.constant(
+            "topology", array(unit.topology).transpose(1, 0, 2).reshape(V, SUBSETS * V), axis=0
+        )
         values = array(unit.values.weight).reshape(C, SUBSETS, -1) * scale.reshape(C, 1, 1)
-        self.values = FoldedConv(name, "values", values.reshape(SUBSETS * C, -1, 1, 1),
-                                 (array(unit.values_bias) * scale.reshape(C, 1)).reshape(-1))
+        self.values = FoldedConv(
+            name,
+            "values",
+            values.reshape(SUBSETS * C, -1, 1, 1),
+            (array(unit.values_bias) * scale.reshape(C, 1)).reshape(-1),
+        )
         self.down = None
         if unit.down is not None:
             weight, bias = fold(array(unit.down.conv.weight), unit.down.bn)
@@ -115,27 +146,45 @@ class Graph(Plain):
             self.shift = Affine(name, "graph", None, shift)
 
     def forward(self, x):
-        pooled = paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias  # (B, 2 * groups * R, V)
+        pooled = (
+            paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias
+        )  # (B, 2 * groups * R, V)
         target, source = paddle.split(pooled, 2, axis=1)
         relation = paddle.tanh(self.difference(target, source))
         if self.onnx:
             relation = self.with_topology(relation)
-        Q = self.by_subset(self.point("relation", relation)) if self.integers else self.together(self.point("relation", relation))
+        Q = (
+            self.by_subset(self.point("relation", relation))
+            if self.integers
+            else self.together(self.point("relation", relation))
+        )
         if not self.onnx:
             Q = Q + self.topology
-        y = self.mixed(Q, x) if self.onnx or self.watcher is not None else self.mixed_then_shifted(Q, x)
-        return self.point("graph", F.relu(y + (x if self.down is None else self.point("down", self.down(x)))))
+        y = (
+            self.mixed(Q, x)
+            if self.onnx or self.watcher is not None
+            else self.mixed_then_shifted(Q, x)
+        )
+        return self.point(
+            "graph", F.relu(y + (x if self.down is None else self.point("down", self.down(x))))
+        )
 
     def difference(self, target, source):
         """Of every joint and every other, (B, groups * R, V) twice -> (B, groups * R, V, V)."""
         if self.onnx:
             return target.unsqueeze(-1) - source.unsqueeze(-2)
-        ones = paddle.ones_like(target)  # as a product it takes a tenth of the time in Paddle, whose broadcasts are slow (2.6.2)
-        return paddle.matmul(paddle.stack([target, ones], axis=-1), paddle.stack([ones, -source], axis=-2))
+        ones = paddle.ones_like(
+            target
+        )  # as a product it takes a tenth of the time in Paddle, whose broadcasts are slow (2.6.2)
+        return paddle.matmul(
+            paddle.stack([target, ones], axis=-1), paddle.stack([ones, -source], axis=-2)
+        )
 
     def mixed(self, Q, x):
         """The topologies' product with the values, (B, C, V, T), and the shift where no other convolution has it."""
-        X = self.point("values", self.values(x)).reshape([0, self.channels, SUBSETS * x.shape[2], x.shape[3]])
+        X = self.point("values", self.values(x)).reshape(
+            [0, self.channels, SUBSETS * x.shape[2], x.shape[3]]
+        )
         y = self.point("product", paddle.matmul(Q, X))
         return y if self.down is not None else self.point("shift", self.shift(y))
 
@@ -143,7 +192,11 @@ class Graph(Plain):
         """The same with every constant added behind the product: the values' bias is by then a number for each channel and joint."""
         V, T, C = x.shape[2], x.shape[3], self.channels
         y = paddle.matmul(Q, self.values.linear(x).reshape([0, C, SUBSETS * V, T]))
-        bias = self.values.bias_.reshape([C, SUBSETS, 1]).expand([C, SUBSETS, V]).reshape([C, SUBSETS * V, 1])
+        bias = (
+            self.values.bias_.reshape([C, SUBSETS, 1])
+            .expand([C, SUBSETS, V])
+            .reshape([C, SUBSETS * V, 1])
+        )
         constant = paddle.matmul(Q, bias)  # (B, C, V, 1)
         if self.down is None:
             constant = constant.reshape([0, C, V]) + self.shift.shift
@@ -161,7 +214,9 @@ class Graph(Plain):
         each = [relation] * SUBSETS
         if self.groups == SUBSETS:
             each = [self.point("relation", one) for one in paddle.split(relation, SUBSETS, axis=1)]
-        Q = paddle.concat([self.point("refine", conv(one)) for conv, one in zip(self.refine, each)], axis=3)
+        Q = paddle.concat(
+            [self.point("refine", conv(one)) for conv, one in zip(self.refine, each)], axis=3
+        )
         return self.point("refine", Q)
 
     def with_topology(self, relation):
@@ -178,11 +233,17 @@ class Graph(Plain):
         self.copies = COPIES if self.integers else 1
         # In eight bits the copies share the range of tanh, all of it
         share = max(float(np.abs(topology).max()), 1e-6) / COPIES if self.integers else 1.0
-        self.topology = self.constant("topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * self.copies), axis=1)
-        own = np.tile(np.eye(SUBSETS // G), (G, 1))  # (subset, subset of its group): which topology it takes
+        self.topology = self.constant(
+            "topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * self.copies), axis=1
+        )
+        own = np.tile(
+            np.eye(SUBSETS // G), (G, 1)
+        )  # (subset, subset of its group): which topology it takes
         more = np.repeat(np.tile(own, (1, self.copies)), C, axis=0)[:, :, None, None] * share
         if self.integers:
-            self.refine.weight_ = self.refine.constant("refine.w", np.concatenate([array(self.refine.weight_), more], axis=1), axis=0)
+            self.refine.weight_ = self.refine.constant(
+                "refine.w", np.concatenate([array(self.refine.weight_), more], axis=1), axis=0
+            )
             self.refine.groups = 1
             self.refine = self.refine.split([C] * SUBSETS)
         else:
@@ -200,7 +261,9 @@ class Temporal(Plain):
         parts = list(zip(np.split(scale, ends), np.split(shift, ends)))
         reduce = array(unit.reduce.weight)
         self.reduce = FoldedConv(name, "reduce", *fold(reduce[:reduced], unit.reduce_bn))
-        self.near = FoldedConv(name, "near", *fold(array(unit.near.weight), parts[0]), like=unit.near)
+        self.near = FoldedConv(
+            name, "near", *fold(array(unit.near.weight), parts[0]), like=unit.near
+        )
         self.far = FoldedConv(name, "far", *fold(array(unit.far.weight), parts[1]), like=unit.far)
         self.pool = Affine(name, "pool", *parts[2])
         self.plain = FoldedConv(name, "plain", *fold(reduce[reduced:], parts[3]))
@@ -210,11 +273,23 @@ class Temporal(Plain):
         if self.onnx:
             near, far, pooled = [self.point("reduce", F.relu(one(x))) for one in self.reduce]
         else:
-            near, far, pooled = paddle.split(self.point("reduce", F.relu(self.reduce(x))), self.inner, axis=1)
+            near, far, pooled = paddle.split(
+                self.point("reduce", F.relu(self.reduce(x))), self.inner, axis=1
+            )
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
         if not self.onnx:
-            return self.point("ends", paddle.concat([self.near(near), self.far(far), self.pool(pooled), self.plain(x)], axis=1))
-        ends = [self.near(near), self.far(far), self.pool(self.point("reduce", pooled)), self.plain(x)]
+            return self.point(
+                "ends",
+                paddle.concat(
+                    [self.near(near), self.far(far), self.pool(pooled), self.plain(x)], axis=1
+                ),
+            )
+        ends = [
+            self.near(near),
+            self.far(far),
+            self.pool(self.point("reduce", pooled)),
+            self.plain(x),
+        ]
         return [self.point("ends", one) for one in ends]
 
     def for_onnx(self) -> None:

@@ -4,6 +4,7 @@ Folded exactly, beyond the BatchNorms: adjacency * edge is one constant matrix f
 residual projection is a fourth hop (the identity); a Basic layer's residual is its kernel's centre; two 1x1 convs with nothing
 between them are one, unless that would cost more; attention's BatchNorm and skip are inside its outer product.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,7 +30,11 @@ def flatten(network: EfficientGCN) -> nn.Sequential:
     """The same function as `network` in evaluation mode: (N, C, T, V, M) -> logits (N, K)."""
     spec = network.spec
     layers: list[nn.Layer] = [Branches(network)]
-    layers += [unit(block.id, "", getattr(network, block.id)) for block in spec.blocks if not block.branched]
+    layers += [
+        unit(block.id, "", getattr(network, block.id))
+        for block in spec.blocks
+        if not block.branched
+    ]
     flat = nn.Sequential(*layers, Head(network))
     flat.eval()
     return flat
@@ -44,7 +49,11 @@ class Branches(Plain):
         self.shape = spec.input_shape[:3]
         self.branches = nn.LayerList()
         for number in range(spec.branches):
-            units = [unit(block.id, f"{number}.", getattr(network, block.id)[number]) for block in spec.blocks if block.branched]
+            units = [
+                unit(block.id, f"{number}.", getattr(network, block.id)[number])
+                for block in spec.blocks
+                if block.branched
+            ]
             self.branches.append(nn.Sequential(stem(f"{number}.", network.stem[number]), *units))
 
     def forward(self, x):
@@ -53,25 +62,39 @@ class Branches(Plain):
         if len(self.branches) == 1:
             return self.branches[0](x)
         each = paddle.split(x, len(self.branches), axis=1)
-        return self.point("out", paddle.concat([branch(one) for branch, one in zip(self.branches, each)], axis=1))
+        return self.point(
+            "out", paddle.concat([branch(one) for branch, one in zip(self.branches, each)], axis=1)
+        )
 
 
 def stem(prefix: str, layer: Stem) -> nn.Sequential:
     """The beginning of one branch, its first BatchNorm inside the graph convolution."""
-    return nn.Sequential(graph("stem", f"{prefix}graph", layer.graph, layer.bn),
-                         TemporalLayer("stem", f"{prefix}temporal", layer.temporal))
+    return nn.Sequential(
+        graph("stem", f"{prefix}graph", layer.graph, layer.bn),
+        TemporalLayer("stem", f"{prefix}temporal", layer.temporal),
+    )
 
 
 def unit(block: str, prefix: str, layer: Unit) -> nn.Sequential:
     """One block: graph convolution, temporal layers, attention."""
-    temporal = [TemporalLayer(block, f"{prefix}temporal.{number}", one) for number, one in enumerate(layer.temporal)]
-    return nn.Sequential(graph(block, f"{prefix}graph", layer.graph), *temporal,
-                         Attention(block, f"{prefix}attention", layer.attention))
+    temporal = [
+        TemporalLayer(block, f"{prefix}temporal.{number}", one)
+        for number, one in enumerate(layer.temporal)
+    ]
+    return nn.Sequential(
+        graph(block, f"{prefix}graph", layer.graph),
+        *temporal,
+        Attention(block, f"{prefix}attention", layer.attention),
+    )
 
 
 def graph(block: str, name: str, layer: SpatialGraph, before: BatchNorm | None = None) -> Plain:
     """The graph convolution in the order of the trained network; `before`, a BatchNorm of its input, needs the graph first."""
-    return GraphFirst(block, name, layer, before) if layer.graph_first or before is not None else GraphLast(block, name, layer)
+    return (
+        GraphFirst(block, name, layer, before)
+        if layer.graph_first or before is not None
+        else GraphLast(block, name, layer)
+    )
 
 
 def _hop_weights(layer: SpatialGraph) -> np.ndarray:
@@ -114,18 +137,28 @@ class GraphFirst(Swished):
             skip, skip_bias = fold(array(layer.residual.conv.weight)[:, :, 0, 0], layer.residual.bn)
         else:
             skip, skip_bias = np.eye(C), np.zeros(C)
-        weight = np.concatenate([_hop_weights(layer) * scale.reshape(C, 1), skip[None]])  # (HOPS + 1, C, Cin)
+        weight = np.concatenate(
+            [_hop_weights(layer) * scale.reshape(C, 1), skip[None]]
+        )  # (HOPS + 1, C, Cin)
         hops, sizes = _normalised(layer)
         weight[:HOPS] *= sizes
         topology = np.concatenate([hops, np.eye(V)[None]])  # (HOPS + 1, v, w)
-        bias = np.concatenate([array(layer.values_bias) * scale.reshape(C, 1) * sizes.reshape(-1), (skip_bias + shift).reshape(C, 1)], 1)
+        bias = np.concatenate(
+            [
+                array(layer.values_bias) * scale.reshape(C, 1) * sizes.reshape(-1),
+                (skip_bias + shift).reshape(C, 1),
+            ],
+            1,
+        )
         self.in_scale = self.scale = None
         if before is not None:
             self.in_scale, in_shift = before.scale_and_shift()
             bias = bias + (weight @ in_shift).T
             weight = weight * self.in_scale
         self.left = self.constant(f"{name}.topology", topology.transpose(0, 2, 1).reshape(-1, V))
-        self.weight = self.constant(f"{name}.values.w", weight.transpose(1, 2, 0).reshape(C, -1, 1, 1), axis=0)
+        self.weight = self.constant(
+            f"{name}.values.w", weight.transpose(1, 2, 0).reshape(C, -1, 1, 1), axis=0
+        )
         self.bias = self.constant(f"{name}.b", (bias @ topology.sum(1)).reshape(C * V, 1))
 
     def forward(self, x):
@@ -134,14 +167,19 @@ class GraphFirst(Swished):
             x = self.point(f"{self.name}.in", x * self.scale)
         x = paddle.matmul(self.point(f"{self.name}.topology", self.left), x)
         x = self.point(f"{self.name}.product", x).reshape([0, (HOPS + 1) * self.in_channels, V, T])
-        y = self.point(f"{self.name}.values", F.conv2d(x, self.weight)).reshape([0, C * V, T]) + self.bias
+        y = (
+            self.point(f"{self.name}.values", F.conv2d(x, self.weight)).reshape([0, C * V, T])
+            + self.bias
+        )
         return self.swish(self.name, y.reshape([0, C, V, T]))
 
     def for_onnx(self) -> None:
         """In eight bits the input's BatchNorm keeps its scale: one range would not do for coordinates and velocities."""
         if self.integers and self.in_scale is not None:
             self.scale = self.constant(f"{self.name}.scale", self.in_scale.reshape(-1, 1, 1))
-            each = np.repeat(np.where(self.in_scale == 0, 1.0, self.in_scale), HOPS + 1).reshape(1, -1, 1, 1)
+            each = np.repeat(np.where(self.in_scale == 0, 1.0, self.in_scale), HOPS + 1).reshape(
+                1, -1, 1, 1
+            )
             self.weight = self.constant(f"{self.name}.values.w", array(self.weight) / each, axis=0)
 
 
@@ -158,8 +196,12 @@ class GraphLast(Swished):
         scale, shift = layer.bn.scale_and_shift()
         topology, sizes = _normalised(layer)
         weight = _hop_weights(layer) * scale.reshape(C, 1) * sizes
-        self.values = FoldedConv(block, f"{name}.values", weight.transpose(1, 0, 2).reshape(HOPS * C, -1, 1, 1),
-                                 (array(layer.values_bias) * scale.reshape(C, 1) * sizes.reshape(-1)).reshape(-1))
+        self.values = FoldedConv(
+            block,
+            f"{name}.values",
+            weight.transpose(1, 0, 2).reshape(HOPS * C, -1, 1, 1),
+            (array(layer.values_bias) * scale.reshape(C, 1) * sizes.reshape(-1)).reshape(-1),
+        )
         self.left = self.constant(f"{name}.topology", topology.transpose(2, 0, 1).reshape(V, -1))
         if layer.residual is None:
             self.skip: Plain = Affine(block, f"{name}.residual", None, shift)
@@ -168,9 +210,15 @@ class GraphLast(Swished):
             self.skip = FoldedConv(block, f"{name}.residual", skip, skip_bias + shift)
 
     def forward(self, x):
-        values = self.point(f"{self.name}.values", self.values(x)).reshape([0, self.channels, HOPS * self.joints, x.shape[3]])
+        values = self.point(f"{self.name}.values", self.values(x)).reshape(
+            [0, self.channels, HOPS * self.joints, x.shape[3]]
+        )
         y = paddle.matmul(self.point(f"{self.name}.topology", self.left), values)
-        return self.swish(self.name, self.point(f"{self.name}.product", y) + self.point(f"{self.name}.residual", self.skip(x)))
+        return self.swish(
+            self.name,
+            self.point(f"{self.name}.product", y)
+            + self.point(f"{self.name}.residual", self.skip(x)),
+        )
 
 
 class TemporalLayer(Swished):
@@ -179,20 +227,33 @@ class TemporalLayer(Swished):
     def __init__(self, block: str, name: str, layer: Temporal):
         super().__init__(block)
         self.name = name
-        folded = [(step, getattr(layer, step.name), *_folded(getattr(layer, step.name))) for step in layer.steps]
+        folded = [
+            (step, getattr(layer, step.name), *_folded(getattr(layer, step.name)))
+            for step in layer.steps
+        ]
         skip = None if layer.residual is None else _folded(layer.residual)
         self.adds_input = True
-        if len(folded) == 1:  # Basic: what is added is a 1x1 kernel at the centre of the layer's own
+        if (
+            len(folded) == 1
+        ):  # Basic: what is added is a 1x1 kernel at the centre of the layer's own
             step, like, weight, bias = folded[0]
             centre, centre_bias = skip or (np.eye(len(bias)).reshape(len(bias), -1, 1, 1), 0.0)
             weight[:, :, :, like.conv.padding] += centre[:, :, :, 0]
             folded, skip, self.adds_input = [(step, like, weight, bias + centre_bias)], None, False
         self.steps, self.acts = nn.LayerList(), []
         for step, like, weight, bias in _merged(folded):
-            self.steps.append(FoldedConv(block, f"{name}.{step.name}", weight, bias, like=like.conv, groups=step.groups))
+            self.steps.append(
+                FoldedConv(
+                    block, f"{name}.{step.name}", weight, bias, like=like.conv, groups=step.groups
+                )
+            )
             self.acts.append(step.act)
         self.acts[-1] = layer.act_on_sum and not self.adds_input
-        self.skip = None if skip is None else FoldedConv(block, f"{name}.residual", *skip, like=layer.residual.conv)
+        self.skip = (
+            None
+            if skip is None
+            else FoldedConv(block, f"{name}.residual", *skip, like=layer.residual.conv)
+        )
         self.act_on_sum = layer.act_on_sum
 
     def forward(self, x):
@@ -214,11 +275,18 @@ def _merged(steps: list) -> list:
     merged: list = []
     for step, like, weight, bias in steps:
         last = merged[-1] if merged else None
-        pointwise = last is not None and not last[0].act and last[2].shape[2:] == weight.shape[2:] == (1, 1)
+        pointwise = (
+            last is not None and not last[0].act and last[2].shape[2:] == weight.shape[2:] == (1, 1)
+        )
         if pointwise and len(weight) * last[2].shape[1] <= weight.size + last[2].size:
             first, first_bias = last[2][:, :, 0, 0], last[3]
             second = weight[:, :, 0, 0]
-            merged[-1] = (step, like, (second @ first)[:, :, None, None], second @ first_bias + bias)
+            merged[-1] = (
+                step,
+                like,
+                (second @ first)[:, :, None, None],
+                second @ first_bias + bias,
+            )
         else:
             merged.append((step, like, weight, bias))
     return merged
@@ -231,10 +299,17 @@ class Attention(Swished):
         super().__init__(block)
         self.name = name
         self.reduce = FoldedConv(block, f"{name}.reduce", *_folded(layer.reduce))
-        self.joint = FoldedConv(block, f"{name}.joint", array(layer.joint.weight), array(layer.joint_bias))
-        self.frame = FoldedConv(block, f"{name}.frame", array(layer.frame.weight), array(layer.frame_bias))
+        self.joint = FoldedConv(
+            block, f"{name}.joint", array(layer.joint.weight), array(layer.joint_bias)
+        )
+        self.frame = FoldedConv(
+            block, f"{name}.frame", array(layer.frame.weight), array(layer.frame_bias)
+        )
         scale, shift = layer.bn.scale_and_shift()
-        self.scale, self.shift = self.constant(f"{name}.scale", scale.reshape(-1, 1)), Affine(block, name, None, shift)
+        self.scale, self.shift = (
+            self.constant(f"{name}.scale", scale.reshape(-1, 1)),
+            Affine(block, name, None, shift),
+        )
 
     def forward(self, x):
         V, T = x.shape[2], x.shape[3]
@@ -242,8 +317,12 @@ class Attention(Swished):
         joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
         joint = F.sigmoid(self.joint(joint)).squeeze(2) * self.scale  # (B, C, V)
         frame = F.sigmoid(self.frame(frame))  # (B, C, 1, T)
-        joint = self.point(f"{self.name}.joint", paddle.stack([joint, paddle.ones_like(joint)], axis=3))
-        frame = self.point(f"{self.name}.frame", paddle.concat([frame, paddle.ones_like(frame)], axis=2))
+        joint = self.point(
+            f"{self.name}.joint", paddle.stack([joint, paddle.ones_like(joint)], axis=3)
+        )
+        frame = self.point(
+            f"{self.name}.frame", paddle.concat([frame, paddle.ones_like(frame)], axis=2)
+        )
         factor = self.point(f"{self.name}.factor", paddle.matmul(joint, frame))
         return self.swish(self.name, self.shift(self.point(f"{self.name}.product", x * factor)))
 

@@ -1,4 +1,5 @@
 """The flat form of any network, by the name in its spec."""
+
 from __future__ import annotations
 
 import importlib

@@ -1,4 +1,5 @@
 """Exact folding of evaluation-mode BatchNorm into the weights in front of it, in float64, and the plain layers that result."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,10 +11,16 @@ from paddle.nn.initializer import Assign
 from teachers.layers import BatchNorm, Conv
 
 
-def fold(weight: np.ndarray, norm: BatchNorm | tuple[np.ndarray, np.ndarray], bias: np.ndarray | float = 0.0):
+def fold(
+    weight: np.ndarray,
+    norm: BatchNorm | tuple[np.ndarray, np.ndarray],
+    bias: np.ndarray | float = 0.0,
+):
     """BN(conv(x) + bias) as one conv: (weight * scale, bias * scale + shift), output channels on axis 0, float64."""
     scale, shift = norm.scale_and_shift() if isinstance(norm, BatchNorm) else norm
-    return weight.astype("float64") * scale.reshape(-1, *[1] * (weight.ndim - 1)), bias * scale + shift
+    return weight.astype("float64") * scale.reshape(
+        -1, *[1] * (weight.ndim - 1)
+    ), bias * scale + shift
 
 
 def array(parameter) -> np.ndarray:
@@ -37,19 +44,26 @@ class Plain(nn.Layer):
         self.block = block
         self.weights: dict[str, tuple[str, int]] = {}
 
-    def constant(self, name: str, value: np.ndarray, axis: int | None = None, layer: str | None = None):
+    def constant(
+        self, name: str, value: np.ndarray, axis: int | None = None, layer: str | None = None
+    ):
         """A float32 constant that the export stores as `<block>.<name>`.
 
         Args:
             axis: that of the output channels, for a weight that may be quantised.
             layer: the weight's name in a quantisation plan, `name` without `.w` by default.
         """
-        attr = paddle.ParamAttr(initializer=Assign(np.asarray(value, dtype="float32")), trainable=False)
+        attr = paddle.ParamAttr(
+            initializer=Assign(np.asarray(value, dtype="float32")), trainable=False
+        )
         parameter = self.create_parameter(list(np.shape(value)), attr=attr)
         parameter.name = f"{self.block}.{name}"  # afterwards: a name given at creation must be new in the whole process
         self.add_parameter(name.replace(".", "_"), parameter)
         if axis is not None:
-            self.weights[name.replace(".", "_")] = (f"{self.block}.{layer or name.removesuffix('.w')}", axis)
+            self.weights[name.replace(".", "_")] = (
+                f"{self.block}.{layer or name.removesuffix('.w')}",
+                axis,
+            )
         return parameter
 
     def point(self, name: str, value):
@@ -63,8 +77,16 @@ class Plain(nn.Layer):
 class FoldedConv(Plain):
     """Convolution with bias: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
 
-    def __init__(self, block: str, name: str, weight: np.ndarray, bias: np.ndarray, like: Conv | FoldedConv | None = None, groups: int = 1,
-                 layer: str | None = None):
+    def __init__(
+        self,
+        block: str,
+        name: str,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        like: Conv | FoldedConv | None = None,
+        groups: int = 1,
+        layer: str | None = None,
+    ):
         super().__init__(block)
         self.name, self.layer = name, layer or name
         self.weight_ = self.constant(f"{name}.w", weight, axis=0, layer=self.layer)
@@ -77,8 +99,17 @@ class FoldedConv(Plain):
 
     def linear(self, x):
         """The convolution without its bias."""
-        weight = self.weight_ if self.more is None else paddle.concat([self.weight_, self.more], axis=1)
-        return F.conv2d(x, weight, stride=[1, self.stride], padding=[0, self.padding], dilation=[1, self.dilation], groups=self.groups)
+        weight = (
+            self.weight_ if self.more is None else paddle.concat([self.weight_, self.more], axis=1)
+        )
+        return F.conv2d(
+            x,
+            weight,
+            stride=[1, self.stride],
+            padding=[0, self.padding],
+            dilation=[1, self.dilation],
+            groups=self.groups,
+        )
 
     def forward(self, x):
         y = self.linear(x)
@@ -90,14 +121,27 @@ class FoldedConv(Plain):
 
     def widen(self, more: int) -> None:
         """Take so many further input channels, and ignore them."""
-        self.weight_ = self.constant(f"{self.name}.w", np.pad(array(self.weight_), [(0, 0), (0, more), (0, 0), (0, 0)]), axis=0, layer=self.layer)
+        self.weight_ = self.constant(
+            f"{self.name}.w",
+            np.pad(array(self.weight_), [(0, 0), (0, more), (0, 0), (0, 0)]),
+            axis=0,
+            layer=self.layer,
+        )
 
     def split(self, widths: list[int]) -> nn.LayerList:
         """Convs of the same input that have so many output channels each, one after the other; one layer in a plan."""
         ends = np.cumsum(widths)[:-1]
-        pairs = zip(np.split(array(self.weight_), ends), np.split(array(self.bias_).reshape(-1), ends))
-        return nn.LayerList([FoldedConv(self.block, f"{self.name}{number}", weight, bias, like=self, layer=self.layer)
-                             for number, (weight, bias) in enumerate(pairs)])
+        pairs = zip(
+            np.split(array(self.weight_), ends), np.split(array(self.bias_).reshape(-1), ends)
+        )
+        return nn.LayerList(
+            [
+                FoldedConv(
+                    self.block, f"{self.name}{number}", weight, bias, like=self, layer=self.layer
+                )
+                for number, (weight, bias) in enumerate(pairs)
+            ]
+        )
 
 
 class Affine(Plain):
@@ -106,7 +150,9 @@ class Affine(Plain):
     def __init__(self, block: str, name: str, scale: np.ndarray | None, shift: np.ndarray):
         super().__init__(block)
         self.name, self.layer = name, f"{block}.{name}"
-        self.scale = None if scale is None else self.constant(f"{name}.scale", np.reshape(scale, [-1, 1]))
+        self.scale = (
+            None if scale is None else self.constant(f"{name}.scale", np.reshape(scale, [-1, 1]))
+        )
         self.shift = self.constant(f"{name}.shift", np.reshape(shift, [-1, 1]))
 
     def forward(self, x):
@@ -120,7 +166,9 @@ class Affine(Plain):
         """Be a convolution of every channel by itself from now on: ONNX Runtime fuses it with the sum and the ReLU behind it."""
         shift = array(self.shift).reshape(-1)
         scale = np.ones_like(shift) if self.scale is None else array(self.scale)
-        self.conv = FoldedConv(self.block, self.name, scale.reshape(-1, 1, 1, 1), shift, groups=len(shift))
+        self.conv = FoldedConv(
+            self.block, self.name, scale.reshape(-1, 1, 1, 1), shift, groups=len(shift)
+        )
         del self.scale, self.shift
         self.conv.for_onnx()
         self.conv.onnx = True

@@ -1,4 +1,5 @@
 """The flat inference network of ST-GCN, and the parts of it that STGCN++ shares: every BatchNorm folded."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -31,12 +32,16 @@ class Input(Plain):
     def __init__(self, network: STGCN):
         super().__init__("data_bn")
         C, _, V, _ = self.shape = network.spec.input_shape
-        scale, shift = (value.reshape(V, C).T.reshape(C, V, 1) for value in network.data_bn.scale_and_shift())
+        scale, shift = (
+            value.reshape(V, C).T.reshape(C, V, 1) for value in network.data_bn.scale_and_shift()
+        )
         self.scale, self.shift = self.constant("scale", scale), self.constant("shift", shift)
 
     def forward(self, x):
         C, T, V, _ = self.shape
-        return self.point("out", x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T]) * self.scale + self.shift)
+        return self.point(
+            "out", x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T]) * self.scale + self.shift
+        )
 
 
 class Block(Plain):
@@ -46,8 +51,16 @@ class Block(Plain):
         super().__init__(name)
         self.graph, self.temporal = graph, temporal
         self.has_residual = unit.has_residual
-        self.residual = None if unit.residual is None else FoldedConv(
-            name, "residual", *fold(array(unit.residual.conv.weight), unit.residual.bn), like=unit.residual.conv)
+        self.residual = (
+            None
+            if unit.residual is None
+            else FoldedConv(
+                name,
+                "residual",
+                *fold(array(unit.residual.conv.weight), unit.residual.bn),
+                like=unit.residual.conv,
+            )
+        )
 
     def forward(self, x):
         y = self.point("ends", self.temporal(self.graph(x)))
@@ -62,7 +75,14 @@ class Graph(Plain):
     The residual is none, the identity (`inner` = True) or a 1x1 conv + BatchNorm, whose bias goes into the constant.
     """
 
-    def __init__(self, name: str, conv: GraphConv, A: np.ndarray, norm: BatchNorm, inner: ConvBN | bool = False):
+    def __init__(
+        self,
+        name: str,
+        conv: GraphConv,
+        A: np.ndarray,
+        norm: BatchNorm,
+        inner: ConvBN | bool = False,
+    ):
         super().__init__(name)
         scale, shift = norm.scale_and_shift()
         C, V = self.channels, self.joints = conv.channels, A.shape[-1]
@@ -72,13 +92,21 @@ class Graph(Plain):
             weight, bias = fold(array(inner.conv.weight), inner.bn)
             self.down, constant = self.constant("down.w", weight, axis=0), constant + bias[:, None]
         self.graphs = self.constant("graphs", A.transpose(0, 2, 1).reshape(SUBSETS * V, V))
-        self.weight_ = self.constant("graph.w", array(conv.weight) * scale.reshape(-1, 1, 1, 1), axis=0)
+        self.weight_ = self.constant(
+            "graph.w", array(conv.weight) * scale.reshape(-1, 1, 1, 1), axis=0
+        )
         self.constant_ = self.constant("graph.b", constant.reshape(C * V, 1))
 
     def forward(self, x):
         Cin, V, T = x.shape[1:]
-        flat = [-1, self.channels * V, T]  # rank 3: Paddle 2.6.2 broadcasts constants of rank 4 far slower
-        products = self.point("product", paddle.matmul(self.point("graphs", self.graphs), x)).reshape([-1, Cin * SUBSETS, V, T])
+        flat = [
+            -1,
+            self.channels * V,
+            T,
+        ]  # rank 3: Paddle 2.6.2 broadcasts constants of rank 4 far slower
+        products = self.point(
+            "product", paddle.matmul(self.point("graphs", self.graphs), x)
+        ).reshape([-1, Cin * SUBSETS, V, T])
         y = self.point("values", F.conv2d(products, self.weight_)).reshape(flat) + self.constant_
         if self.inner:
             y = y + x.reshape(flat)
@@ -90,5 +118,11 @@ class Graph(Plain):
 def _block(name: str, unit: Unit) -> Block:
     graph, temporal = unit.graph, unit.temporal
     A = array(graph.adjacency) * array(graph.importance)
-    return Block(name, unit, Graph(name, graph.conv, A, graph.bn),
-                 FoldedConv(name, "temporal", *fold(array(temporal.conv.weight), temporal.bn), like=temporal.conv))
+    return Block(
+        name,
+        unit,
+        Graph(name, graph.conv, A, graph.bn),
+        FoldedConv(
+            name, "temporal", *fold(array(temporal.conv.weight), temporal.bn), like=temporal.conv
+        ),
+    )

@@ -1,4 +1,5 @@
 """The flat inference network of STGCN++: every BatchNorm folded, but for a scale and a shift behind the pooled branch."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,19 +30,37 @@ class Temporal(Plain):
         self.reduce = FoldedConv(name, "reduce", *fold(weight[:reduced], unit.reduce_bn))
         self.plain = FoldedConv(name, "plain", *fold(weight[reduced:], plain))
         self.plain.stride = unit.stride
-        self.branches = nn.LayerList([FoldedConv(name, f"branch{number}", *fold(array(conv.weight), norm), like=conv)
-                                      for number, (conv, norm) in enumerate(zip(unit.branches, convs))])
+        self.branches = nn.LayerList(
+            [
+                FoldedConv(name, f"branch{number}", *fold(array(conv.weight), norm), like=conv)
+                for number, (conv, norm) in enumerate(zip(unit.branches, convs))
+            ]
+        )
         self.pool = Affine(name, "pool", *pooled)
         self.mix = FoldedConv(name, "mix", *fold(array(unit.mix.weight), unit.mix_bn))
 
     def forward(self, x):
-        *parts, pooled = paddle.split(self.point("reduce", F.relu(self.reduce(x))), list(self.widths[:-1]), axis=1)
+        *parts, pooled = paddle.split(
+            self.point("reduce", F.relu(self.reduce(x))), list(self.widths[:-1]), axis=1
+        )
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
-        y = paddle.concat([*[conv(part) for conv, part in zip(self.branches, parts)], self.pool(pooled), self.plain(x)], axis=1)
+        y = paddle.concat(
+            [
+                *[conv(part) for conv, part in zip(self.branches, parts)],
+                self.pool(pooled),
+                self.plain(x),
+            ],
+            axis=1,
+        )
         return self.mix(self.point("branches", F.relu(y)))
 
 
 def _block(name: str, unit: Unit) -> Block:
     graph = unit.graph
     inner = True if graph.down is None else graph.down
-    return Block(name, unit, Graph(name, graph.conv, array(graph.adjacency), graph.bn, inner), Temporal(name, unit.temporal))
+    return Block(
+        name,
+        unit,
+        Graph(name, graph.conv, array(graph.adjacency), graph.bn, inner),
+        Temporal(name, unit.temporal),
+    )

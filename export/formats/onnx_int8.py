@@ -4,6 +4,7 @@ The flat network is traced with every point of the plan cut off at its range; ea
 QuantizeLinear + DequantizeLinear. Weights become int8 initialisers with a scale for each channel. Biases stay float32 in the
 file; ONNX Runtime makes them int32 when it loads it.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -56,7 +57,8 @@ def require_pairs(model: onnx.ModelProto) -> None:
         raise ExportMismatch(
             f"{name}: two neighbouring int8 weights add up to {largest}, more than "
             f"{saturation.LEVELS}; CPUs without VNNI would compute wrong products with them. Round "
-            f"the weights with export.quantize, or keep the layer in float32 (skip: [{layer}])")
+            f"the weights with export.quantize, or keep the layer in float32 (skip: [{layer}])"
+        )
 
 
 def cutting(plan: Plan):
@@ -74,7 +76,11 @@ def quantize_points(graph: onnx.GraphProto) -> None:
     shared: dict[tuple, tuple[str, str]] = {}
     nodes = []
     for node in graph.node:
-        if node.op_type != "Clip" or len(node.input) != 3 or not all(name in stored for name in node.input[1:]):
+        if (
+            node.op_type != "Clip"
+            or len(node.input) != 3
+            or not all(name in stored for name in node.input[1:])
+        ):
             nodes.append(node)
             continue
         low, high = (float(numpy_helper.to_array(stored[name])) for name in node.input[1:])
@@ -86,7 +92,11 @@ def quantize_points(graph: onnx.GraphProto) -> None:
         names = shared[scale, zero]
         level = f"{node.output[0]}q"
         if node.input[0] in stored:  # a constant: stored in eight bits
-            values = np.clip(np.round(numpy_helper.to_array(stored[node.input[0]]) / np.float32(scale)) + zero, 0, 255).astype("uint8")
+            values = np.clip(
+                np.round(numpy_helper.to_array(stored[node.input[0]]) / np.float32(scale)) + zero,
+                0,
+                255,
+            ).astype("uint8")
             graph.initializer.append(numpy_helper.from_array(values, level))
             nodes.append(helper.make_node("DequantizeLinear", [level, *names], [node.output[0]]))
             continue

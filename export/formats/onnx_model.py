@@ -1,4 +1,5 @@
 """ONNX export of the flat network through paddle2onnx, as `model.onnx`."""
+
 from __future__ import annotations
 
 import os
@@ -42,7 +43,9 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
         prefix = Path(temporary) / "model"
         paddle_model.trace(paddle_model.AsWritten(flat), spec, prefix)
         with quiet():
-            paddle2onnx.export(f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET)
+            paddle2onnx.export(
+                f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET
+            )
         model = onnx.load(f"{prefix}.onnx")
     tidy(model)
     biases_into_convs(model.graph)
@@ -62,8 +65,15 @@ def name_batches(model: onnx.ModelProto, spec) -> None:
             continue
         kind = known[node.output[0]]
         dims = [one.dim_value or None for one in kind.shape.dim]
-        if len(dims) == 4 and dims[0] is None and None not in dims[1:] and dims[2] == spec.input_shape[2]:
-            model.graph.value_info.append(onnx.helper.make_tensor_value_info(node.output[0], kind.elem_type, ["B", *dims[1:]]))
+        if (
+            len(dims) == 4
+            and dims[0] is None
+            and None not in dims[1:]
+            and dims[2] == spec.input_shape[2]
+        ):
+            model.graph.value_info.append(
+                onnx.helper.make_tensor_value_info(node.output[0], kind.elem_type, ["B", *dims[1:]])
+            )
 
 
 def tidy(model: onnx.ModelProto) -> None:
@@ -72,9 +82,15 @@ def tidy(model: onnx.ModelProto) -> None:
     paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several operators read it.
     """
     graph, rename, stored = model.graph, {graph_output(model): "logits"}, {}
-    for node in [one for one in graph.node if one.op_type == "Constant" and one.attribute[0].HasField("t")]:
+    for node in [
+        one for one in graph.node if one.op_type == "Constant" and one.attribute[0].HasField("t")
+    ]:
         tensor = node.attribute[0].t
-        content = (tensor.data_type, tuple(tensor.dims), tensor.raw_data or tensor.SerializeToString())
+        content = (
+            tensor.data_type,
+            tuple(tensor.dims),
+            tensor.raw_data or tensor.SerializeToString(),
+        )
         if content not in stored:
             stored[content] = name = node.output[0]
             tensor.name = name
@@ -98,7 +114,11 @@ def biases_into_convs(graph: onnx.GraphProto) -> None:
     """Conv, then Add of a constant (C, 1, 1) -> Conv with that bias."""
     stored = {one.name: one for one in graph.initializer}
     readers = Counter(name for node in graph.node for name in node.input)
-    convs = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
+    convs = {
+        node.output[0]: node
+        for node in graph.node
+        if node.op_type == "Conv" and len(node.input) == 2
+    }
     for node in [one for one in graph.node if one.op_type == "Add"]:
         conv, bias = convs.get(node.input[0]), stored.get(node.input[1])
         if conv is None or bias is None or readers[node.input[0]] > 1:

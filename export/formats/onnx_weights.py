@@ -3,6 +3,7 @@
 Weights of integer layers pass a DequantizeLinear, which ONNX Runtime fuses. All others are made float32 by Cast and Mul, which
 it computes once when it loads the file, so that the file is as fast as a float32 one.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -49,18 +50,27 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
     others = {one.name for one in bits.others(flat)}
     front, seen = [], 0
     for tensor in list(graph.initializer):
-        kind, axis = wanted.get(tensor.name, (plan.others if tensor.name in others else "float32", 0))
+        kind, axis = wanted.get(
+            tensor.name, (plan.others if tensor.name in others else "float32", 0)
+        )
         seen += tensor.name in wanted
         weight = numpy_helper.to_array(tensor)
         if bits.stays(weight, kind):
             continue
         graph.initializer.remove(tensor)
-        make = {"float16": _halves, "int8": _integers, "int8_weights": _bytes, "int4_weights": _nibbles}[kind]
+        make = {
+            "float16": _halves,
+            "int8": _integers,
+            "int8_weights": _bytes,
+            "int4_weights": _nibbles,
+        }[kind]
         tensors, nodes = make(tensor.name, weight, axis, kind, plan.group)
         graph.initializer.extend(tensors)
         front += nodes
     if not seen:
-        raise ExportMismatch("none of the plan's weights is in the ONNX graph; make the plan for this network")
+        raise ExportMismatch(
+            "none of the plan's weights is in the ONNX graph; make the plan for this network"
+        )
     rest = list(graph.node)
     del graph.node[:]
     graph.node.extend(front + rest)
@@ -69,23 +79,37 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
 
 
 def _halves(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
-    return ([numpy_helper.from_array(weight.astype("float16"), f"{name}h")],
-            [helper.make_node("Cast", [f"{name}h"], [name], to=TensorProto.FLOAT)])
+    return (
+        [numpy_helper.from_array(weight.astype("float16"), f"{name}h")],
+        [helper.make_node("Cast", [f"{name}h"], [name], to=TensorProto.FLOAT)],
+    )
 
 
 def _integers(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
     found, scales = bits.stored(weight, name, axis, kind, group)
-    return ([numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"), numpy_helper.from_array(scales.reshape(-1), f"{name}s")],
-            [helper.make_node("DequantizeLinear", [f"{name}q", f"{name}s"], [name], axis=axis)])
+    return (
+        [
+            numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"),
+            numpy_helper.from_array(scales.reshape(-1), f"{name}s"),
+        ],
+        [helper.make_node("DequantizeLinear", [f"{name}q", f"{name}s"], [name], axis=axis)],
+    )
 
 
 def _bytes(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
     found, scales = bits.stored(weight, name, axis, kind, group)
     shape = [1] * weight.ndim
     shape[axis] = len(scales)
-    return ([numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"), numpy_helper.from_array(scales.reshape(shape), f"{name}s")],
-            [helper.make_node("Cast", [f"{name}q"], [f"{name}f"], to=TensorProto.FLOAT),
-             helper.make_node("Mul", [f"{name}f", f"{name}s"], [name])])
+    return (
+        [
+            numpy_helper.from_array(_placed(found, weight, axis), f"{name}q"),
+            numpy_helper.from_array(scales.reshape(shape), f"{name}s"),
+        ],
+        [
+            helper.make_node("Cast", [f"{name}q"], [f"{name}f"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{name}f", f"{name}s"], [name]),
+        ],
+    )
 
 
 def _nibbles(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
@@ -93,13 +117,24 @@ def _nibbles(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
     found, scales = bits.stored(weight, name, axis, kind, group)
     flat = found.reshape(-1).astype("uint8") & 15
     flat = np.append(flat, np.zeros(len(flat) % 2, "uint8"))
-    packed = TensorProto(name=f"{name}q", data_type=TensorProto.INT4, dims=found.shape, raw_data=(flat[::2] | flat[1::2] << 4).tobytes())
+    packed = TensorProto(
+        name=f"{name}q",
+        data_type=TensorProto.INT4,
+        dims=found.shape,
+        raw_data=(flat[::2] | flat[1::2] << 4).tobytes(),
+    )
     moved = [weight.shape[axis], *np.delete(weight.shape, axis)]
-    tensors = [packed, numpy_helper.from_array(scales.astype("float16"), f"{name}s"), numpy_helper.from_array(np.array(moved, "int64"), f"{name}n")]
-    nodes = [helper.make_node("Cast", [f"{name}q"], [f"{name}f"], to=TensorProto.FLOAT),
-             helper.make_node("Cast", [f"{name}s"], [f"{name}t"], to=TensorProto.FLOAT),
-             helper.make_node("Mul", [f"{name}f", f"{name}t"], [f"{name}g"]),
-             helper.make_node("Reshape", [f"{name}g", f"{name}n"], [f"{name}r" if axis else name])]
+    tensors = [
+        packed,
+        numpy_helper.from_array(scales.astype("float16"), f"{name}s"),
+        numpy_helper.from_array(np.array(moved, "int64"), f"{name}n"),
+    ]
+    nodes = [
+        helper.make_node("Cast", [f"{name}q"], [f"{name}f"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [f"{name}s"], [f"{name}t"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}f", f"{name}t"], [f"{name}g"]),
+        helper.make_node("Reshape", [f"{name}g", f"{name}n"], [f"{name}r" if axis else name]),
+    ]
     if axis:
         order = np.argsort([axis, *np.delete(np.arange(weight.ndim), axis)])
         nodes.append(helper.make_node("Transpose", [f"{name}r"], [name], perm=order.tolist()))
@@ -108,7 +143,9 @@ def _nibbles(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
 
 def _placed(found: np.ndarray, weight: np.ndarray, axis: int) -> np.ndarray:
     """Levels in the shape of the weight."""
-    return np.ascontiguousarray(np.moveaxis(found.reshape([weight.shape[axis], *np.delete(weight.shape, axis)]), 0, axis))
+    return np.ascontiguousarray(
+        np.moveaxis(found.reshape([weight.shape[axis], *np.delete(weight.shape, axis)]), 0, axis)
+    )
 
 
 def upgrade(model: onnx.ModelProto) -> None:
@@ -119,7 +156,9 @@ def upgrade(model: onnx.ModelProto) -> None:
             for one in axes:
                 name = "axes" + "_".join(str(number) for number in one.ints)
                 if all(tensor.name != name for tensor in model.graph.initializer):
-                    model.graph.initializer.append(numpy_helper.from_array(np.array(one.ints, "int64"), name))
+                    model.graph.initializer.append(
+                        numpy_helper.from_array(np.array(one.ints, "int64"), name)
+                    )
                 node.input.append(name)
                 node.attribute.remove(one)
         elif node.op_type == "Split" and len(node.input) == 1:

@@ -2,6 +2,7 @@
 
 It stands beside ours in every report, so that the gain is visible.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -23,7 +24,11 @@ def save_ordinary(network: nn.Layer, folder: Path) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     paddle_model.trace(networks.published(network), network.spec, folder / "model")
     with quiet():
-        paddle2onnx.export(str(folder / "model.pdmodel"), str(folder / "model.pdiparams"), str(folder / "model.onnx"),
-                           opset_version=OPSET)
+        paddle2onnx.export(
+            str(folder / "model.pdmodel"),
+            str(folder / "model.pdiparams"),
+            str(folder / "model.onnx"),
+            opset_version=OPSET,
+        )
     files = [{"file": path.name, "bytes": path.stat().st_size} for path in sorted(folder.iterdir())]
     return {"bytes": sum(one["bytes"] for one in files), "files": files}

@@ -1,4 +1,5 @@
 """Minimal Paddle static export: the flat network as `model.pdmodel` + `model.pdiparams`, and nothing a runtime does not read."""
+
 from __future__ import annotations
 
 import shutil
@@ -16,7 +17,14 @@ from teachers.errors import StorageError
 
 MODEL, PARAMETERS = "model.pdmodel", "model.pdiparams"
 NEEDED_BYTES = 50_000_000  # less free space than this explains a failed write
-DEAD_ATTRIBUTES = ("op_callstack", "op_namescope", "op_device", "op_role", "op_role_var", "with_quant_attr")
+DEAD_ATTRIBUTES = (
+    "op_callstack",
+    "op_namescope",
+    "op_device",
+    "op_role",
+    "op_role_var",
+    "with_quant_attr",
+)
 
 
 def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
@@ -46,11 +54,15 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
     clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Paddle's own, on every sum of two maps with a free batch size
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # Paddle's own, on every sum of two maps with a free batch size
             paddle.jit.save(network, str(prefix), input_spec=[clip])
     except Exception as error:  # Paddle raises OSError or its own kinds when a write fails
         if shutil.disk_usage(prefix.parent).free < NEEDED_BYTES:
-            raise StorageError(f"{prefix.parent}: no room left to export to; free some space and continue with --resume") from error
+            raise StorageError(
+                f"{prefix.parent}: no room left to export to; free some space and continue with --resume"
+            ) from error
         raise
 
 
@@ -74,7 +86,12 @@ def strip(program: bytes) -> bytes:
     description = framework_pb2.ProgramDesc.FromString(program)
     for op in (op for block in description.blocks for op in block.ops):
         filled_in = core.get_op_extra_attrs(op.type)
-        kept = [one for one in op.attrs if one.name not in DEAD_ATTRIBUTES and not (one.name in filled_in and value(one) == filled_in[one.name])]
+        kept = [
+            one
+            for one in op.attrs
+            if one.name not in DEAD_ATTRIBUTES
+            and not (one.name in filled_in and value(one) == filled_in[one.name])
+        ]
         del op.attrs[:]
         op.attrs.extend(kept)
     shorten(description.blocks[0])
@@ -84,13 +101,21 @@ def strip(program: bytes) -> bytes:
 def value(attribute) -> object:
     """The value of a plain attribute, None of a list."""
     kinds = framework_pb2.AttrType
-    field = {kinds.INT: "i", kinds.FLOAT: "f", kinds.STRING: "s", kinds.BOOLEAN: "b"}.get(attribute.type)
+    field = {kinds.INT: "i", kinds.FLOAT: "f", kinds.STRING: "s", kinds.BOOLEAN: "b"}.get(
+        attribute.type
+    )
     return field and getattr(attribute, field)
 
 
 def shorten(block) -> None:
     """Give every value between input and output a name of two or three letters."""
-    ends = {"feed", "fetch"} | {name for op in block.ops if op.type in ("feed", "fetch") for one in (*op.inputs, *op.outputs) for name in one.arguments}
+    ends = {"feed", "fetch"} | {
+        name
+        for op in block.ops
+        if op.type in ("feed", "fetch")
+        for one in (*op.inputs, *op.outputs)
+        for name in one.arguments
+    }
     between = sorted(one.name for one in block.vars if not one.persistable and one.name not in ends)
     short = {name: _letters(number) for number, name in enumerate(between)}
     for one in block.vars:

@@ -3,6 +3,7 @@
 It computes in float32, in the plain predictor: Paddle 2.6.2's integer predictors return wrong logits for these networks. What
 of the plan speaks of activations does not reach this format.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -18,7 +19,9 @@ from export.quantize.bits import Plan, Weight
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
     """Write `model.pdmodel` and `model.pdiparams` of a flat network in the form for Paddle, which stays as it is."""
-    return paddle_model.save(Stored(bits.quantize_weights(bits.duplicate(flat), plan), plan), spec, folder)
+    return paddle_model.save(
+        Stored(bits.quantize_weights(bits.duplicate(flat), plan), plan), spec, folder
+    )
 
 
 class Stored(nn.Layer):
@@ -30,7 +33,9 @@ class Stored(nn.Layer):
     def __init__(self, flat: nn.Sequential, plan: Plan):
         super().__init__()
         self.flat = flat
-        self.stored: list[tuple] = []  # (layer, its attributes, kind, shape, axis, shape of the scales)
+        self.stored: list[
+            tuple
+        ] = []  # (layer, its attributes, kind, shape, axis, shape of the scales)
         nibbles: list[np.ndarray] = []
         halves: list[np.ndarray] = []
         for one in bits.weights(flat):
@@ -38,14 +43,28 @@ class Stored(nn.Layer):
             if kind != "float32" and weight.size >= bits.SMALL:
                 self._store(one, weight, kind, plan.group, nibbles, halves)
         for one in bits.others(flat) if plan.others != "float32" else ():
-            owner, attribute = next((owner, attribute) for owner in flat.sublayers() for attribute, own in owner._parameters.items() if own is one)
-            self._store(Weight("", owner, attribute, 0), one.numpy(), plan.others, plan.group, nibbles, halves)
+            owner, attribute = next(
+                (owner, attribute)
+                for owner in flat.sublayers()
+                for attribute, own in owner._parameters.items()
+                if own is one
+            )
+            self._store(
+                Weight("", owner, attribute, 0),
+                one.numpy(),
+                plan.others,
+                plan.group,
+                nibbles,
+                halves,
+            )
         if nibbles:
             self._keep("nibbles", pack(np.concatenate(nibbles)), "int4.w")
             self._keep("halves", np.concatenate(halves).astype("float16"), "int4.s")
         self.eval()
 
-    def _store(self, one: Weight, weight: np.ndarray, kind: str, group: int, nibbles: list, halves: list) -> None:
+    def _store(
+        self, one: Weight, weight: np.ndarray, kind: str, group: int, nibbles: list, halves: list
+    ) -> None:
         number, name, scales = len(self.stored), one.name, np.zeros(0)
         if kind == "float16":
             self._keep(f"q{number}", weight.astype("float16"), name)
@@ -64,7 +83,9 @@ class Stored(nn.Layer):
         attributes = [attribute for attribute, own in parameters.items() if own is parameter]
         for attribute in attributes:
             del parameters[attribute]  # what `forward` makes of it takes its place
-        self.stored.append((one.owner, attributes, kind, list(weight.shape), one.axis, list(scales.shape)))
+        self.stored.append(
+            (one.owner, attributes, kind, list(weight.shape), one.axis, list(scales.shape))
+        )
 
     def _keep(self, attribute: str, array: np.ndarray, name: str) -> None:
         tensor = paddle.to_tensor(np.ascontiguousarray(array))
@@ -73,7 +94,9 @@ class Stored(nn.Layer):
 
     def forward(self, x):
         small = [one for one in self.stored if one[2] == "int4_weights"]
-        parts = iter(self.unpacked([one[3] for one in small], [one[5] for one in small]) if small else ())
+        parts = iter(
+            self.unpacked([one[3] for one in small], [one[5] for one in small]) if small else ()
+        )
         for number, (owner, attributes, kind, shape, axis, _) in enumerate(self.stored):
             if kind == "int4_weights":
                 weight = placed(*next(parts), shape, axis)
@@ -90,9 +113,16 @@ class Stored(nn.Layer):
         both = self.nibbles.astype("float32")
         high = paddle.floor(both * 0.0625)
         levels = paddle.concat([both - high * 16.0, high]) - 8.0
-        sizes, counts = [int(np.prod(shape)) for shape in shapes], [int(np.prod(shape)) for shape in scales]
+        sizes, counts = (
+            [int(np.prod(shape)) for shape in shapes],
+            [int(np.prod(shape)) for shape in scales],
+        )
         spare = levels.shape[0] - sum(sizes)
-        each = paddle.split(levels, sizes + [spare] * (spare > 0)) if len(sizes) + spare > 1 else [levels]
+        each = (
+            paddle.split(levels, sizes + [spare] * (spare > 0))
+            if len(sizes) + spare > 1
+            else [levels]
+        )
         steps = self.halves.astype("float32")
         each_step = paddle.split(steps, counts) if len(counts) > 1 else [steps]
         return [(part, step.reshape([-1, 1])) for part, step in zip(each, each_step)]
@@ -109,4 +139,8 @@ def placed(levels, scales, shape: list[int], axis: int):
     """Flat levels times scales (groups, 1) -> the weight of this shape, whose output channels are on `axis`."""
     rows = levels.reshape([scales.shape[0], -1]) * scales
     weight = rows.reshape([shape[axis], *np.delete(shape, axis).tolist()])
-    return weight.transpose(np.argsort([axis, *np.delete(np.arange(len(shape)), axis)]).tolist()) if axis else weight
+    return (
+        weight.transpose(np.argsort([axis, *np.delete(np.arange(len(shape)), axis)]).tolist())
+        if axis
+        else weight
+    )

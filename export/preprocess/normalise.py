@@ -3,6 +3,7 @@
 `normalise_3d`, `normalise_2d`: arXiv 2205.09443, after 2s-AGCN (arXiv 1805.07694). `view_transform`: the preparation that
 EfficientGCN (arXiv 2106.15125) calls transformed. Joints are 0-based here and 1-based in recipes.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -31,17 +32,29 @@ def frame_of(skeleton: Skeleton, spine: Pair | None, shoulders: Pair | None) -> 
         RecipeError: a joint that the skeleton does not have.
     """
     for key, pair in (("spine", spine), ("shoulders", shoulders)):
-        if pair is not None and (pair[0] == pair[1] or not all(1 <= joint <= skeleton.joints for joint in pair)):
-            raise RecipeError(f"input.{key}: {list(pair)} are not two joints of {skeleton.name!r}; they count from 1 to {skeleton.joints}")
+        if pair is not None and (
+            pair[0] == pair[1] or not all(1 <= joint <= skeleton.joints for joint in pair)
+        ):
+            raise RecipeError(
+                f"input.{key}: {list(pair)} are not two joints of {skeleton.name!r}; they count from 1 to {skeleton.joints}"
+            )
     ntu = is_ntu(skeleton)
     found: dict = {"centre": 1 if ntu else skeleton.centre - 1}
-    for key, pair in (("spine", spine or ((1, 2) if ntu else None)), ("shoulders", shoulders or ((9, 5) if ntu else None))):
+    for key, pair in (
+        ("spine", spine or ((1, 2) if ntu else None)),
+        ("shoulders", shoulders or ((9, 5) if ntu else None)),
+    ):
         if pair:
             found[key] = [joint - 1 for joint in pair]
     return found
 
 
-def normalise_3d(clip: np.ndarray, centre: int, spine: Sequence[int] | None = None, shoulders: Sequence[int] | None = None) -> np.ndarray:
+def normalise_3d(
+    clip: np.ndarray,
+    centre: int,
+    spine: Sequence[int] | None = None,
+    shoulders: Sequence[int] | None = None,
+) -> np.ndarray:
     """PYSKL's PreNormalize3D: only the frames of whoever is there longest, and that person first; one joint of the first frame
     at the origin (missing joints, all zero, stay zero); turned as `align` does."""
     clip = np.asarray(clip, dtype=np.float32)
@@ -51,10 +64,12 @@ def normalise_3d(clip: np.ndarray, centre: int, spine: Sequence[int] | None = No
         return clip[:, :1]
     order = [first, *(person for person in range(clip.shape[3]) if person != first)]
     clip = clip[:, there[:, first]][..., order]
-    return align(_moved(clip, clip[:, :1, centre:centre + 1, :1]), spine, shoulders)
+    return align(_moved(clip, clip[:, :1, centre : centre + 1, :1]), spine, shoulders)
 
 
-def normalise_2d(clip: np.ndarray, image: Sequence[int] | None = None, threshold: float | None = None) -> np.ndarray:
+def normalise_2d(
+    clip: np.ndarray, image: Sequence[int] | None = None, threshold: float | None = None
+) -> np.ndarray:
     """PYSKL's PreNormalize2D: pixels -> x and y from -1 to 1 over an image of (width, height); other channels as they are.
 
     Without `image`: over the smallest box around everything that is not missing, one scale for both axes. A person missing
@@ -79,8 +94,13 @@ def normalise_2d(clip: np.ndarray, image: Sequence[int] | None = None, threshold
     return clip
 
 
-def view_transform(clip: np.ndarray, centre: int, spine: Sequence[int] | None = None,
-                   shoulders: Sequence[int] | None = None, once: bool = False) -> np.ndarray:
+def view_transform(
+    clip: np.ndarray,
+    centre: int,
+    spine: Sequence[int] | None = None,
+    shoulders: Sequence[int] | None = None,
+    once: bool = False,
+) -> np.ndarray:
     """Every person repeated over the padding behind them, the first one's centre joint at the origin of every frame, turned
     as `align` does. Who is missing at first starts with their first frame, without gaps.
 
@@ -90,10 +110,12 @@ def view_transform(clip: np.ndarray, centre: int, spine: Sequence[int] | None = 
     if once and not clip[:, :, centre, 0].any():
         return clip
     clip = np.stack([_looped(clip[..., person]) for person in range(clip.shape[3])], axis=-1)
-    return align(_moved(clip, clip[:, :, centre:centre + 1, :1]), spine, shoulders)
+    return align(_moved(clip, clip[:, :, centre : centre + 1, :1]), spine, shoulders)
 
 
-def align(clip: np.ndarray, spine: Sequence[int] | None, shoulders: Sequence[int] | None) -> np.ndarray:
+def align(
+    clip: np.ndarray, spine: Sequence[int] | None, shoulders: Sequence[int] | None
+) -> np.ndarray:
     """Turn everything, about the origin, so that in the first person's first frame the spine (bottom, top) points along z;
     then so that the shoulders (right, left) point, from left to right, along x."""
     for ends, axis in ((spine, (0, 0, 1)), (shoulders and shoulders[::-1], (1, 0, 0))):

@@ -3,6 +3,7 @@
 Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed folder, so a
 program elsewhere can feed the network. `apply` runs them in order. More steps are in `normalise.py` and `streams.py`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -24,13 +25,17 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
     for op in ops:
         parameters = {key: value for key, value in op.items() if key != "op"}
         if op.get("op") not in STEPS:
-            raise DataError(f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the "
-                            "version of the project that wrote it")
+            raise DataError(
+                f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the "
+                "version of the project that wrote it"
+            )
         try:
             clip = STEPS[op["op"]](clip, **parameters)
         except (TypeError, ValueError, IndexError) as error:
-            raise DataError(f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): "
-                            f"{error}") from error
+            raise DataError(
+                f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): "
+                f"{error}"
+            ) from error
     return np.ascontiguousarray(clip, dtype=np.float32)
 
 
@@ -42,13 +47,15 @@ def numbered(ops: Sequence[dict], number: int, clips: int) -> tuple[dict, ...]:
 def centre(clip: np.ndarray, joint: int, frame: int = 0, person: int = 0) -> np.ndarray:
     """Subtract one joint's position in one frame (all 0-based) from every point that is not missing (all zero)."""
     origin = clip[:, frame, joint, person].reshape(-1, 1, 1, 1)
-    missing = (clip == 0).all(axis=(0, 2), keepdims=True)  # (1, T, 1, M): a person absent from a frame stays zero
+    missing = (clip == 0).all(
+        axis=(0, 2), keepdims=True
+    )  # (1, T, 1, M): a person absent from a frame stays zero
     return np.where(missing, clip, clip - origin)
 
 
 def trim(clip: np.ndarray) -> np.ndarray:
     """Drop the all-zero frames at the end; a clip of nothing but zeros keeps one frame."""
-    return clip[:, :valid_length(clip)]
+    return clip[:, : valid_length(clip)]
 
 
 def drop_empty(clip: np.ndarray) -> np.ndarray:
@@ -59,7 +66,10 @@ def drop_empty(clip: np.ndarray) -> np.ndarray:
 
 def min_max(clip: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
     """Scale each axis to [low, high] over the whole clip; a flat axis goes to `low`."""
-    smallest, largest = clip.min(axis=(1, 2, 3), keepdims=True), clip.max(axis=(1, 2, 3), keepdims=True)
+    smallest, largest = (
+        clip.min(axis=(1, 2, 3), keepdims=True),
+        clip.max(axis=(1, 2, 3), keepdims=True),
+    )
     extent = np.where(largest > smallest, largest - smallest, 1)
     return (clip - smallest) / extent * (high - low) + low
 
@@ -73,7 +83,7 @@ def crop_resize(clip: np.ndarray, ratio: float, frames: int) -> np.ndarray:
     """CTR-GCN's test crop: the valid frames less (1 - ratio) / 2 of them at either end, rounded down; resized."""
     valid = valid_length(clip)
     cut = int((1 - ratio) * valid / 2)
-    return resize(clip[:, cut:valid - cut], frames)
+    return resize(clip[:, cut : valid - cut], frames)
 
 
 def loop(clip: np.ndarray, frames: int) -> np.ndarray:
@@ -95,12 +105,30 @@ def uniform(raw: np.ndarray, frames: int, clip: int = 0, clips: int = 1) -> np.n
     if frames > T:
         start = clip if clips > T else clip * T // clips
         return raw[:, (start + np.arange(frames)) % T]
-    return raw[:, (2 * (np.arange(frames) * clips + clip) + 1) * T // (2 * clips * frames)]  # whole numbers: no rounding
+    return raw[
+        :, (2 * (np.arange(frames) * clips + clip) + 1) * T // (2 * clips * frames)
+    ]  # whole numbers: no rounding
 
 
-STEPS = {function.__name__: function for function in (
-    centre, trim, drop_empty, min_max, sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream,
-    branches)}
+STEPS = {
+    function.__name__: function
+    for function in (
+        centre,
+        trim,
+        drop_empty,
+        min_max,
+        sample,
+        crop_resize,
+        loop,
+        fit,
+        uniform,
+        normalise_3d,
+        normalise_2d,
+        view_transform,
+        stream,
+        branches,
+    )
+}
 
 
 def valid_length(clip: np.ndarray) -> int:

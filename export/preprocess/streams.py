@@ -4,6 +4,7 @@ Streams follow two-stream networks (2s-AGCN, arXiv 1805.07694) as CTR-GCN (arXiv
 have them: a bone is a joint less its parent, motion is the next frame less this one. Bones are pairs (child, parent)
 counted from 1, as in `teachers.skeleton`; a joint that is no child has bone zero.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,17 +18,25 @@ Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
 Bones = Sequence[Sequence[int]]
 
 
-def steps(kind: Stream, skeleton: Skeleton, absent: bool = False, score: bool = False) -> tuple[dict, ...]:
+def steps(
+    kind: Stream, skeleton: Skeleton, absent: bool = False, score: bool = False
+) -> tuple[dict, ...]:
     """The step that makes a stream of the joints, as data; none for "joint"."""
     if kind == "joint":
         return ()
     step: dict = {"op": "stream", "kind": kind}
     if kind.startswith("bone"):
         step["bones"] = [list(pair) for pair in skeleton.bone_pairs()]
-    return (step | ({"absent": True} if absent and kind.endswith("motion") else {}) | ({"score": True} if score else {}),)
+    return (
+        step
+        | ({"absent": True} if absent and kind.endswith("motion") else {})
+        | ({"score": True} if score else {}),
+    )
 
 
-def stream(clip: np.ndarray, kind: Stream, bones: Bones = (), absent: bool = False, score: bool = False) -> np.ndarray:
+def stream(
+    clip: np.ndarray, kind: Stream, bones: Bones = (), absent: bool = False, score: bool = False
+) -> np.ndarray:
     """One stream of a clip (C, T, V, M) of joints, the same shape, float32.
 
     Args:
@@ -35,7 +44,9 @@ def stream(clip: np.ndarray, kind: Stream, bones: Bones = (), absent: bool = Fal
             have padding or gaps. Otherwise the jump from or to the origin counts, as in clips resized in time.
         score: the last channel is a confidence; a bone has the mean of its joints', motion that of its frames.
     """
-    clip = np.asarray(clip, dtype=np.float32)  # before any difference: float16 sources have few digits
+    clip = np.asarray(
+        clip, dtype=np.float32
+    )  # before any difference: float16 sources have few digits
     there = (clip != 0).any(axis=(0, 2))  # (T, M)
     if kind in ("bone", "bone_motion"):
         clip = bone(clip, bones, score)
@@ -78,5 +89,7 @@ def branches(clip: np.ndarray, centre: int, bones: Bones) -> np.ndarray:
     velocity[1, :, :-2] = clip[:, 2:] - clip[:, :-2]
     vectors = bone(clip, bones)
     exact = vectors.astype(np.float64)  # an angle loses digits near the axis
-    angles = np.arccos(exact / (np.sqrt((exact ** 2).sum(axis=0)) + 1e-4)).astype(np.float32)
-    return np.concatenate([clip, clip - clip[:, :, centre:centre + 1], *velocity, vectors, angles])
+    angles = np.arccos(exact / (np.sqrt((exact**2).sum(axis=0)) + 1e-4)).astype(np.float32)
+    return np.concatenate(
+        [clip, clip - clip[:, :, centre : centre + 1], *velocity, vectors, angles]
+    )

@@ -2,6 +2,7 @@
 
 The mean inputs are measured on clips rather than derived from BatchNorm.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,7 +23,9 @@ def mean_inputs(flat: nn.Sequential, clips: np.ndarray) -> dict[str, np.ndarray]
         DataError: no clips.
     """
     if not len(clips):
-        raise DataError("bias correction: no clips to measure on; give at least one clip of the training split")
+        raise DataError(
+            "bias correction: no clips to measure on; give at least one clip of the training split"
+        )
     sums: dict[str, list] = {}
 
     def see(conv: FoldedConv, inputs):
@@ -39,7 +42,9 @@ def mean_inputs(flat: nn.Sequential, clips: np.ndarray) -> dict[str, np.ndarray]
     return {name: total / count for name, (total, count) in sums.items()}
 
 
-def corrected_biases(flat: nn.Sequential, plan: Plan, means: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def corrected_biases(
+    flat: nn.Sequential, plan: Plan, means: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Name on disk -> bias of every convolution, corrected for the rounding of its weights by a plan.
 
     Args:
@@ -47,9 +52,15 @@ def corrected_biases(flat: nn.Sequential, plan: Plan, means: dict[str, np.ndarra
         means: of `mean_inputs`.
     """
     found = {}
-    for conv, rounded in zip(convolutions(flat), convolutions(quantize_weights(duplicate(flat), plan))):
+    for conv, rounded in zip(
+        convolutions(flat), convolutions(quantize_weights(duplicate(flat), plan))
+    ):
         bias, name = conv.bias_.numpy(), conv.bias_.name
-        shift = mean_shift(array(conv.weight_) - array(rounded.weight_), means[name], conv.groups) if name in means else np.zeros(1)
+        shift = (
+            mean_shift(array(conv.weight_) - array(rounded.weight_), means[name], conv.groups)
+            if name in means
+            else np.zeros(1)
+        )
         found[name] = (bias + shift.reshape([-1, *bias.shape[1:]])).astype("float32")
     return found
 

@@ -6,6 +6,7 @@ inputs of a channel. Activations are 0 to 255 with a zero point. Rounded weights
 for channels of integer layers whose scale the pair rule (`export/quantize/saturation.py`) has raised; their
 largest level is found by trial.
 """
+
 from __future__ import annotations
 
 import copy
@@ -24,12 +25,18 @@ Overrides = dict[str, str]
 
 KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")  # int8: activations too
 LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
-SHRINK = np.linspace(0.6, 1.0, 21)  # fractions of the largest weight that are tried as the largest level of int4
-FINE = "topology"  # what every channel of a block is multiplied by; four bits would be too few for it
+SHRINK = np.linspace(
+    0.6, 1.0, 21
+)  # fractions of the largest weight that are tried as the largest level of int4
+FINE = (
+    "topology"  # what every channel of a block is multiplied by; four bits would be too few for it
+)
 SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
 LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5
 SMALL = 64  # weights smaller than this stay as they are
-SMALL_OTHER = 512  # the same for other constants: what turns one back to float32 costs as many bytes
+SMALL_OTHER = (
+    512  # the same for other constants: what turns one back to float32 costs as many bytes
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,12 @@ class Plan:
 
     @staticmethod
     def from_json(data: dict) -> Plan:
-        return Plan(dict(data["precision"]), {name: tuple(ends) for name, ends in data["ranges"].items()}, data["group"],
-                    data.get("others", "float32"))
+        return Plan(
+            dict(data["precision"]),
+            {name: tuple(ends) for name, ends in data["ranges"].items()},
+            data["group"],
+            data.get("others", "float32"),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,13 @@ class Weight:
 
 def weights(flat: nn.Layer) -> list[Weight]:
     """Every weight that may be quantised, in the form the network has."""
-    return [Weight(layer, owner, attribute, axis) for owner in flat.sublayers() if isinstance(owner, Plain)
-            for attribute, (layer, axis) in owner.weights.items() if attribute in owner._parameters]
+    return [
+        Weight(layer, owner, attribute, axis)
+        for owner in flat.sublayers()
+        if isinstance(owner, Plain)
+        for attribute, (layer, axis) in owner.weights.items()
+        if attribute in owner._parameters
+    ]
 
 
 def others(flat: nn.Layer) -> list:
@@ -90,8 +106,15 @@ def others(flat: nn.Layer) -> list:
 
 def layers(flat: nn.Layer) -> list[str]:
     """The layers a plan speaks of, the same in every form of a network."""
-    names = [name for owner in flat.sublayers() if isinstance(owner, Plain)
-             for name in (*(layer for layer, _ in owner.weights.values()), *([owner.layer] if isinstance(owner, Affine) else []))]
+    names = [
+        name
+        for owner in flat.sublayers()
+        if isinstance(owner, Plain)
+        for name in (
+            *(layer for layer, _ in owner.weights.values()),
+            *([owner.layer] if isinstance(owner, Affine) else []),
+        )
+    ]
     return list(dict.fromkeys(names))
 
 
@@ -100,8 +123,13 @@ def stays(weight: np.ndarray, kind: str) -> bool:
     return kind == "float32" or (kind != "int8" and weight.size < SMALL)
 
 
-def make_plan(flat: nn.Sequential, kind: str, ranges: dict[str, Range] | None = None, overrides: dict[str, str] | None = None,
-              group: int = 32) -> Plan:
+def make_plan(
+    flat: nn.Sequential,
+    kind: str,
+    ranges: dict[str, Range] | None = None,
+    overrides: dict[str, str] | None = None,
+    group: int = 32,
+) -> Plan:
     """Everything as `kind`, but for `overrides`: a block, layer or point -> its kind (a point: float32 or int8).
 
     Raises:
@@ -113,16 +141,31 @@ def make_plan(flat: nn.Sequential, kind: str, ranges: dict[str, Range] | None = 
         if given not in KINDS:
             raise RecipeError(f"precision {given!r}: unknown (one of {', '.join(KINDS)})")
     if kind == "int8" and not ranges:
-        raise RecipeError("precision int8: needs the ranges of a calibration; calibrate first, or take int8_weights")
+        raise RecipeError(
+            "precision int8: needs the ranges of a calibration; calibrate first, or take int8_weights"
+        )
     for name in overrides:
         if not any(_within(one, name) for one in (*known, *ranges)):
-            raise RecipeError(f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...; "
-                              "a block's name means all of it)")
+            raise RecipeError(
+                f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...; "
+                "a block's name means all of it)"
+            )
     precision = {layer: _chosen(layer, overrides, kind) for layer in known}
-    precision |= {layer: "int8_weights" for layer in known
-                  if layer.endswith(FINE) and layer not in overrides and precision[layer] == "int4_weights"}
-    return Plan(precision, {point: ends for point, ends in ranges.items() if _chosen(point, overrides, kind) == "int8"}, group,
-                "float16" if kind == "float16" else "float32")
+    precision |= {
+        layer: "int8_weights"
+        for layer in known
+        if layer.endswith(FINE) and layer not in overrides and precision[layer] == "int4_weights"
+    }
+    return Plan(
+        precision,
+        {
+            point: ends
+            for point, ends in ranges.items()
+            if _chosen(point, overrides, kind) == "int8"
+        },
+        group,
+        "float16" if kind == "float16" else "float32",
+    )
 
 
 def _within(name: str, whole: str) -> bool:
@@ -141,13 +184,18 @@ def group_size(inputs: int, group: int) -> int:
     return size if size > group // 4 else inputs
 
 
-def levels(weight: np.ndarray, axis: int, kind: str, group: int = 32) -> tuple[np.ndarray, np.ndarray]:
+def levels(
+    weight: np.ndarray, axis: int, kind: str, group: int = 32
+) -> tuple[np.ndarray, np.ndarray]:
     """(levels (channels, groups, inputs of a group) int8, scales (channels, groups, 1) float32), output channels first.
 
     int8 has one group; where integers are computed (kind "int8") scales obey the pair rule. Scales
     of int4 are float16 numbers.
     """
-    limit, rows = LIMIT[kind], np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype("float64")
+    limit, rows = (
+        LIMIT[kind],
+        np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype("float64"),
+    )
     size = group_size(rows.shape[1], group) if kind == "int4_weights" else rows.shape[1]
     parts = rows.reshape(len(rows), -1, size)
     scales = np.maximum(np.abs(parts).max(axis=2, keepdims=True), SMALLEST) / limit
@@ -157,9 +205,17 @@ def levels(weight: np.ndarray, axis: int, kind: str, group: int = 32) -> tuple[n
     if kind == "int4_weights":
         scales = scales.astype("float16").astype("float64")
         if np.abs(parts / scales - np.round(parts / scales)).max() > 1e-3:  # not rounded already
-            tried = [np.maximum(scales * factor, 1e-7).astype("float16").astype("float64") for factor in SHRINK]
-            errors = [np.square(np.clip(np.round(parts / one), -limit, limit) * one - parts).sum(2) for one in tried]
-            scales = np.take_along_axis(np.stack(tried), np.argmin(errors, axis=0)[None, :, :, None], 0)[0]
+            tried = [
+                np.maximum(scales * factor, 1e-7).astype("float16").astype("float64")
+                for factor in SHRINK
+            ]
+            errors = [
+                np.square(np.clip(np.round(parts / one), -limit, limit) * one - parts).sum(2)
+                for one in tried
+            ]
+            scales = np.take_along_axis(
+                np.stack(tried), np.argmin(errors, axis=0)[None, :, :, None], 0
+            )[0]
     scales = scales.astype("float32")
     return np.clip(np.round(parts / scales), -limit, limit).astype("int8"), scales
 
@@ -196,7 +252,9 @@ def _rounded_to(rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
 
 def values(found: np.ndarray, scales: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray:
     """The weight of this shape that `levels` stand for, float32."""
-    return np.moveaxis((found.astype("float32") * scales).reshape([shape[axis], *np.delete(shape, axis)]), 0, axis)
+    return np.moveaxis(
+        (found.astype("float32") * scales).reshape([shape[axis], *np.delete(shape, axis)]), 0, axis
+    )
 
 
 def rounded(weight: np.ndarray, axis: int, kind: str, group: int = 32) -> np.ndarray:
@@ -216,8 +274,12 @@ def quantize_weights(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
     """
     for one in weights(flat):
         if one.layer not in plan.precision:
-            raise RecipeError(f"plan: has no layer {one.layer!r}; it was made for another network, make a new one")
-        one.parameter.set_value(rounded(one.parameter.numpy(), one.axis, plan.precision[one.layer], plan.group))
+            raise RecipeError(
+                f"plan: has no layer {one.layer!r}; it was made for another network, make a new one"
+            )
+        one.parameter.set_value(
+            rounded(one.parameter.numpy(), one.axis, plan.precision[one.layer], plan.group)
+        )
     for one in others(flat):
         one.set_value(rounded(one.numpy(), 0, plan.others))
     return flat
@@ -259,7 +321,9 @@ def duplicate(flat: nn.Sequential) -> nn.Sequential:
     return twin
 
 
-def stored(weight: np.ndarray, name: str, axis: int, kind: str, group: int) -> tuple[np.ndarray, np.ndarray]:
+def stored(
+    weight: np.ndarray, name: str, axis: int, kind: str, group: int
+) -> tuple[np.ndarray, np.ndarray]:
     """`levels` of a weight that is rounded already.
 
     Raises:
@@ -268,5 +332,7 @@ def stored(weight: np.ndarray, name: str, axis: int, kind: str, group: int) -> t
     found, scales = levels(weight, axis, kind, group)
     off = np.abs(values(found, scales, weight.shape, axis) - weight).max()
     if off > 1e-3 * scales.max():
-        raise ExportMismatch(f"{name}: is not rounded to {kind}; round the weights by the plan before they are stored")
+        raise ExportMismatch(
+            f"{name}: is not rounded to {kind}; round the weights by the plan before they are stored"
+        )
     return found, scales

@@ -2,6 +2,7 @@
 
 A range always holds zero. Entropy and mse shrink the observed range; both choose among the same shrunk ranges.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -40,25 +41,33 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
     if method not in METHODS:
         raise RecipeError(f"calibration {method!r}: unknown (one of {', '.join(METHODS)})")
     if not len(clips):
-        raise DataError("calibration: no clips to calibrate with; give at least one clip of the training split")
+        raise DataError(
+            "calibration: no clips to calibrate with; give at least one clip of the training split"
+        )
     extremes: dict[str, Range] = {}
 
     def see(name: str, value):
         if not bool(paddle.isfinite(value).all()):
-            raise DataError(f"calibration: {name} is not finite on these clips; check the clips and the weights")
+            raise DataError(
+                f"calibration: {name} is not finite on these clips; check the clips and the weights"
+            )
         low, high = extremes.get(name, (0.0, 0.0))
         extremes[name] = (min(low, float(value.min())), max(high, float(value.max())))
         return value
 
     run(flat, clips, see)
     if not extremes:
-        raise RecipeError("calibration: this network marks no values that could be kept in eight bits; take int8_weights for it")
+        raise RecipeError(
+            "calibration: this network marks no values that could be kept in eight bits; take int8_weights for it"
+        )
     if method == "min_max":
         return extremes
     counts = {name: np.zeros(BINS) for name in extremes}
 
     def count(name: str, value):
-        counts[name] += np.histogram(value.numpy(), BINS, extremes[name] if extremes[name][1] > extremes[name][0] else (0, 1))[0]
+        counts[name] += np.histogram(
+            value.numpy(), BINS, extremes[name] if extremes[name][1] > extremes[name][0] else (0, 1)
+        )[0]
         return value
 
     run(flat, clips, count)
@@ -72,7 +81,11 @@ def run(flat: nn.Layer, clips: np.ndarray, watcher: Callable) -> None:
     try:
         with paddle.no_grad():
             for start in range(0, len(clips), BATCH):
-                flat(paddle.to_tensor(np.ascontiguousarray(clips[start:start + BATCH], dtype="float32")))
+                flat(
+                    paddle.to_tensor(
+                        np.ascontiguousarray(clips[start : start + BATCH], dtype="float32")
+                    )
+                )
     finally:
         watch(flat, None)
 
@@ -83,7 +96,9 @@ def percentile(counts: np.ndarray, low: float, high: float, keep: float = KEEP) 
     edges = np.linspace(low, high, len(counts) + 1)
     first = int(np.searchsorted(share, (1 - keep) / 2, side="right"))
     last = int(np.searchsorted(share, 1 - (1 - keep) / 2, side="left"))
-    return min(float(edges[min(first, len(counts) - 1)]), 0.0), max(float(edges[min(last, len(counts) - 1) + 1]), 0.0)
+    return min(float(edges[min(first, len(counts) - 1)]), 0.0), max(
+        float(edges[min(last, len(counts) - 1) + 1]), 0.0
+    )
 
 
 def mse(counts: np.ndarray, low: float, high: float) -> Range:
@@ -92,8 +107,8 @@ def mse(counts: np.ndarray, low: float, high: float) -> Range:
         return low, high
     edges = np.linspace(low, high, len(counts) + 1)
     values, best = (edges[1:] + edges[:-1]) / 2, (np.inf, low, high)
-    for bottom in (SHRINK if low < 0 else (1.0,)):
-        for top in (SHRINK if high > 0 else (1.0,)):
+    for bottom in SHRINK if low < 0 else (1.0,):
+        for top in SHRINK if high > 0 else (1.0,):
             rounded = round_to(values, bottom * low, top * high)
             error = float(counts @ np.square(values - rounded))
             if error < best[0]:
@@ -108,7 +123,9 @@ def entropy(counts: np.ndarray, low: float, high: float) -> Range:
     edges = np.linspace(low, high, len(counts) + 1)
     values = (edges[1:] + edges[:-1]) / 2
     counts = counts.copy()
-    counts[int(np.abs(values).argmin())] = 0  # what ReLU cut off is exact in every range, and would outweigh all else
+    counts[int(np.abs(values).argmin())] = (
+        0  # what ReLU cut off is exact in every range, and would outweigh all else
+    )
     losses = [_divergence(counts, values, factor * low, factor * high) for factor in SHRINK]
     factor = float(SHRINK[int(np.argmin(losses))])
     return factor * low, factor * high
@@ -118,8 +135,8 @@ def _divergence(counts: np.ndarray, values: np.ndarray, low: float, high: float)
     inside = (values >= low) & (values <= high)
     kept = np.where(inside, counts, 0.0)
     ends = np.flatnonzero(inside)
-    kept[ends[0]] += counts[:ends[0]].sum()  # what is cut off ends up in the outermost levels
-    kept[ends[-1]] += counts[ends[-1] + 1:].sum()
+    kept[ends[0]] += counts[: ends[0]].sum()  # what is cut off ends up in the outermost levels
+    kept[ends[-1]] += counts[ends[-1] + 1 :].sum()
     level = np.clip(((values - low) / (high - low) * LEVELS).astype(int), 0, LEVELS - 1)
     filled = inside & (counts > 0)
     total = np.bincount(level[inside], counts[inside], LEVELS)

@@ -1,4 +1,5 @@
 """Where the error of quantisation comes from: signal-to-noise of every layer's output, float against quantised on the same clips."""
+
 from __future__ import annotations
 
 import math
@@ -28,11 +29,18 @@ def layer_report(flat: nn.Sequential, quantized: nn.Sequential, clips: np.ndarra
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
     for start in range(0, len(clips), BATCH):
-        x = paddle.to_tensor(np.ascontiguousarray(clips[start:start + BATCH], dtype="float32"))
+        x = paddle.to_tensor(np.ascontiguousarray(clips[start : start + BATCH], dtype="float32"))
         for (name, own), (_, other) in zip(_seen(flat, x), _seen(quantized, x), strict=True):
-            signal[name] = signal.get(name, 0.0) + float((own ** 2).sum())
+            signal[name] = signal.get(name, 0.0) + float((own**2).sum())
             noise[name] = noise.get(name, 0.0) + float(((own - other) ** 2).sum())
-    return [{"layer": name, "snr_db": round(decibels(signal[name], noise[name]), 2), "power": signal[name]} for name in signal]
+    return [
+        {
+            "layer": name,
+            "snr_db": round(decibels(signal[name], noise[name]), 2),
+            "power": signal[name],
+        }
+        for name in signal
+    ]
 
 
 def decibels(signal: float, noise: float) -> float:

@@ -1,4 +1,5 @@
 """How a trained network is deployed in fewer bits: a plan, and the constants that took the place of the folded ones."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -39,7 +40,9 @@ class Quantized:
         own = {one.name: one for one in flat.parameters()}
         for name, value in self.constants.items():
             if name not in own or list(own[name].shape) != list(value.shape):
-                raise RecipeError(f"quantised constants: {network.spec.network} has no {name!r} of shape {value.shape}; they are of another network")
+                raise RecipeError(
+                    f"quantised constants: {network.spec.network} has no {name!r} of shape {value.shape}; they are of another network"
+                )
             own[name].set_value(value)
         return flat
 
@@ -73,7 +76,9 @@ class Quantized:
         try:
             return Quantized(Plan.from_json(about["plan"]), constants)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: has no plan of a quantised network; give the file of a ptq, qat or weight_only step") from error
+            raise CheckpointError(
+                f"{path}: has no plan of a quantised network; give the file of a ptq, qat or weight_only step"
+            ) from error
 
 
 def ranges_of(network, clips: np.ndarray, method: str) -> tuple:

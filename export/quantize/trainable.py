@@ -3,6 +3,7 @@
 BatchNorm is folded from the first step on, so its statistics are frozen throughout. What learns are the constants of the form
 for Paddle; the form for ONNX is made of them afterwards.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -32,7 +33,15 @@ class Trainable(nn.Layer):
         for one in bits.weights(flat):
             kind = plan.precision[one.layer]
             if kind in ("int8", "int8_weights") and not bits.stays(one.parameter.numpy(), kind):
-                self.rounded.append((self._take(one.owner, one.parameter), one.owner, self._attributes(one), one.axis, kind))
+                self.rounded.append(
+                    (
+                        self._take(one.owner, one.parameter),
+                        one.owner,
+                        self._attributes(one),
+                        one.axis,
+                        kind,
+                    )
+                )
         for owner in flat.sublayers():
             for attribute, parameter in list(owner._parameters.items()):
                 if parameter is not None and parameter.name not in self.names.values():
@@ -50,7 +59,9 @@ class Trainable(nn.Layer):
 
     def _attributes(self, one) -> list[str]:
         """The names by which a layer knows a weight, given up for what `forward` puts there."""
-        found = [attribute for attribute, own in one.owner._parameters.items() if own is one.parameter]
+        found = [
+            attribute for attribute, own in one.owner._parameters.items() if own is one.parameter
+        ]
         for attribute in found:
             del one.owner._parameters[attribute]
         return found
@@ -64,7 +75,9 @@ class Trainable(nn.Layer):
 
     def constants(self) -> dict[str, np.ndarray]:
         """Name on disk -> what was learnt, not rounded."""
-        return {self.names[name]: np.array(value.numpy()) for name, value in self.named_parameters()}
+        return {
+            self.names[name]: np.array(value.numpy()) for name, value in self.named_parameters()
+        }
 
 
 def straight_through(weight, axis: int, kind: str):

@@ -1,4 +1,5 @@
 """What CTR-GCN costs, counted as the field counts it: the published form, with every bias and unpooled relation convs."""
+
 from __future__ import annotations
 
 from teachers.ctrgcn.network import SUBSETS, Block, Spec
@@ -19,7 +20,14 @@ def cancelled_biases(spec: Spec) -> int:
     total = 0
     for block in spec.blocks:
         near, far, _, plain = block.inside.branches
-        total += _reduced(block) + plain + near + far + block.inside.graph * block.graph_projects + block.out_channels * block.projects
+        total += (
+            _reduced(block)
+            + plain
+            + near
+            + far
+            + block.inside.graph * block.graph_projects
+            + block.out_channels * block.projects
+        )
     return total
 
 
@@ -27,19 +35,36 @@ def macs(spec: Spec) -> int:
     """Multiply-accumulates of one clip, convs, graph products and classifier (1.939 G for ten blocks on NTU-25)."""
     V, T, total = spec.skeleton.joints, spec.frames, 0
     for block in spec.blocks:
-        C, G, Cin, R = block.out_channels, block.inside.graph, block.in_channels, block.relation_channels
+        C, G, Cin, R = (
+            block.out_channels,
+            block.inside.graph,
+            block.in_channels,
+            block.relation_channels,
+        )
         out_frames = -(-T // block.stride)
         total += SUBSETS * (2 * Cin * R * V * T + Cin * G * V * T + R * G * V * V + G * V * V * T)
-        total += (Cin * G * V * T if block.graph_projects else 0) + (Cin * C * V * out_frames if block.projects else 0)
-        total += G * _reduced(block) * V * T + (G * block.inside.branches[-1] + _taps(block)) * V * out_frames
+        total += (Cin * G * V * T if block.graph_projects else 0) + (
+            Cin * C * V * out_frames if block.projects else 0
+        )
+        total += (
+            G * _reduced(block) * V * T
+            + (G * block.inside.branches[-1] + _taps(block)) * V * out_frames
+        )
         T = out_frames
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
 
 def _block_parameters(block: Block, V: int) -> int:
-    C, G, Cin, R = block.out_channels, block.inside.graph, block.in_channels, block.relation_channels
+    C, G, Cin, R = (
+        block.out_channels,
+        block.inside.graph,
+        block.in_channels,
+        block.relation_channels,
+    )
     near, far, _, plain = block.inside.branches
-    graph = SUBSETS * (2 * (Cin + 1) * R + (Cin + 1) * G + (R + 1) * G) + SUBSETS * V * V + 1 + 2 * G
+    graph = (
+        SUBSETS * (2 * (Cin + 1) * R + (Cin + 1) * G + (R + 1) * G) + SUBSETS * V * V + 1 + 2 * G
+    )
     graph += (Cin + 3) * G if block.graph_projects else 0
     temporal = (G + 3) * _reduced(block) + (G + 1) * plain + _taps(block) + near + far + 2 * C
     return graph + temporal + ((Cin + 3) * C if block.projects else 0)
@@ -52,4 +77,6 @@ def _reduced(block: Block) -> int:
 
 def _taps(block: Block) -> int:
     """Weights of the two convs over five frames."""
-    return 5 * sum(inside * outside for inside, outside in zip(block.inside.inner, block.inside.branches))
+    return 5 * sum(
+        inside * outside for inside, outside in zip(block.inside.inner, block.inside.branches)
+    )

@@ -5,6 +5,7 @@ difference as a product with a constant matrix, and refines each subset's topolo
 weights carry alpha, the bias of conv4 and the learnable topology too; conv3's bias is added once, after the products.
 `teachers/ctrgcn/published.py` is the published form; `benchmarks/train_step.py` compares the two.
 """
+
 from __future__ import annotations
 
 import math
@@ -48,7 +49,9 @@ class Widths:
 class Block(stages.Sized):
     """One TCN-GCN unit; `widths`: None as published."""
 
-    widths: Widths | None = field(default=None, kw_only=True, repr=False)  # no part of `repr`, by which trained teachers are kept
+    widths: Widths | None = field(
+        default=None, kw_only=True, repr=False
+    )  # no part of `repr`, by which trained teachers are kept
 
     @property
     def relation_channels(self) -> int:
@@ -60,8 +63,12 @@ class Block(stages.Sized):
     def inside(self) -> Widths:
         """The unit's widths, given or published."""
         width = self.out_channels // 4
-        return self.widths or Widths(self.out_channels, self.relation_channels, (width, width),
-                                     (width, width, width, self.out_channels - 3 * width))
+        return self.widths or Widths(
+            self.out_channels,
+            self.relation_channels,
+            (width, width),
+            (width, width, width, self.out_channels - 3 * width),
+        )
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,23 @@ class Config:
             raise ValueError(f"width: CTR-GCN needs a multiple of 8 channels, got {self.width}")
 
 
-def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
-                 config: Config = Config()) -> Spec:
+def default_spec(
+    classes: int,
+    skeleton: Skeleton,
+    frames: int,
+    persons: int,
+    channels: int = 3,
+    config: Config = Config(),
+) -> Spec:
     """The published ten blocks."""
-    return Spec(stages.plan(channels, stages.Config(config.width), Block), classes, skeleton, frames, persons, channels)
+    return Spec(
+        stages.plan(channels, stages.Config(config.width), Block),
+        classes,
+        skeleton,
+        frames,
+        persons,
+        channels,
+    )
 
 
 drop_blocks = stages.drop_blocks
@@ -101,36 +121,60 @@ class GraphUnit(nn.Layer):
 
     def __init__(self, block: Block, skeleton: Skeleton, groups: int = SUBSETS):
         super().__init__()
-        V, C, Cin, R = skeleton.joints, block.inside.graph, block.in_channels, block.relation_channels
+        V, C, Cin, R = (
+            skeleton.joints,
+            block.inside.graph,
+            block.in_channels,
+            block.relation_channels,
+        )
         # Output channels of `relation` are ordered (group, R, [conv1, conv2]), those of `values` (C, subset).
-        self.relation_weight = self.create_parameter([2 * groups * R, Cin, 1], default_initializer=_normal(R))
+        self.relation_weight = self.create_parameter(
+            [2 * groups * R, Cin, 1], default_initializer=_normal(R)
+        )
         self.relation_bias = self.create_parameter([2 * groups * R], is_bias=True)
         self.values = Conv(Cin, SUBSETS * C, fan_out=C)
         self.values_bias = self.create_parameter([C, SUBSETS], is_bias=True)
         self.refine_weight = self.create_parameter([C, SUBSETS, R], default_initializer=_normal(C))
         self.refine_bias = self.create_parameter([C, SUBSETS], is_bias=True)
-        self.topology = self.create_parameter([SUBSETS, V, V], default_initializer=Assign(skeleton.adjacency()))
+        self.topology = self.create_parameter(
+            [SUBSETS, V, V], default_initializer=Assign(skeleton.adjacency())
+        )
         self.alpha = self.create_parameter([1], default_initializer=Constant(0.0))
         self.bn = BatchNorm(C, Constant(1e-6))
         self.down = ConvBN(Cin, C) if block.graph_projects else None
         self.channels, self.relations, self.groups = C, R, groups
-        self.register_buffer("difference", paddle.to_tensor(outer_difference(V), dtype=paddle.get_default_dtype()), persistable=False)
+        self.register_buffer(
+            "difference",
+            paddle.to_tensor(outer_difference(V), dtype=paddle.get_default_dtype()),
+            persistable=False,
+        )
 
     def mixing(self):
         """(C, 3, R + 2): how a channel's topology of each subset mixes [R relations, the constant one, the shared topology]."""
         one = paddle.ones([self.channels, SUBSETS, 1], dtype=self.refine_weight.dtype)
-        return paddle.concat([self.refine_weight * self.alpha, (self.refine_bias * self.alpha).unsqueeze(-1), one], axis=2)
+        return paddle.concat(
+            [self.refine_weight * self.alpha, (self.refine_bias * self.alpha).unsqueeze(-1), one],
+            axis=2,
+        )
 
     def relations_of(self, x):
         """(B, 3, R + 2, V * V), the last axis ordered (source joint v, target joint u); rows as `mixing` takes them."""
         B, V, R = x.shape[0], x.shape[2], self.relations
-        pooled = F.conv1d(x.mean(-1), self.relation_weight, self.relation_bias)  # (B, 2 * groups * R, V): conv after pooling
-        relation = paddle.tanh(paddle.matmul(pooled.reshape([B, self.groups, R, 2 * V]), self.difference))
+        pooled = F.conv1d(
+            x.mean(-1), self.relation_weight, self.relation_bias
+        )  # (B, 2 * groups * R, V): conv after pooling
+        relation = paddle.tanh(
+            paddle.matmul(pooled.reshape([B, self.groups, R, 2 * V]), self.difference)
+        )
         if self.groups != SUBSETS:
             relation = relation.expand([B, SUBSETS, R, V * V])
         shared = self.topology.transpose([0, 2, 1]).reshape([1, SUBSETS, 1, V * V])
-        constant = paddle.concat([paddle.ones([1, SUBSETS, 1, V * V], dtype=shared.dtype), shared], axis=2)
-        return paddle.concat([relation, constant.expand([B, SUBSETS, 2, V * V]).astype(relation.dtype)], axis=2)
+        constant = paddle.concat(
+            [paddle.ones([1, SUBSETS, 1, V * V], dtype=shared.dtype), shared], axis=2
+        )
+        return paddle.concat(
+            [relation, constant.expand([B, SUBSETS, 2, V * V]).astype(relation.dtype)], axis=2
+        )
 
     def forward(self, x):
         B, Cin, V, T = x.shape
@@ -138,7 +182,9 @@ class GraphUnit(nn.Layer):
         mixing, relations = self.mixing(), self.relations_of(x)
         # conv3's bias b reaches target u as b * sum_v Q[v, u]: summed before the mixing, V times cheaper
         bias_mixing = (mixing * self.values_bias.unsqueeze(-1)).reshape([C, SUBSETS * rows, 1])
-        y = F.conv1d(relations.reshape([B, SUBSETS * rows, V, V]).sum(2), bias_mixing).unsqueeze(-1)  # (B, C, V, 1)
+        y = F.conv1d(relations.reshape([B, SUBSETS * rows, V, V]).sum(2), bias_mixing).unsqueeze(
+            -1
+        )  # (B, C, V, 1)
         values = self.values.weight.reshape([C, SUBSETS, Cin, 1, 1]).unbind(1)
         for mix, relation, weight in zip(mixing.unbind(1), relations.unbind(1), values):
             Q = F.conv2d(relation.unsqueeze(-1), mix.reshape([C, rows, 1, 1])).reshape([B, C, V, V])
@@ -156,7 +202,11 @@ class TemporalUnit(nn.Layer):
     def __init__(self, block: Block, in_channels: int):
         super().__init__()
         (near_in, far_in), (near, far, pooled, last) = block.inside.inner, block.inside.branches
-        self.inner, self.branches, self.last = (near_in, far_in, pooled), block.inside.branches, last
+        self.inner, self.branches, self.last = (
+            (near_in, far_in, pooled),
+            block.inside.branches,
+            last,
+        )
         stride = self.stride = block.stride
         self.reduce = Conv(in_channels, sum(self.inner) + last, fan_out=block.out_channels // 4)
         self.reduce_bn = BatchNorm(sum(self.inner), Normal(1.0, 0.02))
@@ -168,7 +218,7 @@ class TemporalUnit(nn.Layer):
         reduced, plain = paddle.split(self.reduce(x), [sum(self.inner), self.last], axis=1)
         near, far, pooled = paddle.split(F.relu(self.reduce_bn(reduced)), list(self.inner), axis=1)
         if self.stride > 1:
-            plain = plain[:, :, :, ::self.stride]
+            plain = plain[:, :, :, :: self.stride]
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
         return self.bn(paddle.concat([self.near(near), self.far(far), pooled, plain], axis=1))
 
@@ -180,7 +230,9 @@ class Unit(nn.Layer):
         super().__init__()
         self.graph, self.temporal = graph, temporal
         self.has_residual = block.residual
-        self.residual = ConvBN(block.in_channels, block.out_channels, block.stride) if block.projects else None
+        self.residual = (
+            ConvBN(block.in_channels, block.out_channels, block.stride) if block.projects else None
+        )
 
     def forward(self, x):
         y = self.temporal(x if self.graph is None else self.graph(x))
@@ -204,9 +256,12 @@ class CTRGCN(nn.Layer):
         self.data_bn = BatchNorm(M * V * C)
         for block in spec.blocks:
             self.add_sublayer(block.id, unit(block, spec.skeleton))
-        self.fc = nn.Linear(spec.blocks[-1].out_channels, spec.classes,
-                            weight_attr=paddle.ParamAttr(initializer=Normal(0.0, math.sqrt(2.0 / spec.classes))),
-                            bias_attr=paddle.ParamAttr(initializer=Constant(0.0)))
+        self.fc = nn.Linear(
+            spec.blocks[-1].out_channels,
+            spec.classes,
+            weight_attr=paddle.ParamAttr(initializer=Normal(0.0, math.sqrt(2.0 / spec.classes))),
+            bias_attr=paddle.ParamAttr(initializer=Constant(0.0)),
+        )
 
     def forward(self, x):
         N, C, T, V, M = x.shape

@@ -4,6 +4,7 @@ Three graph modules of four biased convs each, relation convs on unpooled featur
 (N*M, C, T, V). It carries the published key names. `benchmarks/train_step.py` trains it against ours, and the ordinary
 export in every report is an export of this form.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -60,7 +61,9 @@ class _Graph(nn.Layer):
         self.PA = self.create_parameter(list(A.shape), default_initializer=nn.initializer.Assign(A))
         self.alpha = self.create_parameter([1], default_initializer=nn.initializer.Constant(0.0))
         self.bn = nn.BatchNorm2D(C)
-        self.down = nn.Sequential(nn.Conv2D(Cin, C, 1), nn.BatchNorm2D(C)) if block.graph_projects else None
+        self.down = (
+            nn.Sequential(nn.Conv2D(Cin, C, 1), nn.BatchNorm2D(C)) if block.graph_projects else None
+        )
 
     def forward(self, x):
         y = None
@@ -74,7 +77,9 @@ class _TimeConv(nn.Layer):
     def __init__(self, Cin: int, C: int, kernel: int, stride: int, dilation: int = 1):
         super().__init__()
         padding = (kernel + (kernel - 1) * (dilation - 1) - 1) // 2
-        self.conv = nn.Conv2D(Cin, C, (kernel, 1), stride=(stride, 1), padding=(padding, 0), dilation=(dilation, 1))
+        self.conv = nn.Conv2D(
+            Cin, C, (kernel, 1), stride=(stride, 1), padding=(padding, 0), dilation=(dilation, 1)
+        )
         self.bn = nn.BatchNorm2D(C)
 
     def forward(self, x):
@@ -84,12 +89,32 @@ class _TimeConv(nn.Layer):
 class _Temporal(nn.Layer):
     def __init__(self, block: Block):
         super().__init__()
-        C, stride, (near, far, pooled, plain) = block.inside.graph, block.stride, block.inside.branches
-        branches = [nn.Sequential(nn.Conv2D(C, inside, 1), nn.BatchNorm2D(inside), nn.ReLU(), _TimeConv(inside, width, 5, stride, dilation))
-                    for dilation, inside, width in zip((1, 2), block.inside.inner, (near, far))]
-        branches.append(nn.Sequential(nn.Conv2D(C, pooled, 1), nn.BatchNorm2D(pooled), nn.ReLU(),
-                                      nn.MaxPool2D((3, 1), stride=(stride, 1), padding=(1, 0)), nn.BatchNorm2D(pooled)))
-        branches.append(nn.Sequential(nn.Conv2D(C, plain, 1, stride=(stride, 1)), nn.BatchNorm2D(plain)))
+        C, stride, (near, far, pooled, plain) = (
+            block.inside.graph,
+            block.stride,
+            block.inside.branches,
+        )
+        branches = [
+            nn.Sequential(
+                nn.Conv2D(C, inside, 1),
+                nn.BatchNorm2D(inside),
+                nn.ReLU(),
+                _TimeConv(inside, width, 5, stride, dilation),
+            )
+            for dilation, inside, width in zip((1, 2), block.inside.inner, (near, far))
+        ]
+        branches.append(
+            nn.Sequential(
+                nn.Conv2D(C, pooled, 1),
+                nn.BatchNorm2D(pooled),
+                nn.ReLU(),
+                nn.MaxPool2D((3, 1), stride=(stride, 1), padding=(1, 0)),
+                nn.BatchNorm2D(pooled),
+            )
+        )
+        branches.append(
+            nn.Sequential(nn.Conv2D(C, plain, 1, stride=(stride, 1)), nn.BatchNorm2D(plain))
+        )
         self.branches = nn.LayerList(branches)
 
     def forward(self, x):
@@ -101,7 +126,11 @@ class _Unit(nn.Layer):
         super().__init__()
         self.block = block
         self.gcn1, self.tcn1 = _Graph(block, skeleton), _Temporal(block)
-        self.residual = _TimeConv(block.in_channels, block.out_channels, 1, block.stride) if block.projects else None
+        self.residual = (
+            _TimeConv(block.in_channels, block.out_channels, 1, block.stride)
+            if block.projects
+            else None
+        )
 
     def forward(self, x):
         y = self.tcn1(self.gcn1(x))

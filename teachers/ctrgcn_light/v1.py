@@ -3,6 +3,7 @@
 Blocks without a graph unit are a temporal unit and the block's residual; the temporal unit then changes the width. The
 maths of every unit is that of `teachers/ctrgcn.py`.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -42,13 +43,25 @@ class Config:
 
     def __post_init__(self):
         if self.width < 8 or self.width % 4:
-            raise ValueError(f"width: CTRGCN_light V1 needs a multiple of 4 channels, 8 or more, got {self.width}")
+            raise ValueError(
+                f"width: CTRGCN_light V1 needs a multiple of 4 channels, 8 or more, got {self.width}"
+            )
 
 
-def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
-                 config: Config = Config()) -> Spec:
+def default_spec(
+    classes: int,
+    skeleton: Skeleton,
+    frames: int,
+    persons: int,
+    channels: int = 3,
+    config: Config = Config(),
+) -> Spec:
     """The published ten blocks."""
-    blocks = stages.plan(channels, stages.Config(config.width), lambda id, *rest: Block(id, *rest, id in GRAPH_BLOCKS))
+    blocks = stages.plan(
+        channels,
+        stages.Config(config.width),
+        lambda id, *rest: Block(id, *rest, id in GRAPH_BLOCKS),
+    )
     return Spec(blocks, classes, skeleton, frames, persons, channels)
 
 
@@ -62,5 +75,8 @@ def build(spec: Spec) -> CTRGCN:
 
 def unit(block: Block, skeleton: Skeleton) -> Unit:
     """The unit of one block."""
-    return Unit(block, GraphUnit(block, skeleton) if block.graph else None,
-                TemporalUnit(block, block.graph_channels))
+    return Unit(
+        block,
+        GraphUnit(block, skeleton) if block.graph else None,
+        TemporalUnit(block, block.graph_channels),
+    )

@@ -4,6 +4,7 @@ PaddleVideo fuses convs: `gcn1.convs.conv1` has the relation convs of the target
 the values, each of all subsets; `tcn1.conv_pw` has the three leading convs of the temporal unit. The authors' own
 repository has one conv for each, as CTR-GCN does. In neither has a conv in front of a BatchNorm a bias.
 """
+
 from __future__ import annotations
 
 import re
@@ -33,13 +34,21 @@ def relation_groups(arrays: dict[str, np.ndarray]) -> int | None:
         if _OWN.fullmatch(name) and name.removesuffix("weight") + "bias" not in arrays:
             return SUBSETS
         refine = arrays.get(name.replace("conv1", "conv2.0"))
-        if re.fullmatch(r"l\d+\.gcn1\.convs\.conv1\.weight", name) and refine is not None and weight.ndim == refine.ndim == 4:
+        if (
+            re.fullmatch(r"l\d+\.gcn1\.convs\.conv1\.weight", name)
+            and refine is not None
+            and weight.ndim == refine.ndim == 4
+        ):
             C, R = refine.shape[:2]
-            return {SUBSETS * C + 2 * groups * R: groups for groups in (1, SUBSETS)}.get(weight.shape[0])
+            return {SUBSETS * C + 2 * groups * R: groups for groups in (1, SUBSETS)}.get(
+                weight.shape[0]
+            )
     return None
 
 
-def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tuple[Spec, dict[str, np.ndarray]]:
+def from_published(
+    arrays: dict[str, np.ndarray], hints: Hints = Hints()
+) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 
     Raises:
@@ -53,7 +62,9 @@ def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tup
     return read(arrays, hints, block, Spec, "CTRGCN_light V1")
 
 
-def read(arrays: dict[str, np.ndarray], hints: Hints, make_block, make_spec, network: str) -> tuple[object, dict[str, np.ndarray]]:
+def read(
+    arrays: dict[str, np.ndarray], hints: Hints, make_block, make_spec, network: str
+) -> tuple[object, dict[str, np.ndarray]]:
     """`from_published` of either variant, from fused names."""
     take = Taker(arrays)
     spec = _spec_of(arrays, hints, make_block, make_spec)
@@ -67,25 +78,47 @@ def read(arrays: dict[str, np.ndarray], hints: Hints, make_block, make_spec, net
 
 
 def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, make_block, make_spec):
-    ids = sorted({name.split(".")[0] for name in arrays if re.match(r"l\d+\.", name)}, key=lambda name: int(name[1:]))
+    ids = sorted(
+        {name.split(".")[0] for name in arrays if re.match(r"l\d+\.", name)},
+        key=lambda name: int(name[1:]),
+    )
     blocks = []
     for name in ids:
-        reduce, plain = (_weight(arrays, f"{name}.tcn1.{part}.weight") for part in ("conv_pw.0", "branches.3.0"))
-        first = _weight(arrays, f"{name}.gcn1.convs.conv1.weight") if f"{name}.gcn1.PA" in arrays else reduce
+        reduce, plain = (
+            _weight(arrays, f"{name}.tcn1.{part}.weight") for part in ("conv_pw.0", "branches.3.0")
+        )
+        first = (
+            _weight(arrays, f"{name}.gcn1.convs.conv1.weight")
+            if f"{name}.gcn1.PA" in arrays
+            else reduce
+        )
         last, out = first.shape[1], reduce.shape[0] + plain.shape[0]
         blocks.append(make_block(name, last, out, 2 if blocks and last != out else 1, bool(blocks)))
-    topology = next((value for name, value in arrays.items() if name.endswith("gcn1.PA") and value.ndim == 3), None)
+    topology = next(
+        (value for name, value in arrays.items() if name.endswith("gcn1.PA") and value.ndim == 3),
+        None,
+    )
     if topology is None:
         raise CheckpointError("has no topology, 'l1.gcn1.PA' for example")
     joints, channels = topology.shape[-1], blocks[0].in_channels
     if "data_bn.weight" not in arrays or "fc.bias" not in arrays:
-        raise CheckpointError(f"has no {'data_bn.weight' if 'data_bn.weight' not in arrays else 'fc.bias'!r}")
+        raise CheckpointError(
+            f"has no {'data_bn.weight' if 'data_bn.weight' not in arrays else 'fc.bias'!r}"
+        )
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], channels * joints)
     if rest or not persons:
-        raise CheckpointError(f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints} joints "
-                              f"x {channels} coordinates")
-    return make_spec(tuple(blocks), arrays["fc.bias"].shape[0], hints.graph(joints, (NTU_25, UCLA_20)),
-                     hints.frames or FRAMES.get(joints, 64), persons, channels)
+        raise CheckpointError(
+            f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints} joints "
+            f"x {channels} coordinates"
+        )
+    return make_spec(
+        tuple(blocks),
+        arrays["fc.bias"].shape[0],
+        hints.graph(joints, (NTU_25, UCLA_20)),
+        hints.frames or FRAMES.get(joints, 64),
+        persons,
+        channels,
+    )
 
 
 def _weight(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -96,18 +129,30 @@ def _weight(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def _graph(take: Taker, block) -> dict[str, np.ndarray]:
-    gcn, Cin, C, R = f"{block.id}.gcn1", block.in_channels, block.graph_channels, block.relation_channels
+    gcn, Cin, C, R = (
+        f"{block.id}.gcn1",
+        block.in_channels,
+        block.graph_channels,
+        block.relation_channels,
+    )
     refine = [take(f"{gcn}.convs.conv2.{index}.weight") for index in range(SUBSETS)]
     refine_bias = [take(f"{gcn}.convs.conv2.{index}.bias") for index in range(SUBSETS)]
     fused, bias = take(f"{gcn}.convs.conv1.weight"), take(f"{gcn}.convs.conv1.bias")
-    relations = fused.shape[0] - SUBSETS * C  # 2 * groups * R output channels, ordered (role, group, R)
+    relations = (
+        fused.shape[0] - SUBSETS * C
+    )  # 2 * groups * R output channels, ordered (role, group, R)
     order = np.arange(relations).reshape(2, -1).T.reshape(-1)
     if relations not in (2 * R, 2 * SUBSETS * R) or refine[0].shape != (C, R, 1, 1):
-        raise CheckpointError(f"{gcn}.convs: conv1 of shape {fused.shape} and conv2 of {refine[0].shape} do not go together")
+        raise CheckpointError(
+            f"{gcn}.convs: conv1 of shape {fused.shape} and conv2 of {refine[0].shape} do not go together"
+        )
     parts = {
         "graph.relation_weight": fused[order, :, :, 0],
         "graph.relation_bias": bias[order],
-        "graph.values.weight": fused[relations:].reshape(SUBSETS, C, Cin, 1, 1).swapaxes(0, 1).reshape(-1, Cin, 1, 1),
+        "graph.values.weight": fused[relations:]
+        .reshape(SUBSETS, C, Cin, 1, 1)
+        .swapaxes(0, 1)
+        .reshape(-1, Cin, 1, 1),
         "graph.values_bias": bias[relations:].reshape(SUBSETS, C).T,
         "graph.refine_weight": np.stack(refine, 1)[:, :, :, 0, 0],
         "graph.refine_bias": np.stack(refine_bias, 1),
@@ -115,21 +160,35 @@ def _graph(take: Taker, block) -> dict[str, np.ndarray]:
         "graph.alpha": take(f"{gcn}.alpha").reshape(1),
     } | under("graph.bn", take.norm(f"{gcn}.bn"))
     if Cin != C:
-        parts |= {"graph.down.conv.weight": take(f"{gcn}.down.0.weight")} | under("graph.down.bn", take.norm(f"{gcn}.down.1"))
+        parts |= {"graph.down.conv.weight": take(f"{gcn}.down.0.weight")} | under(
+            "graph.down.bn", take.norm(f"{gcn}.down.1")
+        )
     return parts
 
 
 def _temporal(take: Taker, block) -> dict[str, np.ndarray]:
     tcn = f"{block.id}.tcn1"
     norms = [take.norm(f"{tcn}.branches.{name}") for name in ("0.bn", "1.bn", "2.1", "3.1")]
-    parts = {"temporal.reduce.weight": np.concatenate([take(f"{tcn}.conv_pw.0.weight"), take(f"{tcn}.branches.3.0.weight")]),
-             "temporal.near.weight": take.conv(f"{tcn}.branches.0.conv"),
-             "temporal.far.weight": take.conv(f"{tcn}.branches.1.conv")}
+    parts = {
+        "temporal.reduce.weight": np.concatenate(
+            [take(f"{tcn}.conv_pw.0.weight"), take(f"{tcn}.branches.3.0.weight")]
+        ),
+        "temporal.near.weight": take.conv(f"{tcn}.branches.0.conv"),
+        "temporal.far.weight": take.conv(f"{tcn}.branches.1.conv"),
+    }
     parts |= under("temporal.reduce_bn", take.norm(f"{tcn}.conv_pw.1"))
-    parts |= under("temporal.bn", {key: np.concatenate([norm[key] for norm in norms]) for key in _NORM})
+    parts |= under(
+        "temporal.bn", {key: np.concatenate([norm[key] for norm in norms]) for key in _NORM}
+    )
     if block.projects:  # a block without a graph unit has its residual inside the temporal unit
-        residual = f"{tcn}.residual" if f"{tcn}.residual.conv.weight" in take.left else f"{block.id}.residual"
-        parts |= {"residual.conv.weight": take(f"{residual}.conv.weight")} | under("residual.bn", take.norm(f"{residual}.bn"))
+        residual = (
+            f"{tcn}.residual"
+            if f"{tcn}.residual.conv.weight" in take.left
+            else f"{block.id}.residual"
+        )
+        parts |= {"residual.conv.weight": take(f"{residual}.conv.weight")} | under(
+            "residual.bn", take.norm(f"{residual}.bn")
+        )
     return parts
 
 
@@ -144,13 +203,24 @@ def _fused(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         tcn, gcn = f"{name}.tcn1", f"{name}.gcn1"
         for part, keys in (("0", ("weight",)), ("1", _NORM)):
             for key in keys:
-                fused[f"{tcn}.conv_pw.{part}.{key}"] = np.concatenate([take(f"{tcn}.branches.{index}.{part}.{key}") for index in range(3)])
+                fused[f"{tcn}.conv_pw.{part}.{key}"] = np.concatenate(
+                    [take(f"{tcn}.branches.{index}.{part}.{key}") for index in range(3)]
+                )
         for index in (0, 1):
-            fused[f"{tcn}.branches.{index}.conv.weight"] = take(f"{tcn}.branches.{index}.3.conv.weight")
+            fused[f"{tcn}.branches.{index}.conv.weight"] = take(
+                f"{tcn}.branches.{index}.3.conv.weight"
+            )
             fused |= under(f"{tcn}.branches.{index}.bn", take.norm(f"{tcn}.branches.{index}.3.bn"))
         fused |= under(f"{tcn}.branches.2.1", take.norm(f"{tcn}.branches.2.4"))
         for key in ("weight", "bias") if f"{gcn}.PA" in arrays else ():
-            parts = [take(f"{gcn}.convs.{index}.conv{number}.{key}") for number in (1, 2, 3) for index in range(SUBSETS)]
+            parts = [
+                take(f"{gcn}.convs.{index}.conv{number}.{key}")
+                for number in (1, 2, 3)
+                for index in range(SUBSETS)
+            ]
             fused[f"{gcn}.convs.conv1.{key}"] = np.concatenate(parts)
-            fused |= {f"{gcn}.convs.conv2.{index}.{key}": take(f"{gcn}.convs.{index}.conv4.{key}") for index in range(SUBSETS)}
+            fused |= {
+                f"{gcn}.convs.conv2.{index}.{key}": take(f"{gcn}.convs.{index}.conv4.{key}")
+                for index in range(SUBSETS)
+            }
     return take.left | fused

@@ -3,6 +3,7 @@
 Where a block halves the frames, its graph unit keeps the input's width and the temporal unit widens. The maths of every
 unit is that of `teachers/ctrgcn.py`.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -41,10 +42,23 @@ class Config:
             raise ValueError(f"width: CTRGCN_light V2 needs 8 channels or more, got {self.width}")
 
 
-def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
-                 config: Config = Config()) -> Spec:
+def default_spec(
+    classes: int,
+    skeleton: Skeleton,
+    frames: int,
+    persons: int,
+    channels: int = 3,
+    config: Config = Config(),
+) -> Spec:
     """The published ten blocks."""
-    return Spec(stages.plan(channels, stages.Config(config.width), Block), classes, skeleton, frames, persons, channels)
+    return Spec(
+        stages.plan(channels, stages.Config(config.width), Block),
+        classes,
+        skeleton,
+        frames,
+        persons,
+        channels,
+    )
 
 
 drop_blocks = stages.drop_blocks
@@ -57,5 +71,8 @@ def build(spec: Spec) -> CTRGCN:
 
 def unit(block: Block, skeleton: Skeleton) -> Unit:
     """The unit of one block."""
-    return Unit(block, GraphUnit(replace(block, out_channels=block.graph_channels), skeleton, groups=1),
-                TemporalUnit(block, block.graph_channels))
+    return Unit(
+        block,
+        GraphUnit(replace(block, out_channels=block.graph_channels), skeleton, groups=1),
+        TemporalUnit(block, block.graph_channels),
+    )

@@ -1,4 +1,5 @@
 """What CTRGCN_light V2 costs, counted as the field counts it: relation convs before pooling."""
+
 from __future__ import annotations
 
 from teachers.ctrgcn_light.v1_cost import around, clip_macs, graph, temporal
@@ -7,7 +8,9 @@ from teachers.ctrgcn_light.v2 import Spec
 
 def parameters(spec: Spec) -> int:
     """Trainable parameters (1,117,782 for ten blocks on NTU-25 with 60 classes)."""
-    return around(spec) + sum(graph(block, 1, spec.skeleton.joints) + temporal(block) for block in spec.blocks)
+    return around(spec) + sum(
+        graph(block, 1, spec.skeleton.joints) + temporal(block) for block in spec.blocks
+    )
 
 
 def macs(spec: Spec) -> int:

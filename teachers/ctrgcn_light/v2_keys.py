@@ -1,4 +1,5 @@
 """CTRGCN_light V2 weights from PaddleVideo's key names, those of V1 with one relation."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,7 +16,9 @@ def is_published(arrays: dict[str, np.ndarray]) -> bool:
     return relation_groups(arrays) == 1
 
 
-def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tuple[Spec, dict[str, np.ndarray]]:
+def from_published(
+    arrays: dict[str, np.ndarray], hints: Hints = Hints()
+) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 
     Raises:

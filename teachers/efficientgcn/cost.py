@@ -1,4 +1,5 @@
 """What EfficientGCN costs, counted as the field counts it: the published form, with every bias and the graph after the convs."""
+
 from __future__ import annotations
 
 from teachers.efficientgcn.layers import HOPS, Step, temporal_steps
@@ -7,12 +8,21 @@ from teachers.efficientgcn.network import Block, Spec
 
 def parameters(spec: Spec) -> int:
     """Trainable parameters of the published form (306,201 for B0 with SG layers and edges, NTU-25, 60 classes)."""
-    per_branch, edges = spec.channels // spec.branches, HOPS * spec.skeleton.joints ** 2 * spec.edge
-    stem = 2 * per_branch + _graph_parameters(per_branch, spec.stem) + edges + _parameters(_layer("basic", spec.stem, 0, 1))
+    per_branch, edges = spec.channels // spec.branches, HOPS * spec.skeleton.joints**2 * spec.edge
+    stem = (
+        2 * per_branch
+        + _graph_parameters(per_branch, spec.stem)
+        + edges
+        + _parameters(_layer("basic", spec.stem, 0, 1))
+    )
     total = spec.branches * stem + (spec.features + 1) * spec.classes
     for block in spec.blocks:
         C, H = block.out_channels, block.attention
-        own = _graph_parameters(block.in_channels, C) + edges + sum(_parameters(layer) for layer in _layers(block))
+        own = (
+            _graph_parameters(block.in_channels, C)
+            + edges
+            + sum(_parameters(layer) for layer in _layers(block))
+        )
         own += (C + 3) * H + 2 * (H + 1) * C + 2 * C  # attention
         total += own * (spec.branches if block.branched else 1)
     return total
@@ -54,7 +64,10 @@ def _layer(layer: str, channels: int, hidden: int, stride: int) -> tuple[Step, .
 
 
 def _layers(block: Block) -> list[tuple[Step, ...]]:
-    return [_layer(block.layer, block.out_channels, block.hidden, 1 if number else block.stride) for number in range(block.depth)]
+    return [
+        _layer(block.layer, block.out_channels, block.hidden, 1 if number else block.stride)
+        for number in range(block.depth)
+    ]
 
 
 def _graph_parameters(Cin: int, C: int) -> int:
@@ -62,7 +75,9 @@ def _graph_parameters(Cin: int, C: int) -> int:
 
 
 def _parameters(steps: tuple[Step, ...]) -> int:
-    return sum((step.in_channels // step.groups * step.kernel + 3) * step.out_channels for step in steps)
+    return sum(
+        (step.in_channels // step.groups * step.kernel + 3) * step.out_channels for step in steps
+    )
 
 
 def _graph_convs(Cin: int, C: int) -> int:

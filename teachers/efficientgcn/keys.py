@@ -2,6 +2,7 @@
 
 The shapes and names tell everything but the frames, the persons (pooled over) and strides above 2.
 """
+
 from __future__ import annotations
 
 import re
@@ -23,7 +24,9 @@ def is_published(arrays: dict[str, np.ndarray]) -> bool:
     return any(re.fullmatch(r"input_branches\.\d+\.stem_scn\.conv\.A", name) for name in arrays)
 
 
-def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tuple[Spec, dict[str, np.ndarray]]:
+def from_published(
+    arrays: dict[str, np.ndarray], hints: Hints = Hints()
+) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 
     Raises:
@@ -38,11 +41,16 @@ def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tup
         stem |= under("temporal", _temporal(take, f"{branch}.stem_tcn", "basic", spec.stem, 0, 1))
         state |= under(f"stem.{number}", stem)
         for index, block in enumerate([block for block in spec.blocks if block.branched]):
-            state |= under(f"{block.id}.{number}", _block(take, f"{branch}.block-{index}", block, spec))
+            state |= under(
+                f"{block.id}.{number}", _block(take, f"{branch}.block-{index}", block, spec)
+            )
     for index, block in enumerate([block for block in spec.blocks if not block.branched]):
         state |= under(block.id, _block(take, f"main_stream.block-{index}", block, spec))
     weight = take("classifier.fc.weight")
-    state["fc.weight"], state["fc.bias"] = weight.reshape(len(weight), -1).T, take("classifier.fc.bias")
+    state["fc.weight"], state["fc.bias"] = (
+        weight.reshape(len(weight), -1).T,
+        take("classifier.fc.bias"),
+    )
     take.finish("EfficientGCN")
     return spec, state
 
@@ -55,20 +63,46 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints) -> Spec:
         raise CheckpointError(f"has no 'input_branches.0.stem_scn.conv.A' of shape ({HOPS}, V, V)")
     config = hints.config if isinstance(hints.config, Config) else Config()
     skeleton = hints.graph(graph.shape[-1], (NTU_25, UCLA_20))
-    streams = [(stream, index) for stream in ("input_branches.0", "main_stream")
-               for index in range(_count(arrays, rf"{stream}\.block-(\d+)_scn"))]
-    first = next((f"{stream}.block-{index}" for stream, index in streams
-                  if _count(arrays, rf"{stream}\.block-{index}_tcn-(\d+)")), "")
+    streams = [
+        (stream, index)
+        for stream in ("input_branches.0", "main_stream")
+        for index in range(_count(arrays, rf"{stream}\.block-(\d+)_scn"))
+    ]
+    first = next(
+        (
+            f"{stream}.block-{index}"
+            for stream, index in streams
+            if _count(arrays, rf"{stream}\.block-{index}_tcn-(\d+)")
+        ),
+        "",
+    )
     layer = _layer_of(arrays, first, config.layer)
     blocks = tuple(_block_spec(arrays, stream, index, layer) for stream, index in streams)
     if not blocks:
         raise CheckpointError("has no 'main_stream.block-0_scn.conv.gcn.weight'")
-    max_hop = next((hop for hop in range(HOPS - 1, skeleton.joints)
-                    if np.allclose(hop_adjacency(skeleton, hop), graph, atol=1e-5)), config.max_hop)
+    max_hop = next(
+        (
+            hop
+            for hop in range(HOPS - 1, skeleton.joints)
+            if np.allclose(hop_adjacency(skeleton, hop), graph, atol=1e-5)
+        ),
+        config.max_hop,
+    )
     if "classifier.fc.bias" not in arrays:
         raise CheckpointError("has no 'classifier.fc.bias'")
-    return Spec(blocks, arrays["classifier.fc.bias"].shape[0], skeleton, hints.frames or FRAMES, hints.persons or PERSONS,
-                per_branch * branches, branches, stem, "input_branches.0.stem_scn.conv.edge" in arrays, max_hop, config.dropout)
+    return Spec(
+        blocks,
+        arrays["classifier.fc.bias"].shape[0],
+        skeleton,
+        hints.frames or FRAMES,
+        hints.persons or PERSONS,
+        per_branch * branches,
+        branches,
+        stem,
+        "input_branches.0.stem_scn.conv.edge" in arrays,
+        max_hop,
+        config.dropout,
+    )
 
 
 def _count(arrays: dict[str, np.ndarray], pattern: str) -> int:
@@ -79,21 +113,29 @@ def _graph_shape(arrays: dict[str, np.ndarray], name: str) -> tuple[int, int]:
     """(channels, input channels) of a graph convolution."""
     weight = arrays.get(f"{name}.conv.gcn.weight")
     if weight is None or weight.ndim != 4 or weight.shape[0] % HOPS:
-        raise CheckpointError(f"has no {name + '.conv.gcn.weight'!r} of shape ({HOPS} * C, Cin, 1, 1)")
+        raise CheckpointError(
+            f"has no {name + '.conv.gcn.weight'!r} of shape ({HOPS} * C, Cin, 1, 1)"
+        )
     return weight.shape[0] // HOPS, weight.shape[1]
 
 
 def _layer_of(arrays: dict[str, np.ndarray], block: str, default: str) -> str:
     """The kind of a block's temporal layers, told by the names of their convolutions."""
     start = f"{block}_tcn-0."
-    steps = {name[len(start):].split(".")[0] for name, value in arrays.items() if name.startswith(start) and value.ndim == 4}
+    steps = {
+        name[len(start) :].split(".")[0]
+        for name, value in arrays.items()
+        if name.startswith(start) and value.ndim == 4
+    }
     steps -= {"residual"}
     for layer in LAYERS:
         if steps == {step.name for step in temporal_steps(layer, 1, 1, 1)}:
             return layer
     if steps:
-        raise CheckpointError(f"{block}_tcn-0 has the convolutions {', '.join(sorted(steps))}, those of no known temporal layer "
-                              f"({', '.join(LAYERS)})")
+        raise CheckpointError(
+            f"{block}_tcn-0 has the convolutions {', '.join(sorted(steps))}, those of no known temporal layer "
+            f"({', '.join(LAYERS)})"
+        )
     return default
 
 
@@ -103,7 +145,9 @@ def _block_spec(arrays: dict[str, np.ndarray], stream: str, index: int, layer: s
     depth = _count(arrays, rf"{re.escape(name)}_tcn-(\d+)")
     layer = _layer_of(arrays, name, layer)
     narrow = {"sg": "point_conv1", "epsep": "expand_conv", "bottleneck": "reduct_conv"}.get(layer)
-    needed = [f"{name}_att.att.fcn.0.weight"] + ([f"{name}_tcn-0.{narrow}.0.weight"] if depth and narrow else [])
+    needed = [f"{name}_att.att.fcn.0.weight"] + (
+        [f"{name}_tcn-0.{narrow}.0.weight"] if depth and narrow else []
+    )
     for one in needed:
         if one not in arrays:
             raise CheckpointError(f"has no {one!r}")
@@ -116,22 +160,46 @@ def _block_spec(arrays: dict[str, np.ndarray], stream: str, index: int, layer: s
 def _graph(take: Taker, name: str, Cin: int, C: int, spec: Spec) -> dict[str, np.ndarray]:
     weight, bias = take(f"{name}.conv.gcn.weight"), take(f"{name}.conv.gcn.bias")
     if weight.shape != (HOPS * C, Cin, 1, 1):
-        raise CheckpointError(f"{name}.conv.gcn.weight has shape {weight.shape}, expected {(HOPS * C, Cin, 1, 1)}")
+        raise CheckpointError(
+            f"{name}.conv.gcn.weight has shape {weight.shape}, expected {(HOPS * C, Cin, 1, 1)}"
+        )
     weight = weight.reshape(HOPS, C, Cin)
-    weight = weight.transpose(1, 2, 0).reshape(C, -1, 1, 1) if Cin < C else weight.transpose(1, 0, 2).reshape(-1, Cin, 1, 1)
-    parts = {"values.weight": weight, "values_bias": bias.reshape(HOPS, C).T, "adjacency": take(f"{name}.conv.A")}
+    weight = (
+        weight.transpose(1, 2, 0).reshape(C, -1, 1, 1)
+        if Cin < C
+        else weight.transpose(1, 0, 2).reshape(-1, Cin, 1, 1)
+    )
+    parts = {
+        "values.weight": weight,
+        "values_bias": bias.reshape(HOPS, C).T,
+        "adjacency": take(f"{name}.conv.A"),
+    }
     if spec.edge:
         parts["edge"] = take(f"{name}.conv.edge")
     parts |= under("bn", take.norm(f"{name}.bn"))
-    return parts | (under("residual", _conv_norm(take, f"{name}.residual.0", f"{name}.residual.1")) if Cin != C else {})
+    return parts | (
+        under("residual", _conv_norm(take, f"{name}.residual.0", f"{name}.residual.1"))
+        if Cin != C
+        else {}
+    )
 
 
-def _temporal(take: Taker, name: str, layer: str, channels: int, hidden: int, stride: int) -> dict[str, np.ndarray]:
+def _temporal(
+    take: Taker, name: str, layer: str, channels: int, hidden: int, stride: int
+) -> dict[str, np.ndarray]:
     parts = {}
     for step in temporal_steps(layer, channels, hidden, stride):
-        conv, norm = (f"{name}.conv", f"{name}.bn") if layer == "basic" else (f"{name}.{step.name}.0", f"{name}.{step.name}.1")
+        conv, norm = (
+            (f"{name}.conv", f"{name}.bn")
+            if layer == "basic"
+            else (f"{name}.{step.name}.0", f"{name}.{step.name}.1")
+        )
         parts |= under(step.name, _conv_norm(take, conv, norm))
-    return parts | (under("residual", _conv_norm(take, f"{name}.residual.0", f"{name}.residual.1")) if stride != 1 else {})
+    return parts | (
+        under("residual", _conv_norm(take, f"{name}.residual.0", f"{name}.residual.1"))
+        if stride != 1
+        else {}
+    )
 
 
 def _conv_norm(take: Taker, conv: str, norm: str) -> dict[str, np.ndarray]:
@@ -142,7 +210,14 @@ def _block(take: Taker, name: str, block: Block, spec: Spec) -> dict[str, np.nda
     C, attention = block.out_channels, f"{name}_att.att"
     parts = under("graph", _graph(take, f"{name}_scn", block.in_channels, C, spec))
     for number in range(block.depth):
-        layer = _temporal(take, f"{name}_tcn-{number}", block.layer, C, block.hidden, 1 if number else block.stride)
+        layer = _temporal(
+            take,
+            f"{name}_tcn-{number}",
+            block.layer,
+            C,
+            block.hidden,
+            1 if number else block.stride,
+        )
         parts |= under(f"temporal.{number}", layer)
     parts |= under("attention.reduce", _conv_norm(take, f"{attention}.fcn.0", f"{attention}.fcn.1"))
     for ours, theirs in (("joint", "conv_v"), ("frame", "conv_t")):

@@ -3,6 +3,7 @@
 A temporal layer is data: `temporal_steps` lists its convolutions, and the network, its cost, its checkpoint names and its
 inference form all read that list. Maps are (B, C, V, T). Biases that a BatchNorm cancels are left out.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -73,13 +74,25 @@ def temporal_steps(layer: str, channels: int, hidden: int, stride: int) -> tuple
     if layer == "basic":
         return (Step("conv", C, C, KERNEL, stride),)
     if layer == "bottleneck":
-        return (Step("reduct_conv", C, H, act=True), Step("conv", H, H, KERNEL, stride, act=True), Step("expand_conv", H, C))
+        return (
+            Step("reduct_conv", C, H, act=True),
+            Step("conv", H, H, KERNEL, stride, act=True),
+            Step("expand_conv", H, C),
+        )
     if layer == "sg":
-        return (Step("depth_conv1", C, C, KERNEL, act=True, depthwise=True), Step("point_conv1", C, H),
-                Step("point_conv2", H, C, act=True), Step("depth_conv2", C, C, KERNEL, stride, depthwise=True))
+        return (
+            Step("depth_conv1", C, C, KERNEL, act=True, depthwise=True),
+            Step("point_conv1", C, H),
+            Step("point_conv2", H, C, act=True),
+            Step("depth_conv2", C, C, KERNEL, stride, depthwise=True),
+        )
     wide = H if layer == "epsep" else C
     expand = (Step("expand_conv", C, wide, act=True),) if layer == "epsep" else ()
-    return (*expand, Step("depth_conv", wide, wide, KERNEL, stride, act=True, depthwise=True), Step("point_conv", wide, C))
+    return (
+        *expand,
+        Step("depth_conv", wide, wide, KERNEL, stride, act=True, depthwise=True),
+        Step("point_conv", wide, C),
+    )
 
 
 def hop_adjacency(skeleton: Skeleton, max_hop: int) -> np.ndarray:
@@ -95,8 +108,14 @@ class ConvNorm(nn.Layer):
     def __init__(self, step: Step):
         super().__init__()
         # fan_out * groups: published initialisation does not see that a convolution is depthwise
-        self.conv = Conv(step.in_channels, step.out_channels, step.kernel, step.stride, groups=step.groups,
-                         fan_out=step.out_channels * step.groups)
+        self.conv = Conv(
+            step.in_channels,
+            step.out_channels,
+            step.kernel,
+            step.stride,
+            groups=step.groups,
+            fan_out=step.out_channels * step.groups,
+        )
         self.bn = BatchNorm(step.out_channels)
 
     def forward(self, x):
@@ -110,7 +129,9 @@ class SpatialGraph(nn.Layer):
     input than output channels, the graph does and `values` has input channels ordered (Cin, hop).
     """
 
-    def __init__(self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool):
+    def __init__(
+        self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool
+    ):
         super().__init__()
         self.in_channels, self.channels, self.joints = in_channels, channels, skeleton.joints
         self.graph_first = in_channels < channels
@@ -121,9 +142,17 @@ class SpatialGraph(nn.Layer):
         self.values_bias = self.create_parameter([channels, HOPS], is_bias=True)
         # [hop, v, w]: how much of joint v reaches joint w. Stored, for published weights come with graphs of their own
         self.register_buffer("adjacency", paddle.to_tensor(hop_adjacency(skeleton, max_hop)))
-        self.edge = self.create_parameter([HOPS, self.joints, self.joints], default_initializer=Constant(1.0)) if edge else None
+        self.edge = (
+            self.create_parameter(
+                [HOPS, self.joints, self.joints], default_initializer=Constant(1.0)
+            )
+            if edge
+            else None
+        )
         self.bn = BatchNorm(channels)
-        self.residual = ConvNorm(Step("residual", in_channels, channels)) if in_channels != channels else None
+        self.residual = (
+            ConvNorm(Step("residual", in_channels, channels)) if in_channels != channels else None
+        )
 
     def topology(self):
         """(3, V, V) adjacency times edge weights."""
@@ -137,9 +166,15 @@ class SpatialGraph(nn.Layer):
         else:
             left = topology.transpose([2, 0, 1]).reshape([V, HOPS * V])
             # Through rank 5: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
-            y = paddle.matmul(left, self.values(x).reshape([0, C, HOPS, V, T]).reshape([0, C, HOPS * V, T]))
-        bias = paddle.matmul(self.values_bias, topology.sum(1)).reshape([C * V, 1])  # what of b_k reaches each joint
-        y = (y.reshape([0, C * V, T]) + bias).reshape([0, C, V, T])  # rank 3: a rank-4 broadcast is far slower on CPU
+            y = paddle.matmul(
+                left, self.values(x).reshape([0, C, HOPS, V, T]).reshape([0, C, HOPS * V, T])
+            )
+        bias = paddle.matmul(self.values_bias, topology.sum(1)).reshape(
+            [C * V, 1]
+        )  # what of b_k reaches each joint
+        y = (y.reshape([0, C * V, T]) + bias).reshape(
+            [0, C, V, T]
+        )  # rank 3: a rank-4 broadcast is far slower on CPU
         return F.swish(self.bn(y) + (x if self.residual is None else self.residual(x)))
 
 
@@ -148,10 +183,15 @@ class Temporal(nn.Layer):
 
     def __init__(self, layer: str, channels: int, hidden: int, stride: int):
         super().__init__()
-        self.steps, self.act_on_sum = temporal_steps(layer, channels, hidden, stride), layer in ACT_ON_SUM
+        self.steps, self.act_on_sum = (
+            temporal_steps(layer, channels, hidden, stride),
+            layer in ACT_ON_SUM,
+        )
         for step in self.steps:
             self.add_sublayer(step.name, ConvNorm(step))
-        self.residual = ConvNorm(Step("residual", channels, channels, stride=stride)) if stride != 1 else None
+        self.residual = (
+            ConvNorm(Step("residual", channels, channels, stride=stride)) if stride != 1 else None
+        )
 
     def forward(self, x):
         y = x
@@ -169,7 +209,9 @@ class JointAttention(nn.Layer):
         super().__init__()
         self.reduce = ConvNorm(Step("reduce", channels, hidden))
         self.joint, self.frame = Conv(hidden, channels), Conv(hidden, channels)
-        self.joint_bias, self.frame_bias = (self.create_parameter([channels, 1], is_bias=True) for _ in range(2))
+        self.joint_bias, self.frame_bias = (
+            self.create_parameter([channels, 1], is_bias=True) for _ in range(2)
+        )
         self.bn = BatchNorm(channels)
 
     def forward(self, x):
@@ -185,7 +227,9 @@ class JointAttention(nn.Layer):
 class Stem(nn.Layer):
     """How a branch begins: BN, graph convolution, one Basic temporal layer. x (B, Cin, V, T) -> (B, C, V, T)."""
 
-    def __init__(self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool):
+    def __init__(
+        self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool
+    ):
         super().__init__()
         self.bn = BatchNorm(in_channels)
         self.graph = SpatialGraph(in_channels, channels, skeleton, max_hop, edge)
@@ -202,8 +246,12 @@ class Unit(nn.Layer):
         super().__init__()
         C = block.out_channels
         self.graph = SpatialGraph(block.in_channels, C, skeleton, max_hop, edge)
-        self.temporal = nn.LayerList([Temporal(block.layer, C, block.hidden, 1 if number else block.stride)
-                                      for number in range(block.depth)])
+        self.temporal = nn.LayerList(
+            [
+                Temporal(block.layer, C, block.hidden, 1 if number else block.stride)
+                for number in range(block.depth)
+            ]
+        )
         self.attention = JointAttention(C, block.attention)
 
     def forward(self, x):

@@ -4,6 +4,7 @@ Joint, velocity and bone each pass a branch of their own (a stem and the first b
 for the remaining blocks. A block is a graph convolution, temporal layers and attention (`teachers/efficientgcn/layers.py`).
 The input has the branches' channels one after the other: (N, 3 * 6, T, V, M).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -19,7 +20,12 @@ from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 from teachers.stages import check_dropped
 
-PLAN = (("i1", 48, 1, 0.5), ("i2", 24, 1, 0.5), ("m1", 64, 2, 1.0), ("m2", 128, 2, 1.0))  # id, channels, stride, depth of B0
+PLAN = (
+    ("i1", 48, 1, 0.5),
+    ("i2", 24, 1, 0.5),
+    ("m1", 64, 2, 1.0),
+    ("m2", 128, 2, 1.0),
+)  # id, channels, stride, depth of B0
 REDUCTION = {"sg": 2}  # of attention and temporal layers; 4 for the others
 
 
@@ -86,7 +92,9 @@ class Config:
         if not 0 <= self.scale <= 4:
             raise ValueError(f"scale: EfficientGCN has B0 to B4, got {self.scale}")
         if self.width < 16 or self.width % 16:
-            raise ValueError(f"width: EfficientGCN needs a multiple of 16 channels, got {self.width}")
+            raise ValueError(
+                f"width: EfficientGCN needs a multiple of 16 channels, got {self.width}"
+            )
         for name, least in (("expand", 1), ("max_hop", 2), ("branches", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: must be {least} or more, got {getattr(self, name)}")
@@ -96,33 +104,62 @@ class Config:
             raise ValueError(f"dropout: must be from 0 to below 1, got {self.dropout}")
 
 
-def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 18,
-                 config: Config = Config()) -> Spec:
+def default_spec(
+    classes: int,
+    skeleton: Skeleton,
+    frames: int,
+    persons: int,
+    channels: int = 18,
+    config: Config = Config(),
+) -> Spec:
     """The published two blocks per branch and two of the main stream, scaled (section 4.3).
 
     Raises:
         RecipeError: the input's channels are not those of so many branches.
     """
     if channels % config.branches or channels == config.branches > 1:
-        raise RecipeError(f"efficientgcn with {config.branches} branches cannot take an input of {channels} channels: give "
-                          "`input: {name: branches}`, which makes joint, velocity and bone, or `branches: 1` for one stream")
+        raise RecipeError(
+            f"efficientgcn with {config.branches} branches cannot take an input of {channels} channels: give "
+            "`input: {name: branches}`, which makes joint, velocity and bone, or `branches: 1` for one stream"
+        )
     reduction = config.reduction or REDUCTION.get(config.layer, 4)
     blocks, last = [], config.width
     for name, width, stride, depth in PLAN:
         branched = name.startswith("i")
         if not branched and blocks[-1].branched:
             last *= config.branches
-        width = max(16 * round(width * config.width / 64 * 1.2 ** config.scale / 16), 16)
-        depth = round(depth * 1.35 ** config.scale)  # half to even: B0's branches have no temporal layer
+        width = max(16 * round(width * config.width / 64 * 1.2**config.scale / 16), 16)
+        depth = round(
+            depth * 1.35**config.scale
+        )  # half to even: B0's branches have no temporal layer
         hidden = _hidden(config, width, reduction) if depth else 0
-        blocks.append(Block(name, last, width, stride, depth, config.layer, hidden, width // reduction, branched))
+        blocks.append(
+            Block(
+                name, last, width, stride, depth, config.layer, hidden, width // reduction, branched
+            )
+        )
         last = width
-    return Spec(tuple(blocks), classes, skeleton, frames, persons, channels, config.branches, config.width, config.edge,
-                config.max_hop, config.dropout)
+    return Spec(
+        tuple(blocks),
+        classes,
+        skeleton,
+        frames,
+        persons,
+        channels,
+        config.branches,
+        config.width,
+        config.edge,
+        config.max_hop,
+        config.dropout,
+    )
 
 
 def _hidden(config: Config, width: int, reduction: int) -> int:
-    return {"sg": width // reduction, "bottleneck": width // reduction, "epsep": width * config.expand}.get(config.layer, 0)
+    return {
+        "sg": width // reduction,
+        "bottleneck": width // reduction,
+        "epsep": width * config.expand,
+    }.get(config.layer, 0)
 
 
 def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
@@ -140,7 +177,9 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
         if block.id in ids:
             stride *= block.stride
             continue
-        blocks.append(replace(block, in_channels=last, stride=stride * block.stride if block.depth else 1))
+        blocks.append(
+            replace(block, in_channels=last, stride=stride * block.stride if block.depth else 1)
+        )
         last, stride = block.out_channels, 1 if block.depth else stride
     return replace(spec, blocks=tuple(blocks))
 
@@ -152,12 +191,18 @@ class EfficientGCN(nn.Layer):
         super().__init__()
         self.spec = spec
         graph = (spec.skeleton, spec.max_hop, spec.edge)
-        self.stem = nn.LayerList([Stem(spec.channels // spec.branches, spec.stem, *graph) for _ in range(spec.branches)])
+        self.stem = nn.LayerList(
+            [Stem(spec.channels // spec.branches, spec.stem, *graph) for _ in range(spec.branches)]
+        )
         for block in spec.blocks:
             units = [Unit(block, *graph) for _ in range(spec.branches if block.branched else 1)]
             self.add_sublayer(block.id, nn.LayerList(units) if block.branched else units[0])
-        self.fc = nn.Linear(spec.features, spec.classes, weight_attr=paddle.ParamAttr(initializer=Normal(0.0, 0.001)),
-                            bias_attr=paddle.ParamAttr(initializer=Constant(0.0)))
+        self.fc = nn.Linear(
+            spec.features,
+            spec.classes,
+            weight_attr=paddle.ParamAttr(initializer=Normal(0.0, 0.001)),
+            bias_attr=paddle.ParamAttr(initializer=Constant(0.0)),
+        )
 
     def branch(self, number: int, x):
         """One branch's map after its last block; x (B, C / branches, V, T)."""

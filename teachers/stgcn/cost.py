@@ -1,4 +1,5 @@
 """What ST-GCN costs, counted as the field counts it: the published form, with every bias and the conv before the graph."""
+
 from __future__ import annotations
 
 from teachers.stages import Block, Spec
@@ -8,8 +9,10 @@ from teachers.stgcn.network import SUBSETS
 def parameters(spec: Spec) -> int:
     """Trainable parameters of the published form (3,098,832 for ten blocks on NTU-25 with 60 classes)."""
     V = spec.skeleton.joints
-    return around(spec) + sum(graph(block, V) + 9 * block.out_channels ** 2 + 3 * block.out_channels + residual(block)
-                              for block in spec.blocks)
+    return around(spec) + sum(
+        graph(block, V) + 9 * block.out_channels**2 + 3 * block.out_channels + residual(block)
+        for block in spec.blocks
+    )
 
 
 def macs(spec: Spec) -> int:
@@ -17,14 +20,18 @@ def macs(spec: Spec) -> int:
     V, T, total = spec.skeleton.joints, spec.frames, 0
     for block in spec.blocks:
         out_frames = -(-T // block.stride)
-        total += graph_macs(block, V, T) + V * out_frames * (9 * block.out_channels ** 2 + residual_macs(block))
+        total += graph_macs(block, V, T) + V * out_frames * (
+            9 * block.out_channels**2 + residual_macs(block)
+        )
         T = out_frames
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
 
 def around(spec: Spec) -> int:
     """Parameters outside the blocks: the input's BatchNorm and the classifier."""
-    return 2 * spec.channels * spec.skeleton.joints + (spec.blocks[-1].out_channels + 1) * spec.classes
+    return (
+        2 * spec.channels * spec.skeleton.joints + (spec.blocks[-1].out_channels + 1) * spec.classes
+    )
 
 
 def graph(block: Block, V: int) -> int:

@@ -4,6 +4,7 @@ PYSKL's and mmaction2's names are the ones read here; those of the first reposit
 one stored graph, are renamed to them. A stored graph is kept as it is. What shapes do not tell: frames, persons, and
 whether a stage that widens also halves the frames (`hints.config`, else it does).
 """
+
 from __future__ import annotations
 
 import re
@@ -17,18 +18,32 @@ from teachers.stages import Block, graph_of
 from teachers.stgcn.network import SUBSETS, Spec
 from teachers.weights.published import Hints, Taker, under
 
-READS = ("PYSKL and mmaction2 (torch)", "its first repository and mmaction2 0.x (torch)", "PaddleVideo")
-_FIRST = {"gcn.conv": "gcn.conv", "tcn.0": "gcn.bn", "tcn.2": "tcn.conv", "tcn.3": "tcn.bn", "residual.0": "residual.conv",
-          "residual.1": "residual.bn"}  # layers of a block there: here
+READS = (
+    "PYSKL and mmaction2 (torch)",
+    "its first repository and mmaction2 0.x (torch)",
+    "PaddleVideo",
+)
+_FIRST = {
+    "gcn.conv": "gcn.conv",
+    "tcn.0": "gcn.bn",
+    "tcn.2": "tcn.conv",
+    "tcn.3": "tcn.bn",
+    "residual.0": "residual.conv",
+    "residual.1": "residual.bn",
+}  # layers of a block there: here
 
 
 def is_published(arrays: dict[str, np.ndarray]) -> bool:
     """Whether the key names are those of ST-GCN."""
     first = "st_gcn_networks.0.gcn.conv.weight" in arrays
-    return first or {"gcn.0.gcn.PA", "gcn.0.gcn.conv.weight", "gcn.0.tcn.conv.weight"} <= arrays.keys()
+    return (
+        first or {"gcn.0.gcn.PA", "gcn.0.gcn.conv.weight", "gcn.0.tcn.conv.weight"} <= arrays.keys()
+    )
 
 
-def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tuple[Spec, dict[str, np.ndarray]]:
+def from_published(
+    arrays: dict[str, np.ndarray], hints: Hints = Hints()
+) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 
     Raises:
@@ -40,41 +55,71 @@ def from_published(arrays: dict[str, np.ndarray], hints: Hints = Hints()) -> tup
     state = around(take)
     for index, block in enumerate(spec.blocks):
         own = under("graph.conv", graph_conv(take, f"gcn.{index}.gcn.conv", block))
-        own |= {"graph.adjacency": take(f"gcn.{index}.gcn.A"), "graph.importance": take(f"gcn.{index}.gcn.PA")}
-        own |= under("graph.bn", take.norm(f"gcn.{index}.gcn.bn")) | {"temporal.conv.weight": take.conv(f"gcn.{index}.tcn.conv")}
-        own |= under("temporal.bn", take.norm(f"gcn.{index}.tcn.bn", take(f"gcn.{index}.tcn.conv.bias")))
+        own |= {
+            "graph.adjacency": take(f"gcn.{index}.gcn.A"),
+            "graph.importance": take(f"gcn.{index}.gcn.PA"),
+        }
+        own |= under("graph.bn", take.norm(f"gcn.{index}.gcn.bn")) | {
+            "temporal.conv.weight": take.conv(f"gcn.{index}.tcn.conv")
+        }
+        own |= under(
+            "temporal.bn", take.norm(f"gcn.{index}.tcn.bn", take(f"gcn.{index}.tcn.conv.bias"))
+        )
         state |= under(block.id, own | residual(take, index, block))
     take.finish("ST-GCN")
     return spec, state
 
 
-def spec_of(arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec], block: type[Block] = Block) -> stages.Spec:
+def spec_of(
+    arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec], block: type[Block] = Block
+) -> stages.Spec:
     """The spec that the shapes under PYSKL's names tell, completed by the hints; of ST-GCN or STGCN++.
 
     Raises:
         CheckpointError: the shapes are not those of one such network.
     """
     down, blocks = getattr(hints.config, "down", None), []
-    for index in range(len({name.split(".")[1] for name in arrays if re.match(r"gcn\.\d+\.", name)})):
+    for index in range(
+        len({name.split(".")[1] for name in arrays if re.match(r"gcn\.\d+\.", name)})
+    ):
         name = f"gcn.{index}.gcn.conv.weight"
         rows, Cin = _shape(arrays, name, 4)[:2]
         if rows % SUBSETS or (blocks and Cin != blocks[-1].out_channels):
             before = f", behind {blocks[-1].out_channels}" if blocks else ""
-            raise CheckpointError(f"{name} has {Cin} -> {rows} channels, expected {SUBSETS} graphs for each channel{before}")
+            raise CheckpointError(
+                f"{name} has {Cin} -> {rows} channels, expected {SUBSETS} graphs for each channel{before}"
+            )
         C, projects = rows // SUBSETS, f"gcn.{index}.residual.conv.weight" in arrays
-        halves = projects and (Cin == C or down is None or index + 1 in down)  # same width: nothing else needs a projection
+        halves = projects and (
+            Cin == C or down is None or index + 1 in down
+        )  # same width: nothing else needs a projection
         blocks.append(block(f"l{index + 1}", Cin, C, 2 if halves else 1, index > 0))
-    channels, classes = blocks[0].in_channels, _shape(arrays, f"{classifier_name(arrays)}.bias", 1)[0]
+    channels, classes = (
+        blocks[0].in_channels,
+        _shape(arrays, f"{classifier_name(arrays)}.bias", 1)[0],
+    )
     skeleton = hints.graph(_joints(arrays, channels), (NTU_25_PYSKL, COCO_17, OPENPOSE_18))
-    return kind(tuple(blocks), classes, graph_of(skeleton), hints.frames or 100, hints.persons or 2, channels)
+    return kind(
+        tuple(blocks),
+        classes,
+        graph_of(skeleton),
+        hints.frames or 100,
+        hints.persons or 2,
+        channels,
+    )
 
 
 def around(take: Taker) -> dict[str, np.ndarray]:
     """What lies outside the blocks, in our names: the input's BatchNorm and the classifier."""
     name = classifier_name(take.left)
     weight = take(f"{name}.weight")
-    weight = weight[:, :, 0, 0].T if weight.ndim == 4 else weight  # a 1x1 conv in the first repository
-    return under("data_bn", take.norm("data_bn")) | {"fc.weight": weight, "fc.bias": take(f"{name}.bias")}
+    weight = (
+        weight[:, :, 0, 0].T if weight.ndim == 4 else weight
+    )  # a 1x1 conv in the first repository
+    return under("data_bn", take.norm("data_bn")) | {
+        "fc.weight": weight,
+        "fc.bias": take(f"{name}.bias"),
+    }
 
 
 def classifier_name(arrays: dict[str, np.ndarray]) -> str:
@@ -85,26 +130,40 @@ def classifier_name(arrays: dict[str, np.ndarray]) -> str:
 def graph_conv(take: Taker, name: str, block: Block) -> dict[str, np.ndarray]:
     """`GraphConv` from the published 1x1 conv, whose output channels are ordered (subset, C)."""
     weight = take(f"{name}.weight").reshape(SUBSETS, block.out_channels, block.in_channels)
-    return {"weight": np.ascontiguousarray(weight.transpose(1, 2, 0)).reshape(block.out_channels, -1, 1, 1),
-            "bias": take(f"{name}.bias").reshape(SUBSETS, block.out_channels).T}
+    return {
+        "weight": np.ascontiguousarray(weight.transpose(1, 2, 0)).reshape(
+            block.out_channels, -1, 1, 1
+        ),
+        "bias": take(f"{name}.bias").reshape(SUBSETS, block.out_channels).T,
+    }
 
 
 def residual(take: Taker, index: int, block: Block) -> dict[str, np.ndarray]:
     """The projection of the block residual, or nothing."""
-    return conv_norm(take, "residual", f"gcn.{index}.residual.conv", f"gcn.{index}.residual.bn") if block.projects else {}
+    return (
+        conv_norm(take, "residual", f"gcn.{index}.residual.conv", f"gcn.{index}.residual.bn")
+        if block.projects
+        else {}
+    )
 
 
 def conv_norm(take: Taker, ours: str, conv: str, norm: str) -> dict[str, np.ndarray]:
     """A published conv and BatchNorm as our `ConvBN`."""
-    return {f"{ours}.conv.weight": take(f"{conv}.weight")} | under(f"{ours}.bn", take.norm(norm, take(f"{conv}.bias")))
+    return {f"{ours}.conv.weight": take(f"{conv}.weight")} | under(
+        f"{ours}.bn", take.norm(norm, take(f"{conv}.bias"))
+    )
 
 
 def _joints(arrays: dict[str, np.ndarray], channels: int) -> int:
     rows = _shape(arrays, "data_bn.weight", 1)[0]
-    stored = [value.shape[-1] for name, value in arrays.items() if re.fullmatch(r"gcn\.\d+\.gcn\.A", name)]
+    stored = [
+        value.shape[-1] for name, value in arrays.items() if re.fullmatch(r"gcn\.\d+\.gcn\.A", name)
+    ]
     if rows % channels or any(joints != rows // channels for joints in stored):
-        raise CheckpointError(f"data_bn has {rows} channels, expected {channels} coordinates x {stored[0] if stored else 'joints'}; one "
-                              "BatchNorm over all persons (`data_bn_type: MVC`) is not known here")
+        raise CheckpointError(
+            f"data_bn has {rows} channels, expected {channels} coordinates x {stored[0] if stored else 'joints'}; one "
+            "BatchNorm over all persons (`data_bn_type: MVC`) is not known here"
+        )
     return rows // channels
 
 
@@ -116,7 +175,10 @@ def _shape(arrays: dict[str, np.ndarray], name: str, dimensions: int) -> tuple[i
 
 def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The first repository's names as PYSKL's: one graph `A` for all blocks, their importance beside them (or none: ones)."""
-    renamed, blocks = {}, len({name.split(".")[1] for name in arrays if name.startswith("st_gcn_networks.")})
+    renamed, blocks = (
+        {},
+        len({name.split(".")[1] for name in arrays if name.startswith("st_gcn_networks.")}),
+    )
     for name, value in arrays.items():
         if match := re.fullmatch(r"st_gcn_networks\.(\d+)\.(\w+\.\w+)\.(\w+)", name):
             name = f"gcn.{match[1]}.{_FIRST.get(match[2], match[2])}.{match[3]}"
@@ -124,7 +186,10 @@ def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             name = f"gcn.{match[1]}.gcn.PA"
         renamed[name] = value
     if "A" in renamed:
-        graph, weighed = renamed.pop("A"), any(name.startswith("edge_importance.") for name in arrays)
+        graph, weighed = (
+            renamed.pop("A"),
+            any(name.startswith("edge_importance.") for name in arrays),
+        )
         for index in range(blocks):
             renamed[f"gcn.{index}.gcn.A"] = graph
             if not weighed:

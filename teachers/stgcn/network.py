@@ -5,6 +5,7 @@ published 1x1 conv into three times as many channels becomes one over the three 
 The bias of that conv passes through the graph, so it stays a parameter: a constant for each channel and joint.
 The graph convolution and the network around the blocks also serve STGCN++ (`teachers/stgcnpp.py`).
 """
+
 from __future__ import annotations
 
 import math
@@ -31,8 +32,14 @@ class Spec(stages.Spec):
     network: str = "stgcn"
 
 
-def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
-                 config: Config = Config()) -> Spec:
+def default_spec(
+    classes: int,
+    skeleton: Skeleton,
+    frames: int,
+    persons: int,
+    channels: int = 3,
+    config: Config = Config(),
+) -> Spec:
     """The published network, ten blocks by default."""
     return Spec(plan(channels, config), classes, graph_of(skeleton), frames, persons, channels)
 
@@ -50,7 +57,9 @@ def partition(skeleton: Skeleton) -> np.ndarray:
     weights = column_normalise((hops <= 1).astype("float64"))
     distance = np.where(hops[:, centre] <= 1, hops[:, centre], np.inf)
     nearer = distance[:, None] < distance[None, :]
-    return np.stack([weights * (hops == 0), weights * ((hops == 1) & ~nearer), weights * ((hops == 1) & nearer)]).astype("float32")
+    return np.stack(
+        [weights * (hops == 0), weights * ((hops == 1) & ~nearer), weights * ((hops == 1) & nearer)]
+    ).astype("float32")
 
 
 class GraphConv(nn.Layer):
@@ -60,12 +69,16 @@ class GraphConv(nn.Layer):
         super().__init__()
         Cin, C = self.in_channels, self.channels = block.in_channels, block.out_channels
         bound = _published(Cin)
-        self.weight = self.create_parameter([C, Cin * SUBSETS, 1, 1], default_initializer=bound)  # inputs ordered (Cin, subset)
+        self.weight = self.create_parameter(
+            [C, Cin * SUBSETS, 1, 1], default_initializer=bound
+        )  # inputs ordered (Cin, subset)
         self.bias = self.create_parameter([C, SUBSETS], default_initializer=bound)
 
     def forward(self, x, A):
         V, T = x.shape[2], x.shape[3]
-        products = paddle.matmul(A.transpose([0, 2, 1]).reshape([SUBSETS * V, V]), x)  # (B, Cin, 3V, T)
+        products = paddle.matmul(
+            A.transpose([0, 2, 1]).reshape([SUBSETS * V, V]), x
+        )  # (B, Cin, 3V, T)
         y = F.conv2d(products.reshape([-1, self.in_channels * SUBSETS, V, T]), self.weight)
         constant = paddle.matmul(self.bias, A.sum(1)).reshape([self.channels * V, 1])
         return (y.reshape([-1, self.channels * V, T]) + constant).reshape([-1, self.channels, V, T])
@@ -105,7 +118,9 @@ class Unit(nn.Layer):
         super().__init__()
         self.graph, self.temporal = graph, temporal
         self.has_residual = block.residual
-        self.residual = ConvBN(block.in_channels, block.out_channels, block.stride) if block.projects else None
+        self.residual = (
+            ConvBN(block.in_channels, block.out_channels, block.stride) if block.projects else None
+        )
 
     def forward(self, x):
         y = self.temporal(self.graph(x))
@@ -127,8 +142,12 @@ class STGCN(nn.Layer):
         for layer in self.sublayers():
             if isinstance(layer, Conv):
                 _published(int(np.prod(layer.weight.shape[1:])))(layer.weight)
-        self.fc = nn.Linear(spec.blocks[-1].out_channels, spec.classes, weight_attr=paddle.ParamAttr(initializer=Normal(0.0, 0.01)),
-                            bias_attr=paddle.ParamAttr(initializer=Constant(0.0)))
+        self.fc = nn.Linear(
+            spec.blocks[-1].out_channels,
+            spec.classes,
+            weight_attr=paddle.ParamAttr(initializer=Normal(0.0, 0.01)),
+            bias_attr=paddle.ParamAttr(initializer=Constant(0.0)),
+        )
 
     def forward(self, x):
         C, T, V, M = x.shape[1:]
@@ -141,7 +160,9 @@ class STGCN(nn.Layer):
 
 def build(spec: Spec) -> STGCN:
     """A freshly initialised network of this spec."""
-    return STGCN(spec, lambda block, skeleton: Unit(block, GraphUnit(block, skeleton), Temporal(block)))
+    return STGCN(
+        spec, lambda block, skeleton: Unit(block, GraphUnit(block, skeleton), Temporal(block))
+    )
 
 
 def _published(fan_in: int) -> Uniform:

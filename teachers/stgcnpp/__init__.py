@@ -1,4 +1,5 @@
 """STGCN++ (Duan et al., ACM MM 2022, arXiv 2205.09443)."""
+
 from teachers.stgcnpp.network import (
     Block,
     Config,

@@ -1,4 +1,5 @@
 """What STGCN++ costs, counted as the field counts it: the published form, with every bias and the conv before the graph."""
+
 from __future__ import annotations
 
 from teachers.stgcn.cost import around, graph, graph_macs, residual, residual_macs
@@ -7,8 +8,13 @@ from teachers.stgcnpp.network import Block, Spec
 
 def parameters(spec: Spec) -> int:
     """Trainable parameters of the published form (1,403,144 for ten blocks on NTU-25 with 60 classes)."""
-    return around(spec) + sum(graph(block.graph(), spec.skeleton.joints) + _down(block, 3) + _temporal(block) + residual(block)
-                              for block in spec.blocks)
+    return around(spec) + sum(
+        graph(block.graph(), spec.skeleton.joints)
+        + _down(block, 3)
+        + _temporal(block)
+        + residual(block)
+        for block in spec.blocks
+    )
 
 
 def macs(spec: Spec) -> int:
@@ -18,7 +24,16 @@ def macs(spec: Spec) -> int:
         G, widths, out_frames = block.inside.graph, block.inside.branches, -(-T // block.stride)
         total += graph_macs(block.graph(), V, T) + _down(block, 0) * V * T
         total += G * _reduced(block) * V * T  # the plain branch computes only the frames it keeps
-        total += V * out_frames * (G * widths[-1] + _taps(block) + sum(widths) * block.out_channels + residual_macs(block))
+        total += (
+            V
+            * out_frames
+            * (
+                G * widths[-1]
+                + _taps(block)
+                + sum(widths) * block.out_channels
+                + residual_macs(block)
+            )
+        )
         T = out_frames
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
@@ -30,7 +45,12 @@ def _down(block: Block, extra: int) -> int:
 
 def _temporal(block: Block) -> int:
     G, C, widths = block.inside.graph, block.out_channels, block.inside.branches
-    branches = (G + 1) * (_reduced(block) + widths[-1]) + 2 * _reduced(block) + _taps(block) + sum(widths[:-2])
+    branches = (
+        (G + 1) * (_reduced(block) + widths[-1])
+        + 2 * _reduced(block)
+        + _taps(block)
+        + sum(widths[:-2])
+    )
     return branches + 2 * sum(widths) + (sum(widths) + 1) * C + 2 * C
 
 
@@ -41,4 +61,6 @@ def _reduced(block: Block) -> int:
 
 def _taps(block: Block) -> int:
     """Weights of the dilated convs over three frames."""
-    return 3 * sum(before * width for before, width in zip(block.inside.inner, block.inside.branches))
+    return 3 * sum(
+        before * width for before, width in zip(block.inside.inner, block.inside.branches)
+    )

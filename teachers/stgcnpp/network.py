@@ -3,6 +3,7 @@
 ST-GCN's stage plan with a learned graph, a residual inside the graph unit and six temporal branches; their six leading
 1x1 convs are one conv, and so are the BatchNorms behind them.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -44,13 +45,15 @@ class Widths:
 class Block(stages.Sized):
     """One stage; `widths`: None as published."""
 
-    widths: Widths | None = field(default=None, kw_only=True, repr=False)  # no part of `repr`, by which trained teachers are kept
+    widths: Widths | None = field(
+        default=None, kw_only=True, repr=False
+    )  # no part of `repr`, by which trained teachers are kept
 
     @property
     def inside(self) -> Widths:
         """The stage's widths, given or published."""
         branches = branch_widths(self.out_channels)
-        return self.widths or Widths(self.out_channels, branches[:len(DILATIONS)], branches)
+        return self.widths or Widths(self.out_channels, branches[: len(DILATIONS)], branches)
 
     def graph(self) -> stages.Block:
         """The graph convolution as a block of its own: as wide as its output."""
@@ -72,13 +75,23 @@ class Config(stages.Config):
     def __post_init__(self):
         super().__post_init__()
         if self.narrowest() < BRANCHES:
-            raise ValueError(f"width: STGCN++ needs {BRANCHES} channels or more in every stage, one for each temporal branch")
+            raise ValueError(
+                f"width: STGCN++ needs {BRANCHES} channels or more in every stage, one for each temporal branch"
+            )
 
 
-def default_spec(classes: int, skeleton: Skeleton, frames: int, persons: int, channels: int = 3,
-                 config: Config = Config()) -> Spec:
+def default_spec(
+    classes: int,
+    skeleton: Skeleton,
+    frames: int,
+    persons: int,
+    channels: int = 3,
+    config: Config = Config(),
+) -> Spec:
     """The published network, ten blocks by default."""
-    return Spec(plan(channels, config, Block), classes, graph_of(skeleton), frames, persons, channels)
+    return Spec(
+        plan(channels, config, Block), classes, graph_of(skeleton), frames, persons, channels
+    )
 
 
 drop_blocks = stages.drop_blocks
@@ -102,7 +115,9 @@ class GraphUnit(nn.Layer):
         self.down = ConvBN(block.in_channels, block.inside.graph) if block.graph_projects else None
 
     def forward(self, x):
-        return F.relu(self.bn(self.conv(x, self.adjacency)) + (x if self.down is None else self.down(x)))
+        return F.relu(
+            self.bn(self.conv(x, self.adjacency)) + (x if self.down is None else self.down(x))
+        )
 
 
 class Temporal(nn.Layer):
@@ -116,11 +131,18 @@ class Temporal(nn.Layer):
         super().__init__()
         inside, C = block.inside, block.out_channels
         self.stride, self.branch_widths = block.stride, inside.branches
-        self.widths = (*inside.inner, *inside.branches[-2:])  # what the leading convs compute for each branch
+        self.widths = (
+            *inside.inner,
+            *inside.branches[-2:],
+        )  # what the leading convs compute for each branch
         self.reduce = Conv(inside.graph, sum(self.widths))
         self.reduce_bn = BatchNorm(sum(self.widths[:-1]))
-        self.branches = nn.LayerList([Conv(before, width, kernel=3, stride=block.stride, dilation=dilation)
-                                      for before, width, dilation in zip(inside.inner, inside.branches, DILATIONS)])
+        self.branches = nn.LayerList(
+            [
+                Conv(before, width, kernel=3, stride=block.stride, dilation=dilation)
+                for before, width, dilation in zip(inside.inner, inside.branches, DILATIONS)
+            ]
+        )
         self.bn = BatchNorm(sum(inside.branches))
         self.mix = Conv(sum(inside.branches), C)
         self.mix_bn = BatchNorm(C)
@@ -130,12 +152,16 @@ class Temporal(nn.Layer):
         reduced, plain = paddle.split(self.reduce(x), [sum(widths), last], axis=1)
         *parts, pooled = paddle.split(F.relu(self.reduce_bn(reduced)), widths, axis=1)
         if self.stride > 1:
-            plain = plain[:, :, :, ::self.stride]
+            plain = plain[:, :, :, :: self.stride]
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
-        y = paddle.concat([*[conv(part) for conv, part in zip(self.branches, parts)], pooled, plain], axis=1)
+        y = paddle.concat(
+            [*[conv(part) for conv, part in zip(self.branches, parts)], pooled, plain], axis=1
+        )
         return self.mix_bn(self.mix(F.relu(self.bn(y))))
 
 
 def build(spec: Spec) -> STGCN:
     """A freshly initialised network of this spec."""
-    return STGCN(spec, lambda block, skeleton: Unit(block, GraphUnit(block, skeleton), Temporal(block)))
+    return STGCN(
+        spec, lambda block, skeleton: Unit(block, GraphUnit(block, skeleton), Temporal(block))
+    )

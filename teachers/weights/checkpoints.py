@@ -2,6 +2,7 @@
 
 Nothing in a file is executed, and every key must be explained.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -29,7 +30,12 @@ def save(path: Path, network: nn.Layer, about: dict | None = None) -> None:
 
 def save_state(path: Path, spec, state: dict[str, np.ndarray], about: dict | None = None) -> None:
     """Write a spec and its weights as one `.npz`, atomically."""
-    meta = {"format": "featherbone-network", "version": 1, "spec": dataclasses.asdict(spec), "about": about or {}}
+    meta = {
+        "format": "featherbone-network",
+        "version": 1,
+        "spec": dataclasses.asdict(spec),
+        "about": about or {},
+    }
     storage.write_arrays(path, state, meta)
 
 
@@ -59,14 +65,22 @@ def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np
     if names is not None:
         if f"{storage.META}.npy" in names:
             return _read_ours(path)
-        arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_zip.read(path), path).items()}
+        arrays = {
+            name: _paddle_layout(name, value)
+            for name, value in _flat(torch_zip.read(path), path).items()
+        }
     else:
         with path.open("rb") as file:
             head = file.read(32)
         if head.startswith(b"PK"):
-            raise CheckpointError(f"{path}: damaged or truncated (a zip without its directory); copy or download it again")
+            raise CheckpointError(
+                f"{path}: damaged or truncated (a zip without its directory); copy or download it again"
+            )
         if torch_legacy.recognises(head):
-            arrays = {name: _paddle_layout(name, value) for name, value in _flat(torch_legacy.read(path), path).items()}
+            arrays = {
+                name: _paddle_layout(name, value)
+                for name, value in _flat(torch_legacy.read(path), path).items()
+            }
         else:
             arrays = _flat(safe_pickle.load(path.read_bytes(), str(path)), path)
     return (*_understand(_part(arrays, part, path), path, hints), {})
@@ -79,45 +93,76 @@ def layouts() -> dict[str, tuple[str, ...]]:
 
 def _file_and_part(path: Path | str) -> tuple[Path, str | None]:
     file, separator, part = str(path).rpartition("#")
-    return (Path(file), part) if separator and part in _PARTS and not Path(path).is_file() else (Path(path), None)
+    return (
+        (Path(file), part)
+        if separator and part in _PARTS and not Path(path).is_file()
+        else (Path(path), None)
+    )
 
 
 def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[str, np.ndarray]:
     """One network of a distillation checkpoint, whose keys start with `Student.` or `Teacher.`; or all there is."""
     present = [one for one in _PARTS if any(name.startswith(f"{one}.") for name in arrays)]
     if part is not None and part not in present:
-        raise CheckpointError(f"{path}: has no part {part!r} (it holds {', '.join(present) or 'one network'})")
+        raise CheckpointError(
+            f"{path}: has no part {part!r} (it holds {', '.join(present) or 'one network'})"
+        )
     if not present:
         return arrays
     chosen = f"{part or present[0]}."
-    return {name.removeprefix(chosen): value for name, value in arrays.items() if name.startswith(chosen)}
+    return {
+        name.removeprefix(chosen): value
+        for name, value in arrays.items()
+        if name.startswith(chosen)
+    }
 
 
-def _understand(arrays: dict[str, np.ndarray], path: Path, hints: Hints) -> tuple[object, dict[str, np.ndarray]]:
-    arrays = {_plain_name(name): value for name, value in arrays.items() if not name.endswith("num_batches_tracked")}
+def _understand(
+    arrays: dict[str, np.ndarray], path: Path, hints: Hints
+) -> tuple[object, dict[str, np.ndarray]]:
+    arrays = {
+        _plain_name(name): value
+        for name, value in arrays.items()
+        if not name.endswith("num_batches_tracked")
+    }
     for name in networks.names():
         if networks.keys(name).is_published(arrays):
             try:
                 return networks.keys(name).from_published(arrays, hints)
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: as {name}: {error}") from error
-            except (KeyError, ValueError, IndexError, TypeError) as error:  # the right names, but not the shapes of one network
-                raise CheckpointError(f"{path}: as {name}: a tensor is missing, or shapes do not go together ({type(error).__name__}: "
-                                      f"{error}); the file is damaged or holds another network") from error
-    known = "; ".join(f"{name} from {', '.join(reads)}" for name, reads in layouts().items() if reads)
-    raise CheckpointError(f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: files of this "
-                          f"project; {known}")
+            except (
+                KeyError,
+                ValueError,
+                IndexError,
+                TypeError,
+            ) as error:  # the right names, but not the shapes of one network
+                raise CheckpointError(
+                    f"{path}: as {name}: a tensor is missing, or shapes do not go together ({type(error).__name__}: "
+                    f"{error}); the file is damaged or holds another network"
+                ) from error
+    known = "; ".join(
+        f"{name} from {', '.join(reads)}" for name, reads in layouts().items() if reads
+    )
+    raise CheckpointError(
+        f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: files of this "
+        f"project; {known}"
+    )
 
 
 def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
     arrays, meta = storage.read_arrays(path)
     if meta.get("format") != "featherbone-network" or meta.get("version") != 1:
-        raise CheckpointError(f"{path}: is a {meta.get('format', 'file')} of version {meta.get('version')}, not a network; "
-                              "give the weights file of a run, `weights/student.npz`")
+        raise CheckpointError(
+            f"{path}: is a {meta.get('format', 'file')} of version {meta.get('version')}, not a network; "
+            "give the weights file of a run, `weights/student.npz`"
+        )
     try:
         spec = from_json(networks.module(meta["spec"]["network"]).Spec, meta["spec"])
     except (KeyError, TypeError, ValueError, ImportError) as error:
-        raise CheckpointError(f"{path}: its network description cannot be read ({error})") from error
+        raise CheckpointError(
+            f"{path}: its network description cannot be read ({error})"
+        ) from error
     return spec, arrays, meta["about"]
 
 
@@ -128,8 +173,13 @@ def _flat(data: object, path: Path) -> dict[str, np.ndarray]:
             break
         inner = [data[name] for name in _WRAPPERS if isinstance(data.get(name), dict)]
         if not inner:
-            pairs = {name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in data.items()}
-            arrays = {str(name): value for name, value in pairs.items() if isinstance(value, np.ndarray)}
+            pairs = {
+                name: value[1] if isinstance(value, tuple) and len(value) == 2 else value
+                for name, value in data.items()
+            }
+            arrays = {
+                str(name): value for name, value in pairs.items() if isinstance(value, np.ndarray)
+            }
             if arrays:
                 return arrays
             break

@@ -1,4 +1,5 @@
 """How much there is in a pickle's content when all that stands in it more than once is counted each time."""
+
 from __future__ import annotations
 
 import pickle
@@ -26,7 +27,9 @@ def check_weight(content: object, size_bytes: int) -> None:
         parts = _parts(one)
         inner = [part for part in parts if isinstance(part, CONTAINERS)]
         if weighed:
-            weights[id(one)] = weight = 1 + sum(map(_leaf, parts)) + sum(weights[id(part)] for part in inner)
+            weights[id(one)] = weight = (
+                1 + sum(map(_leaf, parts)) + sum(weights[id(part)] for part in inner)
+            )
             if weight > most:
                 raise pickle.UnpicklingError("the same containers in each other over and over")
         elif id(one) not in weights:
@@ -47,4 +50,6 @@ def _parts(one: object) -> list:
 def _leaf(one: object) -> int:
     if isinstance(one, int) and one.bit_length() > LARGEST_NUMBER:
         raise pickle.UnpicklingError(f"a number of {one.bit_length()} bits")
-    return 1 + (len(one) // 16 if isinstance(one, (str, bytes, bytearray)) else 0)  # a container counts its parts itself
+    return 1 + (
+        len(one) // 16 if isinstance(one, (str, bytes, bytearray)) else 0
+    )  # a container counts its parts itself

@@ -4,6 +4,7 @@ Such a file has `READS`, the layouts it knows in words; `is_published(arrays)`, 
 `from_published(arrays, hints)`, which returns (spec, state) and leaves no key unexplained. `arrays` come from
 `teachers.weights.checkpoints` with wrappers and prefixes taken off, in Paddle's spelling (`_mean`, `_variance`, Linear (in, out)).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -37,15 +38,19 @@ class Hints:
         """
         if self.skeleton is not None:
             if self.skeleton.joints != joints:
-                raise CheckpointError(f"is for {joints} joints, the skeleton {self.skeleton.name!r} has {self.skeleton.joints}; give "
-                                      "weights trained on this skeleton")
+                raise CheckpointError(
+                    f"is for {joints} joints, the skeleton {self.skeleton.name!r} has {self.skeleton.joints}; give "
+                    "weights trained on this skeleton"
+                )
             return self.skeleton
         for one in (*published, *SKELETONS.values()):
             if one.joints == joints:
                 return one
-        raise CheckpointError(f"is for {joints} joints; known skeletons: "
-                              + ", ".join(f"{one.name} ({one.joints})" for one in SKELETONS.values())
-                              + "; describe yours in the recipe (`skeleton: {name, joints, bones, centre}`)")
+        raise CheckpointError(
+            f"is for {joints} joints; known skeletons: "
+            + ", ".join(f"{one.name} ({one.joints})" for one in SKELETONS.values())
+            + "; describe yours in the recipe (`skeleton: {name, joints, bones, centre}`)"
+        )
 
 
 class Taker:
@@ -66,8 +71,12 @@ class Taker:
 
     def norm(self, name: str, conv_bias: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
         """A BatchNorm; the bias of the conv in front of it goes into the mean: BN(x + b) with mean m is BN(x) with m - b."""
-        return {"weight": self(f"{name}.weight"), "bias": self(f"{name}.bias"), "_mean": self(f"{name}._mean") - conv_bias,
-                "_variance": self(f"{name}._variance")}
+        return {
+            "weight": self(f"{name}.weight"),
+            "bias": self(f"{name}.bias"),
+            "_mean": self(f"{name}._mean") - conv_bias,
+            "_variance": self(f"{name}._variance"),
+        }
 
     def conv(self, name: str) -> np.ndarray:
         """A conv weight over frames, (C, Cin, kernel, 1) as published -> (C, Cin, 1, kernel) as ours."""
@@ -83,7 +92,9 @@ class Taker:
             CheckpointError: some were not; they are named.
         """
         if self.left:
-            raise CheckpointError(f"holds {len(self.left)} tensors that {network} does not have: {', '.join(list(self.left)[:4])}")
+            raise CheckpointError(
+                f"holds {len(self.left)} tensors that {network} does not have: {', '.join(list(self.left)[:4])}"
+            )
 
 
 def under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

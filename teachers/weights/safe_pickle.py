@@ -1,4 +1,5 @@
 """Pickles that may hold numpy arrays and plain containers; anything else is refused by name, nothing is executed."""
+
 from __future__ import annotations
 
 import io
@@ -26,6 +27,7 @@ def _bytes() -> bytes:
 
 def _container(kind: type):
     """`kind(items)`, only of what is in memory already: of an array with forged strides it could fill all of it."""
+
     def made(items=()):
         if not isinstance(items, (list, tuple, set, frozenset, dict)):
             raise pickle.UnpicklingError(f"a {kind.__name__} of a {type(items).__name__}")
@@ -34,6 +36,7 @@ def _container(kind: type):
         elif issubclass(kind, dict) and not isinstance(items, dict):
             _check_keys(key for key, _ in items)
         return kind(items)
+
     return made
 
 
@@ -62,15 +65,31 @@ def _scalar(dtype: np.dtype, value) -> np.generic:
 
 
 # Paddle reduces its tensors to tuple((name, array))
-_BUILTINS = {"bytes": _bytes, **{kind.__name__: _container(kind) for kind in (set, frozenset, tuple, list, dict)}}
+_BUILTINS = {
+    "bytes": _bytes,
+    **{kind.__name__: _container(kind) for kind in (set, frozenset, tuple, list, dict)},
+}
 _MULTIARRAY = {"_reconstruct": _reconstruct, "scalar": _scalar}
-ALLOWED = {("collections", "OrderedDict"): _container(OrderedDict), ("numpy", "ndarray"): _Array, ("numpy", "dtype"): np.dtype,
-           ("_codecs", "encode"): _encode,
-           **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},
-           **{(f"numpy.{core}", name): value for core in ("core.multiarray", "_core.multiarray")
-              for name, value in _MULTIARRAY.items()},
-           **{(f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer
-              for core in ("core.numeric", "_core.numeric")}}
+ALLOWED = {
+    ("collections", "OrderedDict"): _container(OrderedDict),
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode,
+    **{
+        (module, name): value
+        for module in ("builtins", "__builtin__")
+        for name, value in _BUILTINS.items()
+    },
+    **{
+        (f"numpy.{core}", name): value
+        for core in ("core.multiarray", "_core.multiarray")
+        for name, value in _MULTIARRAY.items()
+    },
+    **{
+        (f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer
+        for core in ("core.numeric", "_core.numeric")
+    },
+}
 
 
 class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can be guarded
@@ -87,7 +106,9 @@ class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can 
     stateless: tuple[type, ...] = ()
     dispatch = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, file: io.BytesIO, where: str, error: type[FeatherboneError] = CheckpointError):
+    def __init__(
+        self, file: io.BytesIO, where: str, error: type[FeatherboneError] = CheckpointError
+    ):
         super().__init__(file, encoding="latin1")
         self._where, self._error = where, error
 
@@ -169,5 +190,7 @@ def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointErro
     except FeatherboneError:
         raise
     except Exception as problem:  # a damaged pickle can raise nearly anything
-        raise error(f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem}); copy or "
-                    "download it again") from problem
+        raise error(
+            f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem}); copy or "
+            "download it again"
+        ) from problem

@@ -3,6 +3,7 @@
 The file is: a magic number, the protocol, the writing machine, the saved object, the keys of its storages; each of these
 one pickle; then for each key the number of elements (int64) and the elements.
 """
+
 from __future__ import annotations
 
 import io
@@ -15,7 +16,9 @@ from teachers.errors import CheckpointError
 from teachers.weights import torch_pickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_MAGIC_PICKLE = pickle.dumps(MAGIC, 2)[2:]  # behind the pickle protocol, which the writer may choose
+_MAGIC_PICKLE = pickle.dumps(MAGIC, 2)[
+    2:
+]  # behind the pickle protocol, which the writer may choose
 
 
 def recognises(head: bytes) -> bool:
@@ -36,8 +39,10 @@ def _read(path: Path) -> object:
     file, where = io.BytesIO(path.read_bytes()), str(path)
     magic, protocol, machine = (torch_pickle.Unpickler(file, where).load() for _ in range(3))
     if (magic, protocol) != (MAGIC, PROTOCOL) or not machine["little_endian"]:
-        raise CheckpointError(f"{path}: a torch checkpoint of an unknown kind (protocol {protocol}, {machine}); save it again with "
-                              "torch 1.6 or later")
+        raise CheckpointError(
+            f"{path}: a torch checkpoint of an unknown kind (protocol {protocol}, {machine}); save it again with "
+            "torch 1.6 or later"
+        )
     storages = _Storages(file.getbuffer().nbytes)
     saved = torch_pickle.Unpickler(file, where, storages).load()
     keys = torch_pickle.Unpickler(file, where).load()
@@ -61,7 +66,9 @@ class _Storages:
         if key not in self.arrays:
             size = int(elements) * storage_type.dtype.itemsize
             if not 0 <= size <= self._left:
-                raise CheckpointError(f"storage {key!r} claims {size} bytes, more than the file has")
+                raise CheckpointError(
+                    f"storage {key!r} claims {size} bytes, more than the file has"
+                )
             self._left -= size
             self.arrays[key] = np.zeros(int(elements), storage_type.dtype)
         if not view or view[0] is None:
@@ -69,12 +76,14 @@ class _Storages:
         _, start, count = view[0]
         if not 0 <= start <= start + count <= self.arrays[key].size:
             raise CheckpointError("a tensor points outside its storage")
-        return self.arrays[key][start:start + count]
+        return self.arrays[key][start : start + count]
 
 
 def _fill(array: np.ndarray, file: io.BytesIO) -> None:
     count = np.frombuffer(file.read(8), "<i8")
     content = file.read(array.nbytes)
     if count.tolist() != [array.size] or len(content) != array.nbytes:
-        raise CheckpointError(f"truncated, or a storage is not of the {array.size} elements it should have")
+        raise CheckpointError(
+            f"truncated, or a storage is not of the {array.size} elements it should have"
+        )
     array[:] = np.frombuffer(content, array.dtype)

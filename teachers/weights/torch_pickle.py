@@ -3,6 +3,7 @@
 Only the globals that rebuild a tensor are understood, and those of `teachers/weights/safe_pickle.py`, which optimiser state and
 scores need; everything else is refused by name.
 """
+
 from __future__ import annotations
 
 import io
@@ -41,16 +42,38 @@ def tensor(storage: Storage, offset: int, shape: tuple, stride: tuple, *_unused)
     elements = storage.elements
     offset, shape, stride = int(offset), tuple(map(int, shape)), tuple(map(int, stride))
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride)) if all(shape) else 0
-    if len(shape) != len(stride) or offset < 0 or min(shape + stride, default=0) < 0 or last >= max(elements.size, 1):
+    if (
+        len(shape) != len(stride)
+        or offset < 0
+        or min(shape + stride, default=0) < 0
+        or last >= max(elements.size, 1)
+    ):
         raise CheckpointError("a tensor points outside its storage")
     if math.prod(shape) > elements.size:
-        raise CheckpointError(f"a tensor of shape {shape} is larger than its storage of {elements.size} elements")
-    return np.lib.stride_tricks.as_strided(elements[offset:], shape, [step * elements.itemsize for step in stride])
+        raise CheckpointError(
+            f"a tensor of shape {shape} is larger than its storage of {elements.size} elements"
+        )
+    return np.lib.stride_tricks.as_strided(
+        elements[offset:], shape, [step * elements.itemsize for step in stride]
+    )
 
 
-_STORAGES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
-             "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?"}
-_TENSORS = {"_rebuild_tensor": tensor, "_rebuild_tensor_v2": tensor, "_rebuild_parameter": lambda data, *_unused: data}
+_STORAGES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+_TENSORS = {
+    "_rebuild_tensor": tensor,
+    "_rebuild_tensor_v2": tensor,
+    "_rebuild_parameter": lambda data, *_unused: data,
+}
 
 
 class Unpickler(safe_pickle.Unpickler):
@@ -58,14 +81,21 @@ class Unpickler(safe_pickle.Unpickler):
 
     allowed = safe_pickle.ALLOWED | {
         ("torch", "Size"): safe_pickle.ALLOWED["builtins", "tuple"],
-        ("collections", "Counter"): safe_pickle.ALLOWED["builtins", "dict"],  # Counter: the milestones of a schedule
+        ("collections", "Counter"): safe_pickle.ALLOWED[
+            "builtins", "dict"
+        ],  # Counter: the milestones of a schedule
         **{("torch._utils", name): function for name, function in _TENSORS.items()},
-        **{("torch", name): StorageType(dtype) for name, dtype in _STORAGES.items()}}
-    holds = ("a torch checkpoint may only hold tensors, arrays and plain containers; save the state dict alone "
-             "(torch.save(model.state_dict(), path))")
+        **{("torch", name): StorageType(dtype) for name, dtype in _STORAGES.items()},
+    }
+    holds = (
+        "a torch checkpoint may only hold tensors, arrays and plain containers; save the state dict alone "
+        "(torch.save(model.state_dict(), path))"
+    )
     stateless = (OrderedDict,)  # a state dict's `_metadata`
 
-    def __init__(self, file: io.BytesIO, where: str, storage: Callable[[tuple], np.ndarray] | None = None):
+    def __init__(
+        self, file: io.BytesIO, where: str, storage: Callable[[tuple], np.ndarray] | None = None
+    ):
         super().__init__(file, where)
         self._storage, self._references = storage, {}
 
@@ -83,7 +113,13 @@ def guarded(path, read: Callable) -> object:
     try:
         return read(path)
     except CheckpointError as error:
-        raise error if str(path) in str(error) else CheckpointError(f"{path}: damaged: {error}; copy or download it again") from error
+        raise (
+            error
+            if str(path) in str(error)
+            else CheckpointError(f"{path}: damaged: {error}; copy or download it again")
+        ) from error
     except Exception as error:  # a damaged pickle or zip can raise nearly anything
-        raise CheckpointError(f"{path}: the torch checkpoint is damaged or truncated ({type(error).__name__}: {error}); copy or "
-                              "download it again") from error
+        raise CheckpointError(
+            f"{path}: the torch checkpoint is damaged or truncated ({type(error).__name__}: {error}); copy or "
+            "download it again"
+        ) from error

@@ -1,4 +1,5 @@
 """Read a torch checkpoint (the zip format of torch >= 1.6) without torch and without executing code."""
+
 from __future__ import annotations
 
 import io
@@ -23,7 +24,9 @@ def names(path: Path) -> list[str] | None:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except Exception as error:  # zipfile raises half a dozen kinds for a damaged directory
-        raise CheckpointError(f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it again") from error
+        raise CheckpointError(
+            f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it again"
+        ) from error
 
 
 def read(path: Path) -> object:
@@ -44,7 +47,9 @@ def _read(path: Path) -> object:
 
         def content(name: str) -> bytearray:
             if archive.getinfo(name).file_size > path.stat().st_size:  # torch does not compress
-                raise CheckpointError(f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole file has")
+                raise CheckpointError(
+                    f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole file has"
+                )
             return bytearray(archive.read(name))
 
         def storage(reference: tuple) -> np.ndarray:

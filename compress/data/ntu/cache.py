@@ -9,6 +9,7 @@ another, it is made anew. Every file is written atomically, so work that was kil
     index.npz           name, shard and place of every clip, by name; the last to be written
     report.json         `ntu_report.report`
 """
+
 from __future__ import annotations
 
 import json
@@ -49,7 +50,7 @@ class Cache:
         if shard not in self._open:
             self._open[shard] = open_npz(shard_path(self.folder, shard), ("frames",))["frames"]
         start, T = int(self.offsets[index]), int(self.lengths[index])
-        return self._open[shard][start:start + T * 150].reshape(3, T, 25, 2)
+        return self._open[shard][start : start + T * 150].reshape(3, T, 25, 2)
 
 
 class Clips(Sequence):

@@ -4,6 +4,7 @@ Tracking sees people in furniture and gives one person several ids. CTR-GCN drop
 joins the rest by motion into two actors. Steps and thresholds are the published ones (data/ntu of its repository, after
 Microsoft's SGN and VA-CNN), to the number.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -78,7 +79,9 @@ def ctrgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ...]]:
 def _tracks(recording: Recording) -> tuple[list[Track], tuple[str, ...]]:
     """Bodies as the published program numbers their frames: frames without anybody do not count, and a body that comes back
     goes on where it was lost."""
-    somebody = np.unique(np.concatenate([body.frames for body in recording.bodies.values()] or [np.zeros(0, int)]))
+    somebody = np.unique(
+        np.concatenate([body.frames for body in recording.bodies.values()] or [np.zeros(0, int)])
+    )
     tracks, mended, lost = [], 0, 0
     for body in recording.bodies.values():
         joints, bad = repair_frames(body.joints.transpose(2, 0, 1)[..., None])
@@ -87,8 +90,12 @@ def _tracks(recording: Recording) -> tuple[list[Track], tuple[str, ...]]:
             continue
         mended += bad
         joints = np.ascontiguousarray(joints[..., 0].transpose(1, 2, 0))
-        tracks.append(Track(int(np.searchsorted(somebody, body.frames[0])), joints, _motion(joints)))
-    return tracks, _told(mended) + ((f"{lost} bod{'ies' if lost > 1 else 'y'} of nothing but NaN left out",) if lost else ())
+        tracks.append(
+            Track(int(np.searchsorted(somebody, body.frames[0])), joints, _motion(joints))
+        )
+    return tracks, _told(mended) + (
+        (f"{lost} bod{'ies' if lost > 1 else 'y'} of nothing but NaN left out",) if lost else ()
+    )
 
 
 def _by_spread(tracks: list[Track]) -> list[Track]:
@@ -111,11 +118,11 @@ def _joined(tracks: list[Track], frames: int) -> np.ndarray:
     """(T, 2, 25, 3): each track, the most motion first, goes to the first actor whose interval it does not overlap."""
     actors = np.zeros((frames, 2, JOINTS, 3), np.float32)
     intervals = [[tracks[0].start, tracks[0].end], [0, 0]]  # nobody's is [0, 0], as published
-    actors[tracks[0].start:tracks[0].end + 1, 0] = tracks[0].joints
+    actors[tracks[0].start : tracks[0].end + 1, 0] = tracks[0].joints
     for track in tracks[1:]:
         for person, (start, end) in enumerate(intervals):
             if min(end, track.end) - max(start, track.start) <= 0:
-                actors[track.start:track.end + 1, person] = track.joints
+                actors[track.start : track.end + 1, person] = track.joints
                 intervals[person] = [min(start, track.start), max(end, track.end)]
                 break
     return actors
@@ -126,7 +133,11 @@ def _motion(joints: np.ndarray) -> float:
 
 
 def _told(frames: int) -> tuple[str, ...]:
-    return (f"{frames} frame{'s' * (frames > 1)} with NaN replaced by the nearest good one",) if frames else ()
+    return (
+        (f"{frames} frame{'s' * (frames > 1)} with NaN replaced by the nearest good one",)
+        if frames
+        else ()
+    )
 
 
 def efficientgcn_raw(recording: Recording) -> np.ndarray:

@@ -4,6 +4,7 @@ Reads what people have: CTR-GCN's NTU60_CS.npz, NTU60_CV.npz, NTU120_CSub.npz, N
 {xsub,xview}/{train,val}_data.npy with their label pickles (`ntu_files.py`); or a folder of raw `.skeleton` recordings, which is
 prepared on first use (`ntu_build.py`). Clips stay on disk.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -73,8 +74,10 @@ class Clips(Sequence):
             raw = np.asarray(ntu_files.as_clip(self._data[index], where), dtype=np.float32)
         clip, bad = repair_frames(raw)
         if bad == clip.shape[1]:
-            raise DataError(f"{where}: every frame holds NaN or infinity; prepare the file again, or remove the clip "
-                            "and its label")
+            raise DataError(
+                f"{where}: every frame holds NaN or infinity; prepare the file again, or remove the clip "
+                "and its label"
+            )
         return np.ascontiguousarray(ops.trim(clip)), bad
 
 
@@ -103,11 +106,16 @@ class Survey:
 
     def notes(self) -> tuple[str, ...]:
         """What was found, in words."""
-        told = [(self.mended, "repaired (frames with NaN or infinity take the nearest good frame)"),
-                (self.empty, "empty, nothing but zeros (kept, and counted like any other)")]
-        return tuple(f"{len(cases)} clip{'s' * (len(cases) > 1)} {what}: "
-                     f"{'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}"
-                     for cases, what in told if cases)
+        told = [
+            (self.mended, "repaired (frames with NaN or infinity take the nearest good frame)"),
+            (self.empty, "empty, nothing but zeros (kept, and counted like any other)"),
+        ]
+        return tuple(
+            f"{len(cases)} clip{'s' * (len(cases) > 1)} {what}: "
+            f"{'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}"
+            for cases, what in told
+            if cases
+        )
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:
@@ -125,11 +133,23 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     splits, survey = examine(parts, progress)
     # Public preparations have joint 2 of the first frame at the origin; a raw clip for the deployed network needs it.
     centre = CENTRED if survey.centred else ()
-    return Dataset("ntu", *splits, classes, NTU_25, persons=2, channels=3, fingerprint=survey.digest.hexdigest(),
-                   notes=(*survey.notes(), *overlap(parts)), input=INPUT, base_ops=centre)
+    return Dataset(
+        "ntu",
+        *splits,
+        classes,
+        NTU_25,
+        persons=2,
+        channels=3,
+        fingerprint=survey.digest.hexdigest(),
+        notes=(*survey.notes(), *overlap(parts)),
+        input=INPUT,
+        base_ops=centre,
+    )
 
 
-def examine(parts: Sequence[ntu_files.Part], progress=None, what: str = "NTU") -> tuple[list[Split], Survey]:
+def examine(
+    parts: Sequence[ntu_files.Part], progress=None, what: str = "NTU"
+) -> tuple[list[Split], Survey]:
     """(the splits, whose clips stay on disk; what one look at each of their clips found).
 
     Raises:
@@ -154,39 +174,73 @@ def examine(parts: Sequence[ntu_files.Part], progress=None, what: str = "NTU") -
 
 def _recordings(config: Config, root: Path, progress) -> Dataset:
     """A folder of raw recordings, from its cache."""
-    known = (*ntu_files.NPZ[config.benchmark], f"{config.benchmark}/train_data.npy", "train_data.npy")
+    known = (
+        *ntu_files.NPZ[config.benchmark],
+        f"{config.benchmark}/train_data.npy",
+        "train_data.npy",
+    )
     if prepared := [name for name in known if (root / name).is_file()]:
-        raise DataError(f"{root}: holds recordings and {prepared[0]}; give data.root the folder or the file to use, or put them apart")
+        raise DataError(
+            f"{root}: holds recordings and {prepared[0]}; give data.root the folder or the file to use, or put them apart"
+        )
     cache = build.open_or_build(root, config.preparation, progress=progress)
     numbers = ntu_names.numbers(cache.names)
     if config.benchmark == "xview" and ntu_names.edition(numbers) == 120:
-        raise DataError(f"{root}: X-View is a benchmark of NTU RGB+D 60, but clips of 120 are here; set data.benchmark to xsub or xset, or "
-                        "give a folder of setups 1-17 alone")
-    trains, labels, names = ntu_names.trains(numbers, config.benchmark), numbers[:, 4] - 1, cache.names.astype(str)
-    splits = [Split(tuple(names[chosen].tolist()), ntu_cache.Clips(cache, chosen), labels[chosen])
-              for chosen in map(np.flatnonzero, (trains, ~trains))]
+        raise DataError(
+            f"{root}: X-View is a benchmark of NTU RGB+D 60, but clips of 120 are here; set data.benchmark to xsub or xset, or "
+            "give a folder of setups 1-17 alone"
+        )
+    trains, labels, names = (
+        ntu_names.trains(numbers, config.benchmark),
+        numbers[:, 4] - 1,
+        cache.names.astype(str),
+    )
+    splits = [
+        Split(tuple(names[chosen].tolist()), ntu_cache.Clips(cache, chosen), labels[chosen])
+        for chosen in map(np.flatnonzero, (trains, ~trains))
+    ]
     for split, what in zip(splits, ("train on", "test with")):
         if not len(split):
-            raise DataError(f"{root}: holds no clip to {what} in the {config.benchmark} split; copy the whole set, or set data.benchmark")
-    digest = hashlib.sha256(repr((cache.digests, config.benchmark, config.preparation)).encode() + cache.names.tobytes()).hexdigest()
-    return Dataset("ntu", *splits, NTU_120[:60 if labels.max() < 60 else 120], NTU_25, persons=2, channels=3, fingerprint=digest,
-                   notes=(f"{report.note(cache.report)} ({cache.folder / 'report.json'})",), input=INPUT,
-                   base_ops=CENTRED if config.preparation == "ctrgcn" else ())
+            raise DataError(
+                f"{root}: holds no clip to {what} in the {config.benchmark} split; copy the whole set, or set data.benchmark"
+            )
+    digest = hashlib.sha256(
+        repr((cache.digests, config.benchmark, config.preparation)).encode() + cache.names.tobytes()
+    ).hexdigest()
+    return Dataset(
+        "ntu",
+        *splits,
+        NTU_120[: 60 if labels.max() < 60 else 120],
+        NTU_25,
+        persons=2,
+        channels=3,
+        fingerprint=digest,
+        notes=(f"{report.note(cache.report)} ({cache.folder / 'report.json'})",),
+        input=INPUT,
+        base_ops=CENTRED if config.preparation == "ctrgcn" else (),
+    )
 
 
 def classes_of(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
     """The first 60 names, or all 120: as wide as the labels say, else as the largest of them needs."""
     train, test = parts
     if train.classes != test.classes:
-        raise DataError(f"{train.where}: labels of {train.classes} classes, but the test part has {test.classes}; "
-                        "they must come from the same preparation")
+        raise DataError(
+            f"{train.where}: labels of {train.classes} classes, but the test part has {test.classes}; "
+            "they must come from the same preparation"
+        )
     largest = max(int(part.labels.max()) for part in parts)
-    return NTU_120[:train.classes or (60 if largest < 60 else 120)]
+    return NTU_120[: train.classes or (60 if largest < 60 else 120)]
 
 
 def overlap(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
     """The note on clips that both splits name."""
     both = sorted(set(parts[0].names) & set(parts[1].names))
-    return (f"{len(both)} clip{'s' * (len(both) > 1)} named in both splits, so accuracy is flattered: "
+    return (
+        (
+            f"{len(both)} clip{'s' * (len(both) > 1)} named in both splits, so accuracy is flattered: "
             f"{', '.join(both[:5])}",
-            ) if both else ()
+        )
+        if both
+        else ()
+    )

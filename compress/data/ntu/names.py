@@ -2,6 +2,7 @@
 
 SsssCcccPpppRrrrAaaa: setup, camera, subject, replication, action; the class is the action less one.
 """
+
 from __future__ import annotations
 
 import re
@@ -9,36 +10,194 @@ import re
 import numpy as np
 
 NTU_120 = (
-    "drink water", "eat meal", "brush teeth", "brush hair", "drop", "pick up", "throw", "sit down", "stand up",
-    "clapping", "reading", "writing", "tear up paper", "put on jacket", "take off jacket", "put on a shoe",
-    "take off a shoe", "put on glasses", "take off glasses", "put on a hat", "take off a hat", "cheer up",
-    "hand waving", "kicking something", "reach into pocket", "hopping", "jump up", "phone call", "play with phone",
-    "type on a keyboard", "point to something", "taking a selfie", "check time", "rub two hands", "nod head",
-    "shake head", "wipe face", "salute", "put palms together", "cross hands in front", "sneeze or cough", "staggering",
-    "falling down", "headache", "chest pain", "back pain", "neck pain", "nausea or vomiting", "fan self",
-    "punch or slap", "kicking", "pushing", "pat on back", "point finger", "hugging", "giving object", "touch pocket",
-    "shaking hands", "walking towards", "walking apart", "put on headphone", "take off headphone", "shoot at basket",
-    "bounce ball", "tennis bat swing", "juggle table tennis ball", "hush", "flick hair", "thumb up", "thumb down",
-    "make OK sign", "make victory sign", "staple book", "counting money", "cutting nails", "cutting paper",
-    "snap fingers", "open bottle", "sniff", "squat down", "toss a coin", "fold paper", "ball up paper",
-    "play magic cube", "apply cream on face", "apply cream on hand", "put on bag", "take off bag",
-    "put object into bag", "take object out of bag", "open a box", "move heavy objects", "shake fist", "throw up cap",
-    "capitulate", "cross arms", "arm circles", "arm swings", "run on the spot", "butt kicks", "cross toe touch",
-    "side kick", "yawn", "stretch oneself", "blow nose", "hit with object", "wield knife", "knock over", "grab stuff",
-    "shoot with gun", "step on foot", "high-five", "cheers and drink", "carry object", "take a photo", "follow",
-    "whisper", "exchange things", "support somebody", "rock-paper-scissors")
+    "drink water",
+    "eat meal",
+    "brush teeth",
+    "brush hair",
+    "drop",
+    "pick up",
+    "throw",
+    "sit down",
+    "stand up",
+    "clapping",
+    "reading",
+    "writing",
+    "tear up paper",
+    "put on jacket",
+    "take off jacket",
+    "put on a shoe",
+    "take off a shoe",
+    "put on glasses",
+    "take off glasses",
+    "put on a hat",
+    "take off a hat",
+    "cheer up",
+    "hand waving",
+    "kicking something",
+    "reach into pocket",
+    "hopping",
+    "jump up",
+    "phone call",
+    "play with phone",
+    "type on a keyboard",
+    "point to something",
+    "taking a selfie",
+    "check time",
+    "rub two hands",
+    "nod head",
+    "shake head",
+    "wipe face",
+    "salute",
+    "put palms together",
+    "cross hands in front",
+    "sneeze or cough",
+    "staggering",
+    "falling down",
+    "headache",
+    "chest pain",
+    "back pain",
+    "neck pain",
+    "nausea or vomiting",
+    "fan self",
+    "punch or slap",
+    "kicking",
+    "pushing",
+    "pat on back",
+    "point finger",
+    "hugging",
+    "giving object",
+    "touch pocket",
+    "shaking hands",
+    "walking towards",
+    "walking apart",
+    "put on headphone",
+    "take off headphone",
+    "shoot at basket",
+    "bounce ball",
+    "tennis bat swing",
+    "juggle table tennis ball",
+    "hush",
+    "flick hair",
+    "thumb up",
+    "thumb down",
+    "make OK sign",
+    "make victory sign",
+    "staple book",
+    "counting money",
+    "cutting nails",
+    "cutting paper",
+    "snap fingers",
+    "open bottle",
+    "sniff",
+    "squat down",
+    "toss a coin",
+    "fold paper",
+    "ball up paper",
+    "play magic cube",
+    "apply cream on face",
+    "apply cream on hand",
+    "put on bag",
+    "take off bag",
+    "put object into bag",
+    "take object out of bag",
+    "open a box",
+    "move heavy objects",
+    "shake fist",
+    "throw up cap",
+    "capitulate",
+    "cross arms",
+    "arm circles",
+    "arm swings",
+    "run on the spot",
+    "butt kicks",
+    "cross toe touch",
+    "side kick",
+    "yawn",
+    "stretch oneself",
+    "blow nose",
+    "hit with object",
+    "wield knife",
+    "knock over",
+    "grab stuff",
+    "shoot with gun",
+    "step on foot",
+    "high-five",
+    "cheers and drink",
+    "carry object",
+    "take a photo",
+    "follow",
+    "whisper",
+    "exchange things",
+    "support somebody",
+    "rock-paper-scissors",
+)
 
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 LENGTH = 20
 PARTS = ("setup", "camera", "subject", "replication", "action")
 MOST = (32, 3, 106, 2, 120)
 SMALL_SETUPS, SMALL_CLASSES = 17, 60  # of NTU RGB+D 60; the rest came with 120
-TRAIN_SUBJECTS = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57,
-                  58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103)
+TRAIN_SUBJECTS = (
+    1,
+    2,
+    4,
+    5,
+    8,
+    9,
+    13,
+    14,
+    15,
+    16,
+    17,
+    18,
+    19,
+    25,
+    27,
+    28,
+    31,
+    34,
+    35,
+    38,
+    45,
+    46,
+    47,
+    49,
+    50,
+    52,
+    53,
+    54,
+    55,
+    56,
+    57,
+    58,
+    59,
+    70,
+    74,
+    78,
+    80,
+    81,
+    82,
+    83,
+    84,
+    85,
+    86,
+    89,
+    91,
+    92,
+    93,
+    94,
+    95,
+    97,
+    98,
+    100,
+    103,
+)
 TRAIN_CAMERAS = (2, 3)
 # Clips that remain after the lists of missing skeletons, and how many of them train and test.
-PUBLISHED = {60: (56_578, {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}),
-             120: (113_945, {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)})}
+PUBLISHED = {
+    60: (56_578, {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}),
+    120: (113_945, {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}),
+}
 
 
 def problem(name: str) -> str:
@@ -53,7 +212,9 @@ def problem(name: str) -> str:
 
 def numbers(names: np.ndarray) -> np.ndarray:
     """(n, 5) int64 setup, camera, subject, replication, action of (n,) names, all of them good, as bytes of length 20."""
-    digits = np.ascontiguousarray(names).astype(f"S{LENGTH}").view(np.uint8).reshape(-1, 5, 4)[:, :, 1:].astype(np.int64) - ord("0")
+    digits = np.ascontiguousarray(names).astype(f"S{LENGTH}").view(np.uint8).reshape(-1, 5, 4)[
+        :, :, 1:
+    ].astype(np.int64) - ord("0")
     return digits @ np.array([100, 10, 1])
 
 
@@ -62,15 +223,23 @@ def trains(numbers_: np.ndarray, benchmark: str) -> np.ndarray:
     setup, camera, subject = numbers_[:, 0], numbers_[:, 1], numbers_[:, 2]
     if benchmark == "xset":
         return setup % 2 == 0
-    return np.isin(camera, TRAIN_CAMERAS) if benchmark == "xview" else np.isin(subject, TRAIN_SUBJECTS)
+    return (
+        np.isin(camera, TRAIN_CAMERAS) if benchmark == "xview" else np.isin(subject, TRAIN_SUBJECTS)
+    )
 
 
 def edition(numbers_: np.ndarray) -> int:
     """60, or 120 where a setup or an action is there that came with it."""
-    return 120 if (numbers_[:, 0] > SMALL_SETUPS).any() or (numbers_[:, 4] > SMALL_CLASSES).any() else 60
+    return (
+        120
+        if (numbers_[:, 0] > SMALL_SETUPS).any() or (numbers_[:, 4] > SMALL_CLASSES).any()
+        else 60
+    )
 
 
 def split_counts(numbers_: np.ndarray) -> dict[str, tuple[int, int]]:
     """{benchmark: (clips to train, clips to test)} of the benchmarks that the set's edition has."""
-    return {benchmark: (int(train := trains(numbers_, benchmark).sum()), int(len(numbers_) - train))
-            for benchmark in PUBLISHED[edition(numbers_)][1]}
+    return {
+        benchmark: (int(train := trains(numbers_, benchmark).sum()), int(len(numbers_) - train))
+        for benchmark in PUBLISHED[edition(numbers_)][1]
+    }

@@ -3,6 +3,7 @@
 `multiprocessing` would import the main module in every worker, with Paddle in it, or fork a process that has threads; and its
 workers stay behind after `kill -9`. Here a worker reads a task a line from its standard input, which ends with this process.
 """
+
 from __future__ import annotations
 
 import json
@@ -26,14 +27,25 @@ def run(function: str, tasks: Iterable[dict], workers: int) -> Iterator[tuple[di
         FeatherboneError: what the function raised; StorageError where a worker ended without a word. All workers are ended.
     """
     module, name = function.split(":")
-    command = [sys.executable, "-c", f"from compress.data.ntu.parallel import serve; from {module} import {name}; serve({name})"]
+    command = [
+        sys.executable,
+        "-c",
+        f"from compress.data.ntu.parallel import serve; from {module} import {name}; serve({name})",
+    ]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     waiting, processes, at_work = iter(tasks), [], {}
     with selectors.DefaultSelector() as ready:
         try:
             for task in (task for _, task in zip(range(workers), waiting)):
-                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+                process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+                )
                 processes.append(process)
                 at_work[process.pid] = task
                 ready.register(process.stdout, selectors.EVENT_READ, process)
@@ -57,7 +69,9 @@ def run(function: str, tasks: Iterable[dict], workers: int) -> Iterator[tuple[di
 
 def serve(function: Callable[[dict], dict]) -> None:
     """A worker's life: a task in, a reply out, until there is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the parent decides
     for line in sys.stdin:
         try:
             reply = function(json.loads(line))
@@ -84,10 +98,13 @@ def _receive(process: subprocess.Popen) -> dict:
     reply = json.loads(line)
     if "error" in reply:
         from teachers import errors  # its names are the tree of errors
+
         raise getattr(errors, reply["error"], FeatherboneError)(reply["message"])
     return reply
 
 
 def _ended(process: subprocess.Popen) -> StorageError:
-    return StorageError(f"a worker process ended with code {process.wait()}; if memory ran out, take fewer workers. What is finished is "
-                        "kept: run it again to continue")
+    return StorageError(
+        f"a worker process ended with code {process.wait()}; if memory ran out, take fewer workers. What is finished is "
+        "kept: run it again to continue"
+    )

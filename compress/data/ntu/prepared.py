@@ -1,4 +1,5 @@
 """NTU RGB+D 60/120 as prepared files: CTR-GCN's `.npz` and PaddleVideo's `.npy` + `.pkl`, read as they are."""
+
 from __future__ import annotations
 
 import re
@@ -12,7 +13,11 @@ from compress.data.arrays import open_npy, open_npz
 from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
-NPZ = {"xsub": ("NTU60_CS.npz", "NTU120_CSub.npz"), "xview": ("NTU60_CV.npz",), "xset": ("NTU120_CSet.npz",)}
+NPZ = {
+    "xsub": ("NTU60_CS.npz", "NTU120_CSub.npz"),
+    "xview": ("NTU60_CV.npz",),
+    "xset": ("NTU120_CSet.npz",),
+}
 _ACTION = re.compile(r"A(\d{3})")
 
 
@@ -52,21 +57,33 @@ def find(root: Path, benchmark: str) -> Path:
     if root.is_file():
         others = [name for key, names in NPZ.items() if key != benchmark for name in names]
         if root.suffix != ".npz" or root.name in others:
-            raise DataError(f"{root}: is not the {benchmark} preparation; expected {' or '.join(NPZ[benchmark])}, "
-                            "or set data.benchmark to what the file is")
+            raise DataError(
+                f"{root}: is not the {benchmark} preparation; expected {' or '.join(NPZ[benchmark])}, "
+                "or set data.benchmark to what the file is"
+            )
         return root
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give data.root the folder that holds {' or '.join(NPZ[benchmark])}, "
-                        f"or {benchmark}/train_data.npy and its neighbours")
+        raise DataError(
+            f"{root}: no such folder; give data.root the folder that holds {' or '.join(NPZ[benchmark])}, "
+            f"or {benchmark}/train_data.npy and its neighbours"
+        )
     found = [root / name for name in NPZ[benchmark] if (root / name).is_file()]
-    found += [folder for folder in (root / benchmark, root) if (folder / "train_data.npy").is_file()
-              and (folder != root or root.name not in NPZ or root.name == benchmark)]
+    found += [
+        folder
+        for folder in (root / benchmark, root)
+        if (folder / "train_data.npy").is_file()
+        and (folder != root or root.name not in NPZ or root.name == benchmark)
+    ]
     if len(found) > 1:
-        raise DataError(f"{root}: holds more than one {benchmark} preparation "
-                        f"({', '.join(path.name for path in found)}); give data.root the one to use")
+        raise DataError(
+            f"{root}: holds more than one {benchmark} preparation "
+            f"({', '.join(path.name for path in found)}); give data.root the one to use"
+        )
     if not found:
-        raise DataError(f"{root}: holds no {benchmark} preparation; expected {' or '.join(NPZ[benchmark])} (CTR-GCN), "
-                        f"or {benchmark}/train_data.npy, train_label.pkl, val_data.npy and val_label.pkl (PaddleVideo)")
+        raise DataError(
+            f"{root}: holds no {benchmark} preparation; expected {' or '.join(NPZ[benchmark])} (CTR-GCN), "
+            f"or {benchmark}/train_data.npy, train_label.pkl, val_data.npy and val_label.pkl (PaddleVideo)"
+        )
     return found[0]
 
 
@@ -76,24 +93,34 @@ def as_clip(raw: np.ndarray, where: str) -> np.ndarray:
         return raw.reshape(-1, 2, 25, 3).transpose(3, 0, 2, 1)
     if raw.ndim == 4 and raw.shape[0] == 3 and raw.shape[2] == 25 and raw.shape[3] in (1, 2):
         return raw
-    raise DataError(f"{where}: a clip has shape {raw.shape}, expected (frames, 150) or (3, frames, 25, 2)")
+    raise DataError(
+        f"{where}: a clip has shape {raw.shape}, expected (frames, 150) or (3, frames, 25, 2)"
+    )
 
 
 def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
     missing = [name for name in (f"x_{split}", f"y_{split}") if name not in arrays]
     if missing:
-        raise DataError(f"{path}: has no array {missing[0]}; prepare it with CTR-GCN's scripts, or copy it again")
+        raise DataError(
+            f"{path}: has no array {missing[0]}; prepare it with CTR-GCN's scripts, or copy it again"
+        )
     data, one_hot, where = arrays[f"x_{split}"], arrays[f"y_{split}"], f"{path}: x_{split}"
     _check_data(data, where, "(N, frames, 150)", data.ndim == 3 and data.shape[2] == 150)
     if one_hot.ndim != 2 or one_hot.shape[1] not in (60, 120):
-        raise DataError(f"{path}: y_{split} has shape {one_hot.shape}, expected one-hot labels (N, 60) or (N, 120)")
+        raise DataError(
+            f"{path}: y_{split} has shape {one_hot.shape}, expected one-hot labels (N, 60) or (N, 120)"
+        )
     _check_count(len(data), len(one_hot), where, f"y_{split}")
     marked = np.asarray(one_hot > 0).sum(axis=1)
     if (wrong := np.flatnonzero(marked != 1)).size:
-        raise DataError(f"{path}: y_{split}[{wrong[0]}] marks {marked[wrong[0]]} classes, expected one; prepare the "
-                        "file again")
+        raise DataError(
+            f"{path}: y_{split}[{wrong[0]}] marks {marked[wrong[0]]} classes, expected one; prepare the "
+            "file again"
+        )
     names = tuple(f"x_{split}[{index}]" for index in range(len(data)))
-    return Part(where, data, np.asarray(one_hot).argmax(axis=1).astype(np.int64), names, one_hot.shape[1])
+    return Part(
+        where, data, np.asarray(one_hot).argmax(axis=1).astype(np.int64), names, one_hot.shape[1]
+    )
 
 
 def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
@@ -114,12 +141,16 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
     names, labels = _labels(path, lengths)
     _check_count(len(data), len(labels), where, path.name)
     if (wrong := np.flatnonzero((labels < 0) | (labels >= 120))).size:
-        raise DataError(f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside "
-                        "0-119; labels count from 0")
+        raise DataError(
+            f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside "
+            "0-119; labels count from 0"
+        )
     for index, (name, label) in enumerate(zip(names, labels)):
         if (action := _ACTION.search(name)) and int(action[1]) != label + 1:
-            raise DataError(f"{path}: entry {index}, {name!r}, has label {label}, but its name says "
-                            f"{int(action[1]) - 1}; names or labels were reordered, copy the file again")
+            raise DataError(
+                f"{path}: entry {index}, {name!r}, has label {label}, but its name says "
+                f"{int(action[1]) - 1}; names or labels were reordered, copy the file again"
+            )
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]
         raise DataError(f"{path}: names {twice!r} twice; every clip may be in a split once")
@@ -131,24 +162,34 @@ def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
     try:
         content = safe_pickle.load(path.read_bytes(), str(path), DataError)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); it belongs beside its data file") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); it belongs beside its data file"
+        ) from error
     return names_and_labels(content, str(path), lengths)
 
 
-def names_and_labels(content: object, where: str, lengths: bool = False) -> tuple[tuple[str, ...], np.ndarray]:
+def names_and_labels(
+    content: object, where: str, lengths: bool = False
+) -> tuple[tuple[str, ...], np.ndarray]:
     """([n names], (n,) int64) of a pickle's content; names may be bytes or paths, labels a list or an array.
 
     Raises:
         DataError: it is nothing of the kind.
     """
     try:
-        names, labels = content[:2] if lengths and isinstance(content, (list, tuple)) and len(content) == 3 else content
+        names, labels = (
+            content[:2]
+            if lengths and isinstance(content, (list, tuple)) and len(content) == 3
+            else content
+        )
         names = tuple(text(name).replace("\\", "/").rpartition("/")[2] for name in names)
         labels = np.asarray(labels)
         if labels.dtype.kind not in "iu" or labels.shape != (len(names),):
             raise ValueError(f"{len(names)} names, labels {labels.dtype} of shape {labels.shape}")
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{where}: expected [names, labels] with one whole number for each name ({error})") from error
+        raise DataError(
+            f"{where}: expected [names, labels] with one whole number for each name ({error})"
+        ) from error
     return names, labels.astype(np.int64)
 
 
@@ -165,11 +206,15 @@ def text(name: object) -> str:
 
 def _check_data(data: np.ndarray, where: str, expected: str, fits: bool) -> None:
     if not fits or 0 in data.shape or data.dtype.kind != "f":
-        raise DataError(f"{where} has shape {data.shape} of {data.dtype}, expected {expected} of floats, at least one "
-                        "clip")
+        raise DataError(
+            f"{where} has shape {data.shape} of {data.dtype}, expected {expected} of floats, at least one "
+            "clip"
+        )
 
 
 def _check_count(clips: int, labels: int, where: str, label_place: str) -> None:
     if clips != labels:
-        raise DataError(f"{where} has {clips} clips, but {label_place} has {labels} labels; they must come from the "
-                        "same preparation")
+        raise DataError(
+            f"{where} has {clips} clips, but {label_place} has {labels} labels; they must come from the "
+            "same preparation"
+        )

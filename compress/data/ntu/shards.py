@@ -2,6 +2,7 @@
 
 A shard is one `.npz` file: `frames`, the clips (3, T, 25, 2) float32 one behind the other, is memory-mapped where it lies.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -20,7 +21,9 @@ from teachers import storage
 from teachers.errors import DataError
 
 SUFFIX = ".skeleton"
-MISSING_NAME = re.compile(r".*missing.*skeletons?.*\.txt", re.IGNORECASE)  # as its publishers call the list
+MISSING_NAME = re.compile(
+    r".*missing.*skeletons?.*\.txt", re.IGNORECASE
+)  # as its publishers call the list
 LARGEST_LIST = 1_000_000  # bytes; the published lists have about 20 kB
 PATTERN = re.compile(r"[SCPRA0-9*?\[\]-]*[*?\[][SCPRA0-9*?\[\]-]*")
 NO_BODY, NO_NUMBERS = "no body", "no finite coordinates"
@@ -46,13 +49,21 @@ def listing(root: Path) -> Source:
         DataError: there is none, or the folder cannot be read.
     """
     try:
-        files = [(name, (stat := entry.stat()).st_size, stat.st_mtime_ns) for name, entry in _walk(root)]
+        files = [
+            (name, (stat := entry.stat()).st_size, stat.st_mtime_ns) for name, entry in _walk(root)
+        ]
     except OSError as error:
-        raise DataError(f"{root}: cannot be listed ({error.strerror}); check its permissions") from error
+        raise DataError(
+            f"{root}: cannot be listed ({error.strerror}); check its permissions"
+        ) from error
     if not files:
-        raise DataError(f"{root}: holds no {SUFFIX} file, nor do the folders in it; give the folder that S001C001P001R001A001{SUFFIX} and "
-                        "the others are in")
-    return Source(root, tuple(sorted(files, key=lambda file: (file[0].rpartition("/")[2], file[0]))))
+        raise DataError(
+            f"{root}: holds no {SUFFIX} file, nor do the folders in it; give the folder that S001C001P001R001A001{SUFFIX} and "
+            "the others are in"
+        )
+    return Source(
+        root, tuple(sorted(files, key=lambda file: (file[0].rpartition("/")[2], file[0])))
+    )
 
 
 def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry]]:
@@ -63,7 +74,11 @@ def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry]]:
             for entry in entries:
                 if entry.name.endswith(SUFFIX) and entry.is_file():
                     yield (f"{folder}/{entry.name}" if folder else entry.name), entry
-                elif not folder and entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                elif (
+                    not folder
+                    and entry.is_dir(follow_symlinks=False)
+                    and not entry.name.startswith(".")
+                ):
                     folders.append(entry.name)
 
 
@@ -77,13 +92,18 @@ def missing_list(path: Path) -> tuple[str, ...]:
         with path.open("rb") as file:
             data = file.read(LARGEST_LIST + 1)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give --missing the list of missing skeletons") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); give --missing the list of missing skeletons"
+        ) from error
     text = data.decode("utf-8", "replace")
-    found = {found.group() for found in ntu_names.NAME.finditer(text)} | {word for word in text.split() if PATTERN.fullmatch(word)
-                                                                          and word.startswith("S")}
+    found = {found.group() for found in ntu_names.NAME.finditer(text)} | {
+        word for word in text.split() if PATTERN.fullmatch(word) and word.startswith("S")
+    }
     if len(data) > LARGEST_LIST or not found:
-        raise DataError(f"{path}: is no list of missing skeletons; expected names like S001C002P005R002A008, one a line, in at most "
-                        f"{LARGEST_LIST} bytes")
+        raise DataError(
+            f"{path}: is no list of missing skeletons; expected names like S001C002P005R002A008, one a line, in at most "
+            f"{LARGEST_LIST} bytes"
+        )
     return tuple(sorted(found))
 
 
@@ -93,10 +113,16 @@ def find_missing_list(root: Path) -> Path | None:
     Raises:
         DataError: there is more than one.
     """
-    found = sorted(root / name for name in os.listdir(root) if name.endswith(".txt") and MISSING_NAME.fullmatch(name))
+    found = sorted(
+        root / name
+        for name in os.listdir(root)
+        if name.endswith(".txt") and MISSING_NAME.fullmatch(name)
+    )
     if len(found) > 1:
-        raise DataError(f"{root}: holds more than one list of missing skeletons ({', '.join(path.name for path in found)}); give the one "
-                        "to use with python -m compress.data.prepare --missing")
+        raise DataError(
+            f"{root}: holds more than one list of missing skeletons ({', '.join(path.name for path in found)}); give the one "
+            "to use with python -m compress.data.prepare --missing"
+        )
     return found[0] if found else None
 
 
@@ -108,26 +134,44 @@ def make(task: dict) -> dict:
     """
     clips, names, lengths, skipped, repaired = [], [], [], [], []
     for file in task["files"]:
-        name = os.path.basename(file)[:-len(SUFFIX)]
+        name = os.path.basename(file)[: -len(SUFFIX)]
         try:
             recording = skeleton_text.read(Path(task["root"]) / file)
         except DataError as error:
-            skipped.append([file, skeleton_text.kind_of(error), str(error).removeprefix(f"{Path(task['root']) / file}: ")])
+            skipped.append(
+                [
+                    file,
+                    skeleton_text.kind_of(error),
+                    str(error).removeprefix(f"{Path(task['root']) / file}: "),
+                ]
+            )
             continue
         clip, repairs = clean.prepare(recording, task["preparation"])
         if clip is None:
             broken = any(not np.isfinite(body.joints).all() for body in recording.bodies.values())
-            skipped.append([file, NO_NUMBERS, "every frame holds NaN"] if broken else [file, NO_BODY, "nobody is in any frame"])
+            skipped.append(
+                [file, NO_NUMBERS, "every frame holds NaN"]
+                if broken
+                else [file, NO_BODY, "nobody is in any frame"]
+            )
             continue
         clips.append(clip.ravel())
         names.append(name)
         lengths.append(clip.shape[1])
         repaired += [[file, "; ".join(repairs)]] if repairs else []
     frames = np.concatenate(clips) if clips else np.zeros(0, np.float32)
-    arrays = {"names": np.array(names, f"S{ntu_names.LENGTH}"), "lengths": np.array(lengths, np.int64), "frames": frames}
+    arrays = {
+        "names": np.array(names, f"S{ntu_names.LENGTH}"),
+        "lengths": np.array(lengths, np.int64),
+        "frames": frames,
+    }
     digest = hashlib.sha256(frames).hexdigest()
     target = Path(task["target"])
-    storage.write_arrays(target, arrays, {"skipped": skipped, "repaired": repaired, "digest": digest, "files": len(task["files"])})
+    storage.write_arrays(
+        target,
+        arrays,
+        {"skipped": skipped, "repaired": repaired, "digest": digest, "files": len(task["files"])},
+    )
     return summary(target)
 
 
@@ -136,7 +180,10 @@ def summary(path: Path) -> dict | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             meta = json.loads(archive[storage.META].tobytes().decode())
-            named = {"names": [name.decode() for name in archive["names"].tolist()], "lengths": archive["lengths"].tolist()}
+            named = {
+                "names": [name.decode() for name in archive["names"].tolist()],
+                "lengths": archive["lengths"].tolist(),
+            }
         return {**meta, **named, "size": path.stat().st_size}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

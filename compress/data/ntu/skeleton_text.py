@@ -4,6 +4,7 @@ The number of frames; for every frame the number of bodies; for every body a lin
 joints, and a line of twelve numbers a joint: x y z in metres before the camera, then positions in the depth and colour image, an
 orientation and a tracking state, which must be numbers and are not kept.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ COLUMNS = 12
 BODY_LINES = 2 + JOINTS
 LARGEST_FILE = 20_000_000  # bytes; 300 frames, the longest that networks are trained on, of four bodies have 4 MB
 MOST_FRAMES = 20_000  # eleven minutes
-NUMBERS = b"0123456789+-.eE \t\r\n" + b"aAfFiInNtTyY"  # the letters of nan and infinity, which `float` reads
+NUMBERS = (
+    b"0123456789+-.eE \t\r\n" + b"aAfFiInNtTyY"
+)  # the letters of nan and infinity, which `float` reads
 FIX = "copy the file again, or remove it"
 
 
@@ -55,7 +58,9 @@ def read(path: Path) -> Recording:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again"
+        ) from error
     return parse(data, str(path))
 
 
@@ -69,24 +74,39 @@ def parse(data: bytes, where: str) -> Recording:
         DataError: anything but such a text; `where`, the line, what was expected there and the fix are named.
     """
     if len(data) > LARGEST_FILE:
-        raise DataError(f"{where}: more than {LARGEST_FILE} bytes are no NTU RGB+D recording; remove it")
+        raise DataError(
+            f"{where}: more than {LARGEST_FILE} bytes are no NTU RGB+D recording; remove it"
+        )
     lines = data.splitlines()
     if odd := data.translate(None, NUMBERS):
-        at = len(data[:data.index(odd[:1]) + 1].splitlines()) - 1
+        at = len(data[: data.index(odd[:1]) + 1].splitlines()) - 1
         raise _wrong(where, at, f"holds {odd[:1]!r}", "numbers")
     frames = _count(lines, 0, where, "the number of frames")
     if not 1 <= frames <= min(MOST_FRAMES, len(lines) - 1):
-        raise _wrong(where, 0, f"{frames} frames (lines left: {len(lines) - 1})", f"1 to {MOST_FRAMES} with a line or more each")
+        raise _wrong(
+            where,
+            0,
+            f"{frames} frames (lines left: {len(lines) - 1})",
+            f"1 to {MOST_FRAMES} with a line or more each",
+        )
     names, frame_of, place_of, first_lines = _layout(lines, frames, where)
     joints = _joints(lines, first_lines, where)
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(names):
         same = rows.setdefault(name, [])
         if same and frame_of[same[-1]] == frame_of[row]:
-            raise _wrong(where, first_lines[row] - 2, f"body {name} for the second time in frame {frame_of[row]}", "every body once")
+            raise _wrong(
+                where,
+                first_lines[row] - 2,
+                f"body {name} for the second time in frame {frame_of[row]}",
+                "every body once",
+            )
         same.append(row)
     frame_of, place_of = np.array(frame_of, int), np.array(place_of, int)
-    return Recording(frames, {name: Body(frame_of[same], place_of[same], joints[same]) for name, same in rows.items()})
+    return Recording(
+        frames,
+        {name: Body(frame_of[same], place_of[same], joints[same]) for name, same in rows.items()},
+    )
 
 
 def kind_of(error: DataError) -> str:
@@ -97,7 +117,9 @@ def kind_of(error: DataError) -> str:
     return "wrong joint count" if f" joints, expected {JOINTS};" in text else "unreadable"
 
 
-def _layout(lines: list[bytes], frames: int, where: str) -> tuple[list[str], list[int], list[int], list[int]]:
+def _layout(
+    lines: list[bytes], frames: int, where: str
+) -> tuple[list[str], list[int], list[int], list[int]]:
     """Of every body in every frame: its id, the frame, its place there, and the index of its first joint's line."""
     names, frame_of, place_of, first_lines = [], [], [], []
     at = 1
@@ -105,10 +127,20 @@ def _layout(lines: list[bytes], frames: int, where: str) -> tuple[list[str], lis
         bodies = _count(lines, at, where, f"the number of bodies in frame {frame}")
         at += 1
         if bodies * BODY_LINES > len(lines) - at:
-            raise _wrong(where, at - 1, f"{bodies} bodies in frame {frame} (lines left: {len(lines) - at})", f"{BODY_LINES} lines for each")
+            raise _wrong(
+                where,
+                at - 1,
+                f"{bodies} bodies in frame {frame} (lines left: {len(lines) - at})",
+                f"{BODY_LINES} lines for each",
+            )
         for place in range(bodies):
             info = lines[at].split()
-            if len(info) != 10 or not info[0].isdigit() or len(info[0]) > 20 or not all(map(_is_number, info[1:])):
+            if (
+                len(info) != 10
+                or not info[0].isdigit()
+                or len(info[0]) > 20
+                or not all(map(_is_number, info[1:]))
+            ):
                 raise _wrong(where, at, _quoted(lines[at]), "the id of a body and nine numbers")
             if (joints := _count(lines, at + 1, where, "the number of joints")) != JOINTS:
                 raise _wrong(where, at + 1, f"{joints} joints", f"{JOINTS}")
@@ -126,7 +158,7 @@ def _joints(lines: list[bytes], first_lines: list[int], where: str) -> np.ndarra
     """(n, 25, 3) float32 of the joint lines that start at `first_lines` (n)."""
     if not first_lines:
         return np.zeros((0, JOINTS, 3), np.float32)
-    rows = [line for first in first_lines for line in lines[first:first + JOINTS]]
+    rows = [line for first in first_lines for line in lines[first : first + JOINTS]]
     try:
         if not rows[0].strip():
             raise ValueError("an empty line")  # of nothing else, loadtxt warns
@@ -142,7 +174,9 @@ def _joints(lines: list[bytes], first_lines: list[int], where: str) -> np.ndarra
     if np.isinf(joints).any():
         body, joint, _ = np.argwhere(np.isinf(joints))[0]
         at = first_lines[body] + joint
-        raise _wrong(where, at, _quoted(lines[at]), "coordinates that are finite in float32, or NaN")
+        raise _wrong(
+            where, at, _quoted(lines[at]), "coordinates that are finite in float32, or NaN"
+        )
     return joints
 
 

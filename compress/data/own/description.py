@@ -1,4 +1,5 @@
 """`dataset.yaml`, the description of a folder of own clips: its joints, classes and split."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ class Holdout:
 
     def __post_init__(self):
         if (self.fraction is None) == (not self.val):
-            raise ValueError("give either fraction (and seed) or val, a list of how file names begin")
+            raise ValueError(
+                "give either fraction (and seed) or val, a list of how file names begin"
+            )
         if self.fraction is not None and not 0 < self.fraction < 1:
             raise ValueError("fraction: must be above 0 and below 1")
         if self.seed < 0:
@@ -66,7 +69,10 @@ class Description:
             raise ValueError("frame_rate: must be above 0 (frames a second)")
         if self.names is not None and len(set(self.names)) != self.joints:
             raise ValueError(f"names: must be {self.joints} different ones, one for each joint")
-        if self.classes is not None and not 0 < len(set(self.classes)) == len(self.classes) <= MOST_CLASSES:
+        if (
+            self.classes is not None
+            and not 0 < len(set(self.classes)) == len(self.classes) <= MOST_CLASSES
+        ):
             raise ValueError(f"classes: must be 1 to {MOST_CLASSES} different names")
 
     def skeleton(self) -> Skeleton:
@@ -83,8 +89,10 @@ def read(root: Path) -> Description:
     """
     path = root / NAME
     if not path.is_file():
-        raise DataError(f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre, persons, split), labels.csv "
-                        "and the clips that it names")
+        raise DataError(
+            f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre, persons, split), labels.csv "
+            "and the clips that it names"
+        )
     tree = yaml_tree.parse(text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
     if tree is None:
         raise DataError(f"{path}: is empty; it needs joints, edges, centre, persons and split")
@@ -100,7 +108,12 @@ def of_recording(recorded: dict) -> Description:
         DataError: it says something impossible.
     """
     try:
-        return Description(recorded["joints"], (), persons=recorded["persons"], coordinates=recorded["channels"],
-                           names=tuple(recorded["names"]) if recorded.get("names") else None)
+        return Description(
+            recorded["joints"],
+            (),
+            persons=recorded["persons"],
+            coordinates=recorded["channels"],
+            names=tuple(recorded["names"]) if recorded.get("names") else None,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"deployed.json: recorded: {error}; export the network again") from error

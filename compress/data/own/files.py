@@ -2,6 +2,7 @@
 
 What a file claims is believed as far as its length can hold it. Coordinates that are missing or too large become NaN or infinity.
 """
+
 from __future__ import annotations
 
 import json
@@ -16,7 +17,9 @@ from teachers.errors import DataError
 
 LARGEST_FILE = 32_000_000  # bytes of text
 MOST_FRAMES, MOST_NUMBERS = 100_000, 50_000_000  # of one clip
-NUMBERS = b"0123456789+-.eE, \t\r\n" + b"aAfFiInNtTyY"  # the letters of nan and infinity, which `float` reads
+NUMBERS = (
+    b"0123456789+-.eE, \t\r\n" + b"aAfFiInNtTyY"
+)  # the letters of nan and infinity, which `float` reads
 FIX = "correct it, or record the clip again"
 
 
@@ -30,7 +33,11 @@ def read(path: Path, wanted: Description) -> tuple[np.ndarray, int]:
     if kind == ".npy":
         return from_array(arrays.open_npy(path), str(path), wanted), 0
     data = arrays.content(path, LARGEST_FILE)
-    return parse_csv(data, str(path), wanted) if kind == ".csv" else (parse_json(data, str(path), wanted), 0)
+    return (
+        parse_csv(data, str(path), wanted)
+        if kind == ".csv"
+        else (parse_json(data, str(path), wanted), 0)
+    )
 
 
 def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarray:
@@ -44,13 +51,19 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
     if values.ndim == 4 and values.shape[2:] == (V, C):
         fitting["(T, M, V, C)"] = values.transpose(1, 0, 2, 3)
     if len(fitting) == 2:  # as many persons as are expected decide
-        fitting = {name: one for name, one in fitting.items() if len(one) == wanted.persons} or fitting
+        fitting = {
+            name: one for name, one in fitting.items() if len(one) == wanted.persons
+        } or fitting
     told = f"{where}: has shape {values.shape} of {values.dtype}"
     if len(fitting) > 1:
-        raise DataError(f"{told}, which could be {' or '.join(fitting)}; save it with another number of frames, or as .json")
+        raise DataError(
+            f"{told}, which could be {' or '.join(fitting)}; save it with another number of frames, or as .json"
+        )
     if not fitting or values.dtype.kind not in "fiu" or 0 in values.shape:
-        raise DataError(f"{told}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V} joints and C = {C} "
-                        f"coordinates; {FIX}")
+        raise DataError(
+            f"{told}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V} joints and C = {C} "
+            f"coordinates; {FIX}"
+        )
     (clip,) = fitting.values()
     _check_size(where, *clip.shape)
     return _float32(clip)
@@ -62,10 +75,14 @@ def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON, or truncated ({error or 'nested too deeply'}); copy it again") from error
+        raise DataError(
+            f"{where}: not JSON, or truncated ({error or 'nested too deeply'}); copy it again"
+        ) from error
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
-        raise DataError(f'{where}: expected {{"frames": [[[x, y, z], ...], ...]}} with one frame or more; {FIX}')
+        raise DataError(
+            f'{where}: expected {{"frames": [[[x, y, z], ...], ...]}} with one frame or more; {FIX}'
+        )
     V, C = wanted.joints, wanted.coordinates
     people = [_persons(frame) for frame in frames]
     _check_size(where, max(map(len, people)), len(frames), V, C)
@@ -74,8 +91,10 @@ def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
         for place, person in enumerate(persons):
             joints = _joints(person, V, C)
             if joints is None:
-                raise DataError(f"{where}: frames[{number}]: expected {V} joints of {C} numbers, or a list of persons with as many; "
-                                f"{FIX}")
+                raise DataError(
+                    f"{where}: frames[{number}]: expected {V} joints of {C} numbers, or a list of persons with as many; "
+                    f"{FIX}"
+                )
             clip[place, number] = _float32(joints).reshape(V, C)
     return clip
 
@@ -90,7 +109,11 @@ def _persons(frame: object) -> list:
 
 def _joints(person: object, V: int, C: int) -> np.ndarray | None:
     """(V * C,) float64 of V lists of C numbers or nulls; None for anything else."""
-    if not isinstance(person, list) or len(person) != V or not all(isinstance(joint, list) and len(joint) == C for joint in person):
+    if (
+        not isinstance(person, list)
+        or len(person) != V
+        or not all(isinstance(joint, list) and len(joint) == C for joint in person)
+    ):
         return None
     flat = [value for joint in person for value in joint]
     if not all(value is None or type(value) in (int, float) for value in flat):
@@ -121,12 +144,18 @@ def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray,
     lines = data.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").splitlines()
     columns = _columns(lines[0] if lines else b"", where, wanted)
     values, numbers = _rows(lines, columns, where)
-    frames = values[:, columns.frame] if columns.frame is not None else np.arange(len(values), dtype=float)
+    frames = (
+        values[:, columns.frame]
+        if columns.frame is not None
+        else np.arange(len(values), dtype=float)
+    )
     people = values[:, columns.person] if columns.person is not None else np.zeros(len(values))
     for key, whole in (("frame", frames), ("person", people)):
-        wrong = np.flatnonzero(~((np.abs(whole) < 2 ** 53) & (whole == np.round(whole))))
+        wrong = np.flatnonzero(~((np.abs(whole) < 2**53) & (whole == np.round(whole))))
         if wrong.size:
-            raise DataError(f"{where}: line {numbers[wrong[0]]}: {key} is {whole[wrong[0]]:g}, expected a whole number; {FIX}")
+            raise DataError(
+                f"{where}: line {numbers[wrong[0]]}: {key} is {whole[wrong[0]]:g}, expected a whole number; {FIX}"
+            )
     times, frame = np.unique(frames, return_inverse=True)
     ids, person = np.unique(people, return_inverse=True)
     V, C = wanted.joints, wanted.coordinates
@@ -139,8 +168,11 @@ def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray,
 
 def _columns(header: bytes, where: str, wanted: Description) -> Columns:
     names = [name.strip() for name in header.decode("utf-8", "replace").split(",")]
-    axes = "xyz"[:wanted.coordinates]
-    forms = [[f"{axis}{joint + start}" for joint in range(wanted.joints) for axis in axes] for start in (0, 1)]
+    axes = "xyz"[: wanted.coordinates]
+    forms = [
+        [f"{axis}{joint + start}" for joint in range(wanted.joints) for axis in axes]
+        for start in (0, 1)
+    ]
     if wanted.names:
         forms.append([f"{name}_{axis}" for name in wanted.names for axis in axes])
     found = {name: index for index, name in enumerate(names)}
@@ -148,9 +180,13 @@ def _columns(header: bytes, where: str, wanted: Description) -> Columns:
     form = next((form for form in forms if points == set(form)), None)
     if form is None or len(found) < len(names) or "person" in found and "frame" not in found:
         shown, first = header[:60].decode("utf-8", "replace"), ", ".join(forms[-1][:4])
-        raise DataError(f"{where}: line 1: the columns are {shown!r}..., expected {first}, ... to {forms[-1][-1]} "
-                        f"({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates} coordinates), each once, and if need be frame, or frame and person")
-    return Columns(len(names), tuple(found[name] for name in form), found.get("frame"), found.get("person"))
+        raise DataError(
+            f"{where}: line 1: the columns are {shown!r}..., expected {first}, ... to {forms[-1][-1]} "
+            f"({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates} coordinates), each once, and if need be frame, or frame and person"
+        )
+    return Columns(
+        len(names), tuple(found[name] for name in form), found.get("frame"), found.get("person")
+    )
 
 
 def _rows(lines: list[bytes], columns: Columns, where: str) -> tuple[np.ndarray, list[int]]:
@@ -162,10 +198,14 @@ def _rows(lines: list[bytes], columns: Columns, where: str) -> tuple[np.ndarray,
         try:
             if line.count(b",") + 1 != columns.count or line.translate(None, NUMBERS):
                 raise ValueError
-            rows.append(np.array([float(cell) if cell.strip() else np.nan for cell in line.split(b",")]))
+            rows.append(
+                np.array([float(cell) if cell.strip() else np.nan for cell in line.split(b",")])
+            )
         except ValueError as error:
-            raise DataError(f"{where}: line {number}: {line[:40].decode('utf-8', 'replace')!r}, expected {columns.count} numbers "
-                            f"with commas between them; {FIX}") from error
+            raise DataError(
+                f"{where}: line {number}: {line[:40].decode('utf-8', 'replace')!r}, expected {columns.count} numbers "
+                f"with commas between them; {FIX}"
+            ) from error
         numbers.append(number)
     if not rows:
         raise DataError(f"{where}: has no row of numbers below its header; {FIX}")
@@ -177,14 +217,18 @@ def _check_once(places: np.ndarray, numbers: list[int], frames: np.ndarray, wher
     order = np.argsort(places, kind="stable")
     same = np.flatnonzero(np.diff(places[order]) == 0)
     if same.size:
-        first, second = order[same[0]:same[0] + 2]
-        raise DataError(f"{where}: lines {numbers[first]} and {numbers[second]} are both frame {frames[first]:g} of the same person; {FIX}")
+        first, second = order[same[0] : same[0] + 2]
+        raise DataError(
+            f"{where}: lines {numbers[first]} and {numbers[second]} are both frame {frames[first]:g} of the same person; {FIX}"
+        )
 
 
 def _check_size(where: str, M: int, T: int, V: int, C: int) -> None:
     if T > MOST_FRAMES or M * T * V * C > MOST_NUMBERS:
-        raise DataError(f"{where}: {M} persons in {T} frames, at most {MOST_FRAMES} frames and {MOST_NUMBERS} numbers are a clip; cut it "
-                        "into shorter ones")
+        raise DataError(
+            f"{where}: {M} persons in {T} frames, at most {MOST_FRAMES} frames and {MOST_NUMBERS} numbers are a clip; cut it "
+            "into shorter ones"
+        )
 
 
 def _float32(values: np.ndarray) -> np.ndarray:

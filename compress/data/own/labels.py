@@ -2,6 +2,7 @@
 
 No line leads out of the folder: absolute paths, `..` and links to elsewhere are refused.
 """
+
 from __future__ import annotations
 
 import csv
@@ -48,34 +49,52 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
         header = [cell.strip().lower() for cell in next(rows, [])]
         lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows]
     except csv.Error as error:
-        raise DataError(f"{where}: line {rows.line_num}: not CSV ({error}); write it as file,label with a line for each clip") from error
+        raise DataError(
+            f"{where}: line {rows.line_num}: not CSV ({error}); write it as file,label with a line for each clip"
+        ) from error
     for column in ("file", "label"):
         if header.count(column) != 1:
-            raise DataError(f"{where}: line 1: the columns are {_listed(header)}; there must be one called {column!r} (file,label or "
-                            "file,label,split)")
+            raise DataError(
+                f"{where}: line 1: the columns are {_listed(header)}; there must be one called {column!r} (file,label or "
+                "file,label,split)"
+            )
     entries: dict[Path, Entry] = {}
     for number, row in lines:
         if not any(row):
             continue
         if len(row) != len(header):
-            raise DataError(f"{where}: line {number}: has {len(row)} columns, the first line {len(header)}; quote text with a comma")
+            raise DataError(
+                f"{where}: line {number}: has {len(row)} columns, the first line {len(header)}; quote text with a comma"
+            )
         entry = _entry(root, where, number, dict(zip(header, row)))
         same = entries.setdefault(entry.path, entry)
         if same is not entry:
-            raise DataError(f"{where}: lines {same.line} and {number} both name {entry.name!r}; remove one of them")
+            raise DataError(
+                f"{where}: lines {same.line} and {number} both name {entry.name!r}; remove one of them"
+            )
     if not entries:
         raise DataError(f"{where}: names no clip; write a line for each")
-    return sorted(entries.values(), key=lambda entry: entry.name), tuple(sorted(set(header) - {"file", "label", "split"}))
+    return sorted(entries.values(), key=lambda entry: entry.name), tuple(
+        sorted(set(header) - {"file", "label", "split"})
+    )
 
 
 def unnamed(root: Path, entries: Sequence[Entry]) -> list[str]:
     """The files that could be clips, but that `labels.csv` does not name."""
     named = {entry.path for entry in entries}
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*")
-                  if path.suffix.lower() in KINDS and path != root / NAME and path.is_file() and path.resolve() not in named)
+    return sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.suffix.lower() in KINDS
+        and path != root / NAME
+        and path.is_file()
+        and path.resolve() not in named
+    )
 
 
-def numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+def numbered(
+    entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """((n,) int64 labels from 0, names of the classes). A label is a class's name, or all labels are numbers from 0.
 
     Raises:
@@ -93,13 +112,17 @@ def numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: P
     for entry in entries:
         index = int(entry.label) if by_number else index_of.get(entry.label, -1)
         if not 0 <= index < len(classes):
-            raise DataError(f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of the {len(classes)} classes "
-                            f"({_listed(classes)}); correct it, or the classes in {description.NAME} (at most {MOST_CLASSES})")
+            raise DataError(
+                f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of the {len(classes)} classes "
+                f"({_listed(classes)}); correct it, or the classes in {description.NAME} (at most {MOST_CLASSES})"
+            )
         labels.append(index)
     return np.array(labels, np.int64), classes
 
 
-def validating(entries: Sequence[Entry], labels: np.ndarray, holdout: Holdout | None, where: Path) -> np.ndarray:
+def validating(
+    entries: Sequence[Entry], labels: np.ndarray, holdout: Holdout | None, where: Path
+) -> np.ndarray:
     """(n,) bool: which clips validate.
 
     Raises:
@@ -107,10 +130,14 @@ def validating(entries: Sequence[Entry], labels: np.ndarray, holdout: Holdout | 
     """
     split = [entry.split for entry in entries]
     if holdout is None and None in split:
-        raise DataError(f"{where}: nothing says which clips validate; add a column split (train or val), or to {description.NAME} "
-                        "`split: {fraction: 0.2, seed: 1}` or `split: {val: [P03, P07]}` (how file names begin)")
+        raise DataError(
+            f"{where}: nothing says which clips validate; add a column split (train or val), or to {description.NAME} "
+            "`split: {fraction: 0.2, seed: 1}` or `split: {val: [P03, P07]}` (how file names begin)"
+        )
     if holdout is not None and any(split):
-        raise DataError(f"{where}: has a column split, and {description.NAME} has the key split; remove one of them")
+        raise DataError(
+            f"{where}: has a column split, and {description.NAME} has the key split; remove one of them"
+        )
     if holdout is None:
         chosen = np.array([one == "val" for one in split])
     elif holdout.fraction is None:
@@ -118,18 +145,24 @@ def validating(entries: Sequence[Entry], labels: np.ndarray, holdout: Holdout | 
     else:
         chosen = _drawn(labels, holdout)
     if chosen.all() or not chosen.any():
-        raise DataError(f"{where}: all {len(entries)} clips {'validate' if chosen.all() else 'train'}, so nothing is left to "
-                        f"{'train on' if chosen.all() else 'validate with'}; change the split")
+        raise DataError(
+            f"{where}: all {len(entries)} clips {'validate' if chosen.all() else 'train'}, so nothing is left to "
+            f"{'train on' if chosen.all() else 'validate with'}; change the split"
+        )
     return chosen
 
 
 def _named(entries: Sequence[Entry], starts: tuple[str, ...], where: Path) -> np.ndarray:
     chosen = np.zeros(len(entries), bool)
     for start in starts:
-        fits = np.array([fnmatchcase(PurePosixPath(entry.name).name, start + "*") for entry in entries])
+        fits = np.array(
+            [fnmatchcase(PurePosixPath(entry.name).name, start + "*") for entry in entries]
+        )
         if not fits.any():
-            raise DataError(f"{where}: no file name begins with {start!r} (split.val in {description.NAME}); the first is "
-                            f"{PurePosixPath(entries[0].name).name!r}")
+            raise DataError(
+                f"{where}: no file name begins with {start!r} (split.val in {description.NAME}); the first is "
+                f"{PurePosixPath(entries[0].name).name!r}"
+            )
         chosen |= fits
     return chosen
 
@@ -147,7 +180,9 @@ def _drawn(labels: np.ndarray, holdout: Holdout) -> np.ndarray:
 def _entry(root: Path, where: Path, number: int, row: dict[str, str]) -> Entry:
     label, split, place = row["label"], row.get("split"), f"{where}: line {number}"
     if not label or len(label) > LONGEST_LABEL or not label.isprintable():
-        raise DataError(f"{place}: the label is {label[:60]!r}, expected a word or a number; give the clip its class")
+        raise DataError(
+            f"{place}: the label is {label[:60]!r}, expected a word or a number; give the clip its class"
+        )
     if split not in (None, "train", "val"):
         raise DataError(f"{place}: the split is {split[:60]!r}, expected train or val")
     name, path = _inside(root, row["file"], place)
@@ -158,13 +193,17 @@ def _inside(root: Path, file: str, place: str) -> tuple[str, Path]:
     """(the name, the file) that a line means, which lies in the folder."""
     pure, shown = PurePosixPath(file.replace("\\", "/")), repr(file[:200])
     if not file or pure.is_absolute() or PureWindowsPath(file).drive or ".." in pure.parts:
-        raise DataError(f"{place}: file {shown} is no path inside the folder; write it as seen from {root}, without ..")
+        raise DataError(
+            f"{place}: file {shown} is no path inside the folder; write it as seen from {root}, without .."
+        )
     if pure.suffix.lower() not in KINDS:
         raise DataError(f"{place}: file {shown} is no kind of clip; known: {', '.join(KINDS)}")
     try:
         path = (root / pure).resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as error:  # also: a name with NUL, links in a circle
-        raise DataError(f"{place}: file {shown} is not in {root}; copy it there, or remove the line") from error
+        raise DataError(
+            f"{place}: file {shown} is not in {root}; copy it there, or remove the line"
+        ) from error
     if not path.is_relative_to(root.resolve()):
         raise DataError(f"{place}: file {shown} leads out of the folder; copy the file into it")
     if not path.is_file():

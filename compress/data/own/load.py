@@ -11,6 +11,7 @@ rules, and counted in the notes:
 
 What could mean two things is refused, with file and line: a clip named twice, a label that is no class, a file that is not there.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -55,8 +56,10 @@ class Survey:
 
     def notes(self) -> tuple[str, ...]:
         """What was found, in words."""
-        return tuple(f"{_count(len(cases), what)}: {'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}"
-                     for what, cases in self._cases.items())
+        return tuple(
+            f"{_count(len(cases), what)}: {'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}"
+            for what, cases in self._cases.items()
+        )
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:
@@ -79,14 +82,32 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         if progress:
             progress(done, len(entries), "reading own clips")
     _look(root, entries, clips, validates, survey)
-    train, val = (Split(tuple(entries[index].name for index in part), [clips[index] for index in part], labels[part])
-                  for part in (np.flatnonzero(~validates), np.flatnonzero(validates)))
+    train, val = (
+        Split(
+            tuple(entries[index].name for index in part),
+            [clips[index] for index in part],
+            labels[part],
+        )
+        for part in (np.flatnonzero(~validates), np.flatnonzero(validates))
+    )
     for index in sorted(set(range(len(classes))) - set(train.labels.tolist())):
         survey.case("class without a clip to train on", classes[index])
     for column in ignored:
         survey.case(f"column of {own_labels.NAME} not used", column)
-    return Dataset("own", train, val, classes, description.skeleton(), description.persons, description.coordinates,
-                   survey.digest.hexdigest(), survey.notes(), INPUT, coordinates=description.coordinates, joint_names=description.names)
+    return Dataset(
+        "own",
+        train,
+        val,
+        classes,
+        description.skeleton(),
+        description.persons,
+        description.coordinates,
+        survey.digest.hexdigest(),
+        survey.notes(),
+        INPUT,
+        coordinates=description.coordinates,
+        joint_names=description.names,
+    )
 
 
 def read(entry: Entry, description: Description, survey: Survey) -> np.ndarray:
@@ -98,19 +119,31 @@ def read(entry: Entry, description: Description, survey: Survey) -> np.ndarray:
     raw, left_out = files.read(entry.path, description)
     clip, bad = repair_frames(of_persons(raw, description.persons))
     if bad == clip.shape[1] or not clip.any():
-        raise DataError(f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it again, or remove line "
-                        f"{entry.line} of {own_labels.NAME}")
+        raise DataError(
+            f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it again, or remove line "
+            f"{entry.line} of {own_labels.NAME}"
+        )
     if bad:
-        survey.case("clip repaired (frames with NaN, infinity or missing numbers take the nearest good frame)",
-                    f"{entry.name}: {bad} of {clip.shape[1]} frames")
+        survey.case(
+            "clip repaired (frames with NaN, infinity or missing numbers take the nearest good frame)",
+            f"{entry.name}: {bad} of {clip.shape[1]} frames",
+        )
     if empty := int((~clip.any(axis=(0, 2, 3))).sum()):
-        survey.case("clip with frames that nobody is in (kept)", f"{entry.name}: {empty} of {clip.shape[1]} frames")
+        survey.case(
+            "clip with frames that nobody is in (kept)",
+            f"{entry.name}: {empty} of {clip.shape[1]} frames",
+        )
     if clip.shape[1] == 1:
         survey.case("clip of one frame (kept)", entry.name)
     if len(raw) > description.persons:
-        survey.case(f"clip of more than {description.persons} persons (those of most energy stay)", f"{entry.name}: {len(raw)}")
+        survey.case(
+            f"clip of more than {description.persons} persons (those of most energy stay)",
+            f"{entry.name}: {len(raw)}",
+        )
     if left_out:
-        survey.case("clip whose frame numbers leave some out (closed up)", f"{entry.name}: {left_out}")
+        survey.case(
+            "clip whose frame numbers leave some out (closed up)", f"{entry.name}: {left_out}"
+        )
     return np.ascontiguousarray(clip)
 
 
@@ -119,18 +152,32 @@ def of_persons(raw: np.ndarray, persons: int) -> np.ndarray:
     if len(raw) > persons:
         raw = raw[np.sort(np.argsort([-energy(one) for one in raw], kind="stable")[:persons])]
     padded = np.zeros((persons, *raw.shape[1:]), np.float32)
-    padded[:len(raw)] = raw
+    padded[: len(raw)] = raw
     return padded.transpose(3, 1, 2, 0)
 
 
-def _look(root: Path, entries: Sequence[Entry], clips: list[np.ndarray], validates: np.ndarray, survey: Survey) -> None:
+def _look(
+    root: Path,
+    entries: Sequence[Entry],
+    clips: list[np.ndarray],
+    validates: np.ndarray,
+    survey: Survey,
+) -> None:
     """Count what concerns more than one clip: the same content on both sides, and files without a line."""
-    contents = [hashlib.sha256(repr(clip.shape).encode() + clip.tobytes()).digest() for clip in clips]
-    trained = {content: entry.name for entry, content, held in zip(entries, contents, validates) if not held}
+    contents = [
+        hashlib.sha256(repr(clip.shape).encode() + clip.tobytes()).digest() for clip in clips
+    ]
+    trained = {
+        content: entry.name
+        for entry, content, held in zip(entries, contents, validates)
+        if not held
+    }
     for entry, content, held in zip(entries, contents, validates):
         if held and content in trained:
-            survey.case("clip to validate with that is one trained on, number for number (kept; accuracy is flattered)",
-                        f"{entry.name} = {trained[content]}")
+            survey.case(
+                "clip to validate with that is one trained on, number for number (kept; accuracy is flattered)",
+                f"{entry.name} = {trained[content]}",
+            )
     for name in own_labels.unnamed(root, entries):
         survey.case(f"file without a line in {own_labels.NAME} (not used)", name)
 

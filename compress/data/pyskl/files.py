@@ -4,6 +4,7 @@ Either one file, {"split": {name: [frame_dir]}, "annotations": [annotation]}, or
 annotations for each split: train.pkl and val.pkl. An annotation is {"frame_dir", "label", "total_frames", "keypoint"
 (M, T, V, C)}, with "keypoint_score" (M, T, V) and "img_shape" (height, width) where key points are of images.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -61,12 +62,17 @@ def read(root: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, i
     """
     if root.is_dir():
         files = {path.stem: path for path in sorted(root.glob("*.pkl"))}
-        parts = tuple(_from_list(files[name], name, scores) for name in pair(benchmark, files, f"{root}: holds the .pkl files"))
+        parts = tuple(
+            _from_list(files[name], name, scores)
+            for name in pair(benchmark, files, f"{root}: holds the .pkl files")
+        )
         unused = 0
     elif root.is_file():
         *parts, unused = _from_file(root, benchmark, scores)
     else:
-        raise DataError(f"{root}: no such file; give data.root a .pkl file with splits, or a folder with train.pkl and val.pkl")
+        raise DataError(
+            f"{root}: no such file; give data.root a .pkl file with splits, or a folder with train.pkl and val.pkl"
+        )
     _check_alike([one for part in parts for one in part.annotations])
     return *parts, unused
 
@@ -85,24 +91,36 @@ def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, 
             found[name.removesuffix("_train")] = (name, test)
     there = f"{where} {', '.join(names) or '(none)'}"
     if not found:
-        raise DataError(f"{there}, but not one to train on and its test, such as xsub_train and xsub_val, or train and val; name "
-                        "them so, or give data.root a .pkl file that has splits")
+        raise DataError(
+            f"{there}, but not one to train on and its test, such as xsub_train and xsub_val, or train and val; name "
+            "them so, or give data.root a .pkl file that has splits"
+        )
     if benchmark is None and len(found) > 1:
         raise DataError(f"{there}; choose with data.benchmark: {', '.join(found)}")
     if benchmark is not None and benchmark not in found:
-        raise DataError(f"{there}, nothing for benchmark {benchmark!r}; data.benchmark can be {', '.join(found)}")
+        raise DataError(
+            f"{there}, nothing for benchmark {benchmark!r}; data.benchmark can be {', '.join(found)}"
+        )
     return next(iter(found.values())) if benchmark is None else found[benchmark]
 
 
 def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, int]:
     content = _load(path)
     if isinstance(content, list):
-        raise DataError(f"{path}: a list of annotations, without splits; give data.root a folder with one such file for each split, "
-                        "train.pkl and val.pkl")
-    splits, annotations = (content.get(key) for key in ("split", "annotations")) if isinstance(content, dict) else (None, None)
+        raise DataError(
+            f"{path}: a list of annotations, without splits; give data.root a folder with one such file for each split, "
+            "train.pkl and val.pkl"
+        )
+    splits, annotations = (
+        (content.get(key) for key in ("split", "annotations"))
+        if isinstance(content, dict)
+        else (None, None)
+    )
     if not isinstance(splits, dict) or not isinstance(annotations, list):
-        raise DataError(f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got {_told(content)}; give a "
-                        "file of PYSKL or mmaction2")
+        raise DataError(
+            f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got {_told(content)}; give a "
+            "file of PYSKL or mmaction2"
+        )
     splits = {str(name): names for name, names in splits.items()}
     chosen = pair(benchmark, splits, f"{path}: has splits")
     entries = _named(annotations, path)
@@ -111,34 +129,52 @@ def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, P
     return *parts, len(entries) - len(used)
 
 
-def _chosen(entries: dict[str, tuple[int, dict]], split: str, names: object, path: Path, scores: bool) -> Part:
+def _chosen(
+    entries: dict[str, tuple[int, dict]], split: str, names: object, path: Path, scores: bool
+) -> Part:
     """The annotations that a split names."""
     if not isinstance(names, (list, tuple, set, np.ndarray)) or not len(names):
-        raise DataError(f"{path}: split {split!r} is no list of names, or empty; both splits need a clip")
+        raise DataError(
+            f"{path}: split {split!r} is no list of names, or empty; both splits need a clip"
+        )
     counted = Counter(map(str, names))
     missing = [name for name in counted if name not in entries]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(f"{path}: split {split!r} names {missing[0]!r}{more}, which no annotation has; copy the file again, or take the "
-                        "names out")
-    made = tuple(_annotation(entry, f"{path}: annotation {index} ({name!r})", scores)
-                 for name, (index, entry) in entries.items() if name in counted)
+        raise DataError(
+            f"{path}: split {split!r} names {missing[0]!r}{more}, which no annotation has; copy the file again, or take the "
+            "names out"
+        )
+    made = tuple(
+        _annotation(entry, f"{path}: annotation {index} ({name!r})", scores)
+        for name, (index, entry) in entries.items()
+        if name in counted
+    )
     return Part(split, made, counted.total() - len(counted))
 
 
 def _from_list(path: Path, name: str, scores: bool) -> Part:
     content = _load(path)
     if not isinstance(content, list) or not content:
-        raise DataError(f"{path}: expected a list of annotations, got {_told(content)}; a file with splits in it is data.root itself")
-    return Part(name, tuple(_annotation(entry, f"{path}: annotation {index} ({one!r})", scores)
-                            for one, (index, entry) in _named(content, path).items()))
+        raise DataError(
+            f"{path}: expected a list of annotations, got {_told(content)}; a file with splits in it is data.root itself"
+        )
+    return Part(
+        name,
+        tuple(
+            _annotation(entry, f"{path}: annotation {index} ({one!r})", scores)
+            for one, (index, entry) in _named(content, path).items()
+        ),
+    )
 
 
 def _load(path: Path) -> object:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again"
+        ) from error
     return safe_pickle.load(data, str(path), DataError)
 
 
@@ -147,11 +183,15 @@ def _named(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
     found: dict[str, tuple[int, dict]] = {}
     for index, entry in enumerate(annotations):
         if not isinstance(entry, dict) or not isinstance(entry.get("frame_dir"), str):
-            raise DataError(f"{path}: annotation {index} is {_told(entry)}, expected a mapping with {', '.join(NEEDED)}, of which "
-                            "frame_dir is text; give a file of PYSKL or mmaction2")
+            raise DataError(
+                f"{path}: annotation {index} is {_told(entry)}, expected a mapping with {', '.join(NEEDED)}, of which "
+                "frame_dir is text; give a file of PYSKL or mmaction2"
+            )
         if entry["frame_dir"] in found:
-            raise DataError(f"{path}: annotations {found[entry['frame_dir']][0]} and {index} are both {entry['frame_dir']!r}; a name "
-                            "stands for one clip, rename or remove one of them")
+            raise DataError(
+                f"{path}: annotations {found[entry['frame_dir']][0]} and {index} are both {entry['frame_dir']!r}; a name "
+                "stands for one clip, rename or remove one of them"
+            )
         found[entry["frame_dir"]] = (index, entry)
     return found
 
@@ -161,18 +201,28 @@ def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
     if missing:
         raise DataError(f"{where}: has no {missing[0]!r}; an annotation needs {', '.join(NEEDED)}")
     label, keypoint = entry["label"], entry["keypoint"]
-    if not isinstance(label, (int, np.integer)) or isinstance(label, bool) or not 0 <= label < MOST_CLASSES:
-        raise DataError(f"{where}: its label is {label!r}, expected a whole number from 0 to {MOST_CLASSES - 1}; correct it, or take "
-                        "the clip out of the split")
+    if (
+        not isinstance(label, (int, np.integer))
+        or isinstance(label, bool)
+        or not 0 <= label < MOST_CLASSES
+    ):
+        raise DataError(
+            f"{where}: its label is {label!r}, expected a whole number from 0 to {MOST_CLASSES - 1}; correct it, or take "
+            "the clip out of the split"
+        )
     if not _is_array(keypoint, 4) or keypoint.shape[3] not in (2, 3) or 0 in keypoint.shape[1:]:
-        raise DataError(f"{where}: its keypoint is {_told(keypoint)}, expected an array of numbers (persons, frames, joints, 2 or 3); "
-                        "correct it, or take the clip out of the split")
+        raise DataError(
+            f"{where}: its keypoint is {_told(keypoint)}, expected an array of numbers (persons, frames, joints, 2 or 3); "
+            "correct it, or take the clip out of the split"
+        )
     flat, score = keypoint.shape[3] == 2, None
     if flat and scores:
         score = entry.get("keypoint_score")
         if not _is_array(score, 3) or score.shape != keypoint.shape[:3]:
-            raise DataError(f"{where}: its keypoint_score is {_told(score)}, expected an array of numbers {keypoint.shape[:3]}; set "
-                            "data.scores to false to use x and y only")
+            raise DataError(
+                f"{where}: its keypoint_score is {_told(score)}, expected an array of numbers {keypoint.shape[:3]}; set "
+                "data.scores to false to use x and y only"
+            )
     image = _image(entry.get("img_shape"), where) if flat else None
     miscounted = not np.array_equal(entry.get("total_frames", keypoint.shape[1]), keypoint.shape[1])
     return Annotation(where, entry["frame_dir"], int(label), keypoint, score, image, miscounted)
@@ -184,7 +234,9 @@ def _image(shape: object, where: str) -> tuple[int, int] | None:
         return None
     values = np.asarray(shape) if isinstance(shape, (tuple, list, np.ndarray)) else np.zeros(0)
     if values.shape != (2,) or values.dtype.kind not in "iu" or values.min() < 1:
-        raise DataError(f"{where}: its img_shape is {shape!r}, expected (height, width) in pixels; correct it")
+        raise DataError(
+            f"{where}: its img_shape is {shape!r}, expected (height, width) in pixels; correct it"
+        )
     return int(values[1]), int(values[0])
 
 
@@ -193,11 +245,15 @@ def _check_alike(annotations: list[Annotation]) -> None:
     for one in annotations:
         if one.keypoint.shape[2:] != first.keypoint.shape[2:]:
             V, C = one.keypoint.shape[2:]
-            raise DataError(f"{one.where}: has {V} joints of {C} coordinates, the first annotation {first.keypoint.shape[2]} of "
-                            f"{first.keypoint.shape[3]}; all must be of one skeleton")
+            raise DataError(
+                f"{one.where}: has {V} joints of {C} coordinates, the first annotation {first.keypoint.shape[2]} of "
+                f"{first.keypoint.shape[3]}; all must be of one skeleton"
+            )
         if (one.image is None) != (first.image is None):
             bare, other = (one, first) if one.image is None else (first, one)
-            raise DataError(f"{bare.where}: has no img_shape, but {other.name!r} has one; give all of them one, or none")
+            raise DataError(
+                f"{bare.where}: has no img_shape, but {other.name!r} has one; give all of them one, or none"
+            )
 
 
 def _is_array(value: object, dimensions: int) -> bool:

@@ -9,6 +9,7 @@ dividing by this one; the first is done here, the second is a step of the input 
 `deployed.json`: pixels of images of another size must be scaled to that one. No clip is normalised twice. Without img_shape in
 the file, every clip is divided by its own extent, unless the recipe's `input.image` says otherwise.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -59,7 +60,9 @@ class Config:
 class Clips(Sequence):
     """Clips (C, T, V, M) float32 made of annotations when asked for; broken frames are mended, pixels are of images of one size."""
 
-    def __init__(self, annotations: Sequence[Annotation], persons: int, image: tuple[int, int] | None):
+    def __init__(
+        self, annotations: Sequence[Annotation], persons: int, image: tuple[int, int] | None
+    ):
         self._annotations, self._persons, self._image = annotations, persons, image
 
     def __len__(self) -> int:
@@ -80,15 +83,19 @@ class Clips(Sequence):
             if one.image != self._image:
                 keypoint *= np.divide(self._image, one.image).astype(np.float32)
             if one.score is not None:
-                keypoint = np.concatenate([keypoint, one.score.astype(np.float32)[..., None]], axis=3)
+                keypoint = np.concatenate(
+                    [keypoint, one.score.astype(np.float32)[..., None]], axis=3
+                )
         if len(keypoint) > self._persons:
             keypoint = keypoint[longest(one.keypoint, self._persons)]
         _, T, V, C = keypoint.shape
         clip = np.zeros((C, T, V, self._persons), np.float32)
-        clip[..., :len(keypoint)] = keypoint.transpose(3, 1, 2, 0)
+        clip[..., : len(keypoint)] = keypoint.transpose(3, 1, 2, 0)
         clip, bad = repair_frames(clip)
         if bad == clip.shape[1]:
-            raise DataError(f"{one.where}: every frame holds NaN or infinity; take the clip out of the split, or record it again")
+            raise DataError(
+                f"{one.where}: every frame holds NaN or infinity; take the clip out of the split, or record it again"
+            )
         return np.ascontiguousarray(clip), bad
 
 
@@ -122,8 +129,19 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         splits.append(Split(tuple(one.name for one in part.annotations), clips, labels))
     channels = coordinates + (annotations[0].score is not None)
     skeleton = KNOWN.get(V) or Skeleton(f"joints_{V}", V, (), centre=1)
-    return Dataset("pyskl", *splits, _classes(config, annotations), skeleton, config.persons, channels, survey.digest.hexdigest(),
-                   (*survey.notes(), *_notes(parts, unused)), INPUT, coordinates=coordinates, image=image)
+    return Dataset(
+        "pyskl",
+        *splits,
+        _classes(config, annotations),
+        skeleton,
+        config.persons,
+        channels,
+        survey.digest.hexdigest(),
+        (*survey.notes(), *_notes(parts, unused)),
+        INPUT,
+        coordinates=coordinates,
+        image=image,
+    )
 
 
 class Survey:
@@ -139,35 +157,63 @@ class Survey:
         self.digest.update(repr(clip.shape).encode())
         self.digest.update(clip)
         if bad:
-            self._case("repaired (frames with NaN or infinity take the nearest good frame)", f"{one.name}: {bad} frame{'s' * (bad > 1)}")
-        if not clip[:one.keypoint.shape[3]].any():
+            self._case(
+                "repaired (frames with NaN or infinity take the nearest good frame)",
+                f"{one.name}: {bad} frame{'s' * (bad > 1)}",
+            )
+        if not clip[: one.keypoint.shape[3]].any():
             self._case("empty, nothing but zeros (kept, and counted like any other)", one.name)
         if len(one.keypoint) > self._persons:
-            self._case(f"of more than {self._persons} person{'s' * (self._persons > 1)} (those in most frames stay)", one.name)
+            self._case(
+                f"of more than {self._persons} person{'s' * (self._persons > 1)} (those in most frames stay)",
+                one.name,
+            )
         if one.image != self._image:
-            self._case("of images of another size, scaled to {} x {}, the most common".format(*self._image), one.name)
+            self._case(
+                "of images of another size, scaled to {} x {}, the most common".format(
+                    *self._image
+                ),
+                one.name,
+            )
         if one.miscounted:
-            self._case("whose total_frames is not the number of frames in keypoint (the latter is used)", one.name)
+            self._case(
+                "whose total_frames is not the number of frames in keypoint (the latter is used)",
+                one.name,
+            )
 
     def _case(self, what: str, told: str) -> None:
         self._cases.setdefault(what, []).append(told)
 
     def notes(self) -> tuple[str, ...]:
         """What was found, in words."""
-        return tuple(f"{_count(cases)} {what}: {'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}" for what, cases in self._cases.items())
+        return tuple(
+            f"{_count(cases)} {what}: {'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}"
+            for what, cases in self._cases.items()
+        )
 
 
 def _notes(parts: list[Part], unused: int) -> list[str]:
     """What the splits say of each other, and what they leave out."""
     train, test = ({one.name for one in part.annotations} for part in parts)
     both, first = sorted(train & test), parts[0].annotations[0]
-    notes = [f"{_count(both)} named in both splits, so accuracy is flattered: {', '.join(both[:5])}"] if both else []
-    notes += [f"split {part.name} names {part.repeated} clip{'s' * (part.repeated > 1)} more than once; each counts once"
-              for part in parts if part.repeated]
+    notes = (
+        [f"{_count(both)} named in both splits, so accuracy is flattered: {', '.join(both[:5])}"]
+        if both
+        else []
+    )
+    notes += [
+        f"split {part.name} names {part.repeated} clip{'s' * (part.repeated > 1)} more than once; each counts once"
+        for part in parts
+        if part.repeated
+    ]
     if unused:
-        notes.append(f"{unused} annotation{'s' * (unused > 1)} in neither {parts[0].name} nor {parts[1].name}, not used")
+        notes.append(
+            f"{unused} annotation{'s' * (unused > 1)} in neither {parts[0].name} nor {parts[1].name}, not used"
+        )
     if first.keypoint.shape[3] == 2 and first.image is None:
-        notes.append("no img_shape: every clip is scaled by its own extent, unless input.image is given (PYSKL assumes [1920, 1080])")
+        notes.append(
+            "no img_shape: every clip is scaled by its own extent, unless input.image is given (PYSKL assumes [1920, 1080])"
+        )
     return notes
 
 
@@ -176,12 +222,16 @@ def _classes(config: Config, annotations: list[Annotation]) -> tuple[str, ...]:
     largest = max(annotations, key=lambda one: one.label)
     if config.classes is not None:
         if largest.label >= len(config.classes):
-            raise DataError(f"{largest.where}: its label is {largest.label}, but data.classes names {len(config.classes)} classes; labels "
-                            "count from 0, name all of them")
+            raise DataError(
+                f"{largest.where}: its label is {largest.label}, but data.classes names {len(config.classes)} classes; labels "
+                "count from 0, name all of them"
+            )
         return config.classes
     actions = [_NTU_NAME.match(one.name) for one in annotations]
-    if largest.label < len(NTU_120) and all(action and int(action[1]) == one.label + 1 for action, one in zip(actions, annotations)):
-        return NTU_120[:60 if largest.label < 60 else 120]
+    if largest.label < len(NTU_120) and all(
+        action and int(action[1]) == one.label + 1 for action, one in zip(actions, annotations)
+    ):
+        return NTU_120[: 60 if largest.label < 60 else 120]
     return tuple(f"class {index}" for index in range(largest.label + 1))
 
 

@@ -1,4 +1,5 @@
 """The built-in data: bodies that perform twelve actions, seen by a depth camera."""
+
 from compress.data.synthetic.load import INPUT, INPUT_DEFAULTS, RATE, Config, clip, load, person_of
 
 __all__ = ["INPUT", "INPUT_DEFAULTS", "RATE", "Config", "clip", "load", "person_of"]

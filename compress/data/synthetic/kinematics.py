@@ -5,6 +5,7 @@ faces it. A joint's angles turn everything beyond it: (pitch, twist, roll) in de
 For a limb: pitch raises it forward, roll lifts it sideways, twist turns it inward; an elbow bends by positive pitch, a
 knee and the spine (forward) by negative pitch. Angles are written for the right-handed person; `mirror` gives the other one.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,10 +13,45 @@ import numpy as np
 # NTU-25 joints (0-based) -> parent in the tree that moves, and the offset from it in units of body height.
 # Hand tip and thumb both hang on the hand, so that every bone of the graph is rigid.
 PARENTS = (-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 7, 11, 11)
-ORDER = (1, 20, 2, 3, 8, 9, 10, 11, 23, 24, 4, 5, 6, 7, 21, 22, 16, 17, 18, 19, 12, 13, 14, 15)  # parents before children
-_RIGHT = {8: (.105, -.015, 0), 9: (.010, -.172, 0), 10: (0, -.146, 0), 11: (0, -.045, 0), 23: (0, -.045, -.005),
-          24: (-.022, -.022, -.015), 16: (.052, -.010, 0), 17: (0, -.245, 0), 18: (0, -.235, 0), 19: (.010, -.030, -.070)}
-_MIDDLE = {1: (0, .145, 0), 20: (0, .135, 0), 2: (0, .040, -.005), 3: (0, .085, -.010)}
+ORDER = (
+    1,
+    20,
+    2,
+    3,
+    8,
+    9,
+    10,
+    11,
+    23,
+    24,
+    4,
+    5,
+    6,
+    7,
+    21,
+    22,
+    16,
+    17,
+    18,
+    19,
+    12,
+    13,
+    14,
+    15,
+)  # parents before children
+_RIGHT = {
+    8: (0.105, -0.015, 0),
+    9: (0.010, -0.172, 0),
+    10: (0, -0.146, 0),
+    11: (0, -0.045, 0),
+    23: (0, -0.045, -0.005),
+    24: (-0.022, -0.022, -0.015),
+    16: (0.052, -0.010, 0),
+    17: (0, -0.245, 0),
+    18: (0, -0.235, 0),
+    19: (0.010, -0.030, -0.070),
+}
+_MIDDLE = {1: (0, 0.145, 0), 20: (0, 0.135, 0), 2: (0, 0.040, -0.005), 3: (0, 0.085, -0.010)}
 LEFT_OF = {8: 4, 9: 5, 10: 6, 11: 7, 23: 21, 24: 22, 16: 12, 17: 13, 18: 14, 19: 15}
 OFFSETS = np.zeros((25, 3))
 for _joint, _offset in (_MIDDLE | _RIGHT).items():
@@ -24,9 +60,24 @@ for _joint, _left in LEFT_OF.items():
     OFFSETS[_left] = OFFSETS[_joint] * (-1, 1, 1)
 
 # What poses can turn: name -> joint. "r." is the acting side, "l." the other one.
-HINGES = {"root": 0, "spine": 1, "chest": 20, "head": 2,
-          "r.shoulder": 8, "r.elbow": 9, "r.wrist": 10, "r.hip": 16, "r.knee": 17, "r.ankle": 18,
-          "l.shoulder": 4, "l.elbow": 5, "l.wrist": 6, "l.hip": 12, "l.knee": 13, "l.ankle": 14}
+HINGES = {
+    "root": 0,
+    "spine": 1,
+    "chest": 20,
+    "head": 2,
+    "r.shoulder": 8,
+    "r.elbow": 9,
+    "r.wrist": 10,
+    "r.hip": 16,
+    "r.knee": 17,
+    "r.ankle": 18,
+    "l.shoulder": 4,
+    "l.elbow": 5,
+    "l.wrist": 6,
+    "l.hip": 12,
+    "l.knee": 13,
+    "l.ankle": 14,
+}
 
 _SWAP = np.arange(25)
 for _joint, _left in LEFT_OF.items():
@@ -71,10 +122,21 @@ def body(rng: np.random.Generator) -> np.ndarray:
 def rotations(angles: np.ndarray) -> np.ndarray:
     """Degrees (..., 3) as (pitch, twist, roll) -> matrices (..., 3, 3) = Rz(roll) @ Rx(pitch) @ Ry(twist)."""
     radians = np.deg2rad(angles)
-    (cx, cy, cz), (sx, sy, sz) = np.moveaxis(np.cos(radians), -1, 0), np.moveaxis(np.sin(radians), -1, 0)
-    rows = (cz * cy - sz * sx * sy, -sz * cx, cz * sy + sz * sx * cy,
-            sz * cy + cz * sx * sy, cz * cx, sz * sy - cz * sx * cy,
-            -cx * sy, sx, cx * cy)
+    (cx, cy, cz), (sx, sy, sz) = (
+        np.moveaxis(np.cos(radians), -1, 0),
+        np.moveaxis(np.sin(radians), -1, 0),
+    )
+    rows = (
+        cz * cy - sz * sx * sy,
+        -sz * cx,
+        cz * sy + sz * sx * cy,
+        sz * cy + cz * sx * sy,
+        cz * cx,
+        sz * sy - cz * sx * cy,
+        -cx * sy,
+        sx,
+        cx * cy,
+    )
     return np.stack(rows, axis=-1).reshape(*angles.shape[:-1], 3, 3)
 
 
@@ -98,7 +160,9 @@ def ease(phase: np.ndarray) -> np.ndarray:
 def through(keys: tuple[tuple[float, np.ndarray], ...], phase: np.ndarray) -> np.ndarray:
     """Poses (25, 3) at increasing phases in [0, 1] -> (T, 25, 3), eased from one to the next; rest at phases 0 and 1."""
     times = np.array([0, *(key for key, _ in keys), 1])
-    poses = np.stack([np.zeros_like(keys[0][1]), *(pose for _, pose in keys), np.zeros_like(keys[0][1])])
+    poses = np.stack(
+        [np.zeros_like(keys[0][1]), *(pose for _, pose in keys), np.zeros_like(keys[0][1])]
+    )
     step = np.clip(np.searchsorted(times, phase, side="right") - 1, 0, len(times) - 2)
     weight = ease((phase - times[step]) / (times[step + 1] - times[step]))[:, None, None]
     return poses[step] * (1 - weight) + poses[step + 1] * weight

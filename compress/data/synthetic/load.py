@@ -3,6 +3,7 @@
 Everything is a function of (seed, index). Training and validation share no person. `kinematics.py` is the body; this file
 is what people do with it, how a depth camera sees them, and the data set.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -21,7 +22,11 @@ RATE = 30  # frames a second
 IDLE = (0.0, 0.4)  # seconds before and after an action
 PEOPLE = {"train": range(60), "val": range(100, 130)}
 INPUT = "crop_resize"
-INPUT_DEFAULTS = {"frames": 16, "crop": 0.75, "rotation": 0.1}  # a repetition or two, from the front
+INPUT_DEFAULTS = {
+    "frames": 16,
+    "crop": 0.75,
+    "rotation": 0.1,
+}  # a repetition or two, from the front
 BASE_OPS = ({"op": "drop_empty"}, {"op": "centre", "joint": 0, "frame": 0})
 
 
@@ -39,7 +44,9 @@ class Config:
     def __post_init__(self):
         for name in ("train_clips", "val_clips"):
             if getattr(self, name) < len(ACTIONS):
-                raise ValueError(f"{name}: must be at least {len(ACTIONS)}, one clip of every class")
+                raise ValueError(
+                    f"{name}: must be at least {len(ACTIONS)}, one clip of every class"
+                )
         if self.noise < 0:
             raise ValueError("noise: must not be negative")
         if not 0 <= self.view_degrees <= 180:
@@ -51,17 +58,33 @@ class Config:
 def load(config: Config, seed: int, progress=None) -> Dataset:
     """Generate the data set; the same (config, seed) gives the same clips, without lost frames and standing at the origin."""
     total, splits = config.train_clips + config.val_clips, {}
-    for split, count, before in (("train", config.train_clips, 0), ("val", config.val_clips, config.train_clips)):
+    for split, count, before in (
+        ("train", config.train_clips, 0),
+        ("val", config.val_clips, config.train_clips),
+    ):
         clips = []
         for index in range(count):
             clips.append(ops.apply(clip(config, seed, split, index), BASE_OPS))
             if progress:
                 progress(before + index + 1, total, "generating clips")
         labels = np.arange(count, dtype=np.int64) % len(ACTIONS)
-        names = tuple(f"{split}_{index:05d}_p{person_of(split, index):03d}_a{labels[index]:02d}" for index in range(count))
+        names = tuple(
+            f"{split}_{index:05d}_p{person_of(split, index):03d}_a{labels[index]:02d}"
+            for index in range(count)
+        )
         splits[split] = Split(names, clips, labels)
-    return Dataset("synthetic", splits["train"], splits["val"], tuple(action.name for action in ACTIONS), NTU_25, persons=1,
-                   channels=3, fingerprint=_fingerprint(config, seed, splits), input=INPUT, base_ops=BASE_OPS)
+    return Dataset(
+        "synthetic",
+        splits["train"],
+        splits["val"],
+        tuple(action.name for action in ACTIONS),
+        NTU_25,
+        persons=1,
+        channels=3,
+        fingerprint=_fingerprint(config, seed, splits),
+        input=INPUT,
+        base_ops=BASE_OPS,
+    )
 
 
 def person_of(split: str, index: int) -> int:
@@ -86,12 +109,16 @@ def clip(config: Config, seed: int, split: str, index: int) -> np.ndarray:
     return seen(positions, config, rng)
 
 
-def performance(action: Action, rng: np.random.Generator, tempo: float, amplitude: float) -> tuple[np.ndarray, np.ndarray]:
+def performance(
+    action: Action, rng: np.random.Generator, tempo: float, amplitude: float
+) -> tuple[np.ndarray, np.ndarray]:
     """One doing of an action with idle time around it: angles (T, 25, 3) in degrees and lift off the ground (T,) in metres."""
     period = rng.uniform(*action.period) / tempo
     active = period * rng.uniform(*action.reps)
     get_ready, (before, after) = rng.uniform(0.15, 0.3), rng.uniform(*IDLE, size=2)
-    time = np.arange(int((before + 2 * get_ready + active + after) * RATE)) / RATE - before - get_ready
+    time = (
+        np.arange(int((before + 2 * get_ready + active + after) * RATE)) / RATE - before - get_ready
+    )
     strength = amplitude * rng.uniform(0.9, 1.15)
     taken = kinematics.ease(time / get_ready + 1)  # 0: resting posture, 1: the action's own
     if action.returns:  # someone is caught anywhere in the cycle
@@ -103,8 +130,13 @@ def performance(action: Action, rng: np.random.Generator, tempo: float, amplitud
     hold = kinematics.pose_angles(action.hold)
     held = hold.any(axis=1)[:, None]  # (25, 1)
     own = np.where(held, hold + drawn(action.spread, rng), resting)
-    moves = kinematics.through(tuple((at, kinematics.pose_angles(pose) * rng.uniform(0.85, 1.15, size=(25, 1)))
-                                     for at, pose in action.keys), phase)
+    moves = kinematics.through(
+        tuple(
+            (at, kinematics.pose_angles(pose) * rng.uniform(0.85, 1.15, size=(25, 1)))
+            for at, pose in action.keys
+        ),
+        phase,
+    )
     lift = action.lift * strength * taken * np.sin(np.pi * np.clip((phase - 0.4) / 0.35, 0, 1))
     angles = resting + (own - resting + moves * strength) * taken[:, None, None] + idle(rng, time)
     return kinematics.within_limits(angles), lift
@@ -120,20 +152,27 @@ def idle(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
     hinges = list(kinematics.HINGES.values())
     rate, shift = rng.uniform(0.2, 0.7, size=(2, len(hinges), 3)) * [[[1]], [[10]]]
     sway = np.zeros((len(time), 25, 3))
-    sway[:, hinges] = np.sin(2 * np.pi * (time[:, None, None] * rate + shift)) * rng.uniform(0, 4, size=(len(hinges), 3))
+    sway[:, hinges] = np.sin(2 * np.pi * (time[:, None, None] * rate + shift)) * rng.uniform(
+        0, 4, size=(len(hinges), 3)
+    )
     return sway
 
 
 def posture(action: Action, rng: np.random.Generator) -> np.ndarray:
     """How someone stands or sits while not acting, (25, 3) in degrees: arms, legs and trunk drawn apart from the action."""
     legs = SITTING if rng.random() < action.sitting else STANDING
-    return sum(kinematics.pose_angles(centre) + drawn(spread, rng) for centre, spread in (ARMS, TRUNK, legs))
+    return sum(
+        kinematics.pose_angles(centre) + drawn(spread, rng)
+        for centre, spread in (ARMS, TRUNK, legs)
+    )
 
 
 def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
     """Positions (T, 25, 3) of a person on the ground -> what a depth camera reports, (3, T, 25, 1) float32."""
     T = len(positions)
-    view, tilt = np.deg2rad([rng.uniform(-config.view_degrees, config.view_degrees), rng.uniform(-8, 8)])
+    view, tilt = np.deg2rad(
+        [rng.uniform(-config.view_degrees, config.view_degrees), rng.uniform(-8, 8)]
+    )
     drift = rng.uniform(-0.1, 0.1, size=3) * (1, 0, 1) * np.linspace(0, 1, T).reshape(T, 1, 1)
     place = rng.uniform((-0.6, -1.3, 2.2), (0.6, -0.8, 3.8))
     turn = ops.rotation(tilt, 0, 0) @ ops.rotation(0, view, 0)
@@ -142,7 +181,7 @@ def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.
     if rng.random() < config.missing:
         lost = int(rng.integers(1, 6))
         first = int(rng.integers(0, T - lost + 1))
-        world[first:first + lost] = 0
+        world[first : first + lost] = 0
     return np.ascontiguousarray(world.transpose(2, 0, 1)[..., None], dtype=np.float32)
 
 

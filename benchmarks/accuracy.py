@@ -1,10 +1,13 @@
-"""The accuracy comparison for any weights or deployed folder, ours or not, on the whole validation split of a recipe's data.
+"""The accuracy comparison for any weights or deployed folder, ours or not, on the whole validation
+split of a recipe's data.
 
-Run: python benchmarks/accuracy.py --recipe ctrgcn_lite_dml [-o data.name=nw_ucla -o data.root=FOLDER] TARGET [TARGET ...]
+Run: python benchmarks/accuracy.py --recipe ctrgcn_lite_dml [-o data.name=nw_ucla -o
+data.root=FOLDER] TARGET [TARGET ...]
 
-A TARGET is a weights file of any format this project reads, a folder that a run deployed, a foreign folder with a
-`.pdmodel` or `.onnx` in it, or such a file. What a run wrote knows the input it sees clips through; anything else takes the
-input of the recipe's teacher. The first target is the reference for agreement and difference.
+A TARGET is a weights file of any format this project reads, a folder that a run deployed, a foreign
+folder with a `.pdmodel` or `.onnx` in it, or such a file. What a run wrote knows the input it sees
+clips through; anything else takes the input of the recipe's teacher. The first target is the
+reference for agreement and difference.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Data: does the loader keep up with training, how long does a prepared set take to open, how fast are raw recordings prepared.
+"""Data: does the loader keep up with training, how long does a prepared set take to open, how fast
+are raw recordings prepared.
 
 Run: python benchmarks/data.py [--clips 400] [--open-clips 114480] [--nw-ucla FOLDER]
 
-Everything is measured in one process, one after the other: samples a second of the loader alone (augmentation included, two
-threads) against those that a training step of CTR-GCN consumes; seconds to open a prepared set; clips a second prepared from
-generated `.skeleton` files with planted defects, against a straightforward reader, which splits lines one by one, in one process.
+Everything is measured in one process, one after the other: samples a second of the loader alone
+(augmentation included, two threads) against those that a training step of CTR-GCN consumes; seconds
+to open a prepared set; clips a second prepared from generated `.skeleton` files with planted
+defects, against a straightforward reader, which splits lines one by one, in one process.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ SAMPLES = 1500  # of the loader, at least
 
 
 def plain_reader(path: Path) -> Recording:
-    """What one writes in ten minutes, as most published programs have it: line by line, joint by joint; believes every number."""
+    """What one writes in ten minutes, as most published programs have it: line by line, joint by
+    joint; believes every number."""
     lines = path.read_text().splitlines()
     frames, at, bodies = int(lines[0]), 1, {}
     for frame in range(frames):
@@ -108,7 +111,8 @@ def opening(root: Path) -> dict:
 
 
 def large(root: Path, count: int) -> Path:
-    """A folder of empty files and the cache that so many clips would have, but for its frames: for opening alone."""
+    """A folder of empty files and the cache that so many clips would have, but for its frames: for
+    opening alone."""
     root.mkdir()
     for index in range(count):
         (root / f"{raw_ntu.name_of(index, 60)}.skeleton").touch()
@@ -188,16 +192,17 @@ def main(arguments: list[str] | None = None) -> int:
         found = measure(Path(folder), options)
     prepared = found["preparation"]
     print(
-        f"preparation: {prepared['clips_per_second']:.0f} clips/s ({options.workers} processes, cache written), plain reader "
-        f"{prepared['plain_clips_per_second']:.0f} clips/s (nothing written, {prepared['plain_failed']} files it cannot read): "
-        f"{prepared['times_faster']:.1f}x"
+        f"preparation: {prepared['clips_per_second']:.0f} clips/s ({options.workers} processes,"
+        f" cache written), plain reader {prepared['plain_clips_per_second']:.0f} clips/s (nothing"
+        f" written, {prepared['plain_failed']} files it cannot read):"
+        f" {prepared['times_faster']:.1f}x"
     )
     for one in found["opening"]:
         print(f"opening {one['clips']} prepared clips: {one['seconds']:.3f} s")
     for name, one in found["loader"].items():
         print(
-            f"{name} {one['input']}: loader {one['loader_samples_per_second']:.0f} samples/s, a training step consumes "
-            f"{one['training_samples_per_second']:.1f}: {one['ratio']:.0f}x"
+            f"{name} {one['input']}: loader {one['loader_samples_per_second']:.0f} samples/s, a"
+            f" training step consumes {one['training_samples_per_second']:.1f}: {one['ratio']:.0f}x"
         )
     print(
         json.dumps(

@@ -1,13 +1,16 @@
-"""Fuse several networks or saved scores: each stream alone, and all together with given or found weights.
+"""Fuse several networks or saved scores: each stream alone, and all together with given or found
+weights.
 
-Run: python benchmarks/fusion.py --recipe ctrgcn_lite_4stream_kd [-o data.name=nw_ucla -o data.root=FOLDER] [--dump DIR]
+Run: python benchmarks/fusion.py --recipe ctrgcn_lite_4stream_kd [-o data.name=nw_ucla -o
+     data.root=FOLDER] [--dump DIR]
      python benchmarks/fusion.py --recipe NAME --weights 2,1,2,1 joint.npz joint_motion.npz bone.npz bone_motion.npz
 
-Without a SOURCE the networks are those of the recipe's `teacher.ensemble`, with its weights. A SOURCE is a weights file of
-a run (it knows its stream) or scores that `--dump` wrote; all must be of the recipe's validation split.
-Weights of the literature: two streams 1,1; joint, joint motion, bone, bone motion 2,1,2,1 (PYSKL); joint, bone, joint
-motion, bone motion 0.6,0.6,0.4,0.4 (CTR-GCN). `--weights find` searches them on the split, and says what such weights
-are worth on clips they were not found on.
+Without a SOURCE the networks are those of the recipe's `teacher.ensemble`, with its weights. A
+SOURCE is a weights file of a run (it knows its stream) or scores that `--dump` wrote; all must be
+of the recipe's validation split. Weights of the literature: two streams 1,1; joint, joint motion,
+bone, bone motion 2,1,2,1 (PYSKL); joint, bone, joint motion, bone motion 0.6,0.6,0.4,0.4 (CTR-GCN).
+`--weights find` searches them on the split, and says what such weights are worth on clips they were
+not found on.
 """
 
 from __future__ import annotations
@@ -48,8 +51,8 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
     for number, (member, where) in enumerate(zip(recipe.teacher.members, places), start=1):
         if member.weights is None:
             raise RecipeError(
-                f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this recipe first, and give the "
-                "files of its weights/ folder as SOURCEs"
+                f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this"
+                " recipe first, and give the files of its weights/ folder as SOURCEs"
             )
         network = load_weights(member.weights, where, member.network)
         found.append(
@@ -90,7 +93,8 @@ def parse_weights(
         raise RecipeError(f"--weights {text}: expected numbers such as 2,1,2,1, or find") from error
     if len(weights) != count or min(weights) <= 0:
         raise RecipeError(
-            f"--weights: {count} networks need {count} weights above 0, got {', '.join(f'{one:g}' for one in weights)}"
+            f"--weights: {count} networks need {count} weights above 0, got"
+            f" {', '.join(f'{one:g}' for one in weights)}"
         )
     return weights
 
@@ -159,7 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
 def compare(
     found: list[scores.Scores], weights: tuple[float, ...] | None
 ) -> tuple[list[dict], tuple[float, ...]]:
-    """(a row for each network and for the fusion, the weights); weights None: found on these scores."""
+    """(a row for each network and for the fusion, the weights); weights None: found on these
+    scores."""
     if len(found) < 2:
         raise CheckpointError("fusion needs two networks or more")
     logits, labels = [one.logits for one in found], found[0].labels
@@ -174,7 +179,8 @@ def compare(
         rows[-1]["name"] = "fusion, weights found on these clips"
         rows[-1]["cross_validated_top1"] = fusion.cross_validated(logits, labels)
         console.say(
-            f"weights of one half of the clips judge the other half to {rows[-1]['cross_validated_top1']:.2f} %"
+            "weights of one half of the clips judge the other half to"
+            f" {rows[-1]['cross_validated_top1']:.2f} %"
         )
     return rows, weights
 

@@ -1,9 +1,11 @@
-"""Damaged inputs through every reader of strangers' files: each is read or refused with a message, nothing runs, hangs or fills memory.
+"""Damaged inputs through every reader of strangers' files: each is read or refused with a message,
+nothing runs, hangs or fills memory.
 
 Run: python benchmarks/fuzz.py [--inputs 100000] [--seed 1] [--only KIND]
 
-Every input gets `--limit` seconds, and the process may map `--memory` more MB than at its start. Exit code 1 if any input crashed a
-reader, hung, ran out of memory, or if a pickle was executed; the input is kept in `--keep`.
+Every input gets `--limit` seconds, and the process may map `--memory` more MB than at its start.
+Exit code 1 if any input crashed a reader, hung, ran out of memory, or if a pickle was executed; the
+input is kept in `--keep`.
 """
 
 from __future__ import annotations

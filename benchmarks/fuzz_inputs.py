@@ -80,7 +80,8 @@ class Call:
 
 
 def seeds(marker: Path) -> dict[str, list[bytes]]:
-    """{kind: valid inputs}; half of the pickles are hostile and would write `marker` if they were run."""
+    """{kind: valid inputs}; half of the pickles are hostile and would write `marker` if they were
+    run."""
     clip = np.random.default_rng(0).normal(size=(2, 3, 3, 2)).round(3)  # (M, T, V, C)
     rows = [
         ",".join(map(str, [frame, person, *clip[person, frame].ravel()]))
@@ -106,26 +107,37 @@ def seeds(marker: Path) -> dict[str, list[bytes]]:
             "\n".join(["frame,person,x0,y0,x1,y1,x2,y2", *rows]).encode(),
             b"x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6\n,1,1,1,1,1e3\n",
         ],
-        "own npy": [_npy(clip.transpose(3, 1, 2, 0).astype(kind)) for kind in ("f4", "f8", "i2")]
-        + [_npy(clip[0])],
+        "own npy": (
+            [_npy(clip.transpose(3, 1, 2, 0).astype(kind)) for kind in ("f4", "f8", "i2")]
+            + [_npy(clip[0])]
+        ),
         "labels.csv": [
             b"file,label,split\nclip.csv,walk,train\nclip.npy,sit,val\n",
             b'file,label\n"clip.csv",0\nclip.npy,1\n',
         ],
         "dataset.yaml": [
-            b"joints: 3\nedges: [[2, 1], [3, 2]]\ncentre: 1\npersons: 2\ncoordinates: 2\nsplit: {val: [P03]}\nclasses: [a, b]\n",
-            b"joints: 3\nedges: &e [[2, 1]]\nnames: [hip, knee, foot]\nsplit: {fraction: 0.2, seed: 1}\nframe_rate: 30\n",
+            (
+                b"joints: 3\nedges: [[2, 1], [3, 2]]\ncentre: 1\npersons: 2\ncoordinates: 2\nsplit:"
+                b" {val: [P03]}\nclasses: [a, b]\n"
+            ),
+            (
+                b"joints: 3\nedges: &e [[2, 1]]\nnames: [hip, knee, foot]\nsplit: {fraction: 0.2,"
+                b" seed: 1}\nframe_rate: 30\n"
+            ),
         ],
-        "label pickle": [
-            pickle.dumps(content, protocol)
-            for protocol in range(6)
-            for content in ([["a", b"b"], [0, 1]], [["a", "b"], np.array([0, 1])])
-        ]
-        * 10
-        + hostile(marker),
-        "annotation pickle": [pickle.dumps(_annotations(clip), protocol) for protocol in range(6)]
-        * 20
-        + hostile(marker),
+        "label pickle": (
+            [
+                pickle.dumps(content, protocol)
+                for protocol in range(6)
+                for content in ([["a", b"b"], [0, 1]], [["a", "b"], np.array([0, 1])])
+            ]
+            * 10
+            + hostile(marker)
+        ),
+        "annotation pickle": (
+            [pickle.dumps(_annotations(clip), protocol) for protocol in range(6)] * 20
+            + hostile(marker)
+        ),
     }
 
 
@@ -155,7 +167,8 @@ def hostile(marker: Path) -> list[bytes]:
 
 
 def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
-    """{kind: reads the input or raises a FeatherboneError}; what reads files reads them in `folder`."""
+    """{kind: reads the input or raises a FeatherboneError}; what reads files reads them in
+    `folder`."""
     np.save(folder / "clip.npy", np.zeros((2, 3, 3, 2)))
     (folder / "clip.csv").write_text("x0,y0,x1,y1,x2,y2\n1,1,1,1,1,1\n")
 
@@ -189,7 +202,8 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
 
 
 def damaged(data: bytes, other: bytes, generator: random.Random, tokens: list[bytes]) -> bytes:
-    """`data` after one to four changes: bytes, tokens, cuts, repeats, and parts of `other`; now and then unchanged."""
+    """`data` after one to four changes: bytes, tokens, cuts, repeats, and parts of `other`; now and
+    then unchanged."""
     found = bytearray(data)
     for _ in range(generator.randint(0, 4)):
         at, length = generator.randint(0, len(found)), generator.randint(1, 60)

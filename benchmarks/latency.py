@@ -1,12 +1,15 @@
-"""Our deployables against what a person gets without this project from the same weights: latency, bytes, load time, memory, top-1.
+"""Our deployables against what a person gets without this project from the same weights: latency,
+bytes, load time, memory, top-1.
 
-Run: python benchmarks/latency.py --weights runs/NAME/weights/student.npz [--quantized runs/NAME/weights/quantized.npz]
-       [--recipe NAME -o data.name=nw_ucla -o data.root=FOLDER] [--csv FILE]
+Run: python benchmarks/latency.py --weights runs/NAME/weights/student.npz [--quantized
+       runs/NAME/weights/quantized.npz] [--recipe NAME -o data.name=nw_ucla -o data.root=FOLDER]
+       [--csv FILE]
      python benchmarks/latency.py --network ctrgcn [--drop l10]     # NTU shape, 60 classes, fresh weights, no accuracy
 
-Each file runs in turn with the default paddle2onnx file in ONNX Runtime, in one process; compare the ratios to it. Quantisers
-calibrate on the same training clips. Tools that are not installed (OpenVINO, NNCF: `pip install openvino nncf`) or that fail on
-a network are named with the reason. Memory and load time are of a process of their own for each file.
+Each file runs in turn with the default paddle2onnx file in ONNX Runtime, in one process; compare
+the ratios to it. Quantisers calibrate on the same training clips. Tools that are not installed
+(OpenVINO, NNCF: `pip install openvino nncf`) or that fail on a network are named with the reason.
+Memory and load time are of a process of their own for each file.
 """
 
 from __future__ import annotations
@@ -155,7 +158,8 @@ def candidates(
             found.append(onnx_file(title, make(default, calibration, folder)))
         except Exception as problem:  # whatever another tool raises is part of the comparison
             failed.append(
-                f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
+                f"{title}: {type(problem).__name__}:"
+                f" {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
             )
     found.append(paddle_folder("ordinary Paddle export", folder / "ordinary"))
     found.append(paddle_folder("ordinary Paddle export, oneDNN", folder / "ordinary", onednn=True))
@@ -169,16 +173,18 @@ def candidates(
             found.append(Candidate(title, False, predict, files))
         except Exception as problem:
             failed.append(
-                f"{title}: {type(problem).__name__}: {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
+                f"{title}: {type(problem).__name__}:"
+                f" {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
             )
     return found, failed
 
 
 def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: int) -> None:
-    """Fill `found` of every candidate: median and 95th percentile in ms, and how many times faster it is than the first one.
+    """Fill `found` of every candidate: median and 95th percentile in ms, and how many times faster
+    it is than the first one.
 
-    Each runs in turn with the first one alone: all together, Paddle's predictors, which keep every intermediate value, would
-    not fit into memory.
+    Each runs in turn with the first one alone: all together, Paddle's predictors, which keep every
+    intermediate value, would not fit into memory.
     """
     with console.bar(f"batch {len(x)}, {threads} threads", len(found), "files") as advance:
         for one in found:
@@ -353,7 +359,8 @@ def _fresh(options):
 def _judged(
     network, found: list[Candidate], clips: EvaluationSet | None, calibration: np.ndarray
 ) -> dict[str, dict]:
-    """Top-1 and agreement with the network by name; without data agreement on the calibration clips."""
+    """Top-1 and agreement with the network by name; without data agreement on the calibration
+    clips."""
     predict = runtimes.in_process(network)
     reference = (
         accuracy.score("the network", predict, clips)[1] if clips else predict(calibration[:8])

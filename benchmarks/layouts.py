@@ -1,9 +1,11 @@
-"""One generated NTU-like raw set, with defects, in every layout: counted right, and the same network inputs from each.
+"""One generated NTU-like raw set, with defects, in every layout: counted right, and the same
+network inputs from each.
 
 Run: python benchmarks/layouts.py [--clips 2000] [--train]
 
-The recordings (`raw_ntu.py`) are prepared, then written as CTR-GCN's `.npz`, PaddleVideo's `.npy`, PYSKL's `.pkl` and a folder of
-own clips. `--train` also trains a narrow network on the recordings for two epochs, kills the process after the first, and resumes.
+The recordings (`raw_ntu.py`) are prepared, then written as CTR-GCN's `.npz`, PaddleVideo's `.npy`,
+PYSKL's `.pkl` and a folder of own clips. `--train` also trains a narrow network on the recordings
+for two epochs, kills the process after the first, and resumes.
 """
 
 from __future__ import annotations
@@ -139,7 +141,8 @@ def loaded(data: dict) -> tuple[Dataset, object]:
 
 
 def inputs(data: dict) -> dict[str, np.ndarray]:
-    """Split and place of each clip -> what a network sees of it in validation, with the label beside it."""
+    """Split and place of each clip -> what a network sees of it in validation, with the label
+    beside it."""
     dataset, view = loaded(data)
     return {
         f"{part}/{index}": np.append(view.prepare(clip).reshape(-1), label)
@@ -149,7 +152,8 @@ def inputs(data: dict) -> dict[str, np.ndarray]:
 
 
 def compare(raw: dict, folder: Path) -> list[dict]:
-    """A row for each layout: how many clips it has, and how many of their inputs are those of the recordings, number for number."""
+    """A row for each layout: how many clips it has, and how many of their inputs are those of the
+    recordings, number for number."""
     dataset, _ = loaded(raw)
     expected, rows = inputs(raw), []
     for name, write in LAYOUTS.items():
@@ -173,7 +177,8 @@ def compare(raw: dict, folder: Path) -> list[dict]:
 
 
 def train(raw: dict, folder: Path) -> dict:
-    """Two epochs of a narrow network by the command, killed after the first and resumed: {"exit_code", "epochs", "resumed"}."""
+    """Two epochs of a narrow network by the command, killed after the first and resumed:
+    {"exit_code", "epochs", "resumed"}."""
     command = [
         sys.executable,
         str(ROOT / "compress" / "run.py"),

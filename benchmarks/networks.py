@@ -1,9 +1,11 @@
-"""Every network of teachers/ as published: parameters, arithmetic, exported bytes and latency in ONNX Runtime against CTR-GCN.
+"""Every network of teachers/ as published: parameters, arithmetic, exported bytes and latency in
+ONNX Runtime against CTR-GCN.
 
 Run: python benchmarks/networks.py [--csv FILE]
 
-NTU-25 skeleton, two persons, 60 classes, each network with the number of frames it was published with; random weights, which
-change neither bytes nor time. Latency: batch 1, one thread, the networks in turn in one process, median; compare the ratios.
+NTU-25 skeleton, two persons, 60 classes, each network with the number of frames it was published
+with; random weights, which change neither bytes nor time. Latency: batch 1, one thread, the
+networks in turn in one process, median; compare the ratios.
 """
 
 from __future__ import annotations
@@ -73,7 +75,8 @@ def measure(name: str, settings: dict, frames: int, channels: int, folder: Path)
 
 
 def time_in_turn(rows: list[dict], rounds: int) -> None:
-    """Median milliseconds of every row, the networks taking turns; `predict` and `clip` are taken off the rows."""
+    """Median milliseconds of every row, the networks taking turns; `predict` and `clip` are taken
+    off the rows."""
     spent = [[] for _ in rows]
     with console.bar("latency", rounds, "rounds") as advance:
         for _ in range(rounds + WARM_UP):

@@ -1,4 +1,5 @@
-"""Raw NTU-like `.skeleton` recordings, with every defect that the world has, and what must come of them."""
+"""Raw NTU-like `.skeleton` recordings, with every defect that the world has, and what must come of
+them."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import numpy as np
 from compress.data import synthetic
 from compress.data.ntu.shards import NO_BODY, NO_NUMBERS
 
-REST = " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2\r\n"  # of a joint's line, behind x y z
+REST = (  # of a joint's line, behind x y z
+    " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2\r\n"
+)
 INFO = " 0 1 1 1 1 0 0.02764709 0.05745083 2\r\n"  # of a body's line, behind its id
 MISSING = "NTU_RGBD_samples_with_missing_skeletons.txt"
 EVERY = 10  # one clip of so many has a defect
@@ -30,8 +33,8 @@ def text(frames: list[Bodies]) -> bytes:
 
 
 def frames_of(index: int, seed: int = 0) -> list[Bodies]:
-    """A generated recording: one person; every fourth has a second one beside him, every seventh a frame with nobody, every
-    fifth a ghost of a few frames that the published filters drop."""
+    """A generated recording: one person; every fourth has a second one beside him, every seventh a
+    frame with nobody, every fifth a ghost of a few frames that the published filters drop."""
     clip = synthetic.clip(synthetic.Config(), seed, "train", index)[..., 0].transpose(
         1, 2, 0
     )  # (T, 25, 3)
@@ -91,16 +94,17 @@ DEFECTS: dict[str, Callable[[list[Bodies]], bytes]] = {
 
 
 def name_of(index: int, classes: int = 12) -> str:
-    """A name of its own for each of 4,080 clips a class: class `index % classes`; cameras and subjects vary first, which are
-    unique together up to 120, then replications and setups of NTU RGB+D 60."""
+    """A name of its own for each of 4,080 clips a class: class `index % classes`; cameras and
+    subjects vary first, which are unique together up to 120, then replications and setups of NTU
+    RGB+D 60."""
     group = index // classes
     setup, replication = divmod(group // 120, 2)
     return f"S{1 + setup % 17:03d}C{1 + group % 3:03d}P{1 + group % 40:03d}R{1 + replication:03d}A{1 + index % classes:03d}"
 
 
 def write(folder: Path, count: int, seed: int = 0, defects: bool = True) -> dict[str, int]:
-    """Write `count` recordings, one in `EVERY` with a defect, all of `DEFECTS` in turn; returns how many there are of each, and
-    under "found" the number of files."""
+    """Write `count` recordings, one in `EVERY` with a defect, all of `DEFECTS` in turn; returns how
+    many there are of each, and under "found" the number of files."""
     folder.mkdir(parents=True, exist_ok=True)
     planted, listed, found = dict.fromkeys(DEFECTS, 0), [], count
     kinds = list(DEFECTS)

@@ -1,6 +1,8 @@
-"""What other tools make of the same weights, each as its documentation starts: ONNX Runtime's quantisers, PaddleSlim PTQ, OpenVINO and NNCF.
+"""What other tools make of the same weights, each as its documentation starts: ONNX Runtime's
+quantisers, PaddleSlim PTQ, OpenVINO and NNCF.
 
-Every maker raises whatever its tool raises; `benchmarks/latency.py` reports it. OpenVINO and NNCF are optional.
+Every maker raises whatever its tool raises; `benchmarks/latency.py` reports it. OpenVINO and NNCF
+are optional.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def quantize_static(default: Path, calibration: np.ndarray, folder: Path) -> Pat
 
 
 def quantize_static_tuned(default: Path, calibration: np.ndarray, folder: Path) -> Path:
-    """The same with what its documentation advises for x86: uint8 activations, int8 weights by channel."""
+    """The same with what its documentation advises for x86: uint8 activations, int8 weights by
+    channel."""
     from onnxruntime.quantization import QuantType
 
     return _static(

@@ -1,4 +1,5 @@
-"""Saved scores: the logits of one network on a split, with what they belong to. Files are `.npz` without pickles."""
+"""Saved scores: the logits of one network on a split, with what they belong to. Files are `.npz`
+without pickles."""
 
 from __future__ import annotations
 
@@ -50,8 +51,9 @@ def load(path: Path) -> Scores:
         or not np.isfinite(logits).all()
     ):
         raise DataError(
-            f"{path}: its {logits.shape} logits, {labels.shape} labels and {len(names)} names do not fit together, or are "
-            "not finite; write them again with benchmarks/fusion.py --dump"
+            f"{path}: its {logits.shape} logits, {labels.shape} labels and {len(names)} names do"
+            " not fit together, or are not finite; write them again with benchmarks/fusion.py"
+            " --dump"
         )
     return Scores(str(meta["title"]), names, labels.astype(np.int64), logits)
 
@@ -69,16 +71,19 @@ def aligned(several: list[Scores]) -> list[Scores]:
         if len(one.names) != len(place) or set(one.names) != set(place):
             odd = sorted(set(one.names) ^ set(place))[:1] or [f"{len(one.names)} samples"]
             raise DataError(
-                f"scores of {one.title!r} and {first.title!r} are not of the same samples ({odd[0]}); use one split for all"
+                f"scores of {one.title!r} and {first.title!r} are not of the same samples"
+                f" ({odd[0]}); use one split for all"
             )
         if one.logits.shape[1] != first.logits.shape[1]:
             raise DataError(
-                f"scores of {one.title!r} have {one.logits.shape[1]} classes, those of {first.title!r} {first.logits.shape[1]}"
+                f"scores of {one.title!r} have {one.logits.shape[1]} classes, those of"
+                f" {first.title!r} {first.logits.shape[1]}"
             )
         order = np.argsort([place[name] for name in one.names])
         if not np.array_equal(one.labels[order], first.labels):
             raise DataError(
-                f"scores of {one.title!r} and {first.title!r} disagree about labels; use one split for all"
+                f"scores of {one.title!r} and {first.title!r} disagree about labels; use one split"
+                " for all"
             )
         ordered.append(Scores(one.title, first.names, first.labels, one.logits[order]))
     return ordered

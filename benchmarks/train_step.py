@@ -1,6 +1,8 @@
-"""A training step of our CTR-GCN against the published form: same weights, same batch, one process, ratio of medians.
+"""A training step of our CTR-GCN against the published form: same weights, same batch, one process,
+ratio of medians.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/train_step.py [--batch 16] [--steps 10] [--skeleton ucla_20|ntu_25]
+Run: OMP_NUM_THREADS=1 python benchmarks/train_step.py [--batch 16] [--steps 10] [--skeleton
+ucla_20|ntu_25]
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ class Stepper:
 
 
 def pair(spec) -> tuple:
-    """(ours, published form) with the same random weights; alpha is not zero, so that every path carries a gradient."""
+    """(ours, published form) with the same random weights; alpha is not zero, so that every path
+    carries a gradient."""
     paddle.seed(0)
     ours = networks.build(spec)
     state = networks.state_of(ours)
@@ -69,8 +72,8 @@ def pair(spec) -> tuple:
 
 
 def agreement(spec, batch: int = 4) -> dict[str, float]:
-    """Relative differences of the two forms in float64, where rounding does not hide a mistake: training-mode logits, and
-    the gradients of weights at both ends of the network."""
+    """Relative differences of the two forms in float64, where rounding does not hide a mistake:
+    training-mode logits, and the gradients of weights at both ends of the network."""
     paddle.set_default_dtype("float64")
     try:
         ours, published = pair(spec)
@@ -138,8 +141,9 @@ def main(arguments: list[str] | None = None) -> int:
     medians = {name: float(np.median(values)) for name, values in seconds.items()}
     for name, values in seconds.items():
         print(
-            f"{name:>10}: median {1000 * medians[name]:8.1f} ms  (min {1000 * min(values):.1f}, max {1000 * max(values):.1f}, "
-            f"{options.steps} steps, batch {options.batch}, {options.skeleton})"
+            f"{name:>10}: median {1000 * medians[name]:8.1f} ms  (min {1000 * min(values):.1f}, max"
+            f" {1000 * max(values):.1f}, {options.steps} steps, batch {options.batch},"
+            f" {options.skeleton})"
         )
     print(
         "agreement, relative: " + ", ".join(f"{name} {value:.1e}" for name, value in agree.items())

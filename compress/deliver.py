@@ -142,8 +142,10 @@ def _judge(
             "limit": limits.max_top1_drop,
             "value": drop,
             "passed": drop <= limits.max_top1_drop + 1e-9,
-            "says": f"{worst['top1']:.2f}% in {worst['name']}, teacher {teacher_top1:.2f}%: {drop:+.2f} points lost, "
-            f"{limits.max_top1_drop:g} allowed",
+            "says": (
+                f"{worst['top1']:.2f}% in {worst['name']}, teacher {teacher_top1:.2f}%: {drop:+.2f}"
+                f" points lost, {limits.max_top1_drop:g} allowed"
+            ),
         },
     ]
     over, lost = not report["gates"][0]["passed"], not report["gates"][1]["passed"]

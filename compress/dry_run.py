@@ -52,8 +52,8 @@ def print_plan(recipe, dataset) -> int:
         )
     out.print(table)
     out.print(
-        f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation clips, {len(dataset.classes)} classes, "
-        f"input (C, T, V, M) = {place.view.shape}"
+        f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation"
+        f" clips, {len(dataset.classes)} classes, input (C, T, V, M) = {place.view.shape}"
     )
     for note in notes(recipe, dataset):
         out.print(f"note: {note}", markup=False)
@@ -80,8 +80,8 @@ def print_plan(recipe, dataset) -> int:
     ]
     out.print(f"files: {', '.join(expected)}")
     out.print(
-        f"gates: deployed folder at most {recipe.budget.max_size / 1e6:g} MB, top-1 at most {recipe.budget.max_top1_drop:g} points "
-        "below the teacher"
+        f"gates: deployed folder at most {recipe.budget.max_size / 1e6:g} MB, top-1 at most"
+        f" {recipe.budget.max_top1_drop:g} points below the teacher"
     )
     print(
         json.dumps(

@@ -1,7 +1,7 @@
 """The order of work: data, teacher, steps, export, comparison in every runtime, budget, report.
 
-Everything finished is on disk before the next thing starts, so `--resume` continues where a run stopped. Whatever
-happens, the report is written with what there is.
+Everything finished is on disk before the next thing starts, so `--resume` continues where a run
+stopped. Whatever happens, the report is written with what there is.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def _stages(run: Run, report: dict) -> None:
 def _teachers(
     run: Run, work: Work, places: list, report: dict
 ) -> tuple[tuple[Model, ...], np.ndarray]:
-    """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in `weights/`."""
+    """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in
+    `weights/`."""
     members, found, single = run.recipe.teacher.members, [], len(run.recipe.teacher.members) == 1
     for number, (member, where) in enumerate(zip(members, places), start=1):
         name = (
@@ -191,8 +192,8 @@ def _teachers(
         models = tuple(replace(one, weight=weight) for one, weight in zip(models, weights))
         report["members"] = rows = [row | {"weight": weight} for row, weight in zip(rows, weights)]
         report["data"]["notes"].append(
-            f"the ensemble's weights were found on the validation split; weights of one half judge the other "
-            f"half to {fusion.cross_validated(logits, labels):.2f} %"
+            "the ensemble's weights were found on the validation split; weights of one half judge"
+            f" the other half to {fusion.cross_validated(logits, labels):.2f} %"
         )
     fused = (
         fusion.fuse(logits, tuple(one.weight for one in models)) if len(models) > 1 else logits[0]
@@ -222,7 +223,8 @@ def _fused_row(rows: list[dict], logits: np.ndarray, labels: np.ndarray) -> dict
 
 
 def _student(recipe: Recipe, teacher: Model, where) -> Model:
-    """The network that the steps change: a copy of the (first) teacher, its layout with other weights, or one of its own."""
+    """The network that the steps change: a copy of the (first) teacher, its layout with other
+    weights, or one of its own."""
     chosen = recipe.student
     if chosen.weights is not None:
         wanted = chosen.network or recipe.teacher.members[0].network
@@ -302,8 +304,8 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
     _, _, about = checkpoints.read(_step_file(work, number, "student"))
     if about.get("origin") != work.origin:
         raise CheckpointError(
-            f"{_step_file(work, number, 'student')}: belongs to another recipe, data or seed; resume with the same ones, "
-            "or start anew with another --output"
+            f"{_step_file(work, number, 'student')}: belongs to another recipe, data or seed;"
+            " resume with the same ones, or start anew with another --output"
         )
     console.say(f"step {number}: was finished before")
     student = replace(state.student, network=checkpoints.load(_step_file(work, number, "student")))

@@ -1,4 +1,5 @@
-"""What a run will do, worked out before it starts: specs of every network after every step, and what a person should know."""
+"""What a run will do, worked out before it starts: specs of every network after every step, and
+what a person should know."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ FEW, ENOUGH = 100, 300  # iterations of a training that starts from nothing
 
 
 def notes(recipe, dataset) -> tuple[str, ...]:
-    """What a person should know before hours of work: of the data, of the recipe, and of a teacher's training that is over before it begins."""
+    """What a person should know before hours of work: of the data, of the recipe, and of a
+    teacher's training that is over before it begins."""
     found, single, clips = (
         [*dataset.notes, *recipe.notes],
         len(recipe.teacher.members) == 1,
@@ -28,8 +30,10 @@ def notes(recipe, dataset) -> tuple[str, ...]:
                 else f"teacher.ensemble[{number}].train"
             )
             found.append(
-                f"{place}: {member.train.epochs} epochs of {clips} clips are {each * member.train.epochs} iterations, few for a network that "
-                f"learns from nothing; raise {place}.epochs, to {-(-ENOUGH // each)} for example, and those of the steps"
+                f"{place}: {member.train.epochs} epochs of {clips} clips are"
+                f" {each * member.train.epochs} iterations, few for a network that learns from"
+                f" nothing; raise {place}.epochs, to {-(-ENOUGH // each)} for example, and those of"
+                " the steps"
             )
     return tuple(dict.fromkeys(found))
 
@@ -48,8 +52,8 @@ def seats(recipe: Recipe, dataset) -> tuple[list[Seat], Seat]:
 
 
 def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
-    """(the teacher networks' specs, the student's before the first and after each step); a block or weights file that does
-    not fit is found here."""
+    """(the teacher networks' specs, the student's before the first and after each step); a block or
+    weights file that does not fit is found here."""
     places, place = seats(recipe, dataset)
     teachers = [
         _spec(member.weights, member.network, where)

@@ -1,7 +1,8 @@
 """Every name that a recipe can use, and the module behind it.
 
-A new data set, input or step is one file and one row here; a new network is a row of `teachers/networks.py`. The tables are
-text alone, so that a recipe's names are checked without loading what they stand for.
+A new data set, input or step is one file and one row here; a new network is a row of
+`teachers/networks.py`. The tables are text alone, so that a recipe's names are checked without
+loading what they stand for.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Run: python compress/run.py --recipe ctrgcn_lite_dml [-o key.path=value ...]
 
-Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost, 4 an exported file
-disagrees with the trained network, 130 interrupted. The last line of stdout is one JSON object.
+Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost, 4
+an exported file disagrees with the trained network, 130 interrupted. The last line of stdout is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -128,7 +129,8 @@ def _folder(recipe, options) -> Path:
         folder = options.output or (taken[-1] if taken else None)
         if folder is None or not (folder / EFFECTIVE).is_file():
             raise RecipeError(
-                f"--resume: {folder or RUNS / recipe.name} holds no run to continue; leave --resume out to start one"
+                f"--resume: {folder or RUNS / recipe.name} holds no run to continue; leave --resume"
+                " out to start one"
             )
         before = recipes.flatten(json.loads((folder / EFFECTIVE).read_text(encoding="utf-8")))
         now = recipes.flatten(json.loads(json.dumps(effective)))
@@ -137,14 +139,16 @@ def _folder(recipe, options) -> Path:
         )
         if changed:
             raise RecipeError(
-                f"--resume: {folder} was run with {changed[0]} = {before.get(changed[0])!r}, now it is "
-                f"{now.get(changed[0])!r}; give the same recipe and overrides, or leave --resume out"
+                f"--resume: {folder} was run with {changed[0]} = {before.get(changed[0])!r}, now it"
+                f" is {now.get(changed[0])!r}; give the same recipe and overrides, or leave"
+                " --resume out"
             )
         return folder
     folder = options.output or _free(RUNS / recipe.name)
     if (folder / EFFECTIVE).exists():
         raise RecipeError(
-            f"--output {folder}: holds a run already; add --resume to continue it, or choose another folder"
+            f"--output {folder}: holds a run already; add --resume to continue it, or choose"
+            " another folder"
         )
     storage.write_text(folder / EFFECTIVE, json.dumps(effective, indent=1))
     return folder

@@ -1,9 +1,11 @@
-"""Draws a clip: its skeleton as recorded, and below it what the input's augmentation makes of it for training.
+"""Draws a clip: its skeleton as recorded, and below it what the input's augmentation makes of it
+for training.
 
 Run: python -m compress.show CLIP [--output clip.gif|clip.png]
      python -m compress.show --recipe NAME [-o key.path=value ...] [--split train|val] --index N [--output ...]
 
-CLIP is a file that `compress.data.clips` reads. A .gif moves, a .png is a strip of frames. The last line of stdout is one JSON object.
+CLIP is a file that `compress.data.clips` reads. A .gif moves, a .png is a strip of frames. The last
+line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What is drawn: a clip (C, T, V, M) with its name and class ("" where nobody says it), and how networks see it."""
+    """What is drawn: a clip (C, T, V, M) with its name and class ("" where nobody says it), and how
+    networks see it."""
 
     name: str
     label: str
@@ -145,7 +148,8 @@ def from_file(options) -> Subject:
     """The clip of a file; of several, number `--index`.
 
     Raises:
-        DataError: the file cannot be read. RecipeError: nothing says its skeleton, or there is no such clip.
+        DataError: the file cannot be read. RecipeError: nothing says its skeleton, or there is no
+            such clip.
     """
     found = clips.read_clip(options.clip)
     name, clip = found[_checked(options.index, len(found), str(options.clip))]
@@ -153,8 +157,9 @@ def from_file(options) -> Subject:
     skeleton = SKELETONS[options.skeleton] if options.skeleton else KNOWN.get(joints)
     if skeleton is None or skeleton.joints != joints:
         raise RecipeError(
-            f"{options.clip}: has {joints} joints, {'no known skeleton' if skeleton is None else skeleton.name} has as many; "
-            f"give --skeleton one of {', '.join(sorted(SKELETONS))}"
+            f"{options.clip}: has {joints} joints,"
+            f" {'no known skeleton' if skeleton is None else skeleton.name} has as many; give"
+            f" --skeleton one of {', '.join(sorted(SKELETONS))}"
         )
     pipeline = options.input or (
         "uniform" if channels == 2 else "min_max_sample" if skeleton is UCLA_20 else "crop_resize"
@@ -206,7 +211,8 @@ def label_of(name: str) -> str:
 
 
 def _joints(pipeline: str, config, dataset: Dataset, skeleton: Skeleton) -> views.View:
-    """The input's view, of joints where it would make another stream of them, which is no picture of a body."""
+    """The input's view, of joints where it would make another stream of them, which is no picture
+    of a body."""
     if hasattr(config, "stream"):
         config = dataclasses.replace(config, stream="joint")
     return views.build(pipeline, config, dataset, skeleton)
@@ -215,7 +221,8 @@ def _joints(pipeline: str, config, dataset: Dataset, skeleton: Skeleton) -> view
 def _checked(index: int, count: int, where: str) -> int:
     if not 0 <= index < count:
         raise RecipeError(
-            f"--index {index}: {where} has {count} clip{'s' * (count != 1)}, numbered 0 to {count - 1}"
+            f"--index {index}: {where} has {count} clip{'s' * (count != 1)}, numbered 0 to"
+            f" {count - 1}"
         )
     return index
 

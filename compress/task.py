@@ -21,7 +21,8 @@ from teachers.weights.published import Hints
 
 @dataclass(frozen=True)
 class Seat:
-    """What a network of a recipe needs to fit its data: the classes, the graph and the view of a clip."""
+    """What a network of a recipe needs to fit its data: the classes, the graph and the view of a
+    clip."""
 
     dataset: Dataset
     skeleton: Skeleton
@@ -36,19 +37,22 @@ def seat(recipe: Recipe, dataset: Dataset, choice: Choice) -> Seat:
     """The place of a network that sees clips through the input `choice`.
 
     Raises:
-        RecipeError: the recipe's skeleton is not for these data, or nobody said which joints are connected.
+        RecipeError: the recipe's skeleton is not for these data, or nobody said which joints are
+            connected.
     """
     skeleton = recipe.skeleton or dataset.skeleton
     if skeleton.joints != dataset.skeleton.joints:
         raise RecipeError(
-            f"skeleton: {skeleton.name!r} has {skeleton.joints} joints, the clips of {dataset.name!r} have "
-            f"{dataset.skeleton.joints}; describe the skeleton that the data was recorded with"
+            f"skeleton: {skeleton.name!r} has {skeleton.joints} joints, the clips of"
+            f" {dataset.name!r} have {dataset.skeleton.joints}; describe the skeleton that the data"
+            " was recorded with"
         )
     if not skeleton.bones:
         raise RecipeError(
-            f"skeleton: {skeleton.name!r} has no bones, so nothing says which joints of {dataset.name!r} are connected; "
-            f"describe it (`skeleton: {{name: hand, joints: {skeleton.joints}, bones: [[child, parent], ...], centre: 1}}`, "
-            "joints counted from 1)"
+            f"skeleton: {skeleton.name!r} has no bones, so nothing says which joints of"
+            f" {dataset.name!r} are connected; describe it (`skeleton: {{name: hand, joints:"
+            f" {skeleton.joints}, bones: [[child, parent], ...], centre: 1}}`, joints counted"
+            " from 1)"
         )
     return Seat(dataset, skeleton, views.build(choice.name, choice.config, dataset, skeleton))
 
@@ -65,7 +69,8 @@ def load_weights(path: str, where: Seat, wanted: Choice | None = None) -> nn.Lay
     """A network from a weights file, checked against the data.
 
     Args:
-        wanted: the network that the recipe names; its `Config` says what a published checkpoint does not tell.
+        wanted: the network that the recipe names; its `Config` says what a published checkpoint
+            does not tell.
     Raises:
         CheckpointError: the file cannot be used, or is for another network, input or class count.
     """
@@ -74,8 +79,8 @@ def load_weights(path: str, where: Seat, wanted: Choice | None = None) -> nn.Lay
     spec = network.spec
     if wanted is not None and spec.network != wanted.name:
         raise CheckpointError(
-            f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name: {spec.network}` beside its "
-            "`weights`, and an input that this network takes"
+            f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name:"
+            f" {spec.network}` beside its `weights`, and an input that this network takes"
         )
     for what, own, wanted in (
         ("input (C, T, V, M)", spec.input_shape, where.view.shape),
@@ -83,14 +88,16 @@ def load_weights(path: str, where: Seat, wanted: Choice | None = None) -> nn.Lay
     ):
         if own != wanted:
             raise CheckpointError(
-                f"{path}: its {what} is {own}, that of data set {where.dataset.name!r} through input "
-                f"{where.view.name!r} is {wanted}; give weights trained on this data, or the data they were trained on"
+                f"{path}: its {what} is {own}, that of data set {where.dataset.name!r} through"
+                f" input {where.view.name!r} is {wanted}; give weights trained on this data, or the"
+                " data they were trained on"
             )
     return network
 
 
 def as_saved(path: Path, dataset: Dataset) -> Model:
-    """A network from a weights file of a run, seen through the input it was trained with, for clips of `dataset`.
+    """A network from a weights file of a run, seen through the input it was trained with, for clips
+    of `dataset`.
 
     Raises:
         CheckpointError: the file does not say how it sees clips, or is for other clips or classes.
@@ -98,8 +105,8 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
     _, _, about = checkpoints.read(path)
     if not about.get("preprocessing"):
         raise CheckpointError(
-            f"{path}: does not say through what input it sees clips; give a file of a run's weights/ folder, or name the "
-            "checkpoint in the recipe's teacher, with its input"
+            f"{path}: does not say through what input it sees clips; give a file of a run's"
+            " weights/ folder, or name the checkpoint in the recipe's teacher, with its input"
         )
     network = checkpoints.load(path)
     recorded = about.get("recorded") or {
@@ -109,9 +116,10 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
     here = dataset.channels, dataset.skeleton.joints, len(dataset.classes)
     if (recorded["channels"], recorded["joints"], network.spec.classes) != here:
         raise CheckpointError(
-            f"{path}: was trained on {network.spec.classes} classes of clips with {recorded['channels']} coordinates of "
-            f"{recorded['joints']} joints, data set {dataset.name!r} has {len(dataset.classes)}, {dataset.channels} and "
-            f"{dataset.skeleton.joints}; give the data it was trained on"
+            f"{path}: was trained on {network.spec.classes} classes of clips with"
+            f" {recorded['channels']} coordinates of {recorded['joints']} joints, data set"
+            f" {dataset.name!r} has {len(dataset.classes)}, {dataset.channels} and"
+            f" {dataset.skeleton.joints}; give the data it was trained on"
         )
     return Model(
         network,
@@ -122,7 +130,8 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
 
 
 def any_weights(path: Path, dataset: Dataset, where: Seat) -> Model:
-    """A network from any weights file: through the input it was trained with if the file tells, else through `where`."""
+    """A network from any weights file: through the input it was trained with if the file tells,
+    else through `where`."""
     _, _, about = checkpoints.read(
         path, Hints(where.view.shape[1], where.view.shape[3], where.skeleton)
     )

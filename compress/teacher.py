@@ -1,4 +1,5 @@
-"""The teacher: networks read from files, or trained first and kept under a hash of all that decides their weights."""
+"""The teacher: networks read from files, or trained first and kept under a hash of all that decides
+their weights."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from teachers.weights import checkpoints
 
 @dataclass(frozen=True)
 class Teacher:
-    """A ready teacher network; `origin` says in words where its weights come from, `history` how it was trained."""
+    """A ready teacher network; `origin` says in words where its weights come from, `history` how it
+    was trained."""
 
     model: Model
     origin: str
@@ -50,12 +52,14 @@ def identity(member: Member, where: Seat, seed: int) -> str:
 
 
 def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "teacher") -> Teacher:
-    """A teacher network. A trained one is kept on `shelf` and found there by the next run with the same recipe.
+    """A teacher network. A trained one is kept on `shelf` and found there by the next run with the
+    same recipe.
 
     Args:
         name: of the training, in curves and messages; an ensemble's members are told apart by it.
     Raises:
-        CheckpointError, TrainingError, StorageError: see `load_weights` and `compress.training.fit.fit`.
+        CheckpointError, TrainingError, StorageError: see `load_weights` and
+            `compress.training.fit.fit`.
     """
     wanted = member.network
     if member.weights is not None and not member.finetune:
@@ -84,7 +88,10 @@ def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "te
         path,
         network,
         describe(work.dataset, where.view)
-        | {"history": progress.history, "best_epoch": progress.best_epoch},
+        | {
+            "history": progress.history,
+            "best_epoch": progress.best_epoch,
+        },
     )
     return Teacher(model, origin, tuple(progress.history), progress.best_epoch)
 

@@ -1,4 +1,5 @@
-"""A deployed folder and `deployed.json`, by which it describes itself: a program elsewhere can feed it right from this alone.
+"""A deployed folder and `deployed.json`, by which it describes itself: a program elsewhere can feed
+it right from this alone.
 
 {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
  "recorded": {"channels", "joints", "persons", "names"},
@@ -23,9 +24,10 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
     """The description of a deployed network.
 
     Args:
-        about: what its weights file says of the data: `classes`, `data`, `preprocessing`, `views` (how many views of a clip
-            are averaged), `recorded` (what a clip is as it was recorded: coordinates, joints, persons and, where they have any, the joints' names);
-            what is missing is filled in.
+        about: what its weights file says of the data: `classes`, `data`, `preprocessing`, `views`
+            (how many views of a clip are averaged), `recorded` (what a clip is as it was recorded:
+            coordinates, joints, persons and, where they have any, the joints' names); what is
+            missing is filled in.
         files: names by format.
     """
     classes = about.get("classes") or [f"class {index}" for index in range(spec.classes)]
@@ -52,7 +54,10 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
         "skeleton": dataclasses.asdict(spec.skeleton),
         "preprocessing": list(about.get("preprocessing", ())),
         "files": files,
-        "paddle_note": "disable_mkldnn() and enable_memory_optim() in paddle.inference.Config; compared with the trained network that way",
+        "paddle_note": (
+            "disable_mkldnn() and enable_memory_optim() in paddle.inference.Config; compared with"
+            " the trained network that way"
+        ),
     }
 
 

@@ -1,4 +1,5 @@
-"""A trained network -> a deployed folder: the formats asked for, each verified in its runtime, and `deployed.json`."""
+"""A trained network -> a deployed folder: the formats asked for, each verified in its runtime, and
+`deployed.json`."""
 
 from __future__ import annotations
 
@@ -24,17 +25,20 @@ def build(
     reference: np.ndarray,
     quantized: Quantized | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Export, then compare on `clips` (n, C, T, V, M) with the trained network's logits `reference` (n, K).
+    """Export, then compare on `clips` (n, C, T, V, M) with the trained network's logits `reference`
+    (n, K).
 
-    A quantised file is compared with the same network rounded alike in Paddle instead: exactly like a float file where only
-    weights are rounded, by `verify.require_close` where activations are, too.
+    A quantised file is compared with the same network rounded alike in Paddle instead: exactly like
+    a float file where only weights are rounded, by `verify.require_close` where activations are,
+    too.
 
     Args:
         about: what the network was trained on, for `export.deployed.describe`.
     Returns:
         per format, the differences of `export.verify.difference`.
     Raises:
-        ExportMismatch: a file does not compute what the network computes; nothing is left that looks deployable.
+        ExportMismatch: a file does not compute what the network computes; nothing is left that
+            looks deployable.
         StorageError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)

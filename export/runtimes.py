@@ -1,4 +1,5 @@
-"""One `predict` per runtime: (N, C, T, V, M) float32 -> logits (N, K), with the numbers the runtime really returns."""
+"""One `predict` per runtime: (N, C, T, V, M) float32 -> logits (N, K), with the numbers the runtime
+really returns."""
 
 from __future__ import annotations
 
@@ -32,10 +33,11 @@ def in_process(network) -> Predict:
 def paddle_inference(
     model: Path, parameters: Path, threads: int = 1, onednn: bool = False
 ) -> Predict:
-    """Paddle Inference. oneDNN is off: with it the CPU predictor of Paddle 2.6.2 returns wrong logits for these networks.
+    """Paddle Inference. oneDNN is off: with it the CPU predictor of Paddle 2.6.2 returns wrong
+    logits for these networks.
 
-    Buffers are used again within a run (`enable_memory_optim`): fresh ones cost a fifth of the time. On a GPU build with a GPU the
-    predictor runs there.
+    Buffers are used again within a run (`enable_memory_optim`): fresh ones cost a fifth of the
+    time. On a GPU build with a GPU the predictor runs there.
 
     Raises:
         ExportMismatch: the runtime cannot load or run the file.

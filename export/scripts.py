@@ -52,7 +52,8 @@ def export(arguments: list[str] | None, kind: str, about: str) -> int:
     for name, size in files.items():
         print(f"{size:>12,} bytes  {options.out / name}")
     print(
-        f"compared with {options.weights} on {CLIPS} random clips: relative difference {found[kind]['max_rel_diff']:.1e}"
+        f"compared with {options.weights} on {CLIPS} random clips: relative difference"
+        f" {found[kind]['max_rel_diff']:.1e}"
     )
     print(json.dumps({"out": str(options.out), "files": files, **found[kind]}))
     return 0

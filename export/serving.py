@@ -1,4 +1,5 @@
-"""From a clip as it was recorded to the classes of a deployed network: preprocessing, views, scores."""
+"""From a clip as it was recorded to the classes of a deployed network: preprocessing, views,
+scores."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ from teachers.errors import DataError
 
 
 def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> np.ndarray:
-    """View `number` of a raw clip (C, T, V, M) after the folder's preprocessing; persons are cut or padded with zeros to the
-    network's M. C and V of a recording are not always the network's: streams and branches are made on the way.
+    """View `number` of a raw clip (C, T, V, M) after the folder's preprocessing; persons are cut or
+    padded with zeros to the network's M. C and V of a recording are not always the network's:
+    streams and branches are made on the way.
 
     Raises:
         DataError: another skeleton than the network's.
@@ -19,8 +21,8 @@ def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> n
     recorded = recording(description)
     if (raw.shape[0], raw.shape[2]) != (recorded["channels"], recorded["joints"]):
         raise DataError(
-            f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs {recorded['channels']} of "
-            f"{recorded['joints']} ({description['skeleton']['name']})"
+            f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs"
+            f" {recorded['channels']} of {recorded['joints']} ({description['skeleton']['name']})"
         )
     persons = raw[..., :M]
     padded = np.concatenate(
@@ -31,14 +33,16 @@ def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> n
     )
     if x.shape != (C, T, V, M):
         raise DataError(
-            f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the network needs {T} of {C}; the "
-            "folder's deployed.json does not say how to get there (it was exported from a checkpoint without data)"
+            f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the"
+            f" network needs {T} of {C}; the folder's deployed.json does not say how to get there"
+            " (it was exported from a checkpoint without data)"
         )
     return x
 
 
 def recording(description: dict) -> dict:
-    """What a clip is as it was recorded: coordinates, joints, persons, perhaps names of joints; the network's where nothing is said."""
+    """What a clip is as it was recorded: coordinates, joints, persons, perhaps names of joints; the
+    network's where nothing is said."""
     C, _, V, M = description["input"]["shape"][1:]
     return {"channels": C, "joints": V, "persons": M} | (description.get("recorded") or {})
 

@@ -1,4 +1,5 @@
-"""Minimal Paddle static export: the flat network as `model.pdmodel` + `model.pdiparams`, and nothing a runtime does not read.
+"""Minimal Paddle static export: the flat network as `model.pdmodel` + `model.pdiparams`, and
+nothing a runtime does not read.
 
 Run: python export/static.py --weights runs/NAME/weights/student.npz --out deploy
 """

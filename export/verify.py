@@ -1,4 +1,5 @@
-"""Every exported file is compared with the trained network in the runtime that will serve it, before anything is reported."""
+"""Every exported file is compared with the trained network in the runtime that will serve it,
+before anything is reported."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ TOLERANCE = 1e-5  # largest logit difference, relative to the largest logit, of 
 
 
 def difference(logits: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """How far logits (n, K) are from the trained network's: top-1 agreement (0..1), largest absolute difference, and that
-    divided by the largest reference logit."""
+    """How far logits (n, K) are from the trained network's: top-1 agreement (0..1), largest
+    absolute difference, and that divided by the largest reference logit."""
     largest = float(np.abs(logits - reference).max()) if np.isfinite(logits).all() else float("inf")
     return {
         "agreement": float((logits.argmax(1) == reference.argmax(1)).mean()),
@@ -35,7 +36,8 @@ def difference(logits: np.ndarray, reference: np.ndarray) -> dict[str, float]:
 def require_same(
     file: Path, predict: Predict, clips: np.ndarray, reference: np.ndarray
 ) -> dict[str, float]:
-    """Compare a file's logits on `clips` (n, C, T, V, M), in batches of 1 and of BATCH, with the trained network's (n, K).
+    """Compare a file's logits on `clips` (n, C, T, V, M), in batches of 1 and of BATCH, with the
+    trained network's (n, K).
 
     Raises:
         ExportMismatch: names the file and how far off it is.
@@ -47,9 +49,9 @@ def require_same(
     }
     if found["agreement"] < 1.0 or not found["max_rel_diff"] <= TOLERANCE:
         raise ExportMismatch(
-            f"{file}: disagrees with the trained network on {len(clips)} clips: top-1 agreement "
-            f"{100 * found['agreement']:.2f}% (needed 100%), relative difference {found['max_rel_diff']:.2e} "
-            f"(allowed {TOLERANCE:.0e}); do not deploy it"
+            f"{file}: disagrees with the trained network on {len(clips)} clips: top-1 agreement"
+            f" {100 * found['agreement']:.2f}% (needed 100%), relative difference"
+            f" {found['max_rel_diff']:.2e} (allowed {TOLERANCE:.0e}); do not deploy it"
         )
     return found
 

@@ -1,9 +1,11 @@
-"""Channel pruning, what the files `NAME_prune.py` share: groups of channels that depend on each other.
+"""Channel pruning, what the files `NAME_prune.py` share: groups of channels that depend on each
+other.
 
-Such a file has `groups(spec)`, the groups of channels that can only go together; `importance(spec, state, group, criterion)`;
-`narrowed(spec, keep)`, the spec of the pruned network; and `prune(spec, state, keep)`, that spec and the weights that stay.
-State is NumPy arrays in our names, `keep` maps group ids to the channels that stay, (sets, kept) integers in rising order;
-a group that it does not name stays whole. `teachers/importance.py` has the criteria.
+Such a file has `groups(spec)`, the groups of channels that can only go together; `importance(spec,
+state, group, criterion)`; `narrowed(spec, keep)`, the spec of the pruned network; and `prune(spec,
+state, keep)`, that spec and the weights that stay. State is NumPy arrays in our names, `keep` maps
+group ids to the channels that stay, (sets, kept) integers in rising order; a group that it does not
+name stays whole. `teachers/importance.py` has the criteria.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Group:
     Attributes:
         id: its name, `l5.graph` for example.
         blocks: ids of the blocks whose weights it changes the outputs of.
-        sections: how many of its channels lie in which branch; every branch keeps one channel at least.
+        sections: how many of its channels lie in which branch; every branch keeps one channel at
+            least.
         sets: how many choose channels of their own, as many each.
     """
 
@@ -50,7 +53,8 @@ class Group:
 
 
 def wiring(spec) -> dict[str, tuple[str | None, str | None, str]]:
-    """Which groups (input, graph unit's output, output) each block is in; None: the coordinates of the clip, which all stay."""
+    """Which groups (input, graph unit's output, output) each block is in; None: the coordinates of
+    the clip, which all stay."""
     chains: list[list[str]] = []
     for block in spec.blocks:
         if chains and block.residual and not block.projects:
@@ -79,7 +83,8 @@ def narrowed(
     """The arrays that stay when each group keeps the channels of `kept`.
 
     Args:
-        parts: (block, its own arrays, inputs, graph unit's outputs, outputs) -> what its graph and its temporal unit keep.
+        parts: (block, its own arrays, inputs, graph unit's outputs, outputs) -> what its graph and
+            its temporal unit keep.
     """
     smaller, tied = (
         {name: value for name, value in state.items() if name.startswith("data_bn.")},
@@ -102,7 +107,8 @@ def narrowed_spec(spec, kept: Mapping[str, np.ndarray], inside: Callable):
     """The spec of the network that keeps the channels of `kept`.
 
     Args:
-        inside: (block, graph unit's outputs, {"down", "projection"}) -> the widths inside it, as counts of channels that stay.
+        inside: (block, graph unit's outputs, {"down", "projection"}) -> the widths inside it, as
+            counts of channels that stay.
     """
     tied, blocks, last = wiring(spec), [], spec.channels
     for block in spec.blocks:
@@ -125,7 +131,8 @@ def staying(sections: Sequence[int], rows: np.ndarray) -> tuple[int, ...]:
 
 
 def strongest(group: Group, importance: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """The `counts[i]` most important channels of each section, (sets, kept); `importance` is (sets, size)."""
+    """The `counts[i]` most important channels of each section, (sets, kept); `importance` is (sets,
+    size)."""
     kept = []
     for values in importance:
         order = [
@@ -140,7 +147,8 @@ def checked(groups: Sequence[Group], keep: Keep) -> dict[str, np.ndarray]:
     """(sets, kept) of every group, all channels where `keep` says nothing.
 
     Raises:
-        RecipeError: an unknown group, channels that it does not have, or a section that would lose them all.
+        RecipeError: an unknown group, channels that it does not have, or a section that would lose
+            them all.
     """
     known = {group.id: group for group in groups}
     for name in keep:
@@ -164,7 +172,8 @@ def checked(groups: Sequence[Group], keep: Keep) -> dict[str, np.ndarray]:
             or (rows >= group.size).any()
         ):
             raise RecipeError(
-                f"prune_channels: {name}: expected ({group.sets}, kept) channels in rising order, each below {group.size}"
+                f"prune_channels: {name}: expected ({group.sets}, kept) channels in rising order,"
+                f" each below {group.size}"
             )
         if any((counts := section_counts(group.sections, one)).min() < 1 for one in rows):
             raise RecipeError(
@@ -224,7 +233,8 @@ class Producer:
 
 
 def folded(start: int, weight: np.ndarray, *norms: Mapping[str, np.ndarray]) -> Producer:
-    """The producer of a conv's weight (n, ...) and the BatchNorms behind it, {weight, _variance}; the last one says the scale."""
+    """The producer of a conv's weight (n, ...) and the BatchNorms behind it, {weight, _variance};
+    the last one says the scale."""
     gain = np.ones(len(weight))
     for norm in norms:
         gain = gain * norm["weight"] / np.sqrt(norm["_variance"].astype("float64") + 1e-5)
@@ -232,7 +242,8 @@ def folded(start: int, weight: np.ndarray, *norms: Mapping[str, np.ndarray]) -> 
 
 
 def score(size: int, producers: Sequence[Producer], criterion: str) -> np.ndarray:
-    """What each of a group's channels is worth, (size,) float64: the mean over the layers that produce it.
+    """What each of a group's channels is worth, (size,) float64: the mean over the layers that
+    produce it.
 
     `l1` and `fpgm` are relative to the layer's own mean, for layers have inputs of all sizes.
 
@@ -241,7 +252,8 @@ def score(size: int, producers: Sequence[Producer], criterion: str) -> np.ndarra
     """
     if criterion not in CRITERIA:
         raise RecipeError(
-            f"prune_channels.criterion: unknown criterion {criterion!r} (known: {', '.join(CRITERIA)})"
+            f"prune_channels.criterion: unknown criterion {criterion!r} (known:"
+            f" {', '.join(CRITERIA)})"
         )
     total, count = np.zeros(size), np.zeros(size)
     for one in producers:

@@ -1,9 +1,11 @@
-"""Any weights file this project reads -> its own `.npz`, which says everything about its network by itself.
+"""Any weights file this project reads -> its own `.npz`, which says everything about its network by
+itself.
 
 Run: python -m teachers.convert weights/ctrgcn.pdparams ctrgcn.npz --frames 64
 
-Published checkpoints do not say everything: the number of frames, and where needed the persons or the skeleton, are
-options. `FILE#Teacher` takes the teacher of a distillation checkpoint. The last line of stdout is JSON.
+Published checkpoints do not say everything: the number of frames, and where needed the persons or
+the skeleton, are options. `FILE#Teacher` takes the teacher of a distillation checkpoint. The last
+line of stdout is JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:
         source: a path, or `FILE#Teacher`.
         hints: what a published checkpoint does not say.
     Returns:
-        what was found: `format` of the file, `network`, `layouts` it is read from, `parameters`, `classes`, `skeleton`,
+        what was found: `format` of the file, `network`, `layouts` it is read from, `parameters`,
+            `classes`, `skeleton`,
         `joints`, `input` (C, T, V, M), and the bytes written.
     Raises:
         CheckpointError: the source cannot be used.
@@ -46,7 +49,8 @@ def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:
     kind = format_of(file) if file.is_file() else None
     if kind == OURS and hints != Hints():
         raise RecipeError(
-            f"{file}: says its input and skeleton itself; leave out --frames, --persons and --skeleton"
+            f"{file}: says its input and skeleton itself; leave out --frames, --persons and"
+            " --skeleton"
         )
     spec, state, about = checkpoints.read(source, hints)
     networks.load_state(networks.build(spec), state, source)
@@ -108,13 +112,14 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     C, T, V, M = found["input"]
     print(
-        f"{options.source}: {found['network']} in {found['format']} format, {found['parameters']:,} parameters, "
-        f"{found['classes']} classes"
+        f"{options.source}: {found['network']} in {found['format']} format, {found['parameters']:,}"
+        f" parameters, {found['classes']} classes"
     )
     if found["layouts"]:
         print(f"key names: {' or '.join(found['layouts'])}")
     print(
-        f"input: {C} coordinates, {T} frames, {V} joints ({found['skeleton']}), {M} person{'s' * (M > 1)}"
+        f"input: {C} coordinates, {T} frames, {V} joints ({found['skeleton']}), {M}"
+        f" person{'s' * (M > 1)}"
     )
     print(f"{found['bytes']:>12,} bytes  {options.target}")
     print(json.dumps(found))

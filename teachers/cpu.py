@@ -68,7 +68,8 @@ def read(path: Path = CPUINFO) -> Cpu:
 
 
 def prepare_mkl(environment: MutableMapping[str, str], found: Cpu) -> None:
-    """Let the MKL in Paddle 2.6.2 use AVX2 on CPUs that are not Intel's, where it takes a slow path.
+    """Let the MKL in Paddle 2.6.2 use AVX2 on CPUs that are not Intel's, where it takes a slow
+    path.
 
     To be done before Paddle is imported. Changes nothing on an Intel or unknown CPU, nor a value
     that is there already: it is the user's own.

@@ -1,4 +1,5 @@
-"""Every error a user can cause, as one tree. The message says what is wrong, where, and how to mend it.
+"""Every error a user can cause, as one tree. The message says what is wrong, where, and how to mend
+it.
 
     FeatherboneError            exit code 1
     ├── RecipeError             a recipe, an override or a command line

@@ -1,8 +1,9 @@
 """Layers without the costs that CPU training pays for nothing.
 
-A conv bias in front of BatchNorm changes nothing but costs a broadcast add larger than the conv itself (Paddle 2.6.2,
-CPU), so no layer here has one; the `*_keys.py` files absorb published biases into the BatchNorm mean.
-Feature maps are (B, C, V, T), B = N * M: joints before frames, so that the graph product is one batched matmul.
+A conv bias in front of BatchNorm changes nothing but costs a broadcast add larger than the conv
+itself (Paddle 2.6.2, CPU), so no layer here has one; the `*_keys.py` files absorb published biases
+into the BatchNorm mean. Feature maps are (B, C, V, T), B = N * M: joints before frames, so that the
+graph product is one batched matmul.
 """
 
 from __future__ import annotations
@@ -38,13 +39,15 @@ class BatchNorm(nn.Layer):
         scale = self.weight.numpy().astype("float64") / np.sqrt(
             self._variance.numpy().astype("float64") + 1e-5
         )
-        return scale, self.bias.numpy().astype("float64") - self._mean.numpy().astype(
-            "float64"
-        ) * scale
+        return (
+            scale,
+            self.bias.numpy().astype("float64") - self._mean.numpy().astype("float64") * scale,
+        )
 
 
 class Conv(nn.Layer):
-    """A convolution over frames, (1, kernel), no bias; the same padding at both ends. `groups` = channels: depthwise."""
+    """A convolution over frames, (1, kernel), no bias; the same padding at both ends. `groups` =
+    channels: depthwise."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Every network by the name in its spec and in recipes, and what each offers.
 
-A new network is a module and a row of NETWORKS. The table is text alone and Paddle is loaded late, so that a recipe's names are
-checked without it.
+A new network is a module and a row of NETWORKS. The table is text alone and Paddle is loaded late,
+so that a recipe's names are checked without it.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def _some(names_: list[str]) -> str:
 
 
 def from_json(cls: type, data: dict):
-    """The frozen dataclass that `dataclasses.asdict` turned into `data`; nested dataclasses and tuples included.
+    """The frozen dataclass that `dataclasses.asdict` turned into `data`; nested dataclasses and
+    tuples included.
 
     Raises:
         TypeError, KeyError: `data` does not describe a `cls`.

@@ -16,9 +16,11 @@ class Skeleton:
     Attributes:
         name: what recipes and deployed folders call it.
         joints: number of joints V.
-        bones: (child, parent) pairs, 1-based as in the literature, pointing inward to the centre; the edges of the graph.
+        bones: (child, parent) pairs, 1-based as in the literature, pointing inward to the centre;
+            the edges of the graph.
         centre: the root joint, 1-based.
-        stream_bones: the pairs that bone streams subtract, where the literature takes others than the edges; () for the edges.
+        stream_bones: the pairs that bone streams subtract, where the literature takes others than
+            the edges; () for the edges.
     """
 
     name: str
@@ -28,7 +30,8 @@ class Skeleton:
     stream_bones: tuple[tuple[int, int], ...] = ()
 
     def adjacency(self) -> np.ndarray:
-        """A (3, V, V) float32: identity, inward and outward, each column-normalised (CTR-GCN, `graph/tools.py`)."""
+        """A (3, V, V) float32: identity, inward and outward, each column-normalised (CTR-GCN,
+        `graph/tools.py`)."""
         inward = np.zeros((self.joints, self.joints))
         for child, parent in self.bones:
             inward[parent - 1, child - 1] = 1
@@ -37,7 +40,8 @@ class Skeleton:
         ).astype("float32")
 
     def hops(self) -> np.ndarray:
-        """(V, V) number of bones on the shortest way between two joints; infinity where there is none."""
+        """(V, V) number of bones on the shortest way between two joints; infinity where there is
+        none."""
         steps = np.eye(self.joints, dtype=bool)
         for child, parent in self.bones:
             steps[child - 1, parent - 1] = steps[parent - 1, child - 1] = True
@@ -58,16 +62,19 @@ class Skeleton:
         """Itself.
 
         Raises:
-            RecipeError: an edge or the centre names a joint that does not exist, or an edge joins a joint to itself.
+            RecipeError: an edge or the centre names a joint that does not exist, or an edge joins a
+                joint to itself.
         """
         for pair in (*self.bones, *self.stream_bones):
             if not all(1 <= joint <= self.joints for joint in pair) or pair[0] == pair[1]:
                 raise RecipeError(
-                    f"skeleton {self.name!r}: bone {list(pair)} does not join two of its {self.joints} joints (counted from 1)"
+                    f"skeleton {self.name!r}: bone {list(pair)} does not join two of its"
+                    f" {self.joints} joints (counted from 1)"
                 )
         if not 1 <= self.centre <= self.joints:
             raise RecipeError(
-                f"skeleton {self.name!r}: centre {self.centre} is none of its {self.joints} joints (counted from 1)"
+                f"skeleton {self.name!r}: centre {self.centre} is none of its {self.joints} joints"
+                " (counted from 1)"
             )
         return self
 
@@ -103,7 +110,8 @@ _NTU_BODY = (
 
 NTU_25 = Skeleton("ntu_25", 25, (*_NTU_BODY, (22, 23), (23, 8), (24, 25), (25, 12)), centre=21)
 
-# PYSKL and mmaction2 hang hand tips and thumbs on the hands; their bone streams use the published pairs all the same.
+# PYSKL and mmaction2 hang hand tips and thumbs on the hands; their bone streams use the published
+# pairs all the same.
 NTU_25_PYSKL = Skeleton(
     "ntu_25_pyskl",
     25,

@@ -1,5 +1,6 @@
-"""The stage plan of the graph networks as data: blocks, spec, layer pruning, and the recipe keys that ST-GCN and STGCN++
-(PYSKL, arXiv 2205.09443) have for it; CTR-GCN and its light versions take the width alone."""
+"""The stage plan of the graph networks as data: blocks, spec, layer pruning, and the recipe keys
+that ST-GCN and STGCN++ (PYSKL, arXiv 2205.09443) have for it; CTR-GCN and its light versions take
+the width alone."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from teachers.skeleton import NTU_25, NTU_25_PYSKL, Skeleton
 
 @dataclass(frozen=True)
 class Block:
-    """One stage: a graph unit, a temporal unit and a residual. `residual` is false only for the network's first block."""
+    """One stage: a graph unit, a temporal unit and a residual. `residual` is false only for the
+    network's first block."""
 
     id: str
     in_channels: int
@@ -28,11 +30,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Sized(Block):
-    """A block that tells in `inside` how wide its parts are: `graph`, and whether `down` and `projection` are convs all the same."""
+    """A block that tells in `inside` how wide its parts are: `graph`, and whether `down` and
+    `projection` are convs all the same."""
 
     @property
     def graph_projects(self) -> bool:
-        """Whether the residual inside the graph unit is a 1x1 conv + BatchNorm instead of the identity."""
+        """Whether the residual inside the graph unit is a 1x1 conv + BatchNorm instead of the
+        identity."""
         return self.in_channels != self.inside.graph or self.inside.down
 
     @property
@@ -43,7 +47,8 @@ class Sized(Block):
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything that rebuilds a network; each names itself. Input (N, channels, frames, V, persons)."""
+    """Everything that rebuilds a network; each names itself. Input (N, channels, frames, V,
+    persons)."""
 
     blocks: tuple[Block, ...]
     classes: int
@@ -61,7 +66,8 @@ class Spec:
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys of the stage plan; stages count from 1, numbers beyond the last stage say nothing.
+    """Recipe keys of the stage plan; stages count from 1, numbers beyond the last stage say
+    nothing.
 
     Attributes:
         width: channels of the first stage.
@@ -94,7 +100,8 @@ class Config:
 
 
 def plan(channels: int, config: Config, block: Callable[..., Block] = Block) -> tuple[Block, ...]:
-    """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels; `block` makes one of its five fields."""
+    """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels; `block` makes
+    one of its five fields."""
     blocks, last, widened = [], channels, 0
     for number in range(1, config.stages + 1):
         widened += number in config.inflate
@@ -105,12 +112,14 @@ def plan(channels: int, config: Config, block: Callable[..., Block] = Block) -> 
 
 
 def graph_of(skeleton: Skeleton) -> Skeleton:
-    """The skeleton with the edges these networks were published with: other ones for the hands of NTU-25."""
+    """The skeleton with the edges these networks were published with: other ones for the hands of
+    NTU-25."""
     return NTU_25_PYSKL if skeleton == NTU_25 else skeleton
 
 
 def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
-    """The spec without the named blocks. The next block takes over a dropped block's input width and stride.
+    """The spec without the named blocks. The next block takes over a dropped block's input width
+    and stride.
 
     Raises:
         RecipeError: an id the network does not have, or no block left.
@@ -136,7 +145,8 @@ def check_dropped(spec, ids: tuple[str, ...]) -> None:
     unknown = [name for name in ids if name not in known]
     if unknown:
         raise RecipeError(
-            f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has {', '.join(known)})"
+            f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has"
+            f" {', '.join(known)})"
         )
     if set(ids) == set(known):
         raise RecipeError("prune_layers.drop: names every block; at least one must stay")

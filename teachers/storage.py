@@ -22,7 +22,8 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` that replaces it when the block ends well.
 
     Raises:
-        StorageError: the disk is full or not writable. `path` keeps its old content and nothing is left behind.
+        StorageError: the disk is full or not writable. `path` keeps its old content and nothing is
+            left behind.
     """
     path = Path(path)
     temporary = None
@@ -40,8 +41,8 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise StorageError(
-            f"{path}: cannot write it ({error.strerror or error}); free some space or choose another folder "
-            "with --output, then continue with --resume"
+            f"{path}: cannot write it ({error.strerror or error}); free some space or choose"
+            " another folder with --output, then continue with --resume"
         ) from error
     finally:
         if temporary is not None and temporary.exists():

@@ -21,7 +21,8 @@ import teachers  # noqa: F401  (prepares the process for Paddle before anything 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real data, checkpoints and golden outputs (FEATHERBONE_SHARED, else `../shared`)."""
+    """The folder with real data, checkpoints and golden outputs (FEATHERBONE_SHARED, else
+    `../shared`)."""
     path = Path(os.environ.get("FEATHERBONE_SHARED", ROOT.parent / "shared"))
     if not path.is_dir():
         pytest.skip(f"needs the real data and checkpoints of {path} (set FEATHERBONE_SHARED)")
@@ -46,7 +47,8 @@ TINY = [
 
 @pytest.fixture(scope="session")
 def tiny_spec():
-    """A CTR-GCN of four narrow blocks on five joints, two persons, three classes: input (3, 8, 5, 2)."""
+    """A CTR-GCN of four narrow blocks on five joints, two persons, three classes: input (3, 8, 5,
+    2)."""
     from teachers import ctrgcn
     from teachers.skeleton import Skeleton
 
@@ -103,7 +105,8 @@ def tiny_view():
 
 @pytest.fixture(scope="session")
 def randomised():
-    """A function that gives a network weights at which every path carries a signal (alpha and BatchNorm included)."""
+    """A function that gives a network weights at which every path carries a signal (alpha and
+    BatchNorm included)."""
     import numpy as np
 
     from teachers import networks

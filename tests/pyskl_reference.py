@@ -1,4 +1,5 @@
-"""ST-GCN and STGCN++ the slow, literal way, from arrays under PYSKL's names; what the networks are compared with."""
+"""ST-GCN and STGCN++ the slow, literal way, from arrays under PYSKL's names; what the networks are
+compared with."""
 
 import numpy as np
 import paddle
@@ -15,7 +16,8 @@ HAND = Skeleton(
 
 
 def arrays(blocks, joints, classes, plus, seed=0, fc="fc_cls"):
-    """Random weights under PYSKL's names; `blocks` are (Cin, C, stride), the first without residual. `plus`: STGCN++."""
+    """Random weights under PYSKL's names; `blocks` are (Cin, C, stride), the first without
+    residual. `plus`: STGCN++."""
     generator, out = np.random.default_rng(seed), {}
 
     def conv(name, C, Cin, kernel=1):

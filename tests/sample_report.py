@@ -1,4 +1,5 @@
-"""A report as a finished run writes it, with plausible numbers, for tests and for looking at the page."""
+"""A report as a finished run writes it, with plausible numbers, for tests and for looking at the
+page."""
 
 from __future__ import annotations
 
@@ -163,14 +164,20 @@ def sample_report(classes: tuple[str, ...] = CLASSES, epochs: int = 65) -> dict:
                 "limit": 0.5,
                 "value": -0.21,
                 "passed": True,
-                "says": "top-1 94.18 against the teacher's 93.97: a gain of 0.21 points (0.5 may be lost)",
+                "says": (
+                    "top-1 94.18 against the teacher's 93.97: a gain of 0.21 points (0.5 may be"
+                    " lost)"
+                ),
             },
             {
                 "name": "runtimes agree",
                 "limit": 0.995,
                 "value": 0.9978,
                 "passed": True,
-                "says": "every deployed file gives the trained network's answer on at least 99.78% of the clips",
+                "says": (
+                    "every deployed file gives the trained network's answer on at least 99.78% of"
+                    " the clips"
+                ),
             },
         ],
         **_accuracy(classes, rng),

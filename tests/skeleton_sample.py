@@ -2,7 +2,9 @@
 
 import numpy as np
 
-REST = " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2"  # of a joint's line, behind x y z
+REST = (  # of a joint's line, behind x y z
+    " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2"
+)
 
 
 def write(frames: list[list[tuple[int, np.ndarray]]], end: str = "\r\n") -> bytes:

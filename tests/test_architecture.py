@@ -1,6 +1,8 @@
-"""The architecture: who may import whom, no circles, names that have a module, words that load no Paddle.
+"""The architecture: who may import whom, no circles, names that have a module, words that load no
+Paddle.
 
-Imports are read from the source, those inside functions included: an import that is made late is still an arrow.
+Imports are read from the source, those inside functions included: an import that is made late is
+still an arrow.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ DOORS = {
     "teachers.convert",
 }
 
-# (room, rooms that it must never import). A room is a module or a folder with all that is in it; the longest match of `EXCEPT`
+# (room, rooms that it must never import). A room is a module or a folder with all that is in it;
+# the longest match of `EXCEPT`
 # is taken out of a room.
 WALLS = [
     ("teachers", ["export", "compress", "benchmarks"]),
@@ -89,7 +92,8 @@ def imports(source: str, known: Iterable[str], outer: bool = False) -> set[str]:
     """Modules that a source imports: of the project as dotted modules, others by their first name.
 
     Args:
-        outer: only what importing the module loads: nothing inside functions or under `if TYPE_CHECKING`.
+        outer: only what importing the module loads: nothing inside functions or under `if
+            TYPE_CHECKING`.
     """
     known, found = set(known), set()
     tree = ast.parse(source)
@@ -105,9 +109,11 @@ def imports(source: str, known: Iterable[str], outer: bool = False) -> set[str]:
             names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = [
-                f"{node.module}.{name.name}"
-                if f"{node.module}.{name.name}" in known
-                else node.module
+                (
+                    f"{node.module}.{name.name}"
+                    if f"{node.module}.{name.name}" in known
+                    else node.module
+                )
                 for name in node.names
             ]
         else:
@@ -156,7 +162,8 @@ def broken(arrows: Mapping[str, set[str]]) -> list[str]:
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
-    """Groups of modules that import each other, by Tarjan's algorithm; packages' own __init__ files included."""
+    """Groups of modules that import each other, by Tarjan's algorithm; packages' own __init__ files
+    included."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -190,7 +197,8 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def loaded(name: str, arrows: Mapping[str, set[str]]) -> set[str]:
-    """All that importing a module loads, by its imports outside functions; parents of packages included."""
+    """All that importing a module loads, by its imports outside functions; parents of packages
+    included."""
     seen: set[str] = set()
     open_ = [name]
     while open_:

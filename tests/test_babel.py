@@ -1,4 +1,5 @@
-"""BABEL: the public features, and the same clips as annotation pickles; few classes have most of the clips."""
+"""BABEL: the public features, and the same clips as annotation pickles; few classes have most of
+the clips."""
 
 from __future__ import annotations
 
@@ -66,7 +67,10 @@ def test_public_features_are_read(tmp_path):
         dataset.input,
     ) == (1, 3, NTU_25, 60, "loop")
     assert dataset.notes == (
-        "classes have 0 to 3 clips to train on, median 0; `focal` of a train step weighs them, class_mean judges them alike",
+        (
+            "classes have 0 to 3 clips to train on, median 0; `focal` of a train step weighs them,"
+            " class_mean judges them alike"
+        ),
     )
     assert view.build("loop", loop.Config(**babel.INPUT_DEFAULTS), dataset).shape == (3, 150, 25, 1)
 
@@ -87,7 +91,8 @@ def test_classes_are_120_and_named_where_files_say_so(tmp_path):
 
 
 def test_the_same_clips_as_annotations(tmp_path):
-    """mmaction2's babel60_train.pkl and babel60_val.pkl: keypoint (M, T, V, C), one person, no splits inside."""
+    """mmaction2's babel60_train.pkl and babel60_val.pkl: keypoint (M, T, V, C), one person, no
+    splits inside."""
     for split, labels in LABELS.items():
         annotations = [
             {
@@ -119,11 +124,17 @@ def test_clips_named_alike_are_told_apart(tmp_path):
     [
         (
             {"val_label": ["a", "b"]},
-            "val_label_60.pkl: expected [segments, [labels, sequences, chunks, annotations]], as many of each (",
+            (
+                "val_label_60.pkl: expected [segments, [labels, sequences, chunks, annotations]],"
+                " as many of each ("
+            ),
         ),
         (
             {"val_label": (["a", "b"], ([0, 1], [1]))},
-            "val_label_60.pkl: expected [segments, [labels, sequences, chunks, annotations]], as many",
+            (
+                "val_label_60.pkl: expected [segments, [labels, sequences, chunks, annotations]],"
+                " as many"
+            ),
         ),
         (
             {"val_label": (["a", []], ([0, 1],))},

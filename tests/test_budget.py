@@ -60,7 +60,8 @@ def exported(tmp_path_factory) -> Path:
     return folder
 
 
-# What each block of that network holds, 4 bytes an element: convolution and its bias, four vectors of batch norm.
+# What each block of that network holds, 4 bytes an element: convolution and its bias, four vectors
+# of batch norm.
 WEIGHT_BYTES = {
     "l1 weights": 4 * (3 * 8 + 8 + 4 * 8),
     "l2 weights": 4 * (8 * 16 + 16 + 4 * 16),
@@ -361,12 +362,14 @@ def test_over_the_limit_the_advice_names_the_largest_parts(exported, tmp_path, c
     advice = result["advice"].splitlines()
     assert result["exit_code"] == 2 and not result["within"]
     assert advice[0] == f"{format_size(result['total_bytes'] - 20_000)} over the limit of 20.00 KB."
-    assert advice[1] == (
-        "checkpoint.bin, 50.00 KB (.bin file 50.00 KB): "
+    assert (
+        advice[1] == "checkpoint.bin, 50.00 KB (.bin file 50.00 KB): "
         "remove the file if nothing at run time reads it."
     )
-    assert advice[-1] == (
-        "2 files hold weights (model.onnx, model.pdiparams): deploy only the format that is served "
+    assert (
+        advice[-1]
+        == "2 files hold weights (model.onnx, model.pdiparams): deploy only the format that is"
+        " served "
         "(`export.formats`)."
     )
     assert any("strip this text" in line for line in advice)

@@ -101,7 +101,10 @@ def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset, tin
     seat = Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
     with pytest.raises(
         CheckpointError,
-        match=r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' through input 'tiny' is \(3, 8, 5, 2\)",
+        match=(
+            r"its input \(C, T, V, M\) is \(3, 52, 20, 1\), that of data set 'tiny' through input"
+            r" 'tiny' is \(3, 8, 5, 2\)"
+        ),
     ):
         load_weights(str(tmp_path / "net.npz"), seat)
 
@@ -114,7 +117,10 @@ def test_weights_for_another_number_of_classes_are_refused(
     )
     with pytest.raises(
         CheckpointError,
-        match=r"net.npz: its number of classes is 7, that of data set 'tiny' through input 'tiny' is 3",
+        match=(
+            r"net.npz: its number of classes is 7, that of data set 'tiny' through input 'tiny'"
+            r" is 3"
+        ),
     ):
         load_weights(
             str(tmp_path / "net.npz"), Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)

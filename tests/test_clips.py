@@ -1,4 +1,5 @@
-"""Single files for a program that classifies: every format, and what it says about files that are none."""
+"""Single files for a program that classifies: every format, and what it says about files that are
+none."""
 
 from __future__ import annotations
 
@@ -80,11 +81,17 @@ def test_recorded_skeletons(tmp_path):
         ),
         (
             "2\n0\n",
-            "line 1: 2 frames (lines left: 1), expected 1 to 20000 with a line or more each; copy the file again, or remove it",
+            (
+                "line 1: 2 frames (lines left: 1), expected 1 to 20000 with a line or more each;"
+                " copy the file again, or remove it"
+            ),
         ),
         (
             "",
-            "line 1: the end of the file, expected the number of frames; copy the file again, or remove it",
+            (
+                "line 1: the end of the file, expected the number of frames; copy the file again,"
+                " or remove it"
+            ),
         ),
     ],
 )
@@ -114,11 +121,17 @@ def test_frames_with_nan_take_the_nearest_good_one(tmp_path):
         (CLIP[None][:0], "has shape (0, 3, 6, 25, 2), expected (C, T, V, M) or (N, C, T, V, M)"),
         (
             CLIP[:1],
-            "has shape (1, 6, 25, 2), expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons",
+            (
+                "has shape (1, 6, 25, 2), expected (3, T, V, M) or (2, T, V, M): coordinates,"
+                " frames, joints, persons"
+            ),
         ),
         (
             CLIP[:, :0],
-            "has shape (3, 0, 25, 2), expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons",
+            (
+                "has shape (3, 0, 25, 2), expected (3, T, V, M) or (2, T, V, M): coordinates,"
+                " frames, joints, persons"
+            ),
         ),
         (CLIP.astype(str), "holds <U32, expected numbers (float32)"),
         (CLIP * np.nan, "every frame holds NaN or infinity; record or export the clip again"),
@@ -137,16 +150,17 @@ def test_the_place_of_a_bad_clip_among_several_is_named(tmp_path):
     np.save(tmp_path / "x.npy", np.stack([CLIP, 0 * CLIP]))
     assert failure(tmp_path / "x.npy").startswith(f"{tmp_path}/x.npy: clip 1: nobody is in it")
     np.savez(tmp_path / "x.npz", x_test=np.zeros((1, 6, 75)))
-    assert failure(tmp_path / "x.npz") == (
-        f"{tmp_path}/x.npz: x_test[0]: a clip has shape (6, 75), expected (frames, "
+    assert (
+        failure(tmp_path / "x.npz")
+        == f"{tmp_path}/x.npz: x_test[0]: a clip has shape (6, 75), expected (frames, "
         "150) or (3, frames, 25, 2)"
     )
 
 
 def test_files_that_are_no_clips(tmp_path):
     known = (
-        ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or "
-        ".npz (CTR-GCN's x_train, x_test)"
+        ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M),"
+        " (N, C, T, V, M) or own) or .npz (CTR-GCN's x_train, x_test)"
     )
     assert failure(tmp_path / "x.npy") == f"{tmp_path}/x.npy: no such file; give a clip: {known}"
     for name in ("x.mp4", "x"):
@@ -165,13 +179,15 @@ def test_files_that_are_no_clips(tmp_path):
         f"{tmp_path}/o.npy: not a readable .npy file of numbers, or truncated (ValueError: "
     )
     np.savez(tmp_path / "y.npz", other=np.zeros(3))
-    assert failure(tmp_path / "y.npz") == (
-        f"{tmp_path}/y.npz: holds no clip in x_train or x_test; give a file as "
+    assert (
+        failure(tmp_path / "y.npz")
+        == f"{tmp_path}/y.npz: holds no clip in x_train or x_test; give a file as "
         "CTR-GCN prepares them"
     )
     (tmp_path / "x.json").write_text("{}")
-    assert failure(tmp_path / "x.json") == (
-        f"{tmp_path}/x.json: not an NW-UCLA clip, or truncated (KeyError: "
+    assert (
+        failure(tmp_path / "x.json")
+        == f"{tmp_path}/x.json: not an NW-UCLA clip, or truncated (KeyError: "
         "'skeletons'); copy it again or remove it"
     )
 

@@ -1,4 +1,5 @@
-"""`python -m teachers.convert`: any weights file becomes ours; what cannot be read is a message and an exit code."""
+"""`python -m teachers.convert`: any weights file becomes ours; what cannot be read is a message and
+an exit code."""
 
 import json
 import os

@@ -136,7 +136,8 @@ def test_pruning_a_widening_block_says_what_starts_afresh():
 
 
 def in_pyskl_names(arrays, generator):
-    """Published arrays renamed to PYSKL's layout, as they are: another network, for PYSKL reads them differently."""
+    """Published arrays renamed to PYSKL's layout, as they are: another network, for PYSKL reads
+    them differently."""
     renamed = {"A": generator.normal(size=(3, 20, 20)).astype("float32")}
     for name, value in arrays.items():
         block, _, rest = name.partition(".")
@@ -146,7 +147,8 @@ def in_pyskl_names(arrays, generator):
 
 
 def test_pyskl_and_mmaction2_names(randomised):
-    """Their graph unit sums over the first index of Q, and their difference runs from source to target."""
+    """Their graph unit sums over the first index of Q, and their difference runs from source to
+    target."""
     spec = ctrgcn.default_spec(4, UCLA_20, 52, 1, config=ctrgcn.Config(16))
     generator = np.random.default_rng(4)
     original = keys.to_published(spec, networks.state_of(randomised(networks.build(spec))))

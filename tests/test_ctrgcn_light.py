@@ -1,4 +1,5 @@
-"""CTRGCN_light V1 and V2: published counts, equality with the published arithmetic, pruning, export, key names."""
+"""CTRGCN_light V1 and V2: published counts, equality with the published arithmetic, pruning,
+export, key names."""
 
 import dataclasses
 import json
@@ -23,7 +24,8 @@ NORM = ("weight", "bias", "_mean", "_variance")
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Random weights blow signals up; with some, float32 leaves tanh of a difference of large numbers few digits."""
+    """Random weights blow signals up; with some, float32 leaves tanh of a difference of large
+    numbers few digits."""
     paddle.seed(1)
 
 
@@ -83,10 +85,12 @@ def weights(spec) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(5)
     return {
         name: (
-            generator.uniform(0.5, 2, shape)
-            if name.endswith("_variance") or "bn.weight" in name
-            else generator.normal(0, 1 / np.sqrt(max(np.prod(shape[1:]), 4)), shape)
-        ).astype("float32")
+            (
+                generator.uniform(0.5, 2, shape)
+                if name.endswith("_variance") or "bn.weight" in name
+                else generator.normal(0, 1 / np.sqrt(max(np.prod(shape[1:]), 4)), shape)
+            ).astype("float32")
+        )
         for name, shape in shapes(spec).items()
     }
 
@@ -348,7 +352,9 @@ def test_unknown_blocks_and_widths_are_refused(name):
     light = LIGHT[name]
     with pytest.raises(
         RecipeError,
-        match=rf"prune_layers.drop: ctrgcn_light_{name} has no block 'l11' \(it has l1, l2, .*l10\)",
+        match=(
+            rf"prune_layers.drop: ctrgcn_light_{name} has no block 'l11' \(it has l1, l2, .*l10\)"
+        ),
     ):
         light.drop_blocks(tiny(light), ("l11",))
     with pytest.raises(ValueError, match="^width: .*got 5$"):

@@ -230,10 +230,10 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path, monkeypatch):
 
 def test_nothing_is_printed(tmp_path):
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from compress.training.curves import Curves; import numpy\n"
-        "for _ in range(2):\n"
-        "    c = Curves(sys.argv[2]); c.scalars(1, {'a': 1.0}); c.hyperparameters({'x': [1]}, {'a': 1.0})\n"
-        "    c.confusion(1, numpy.eye(2), ['a', 'b']); c.close()\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from compress.training.curves import Curves;"
+        " import numpy\nfor _ in range(2):\n    c = Curves(sys.argv[2]); c.scalars(1, {'a': 1.0});"
+        " c.hyperparameters({'x': [1]}, {'a': 1.0})\n    c.confusion(1, numpy.eye(2), ['a', 'b']);"
+        " c.close()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(ROOT), str(tmp_path)], capture_output=True, text=True

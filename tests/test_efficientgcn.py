@@ -1,4 +1,5 @@
-"""EfficientGCN: published counts, golden outputs, checkpoint names of every layer kind, pruning, and the exported network."""
+"""EfficientGCN: published counts, golden outputs, checkpoint names of every layer kind, pruning,
+and the exported network."""
 
 import dataclasses
 import json
@@ -256,7 +257,10 @@ def test_pruning_copies_by_block_id(randomised):
 def test_input_without_branches_is_refused(channels, branches):
     with pytest.raises(
         RecipeError,
-        match=rf"3 branches cannot take an input of {channels} channels: give `input: {{name: branches}}`",
+        match=(
+            rf"3 branches cannot take an input of {channels} channels: give `input: {{name:"
+            r" branches}`"
+        ),
     ):
         efficientgcn.default_spec(3, FIVE, 12, 2, channels, Config(branches=branches))
 

@@ -1,4 +1,5 @@
-"""EfficientGCN's folders: as recorded or transformed, a deployed network sees recordings the same way."""
+"""EfficientGCN's folders: as recorded or transformed, a deployed network sees recordings the same
+way."""
 
 from __future__ import annotations
 
@@ -109,22 +110,25 @@ def test_which_preparation_is_read(tmp_path):
     write(tmp_path, "original")
     assert load(Config(str(tmp_path / "original")), seed=1).base_ops == ()
     write(tmp_path, "transformed")
-    assert failure(str(tmp_path)) == (
-        f"{tmp_path}: holds more than one xsub preparation (original/xsub, transformed/xsub); choose with "
-        "data.prepared, or remove one"
+    assert (
+        failure(str(tmp_path))
+        == f"{tmp_path}: holds more than one xsub preparation (original/xsub, transformed/xsub);"
+        " choose with data.prepared, or remove one"
     )
     assert load(Config(str(tmp_path), prepared="transformed"), seed=1).base_ops == ONCE
     assert load(Config(str(tmp_path / "transformed")), seed=1).base_ops == ONCE
-    assert failure(str(tmp_path), "xset") == (
-        f"{tmp_path}: holds no xset preparation of EfficientGCN; give data.root the folder that holds "
-        "original/xset/train_data.npy, train_label.pkl, eval_data.npy and eval_label.pkl"
+    assert (
+        failure(str(tmp_path), "xset")
+        == f"{tmp_path}: holds no xset preparation of EfficientGCN; give data.root the folder that"
+        " holds original/xset/train_data.npy, train_label.pkl, eval_data.npy and eval_label.pkl"
     )
 
 
 def test_labels_that_do_not_fit_are_refused(tmp_path):
     message = failure(str(write(tmp_path / "a", eval=(["a", "b"], [1]))))
     assert message.startswith(
-        f"{tmp_path}/a/original/xsub/eval_label.pkl: expected [names, labels] with one whole number for each name (2 names"
+        f"{tmp_path}/a/original/xsub/eval_label.pkl: expected [names, labels] with one whole number"
+        " for each name (2 names"
     )
     message = failure(str(write(tmp_path / "b", eval=([["a"], "b"], [1, 2], [3, 4]))))
     assert "(a name is a list)" in message
@@ -133,7 +137,8 @@ def test_labels_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_a_real_recording_through_both_preparations(tmp_path, shared):
-    """What a deployed network makes of a `.skeleton` file is what it was trained on, whichever folder that was."""
+    """What a deployed network makes of a `.skeleton` file is what it was trained on, whichever
+    folder that was."""
     ((_, raw),) = clips.read_clip(
         shared / "data" / "ntu60_samples" / "S001C001P001R001A001.skeleton"
     )

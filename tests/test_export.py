@@ -1,4 +1,5 @@
-"""Exported files compute what the network computes, hold nothing a runtime does not read, and describe themselves."""
+"""Exported files compute what the network computes, hold nothing a runtime does not read, and
+describe themselves."""
 
 import json
 import subprocess
@@ -75,7 +76,8 @@ def test_every_runtime_agrees_at_any_batch_size(trained, folder, kind, batch):
 
 
 def test_default_predictor_with_onednn_is_right_too(trained, folder):
-    """Paddle's own default for CPU may be oneDNN, which is wrong on a rank-4 conv2d feeding a matmul; our graph avoids that."""
+    """Paddle's own default for CPU may be oneDNN, which is wrong on a rank-4 conv2d feeding a
+    matmul; our graph avoids that."""
     _, clips, reference = trained
     predict_ = runtimes.paddle_inference(
         folder / "model.pdmodel", folder / "model.pdiparams", onednn=True
@@ -141,7 +143,10 @@ def test_file_of_another_network_is_refused(trained, folder):
     predict_ = deployed.predictors(folder, deployed.read(folder))["onnx"]
     with pytest.raises(
         ExportMismatch,
-        match=r"model.onnx: disagrees with the trained network on 8 clips: top-1 agreement .*do not deploy",
+        match=(
+            r"model.onnx: disagrees with the trained network on 8 clips: top-1 agreement .*do not"
+            r" deploy"
+        ),
     ):
         verify.require_same(folder / "model.onnx", predict_, clips, -reference)
     with pytest.raises(ExportMismatch, match=r"relative difference 1.0\de-04 \(allowed 1e-05\)"):

@@ -47,19 +47,22 @@ def job(config, dataset, view, spec, folder, seed=3):
     )
     frozen = {"teacher": (Model(teacher, view),)} if needed and not moving else {}
     objective = objectives.build(config, counts=objectives.class_counts(dataset))
-    return loop.Job(
-        "test",
-        trained,
-        frozen,
-        config,
-        objective,
-        dataset,
-        lambda one: EvaluationSet(dataset.val, one),
-        seed,
-        folder / "state.npz",
-        checkpoint.digest(repr(config)),
-        Watch(Curves(folder / "curves"), "test"),
-    ), teacher
+    return (
+        loop.Job(
+            "test",
+            trained,
+            frozen,
+            config,
+            objective,
+            dataset,
+            lambda one: EvaluationSet(dataset.val, one),
+            seed,
+            folder / "state.npz",
+            checkpoint.digest(repr(config)),
+            Watch(Curves(folder / "curves"), "test"),
+        ),
+        teacher,
+    )
 
 
 def state(network):
@@ -192,7 +195,10 @@ def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_job, tmp_path, monk
     )
     with pytest.raises(
         TrainingError,
-        match=r"test: the loss became nan in epoch 2, .*the state after epoch 1 is kept in .*state.npz",
+        match=(
+            r"test: the loss became nan in epoch 2, .*the state after epoch 1 is kept in"
+            r" .*state.npz"
+        ),
     ):
         loop.fit(one)
     monkeypatch.setattr(objectives, "cross_entropy", original)

@@ -145,7 +145,8 @@ def test_training_views_depend_on_the_generator_alone(name):
 @pytest.mark.parametrize("name", ["crop_resize", "min_max_sample"])
 @pytest.mark.parametrize("stream", STREAMS[1:])
 def test_streams_of_one_clip_are_of_the_same_random_view(name, stream):
-    """Teachers that see other streams see the same crop and turn: the stream is made last and draws nothing."""
+    """Teachers that see other streams see the same crop and turn: the stream is made last and draws
+    nothing."""
     data = dataset()
     joint, other = seen(name, data), seen(name, data, stream=stream)
     step = other.eval_ops[-1]
@@ -184,7 +185,8 @@ def test_min_max_sample_is_the_public_pipeline_bit_for_bit():
 
 
 def test_public_turns_keep_everybody_upright():
-    """Yaw, then pitch: the vertical axis keeps to the y-z plane. The other order leans people sideways."""
+    """Yaw, then pitch: the vertical axis keeps to the y-z plane. The other order leans people
+    sideways."""
     upright, leaning = (
         [min_max_sample.camera(np.random.default_rng(seed), turns)[0, 1] for seed in range(5)]
         for turns in ("public", "any_lean")
@@ -301,7 +303,8 @@ def test_two_coordinates_are_normalised_turned_in_their_plane_and_scored():
 
 
 def test_a_third_channel_that_is_a_score_is_no_coordinate():
-    """x, y and score: normalised as pixels by the data set's image or the recipe's, never turned, averaged along bones."""
+    """x, y and score: normalised as pixels by the data set's image or the recipe's, never turned,
+    averaged along bones."""
     scored = dataset(COCO_17, coordinates=2, image=(640, 480))
     assert scored.scored and not dataset().scored
     for name in ("uniform", "loop"):
@@ -320,7 +323,10 @@ def test_a_third_channel_that_is_a_score_is_no_coordinate():
     assert np.abs(turned[:2] - clip[:2]).max() > 0.01
     with pytest.raises(
         RecipeError,
-        match="input.name: min_max_sample needs x y z, the clips of 'clips' have 2 coordinates; take uniform",
+        match=(
+            "input.name: min_max_sample needs x y z, the clips of 'clips' have 2 coordinates; take"
+            " uniform"
+        ),
     ):
         seen("min_max_sample", scored)
 

@@ -1,4 +1,5 @@
-"""The latency benchmark on a tiny network: every file runs, ratios are to the default file, failures of other tools are named."""
+"""The latency benchmark on a tiny network: every file runs, ratios are to the default file,
+failures of other tools are named."""
 
 import csv
 import json

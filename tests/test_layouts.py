@@ -1,4 +1,5 @@
-"""A generated set with every defect, prepared and then written in every layout: networks see the same clips, number for number."""
+"""A generated set with every defect, prepared and then written in every layout: networks see the
+same clips, number for number."""
 
 import json
 

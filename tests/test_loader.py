@@ -1,4 +1,5 @@
-"""Batches: order, completeness, the same content whatever the number of threads, errors that name the clip."""
+"""Batches: order, completeness, the same content whatever the number of threads, errors that name
+the clip."""
 
 from __future__ import annotations
 
@@ -108,8 +109,9 @@ def test_a_clip_of_another_shape_is_named():
                 np.arange(4),
             )
         )
-    assert str(caught.value) == (
-        "clip 'clip2': has shape (3, 3, 2, 1) after preparation, the batch's first (3, 4, 2, "
+    assert (
+        str(caught.value)
+        == "clip 'clip2': has shape (3, 3, 2, 1) after preparation, the batch's first (3, 4, 2, "
         "1); all must be alike"
     )
 

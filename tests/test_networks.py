@@ -1,4 +1,5 @@
-"""One sweep over every network of teachers/: builds, trains, loses any block, survives a file, exports to both runtimes."""
+"""One sweep over every network of teachers/: builds, trains, loses any block, survives a file,
+exports to both runtimes."""
 
 import dataclasses
 import json
@@ -113,7 +114,8 @@ def test_both_runtimes_agree_at_any_batch_size(trained, tmp_path):
 
 
 def test_parameters_are_those_of_the_weights_plus_absorbed_biases(trained):
-    """Counted on the published form: never fewer than the network has, and a bias a channel more at most."""
+    """Counted on the published form: never fewer than the network has, and a bias a channel more at
+    most."""
     network = trained[0]
     own = sum(int(np.prod(one.shape)) for one in network.parameters() if not one.stop_gradient)
     assert own <= networks.parameters(network.spec) <= 1.2 * own

@@ -1,4 +1,5 @@
-"""Normalisation: where the body stands and looks, whose frames are kept, and what a missing person or joint becomes."""
+"""Normalisation: where the body stands and looks, whose frames are kept, and what a missing person
+or joint becomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""NTU RGB+D files in both layouts: the same clips, labels and views from either; what is wrong is named."""
+"""NTU RGB+D files in both layouts: the same clips, labels and views from either; what is wrong is
+named."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ LABELS = {"train": (0, 59, 3), "val": (1, 0)}
 
 
 def clips(split: str, frames: int = 120) -> np.ndarray:
-    """(N, 3, T, 25, 2) float32 as CTR-GCN prepares it: joint 2 of person 1 starts at the origin, zeros behind."""
+    """(N, 3, T, 25, 2) float32 as CTR-GCN prepares it: joint 2 of person 1 starts at the origin,
+    zeros behind."""
     data = (
         np.random.default_rng(len(split))
         .normal(size=(len(VALID[split]), 3, frames, 25, 2))
@@ -185,18 +187,24 @@ def test_broken_frames_are_mended_and_empty_clips_kept_and_both_counted(tmp_path
         and not through.augment(empty, np.random.default_rng(0)).any()
     )
     assert dataset.notes == (
-        "1 clip repaired (frames with NaN or infinity take the nearest good frame): "
-        f"{tmp_path / 'xsub' / 'train_data.npy'}[1]: 3 frames",
-        f"1 clip empty, nothing but zeros (kept, and counted like any other): {tmp_path / 'xsub' / 'val_data.npy'}[1]",
+        (
+            "1 clip repaired (frames with NaN or infinity take the nearest good frame): "
+            f"{tmp_path / 'xsub' / 'train_data.npy'}[1]: 3 frames"
+        ),
+        (
+            "1 clip empty, nothing but zeros (kept, and counted like any other):"
+            f" {tmp_path / 'xsub' / 'val_data.npy'}[1]"
+        ),
     )
 
 
 def test_a_clip_of_nothing_but_nan_is_an_error(tmp_path):
     train = clips("train")
     train[2] = np.nan
-    assert failure(write_folder(tmp_path / "xsub", train_data=train)) == (
-        f"{tmp_path / 'xsub' / 'train_data.npy'}[2]: every frame holds NaN or infinity; prepare the file again, or "
-        "remove the clip and its label"
+    assert (
+        failure(write_folder(tmp_path / "xsub", train_data=train))
+        == f"{tmp_path / 'xsub' / 'train_data.npy'}[2]: every frame holds NaN or infinity; prepare"
+        " the file again, or remove the clip and its label"
     )
 
 
@@ -222,18 +230,24 @@ def test_a_clip_in_both_splits_is_told(tmp_path):
     [
         (
             {"x_train": np.zeros((3, 120, 75))},
-            ": x_train has shape (3, 120, 75) of float64, expected (N, frames, 150) of "
-            "floats, at least one clip",
+            (
+                ": x_train has shape (3, 120, 75) of float64, expected (N, frames, 150) of "
+                "floats, at least one clip"
+            ),
         ),
         (
             {"x_test": np.zeros((0, 120, 150))},
-            ": x_test has shape (0, 120, 150) of float64, expected (N, frames, 150) of "
-            "floats, at least one clip",
+            (
+                ": x_test has shape (0, 120, 150) of float64, expected (N, frames, 150) of "
+                "floats, at least one clip"
+            ),
         ),
         (
             {"x_train": np.zeros((2, 9, 150))},
-            ": x_train has 2 clips, but y_train has 3 labels; they must come from the "
-            "same preparation",
+            (
+                ": x_train has 2 clips, but y_train has 3 labels; they must come from the "
+                "same preparation"
+            ),
         ),
         (
             {"y_test": np.zeros((2, 7))},
@@ -245,8 +259,10 @@ def test_a_clip_in_both_splits_is_told(tmp_path):
         ),
         (
             {"y_test": np.eye(120)[:2]},
-            ": x_train: labels of 60 classes, but the test part has 120; they must come from "
-            "the same preparation",
+            (
+                ": x_train: labels of 60 classes, but the test part has 120; they must come from "
+                "the same preparation"
+            ),
         ),
     ],
 )
@@ -264,8 +280,9 @@ def test_npz_without_an_array_or_damaged(tmp_path):
     )
     whole = write_npz(path).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert failure(path) == (
-        f"{path}: not a readable .npz file of numbers, or truncated (BadZipFile: File is not a "
+    assert (
+        failure(path)
+        == f"{path}: not a readable .npz file of numbers, or truncated (BadZipFile: File is not a "
         "zip file); copy it again"
     )
     np.savez(path, x_train=np.array([{}], dtype=object))
@@ -280,13 +297,17 @@ def test_npz_without_an_array_or_damaged(tmp_path):
     [
         (
             {"train_data": np.zeros((3, 3, 9, 20, 2))},
-            "train_data.npy has shape (3, 3, 9, 20, 2) of float64, expected (N, "
-            "3, frames, 25, 2) of floats, at least one clip",
+            (
+                "train_data.npy has shape (3, 3, 9, 20, 2) of float64, expected (N, "
+                "3, frames, 25, 2) of floats, at least one clip"
+            ),
         ),
         (
             {"val_label": [["a"], [1]]},
-            "val_data.npy has 2 clips, but val_label.pkl has 1 labels; they must come from the "
-            "same preparation",
+            (
+                "val_data.npy has 2 clips, but val_label.pkl has 1 labels; they must come from the "
+                "same preparation"
+            ),
         ),
         (
             {"val_label": [["a", "b"], [1, 120]]},
@@ -298,8 +319,10 @@ def test_npz_without_an_array_or_damaged(tmp_path):
         ),
         (
             {"val_label": [["x", "S001A007"], [1, 7]]},
-            "val_label.pkl: entry 1, 'S001A007', has label 7, but its name says "
-            "6; names or labels were reordered, copy the file again",
+            (
+                "val_label.pkl: entry 1, 'S001A007', has label 7, but its name says "
+                "6; names or labels were reordered, copy the file again"
+            ),
         ),
         (
             {"val_label": [["a", "a"], [1, 1]]},
@@ -307,13 +330,17 @@ def test_npz_without_an_array_or_damaged(tmp_path):
         ),
         (
             {"val_label": [["a", "b"], [1, 0.5]]},
-            "val_label.pkl: expected [names, labels] with one whole number for each "
-            "name (2 names, labels float64 of shape (2,))",
+            (
+                "val_label.pkl: expected [names, labels] with one whole number for each "
+                "name (2 names, labels float64 of shape (2,))"
+            ),
         ),
         (
             {"val_label": [["a", "b"], [1, 1], [9, 9]]},
-            "val_label.pkl: expected [names, labels] with one whole number for "
-            "each name (too many values to unpack (expected 2))",
+            (
+                "val_label.pkl: expected [names, labels] with one whole number for "
+                "each name (too many values to unpack (expected 2))"
+            ),
         ),
     ],
 )
@@ -325,8 +352,9 @@ def test_folder_content_that_cannot_be_used(tmp_path, changes, message):
 def test_a_label_pickle_that_would_run_code_is_refused(tmp_path):
     root = write_folder(tmp_path / "xsub")
     (root / "val_label.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    assert failure(root) == (
-        f"{root}/val_label.pkl: refuses to load 'os.system': pickles may only hold numpy arrays "
+    assert (
+        failure(root)
+        == f"{root}/val_label.pkl: refuses to load 'os.system': pickles may only hold numpy arrays "
         "and plain containers"
     )
 
@@ -334,8 +362,9 @@ def test_a_label_pickle_that_would_run_code_is_refused(tmp_path):
 def test_missing_and_truncated_files_of_a_folder(tmp_path):
     root = write_folder(tmp_path / "xsub")
     (root / "val_label.pkl").unlink()
-    assert failure(root) == (
-        f"{root}/val_label.pkl: cannot be read (No such file or directory); it belongs beside "
+    assert (
+        failure(root)
+        == f"{root}/val_label.pkl: cannot be read (No such file or directory); it belongs beside "
         "its data file"
     )
     (root / "val_data.npy").unlink()
@@ -349,24 +378,28 @@ def test_missing_and_truncated_files_of_a_folder(tmp_path):
 
 
 def test_what_to_read_must_be_clear(tmp_path):
-    assert failure(tmp_path / "nowhere") == (
-        f"{tmp_path}/nowhere: no such folder; give data.root the folder that "
+    assert (
+        failure(tmp_path / "nowhere")
+        == f"{tmp_path}/nowhere: no such folder; give data.root the folder that "
         "holds NTU60_CS.npz or NTU120_CSub.npz, or xsub/train_data.npy and its "
         "neighbours"
     )
-    assert failure(tmp_path, benchmark="xview") == (
-        f"{tmp_path}: holds no xview preparation; expected NTU60_CV.npz (CTR-GCN), or xview/train_data.npy, "
-        "train_label.pkl, val_data.npy and val_label.pkl (PaddleVideo)"
+    assert (
+        failure(tmp_path, benchmark="xview")
+        == f"{tmp_path}: holds no xview preparation; expected NTU60_CV.npz (CTR-GCN), or"
+        " xview/train_data.npy, train_label.pkl, val_data.npy and val_label.pkl (PaddleVideo)"
     )
     write_npz(tmp_path / "NTU60_CS.npz")
     write_folder(tmp_path / "xsub")
-    assert failure(tmp_path) == (
-        f"{tmp_path}: holds more than one xsub preparation (NTU60_CS.npz, xsub); give "
+    assert (
+        failure(tmp_path)
+        == f"{tmp_path}: holds more than one xsub preparation (NTU60_CS.npz, xsub); give "
         "data.root the one to use"
     )
-    assert failure(tmp_path / "NTU60_CS.npz", benchmark="xview") == (
-        f"{tmp_path}/NTU60_CS.npz: is not the xview preparation; expected NTU60_CV.npz, or set data.benchmark to what "
-        "the file is"
+    assert (
+        failure(tmp_path / "NTU60_CS.npz", benchmark="xview")
+        == f"{tmp_path}/NTU60_CS.npz: is not the xview preparation; expected NTU60_CV.npz, or set"
+        " data.benchmark to what the file is"
     )
     assert failure(tmp_path / "xsub", benchmark="xview").startswith(
         f"{tmp_path}/xsub: holds no xview preparation"

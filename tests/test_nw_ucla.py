@@ -1,4 +1,5 @@
-"""NW-UCLA: the real folder where it is at hand, and small folders with everything that can be wrong."""
+"""NW-UCLA: the real folder where it is at hand, and small folders with everything that can be
+wrong."""
 
 from __future__ import annotations
 
@@ -67,8 +68,11 @@ def test_real_set(shared):
     )
     assert (lengths[0], lengths[-1], np.median(lengths)) == (1, 201, 31)
     assert dataset.notes == (
-        "95 of the 464 test clips (actions a02, a03) are the same, number for number, as a training clip; the "
-        "published split is kept, but its accuracy is not all of unseen clips",
+        (
+            "95 of the 464 test clips (actions a02, a03) are the same, number for number, as a"
+            " training clip; the published split is kept, but its accuracy is not all of unseen"
+            " clips"
+        ),
     )
     assert told[-1] == (1484, 1484, "reading NW-UCLA")
     through = seen(dataset)
@@ -133,8 +137,9 @@ def test_broken_frames_take_the_nearest_good_one_and_are_counted(folder):
     np.testing.assert_array_equal(read[:, 0], read[:, 1])
     np.testing.assert_array_equal(read[:, 3], read[:, 2])
     assert (read[:, 1] != read[:, 2]).any()
-    assert dataset.notes[0] == (
-        "1 clip repaired (frames with NaN or infinity take the nearest good frame): "
+    assert (
+        dataset.notes[0]
+        == "1 clip repaired (frames with NaN or infinity take the nearest good frame): "
         "a01_s01_e00_v01.json: 2 of 4 frames"
     )
 
@@ -168,13 +173,17 @@ def test_other_files_in_the_folder_are_no_clips(folder):
     [
         (
             {"content": '{"file_name": "a01_s01_e00_v01", "skeletons": [[[1.0, 2'},
-            "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting ',' delimiter: line 1 column 56 (char 55)); copy "
-            "it again or remove it",
+            (
+                "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting ',' delimiter: line"
+                " 1 column 56 (char 55)); copy it again or remove it"
+            ),
         ),
         (
             {"content": ""},
-            "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting value: line 1 column 1 (char "
-            "0)); copy it again or remove it",
+            (
+                "not an NW-UCLA clip, or truncated (JSONDecodeError: Expecting value: line 1 column"
+                " 1 (char 0)); copy it again or remove it"
+            ),
         ),
         (
             {"skeletons": None},
@@ -182,8 +191,10 @@ def test_other_files_in_the_folder_are_no_clips(folder):
         ),
         (
             {"content": "[1]"},
-            "not an NW-UCLA clip, or truncated (TypeError: list indices must be integers or slices, not "
-            "str); copy it again or remove it",
+            (
+                "not an NW-UCLA clip, or truncated (TypeError: list indices must be integers or"
+                " slices, not str); copy it again or remove it"
+            ),
         ),
         (
             {"skeletons": []},
@@ -191,7 +202,10 @@ def test_other_files_in_the_folder_are_no_clips(folder):
         ),
         (
             {"skeletons": np.zeros((4, 25, 3)).tolist()},
-            "'skeletons' has shape (4, 25, 3), expected (frames, 20, 3); copy it again or remove it",
+            (
+                "'skeletons' has shape (4, 25, 3), expected (frames, 20, 3); copy it again or"
+                " remove it"
+            ),
         ),
         (
             {"skeletons": np.full((2, 20, 3), np.nan).tolist()},
@@ -200,8 +214,10 @@ def test_other_files_in_the_folder_are_no_clips(folder):
         ({"label": 4}, "its label 4 is not that of its name (1); correct one of them"),
         (
             {"file_name": "a01_s01_e00_v03"},
-            "says inside that it is 'a01_s01_e00_v03'; the name decides class and split, "
-            "so rename the file or copy it again",
+            (
+                "says inside that it is 'a01_s01_e00_v03'; the name decides class and split, "
+                "so rename the file or copy it again"
+            ),
         ),
     ],
 )
@@ -230,8 +246,9 @@ def test_an_action_or_view_outside_the_set_is_refused(folder, name, what):
     write(folder, name)
     with pytest.raises(DataError) as caught:
         load(folder)
-    assert str(caught.value) == (
-        f"{folder / name}.json: {what} is not of NW-UCLA (actions 1, 2, 3, 4, 5, 6, 8, 9, "
+    assert (
+        str(caught.value)
+        == f"{folder / name}.json: {what} is not of NW-UCLA (actions 1, 2, 3, 4, 5, 6, 8, 9, "
         "11, 12; views 1-3); remove the file"
     )
 
@@ -239,8 +256,9 @@ def test_an_action_or_view_outside_the_set_is_refused(folder, name, what):
 def test_a_folder_that_is_missing_or_empty_is_an_error_with_the_fix(tmp_path):
     with pytest.raises(DataError) as caught:
         load(tmp_path / "nowhere")
-    assert str(caught.value) == (
-        f"{tmp_path / 'nowhere'}: no such folder; give data.root the NW-UCLA folder that "
+    assert (
+        str(caught.value)
+        == f"{tmp_path / 'nowhere'}: no such folder; give data.root the NW-UCLA folder that "
         "holds a01_s01_e00_v01.json and the others"
     )
     with pytest.raises(

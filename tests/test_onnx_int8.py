@@ -1,4 +1,5 @@
-"""ONNX files with integer layers, and with weights in int8, int4 and float16: what is stored, and that it computes the same."""
+"""ONNX files with integer layers, and with weights in int8, int4 and float16: what is stored, and
+that it computes the same."""
 
 import numpy as np
 import onnx
@@ -21,7 +22,8 @@ FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
 
 @pytest.fixture(scope="module")
 def network(randomised):
-    """Wide enough for weights to outweigh names: two blocks with the identity behind one with a projection."""
+    """Wide enough for weights to outweigh names: two blocks with the identity behind one with a
+    projection."""
     full = ctrgcn.default_spec(
         classes=3, skeleton=FIVE, frames=8, persons=2, config=ctrgcn.Config(32)
     )

@@ -1,4 +1,5 @@
-"""Own clips: every format is the same data, what is messy is mended and counted, what is unclear is refused with its place."""
+"""Own clips: every format is the same data, what is messy is mended and counted, what is unclear is
+refused with its place."""
 
 from __future__ import annotations
 
@@ -145,7 +146,10 @@ def test_arrays_that_fit_twice_are_decided_by_the_number_of_persons_or_refused()
     )
     with pytest.raises(
         DataError,
-        match=r"^x: has shape \(3, 5, 3, 3\) of int64, which could be \(C, T, V, M\) or \(T, M, V, C\); save it",
+        match=(
+            r"^x: has shape \(3, 5, 3, 3\) of int64, which could be \(C, T, V, M\) or \(T, M, V,"
+            r" C\); save it"
+        ),
     ):
         own_files.from_array(np.zeros((3, 5, 3, 3), int), "x", wanted)
 
@@ -192,11 +196,17 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
     assert clips["g.csv"].shape == (2, 1, 3, 2) and not clips["g.csv"][..., 1].any()
     assert dataset.classes == ("class 0", "class 1", "class 2", "class 3")
     assert dataset.notes == (
-        "1 clip repaired (frames with NaN, infinity or missing numbers take the nearest good frame): a.npy: 2 of 5 frames",
+        (
+            "1 clip repaired (frames with NaN, infinity or missing numbers take the nearest good"
+            " frame): a.npy: 2 of 5 frames"
+        ),
         "1 clip with frames that nobody is in (kept): b.npy: 1 of 5 frames",
         "1 clip of more than 2 persons (those of most energy stay): e.npy: 3",
         "1 clip of one frame (kept): g.csv",
-        "1 clip to validate with that is one trained on, number for number (kept; accuracy is flattered): c.csv = f.npy",
+        (
+            "1 clip to validate with that is one trained on, number for number (kept; accuracy is"
+            " flattered): c.csv = f.npy"
+        ),
         "1 file without a line in labels.csv (not used): spare.json",
         "2 classes without a clip to train on: class 2; class 3",
         "1 column of labels.csv not used: who",
@@ -210,15 +220,24 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
         ("./a.npy,walk,val", "lines 3 and 4 both name 'a.npy'; remove one of them"),
         (
             "../out.npy,walk,val",
-            "line 4: file '../out.npy' is no path inside the folder; write it as seen from ROOT, without ..",
+            (
+                "line 4: file '../out.npy' is no path inside the folder; write it as seen from"
+                " ROOT, without .."
+            ),
         ),
         (
             "..\\out.npy,walk,val",
-            r"line 4: file '..\\out.npy' is no path inside the folder; write it as seen from ROOT, without ..",
+            (
+                r"line 4: file '..\\out.npy' is no path inside the folder; write it as seen from"
+                r" ROOT, without .."
+            ),
         ),
         (
             "/etc/x.npy,walk,val",
-            "line 4: file '/etc/x.npy' is no path inside the folder; write it as seen from ROOT, without ..",
+            (
+                "line 4: file '/etc/x.npy' is no path inside the folder; write it as seen from"
+                " ROOT, without .."
+            ),
         ),
         (
             "link.npy,walk,val",
@@ -249,12 +268,17 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
         ("c.csv,walk", "line 4: has 2 columns, the first line 3; quote text with a comma"),
         (
             '"c.csv,walk,val',
-            "line 4: not CSV (unexpected end of data); write it as file,label with a line for each clip",
+            (
+                "line 4: not CSV (unexpected end of data); write it as file,label with a line for"
+                " each clip"
+            ),
         ),
         (
             "c.csv,run,val",
-            "line 4: label 'run' of 'c.csv' is none of the 2 classes (walk, sit); correct it, or the classes in dataset.yaml (at "
-            "most 10000)",
+            (
+                "line 4: label 'run' of 'c.csv' is none of the 2 classes (walk, sit); correct it,"
+                " or the classes in dataset.yaml (at most 10000)"
+            ),
         ),
         (
             "c.csv,sit,train",
@@ -284,12 +308,18 @@ def test_a_line_of_labels_that_cannot_be_is_named(tmp_path, line, message):
         ("split: {val: ['?.n', d]}", ["a.npy", "b.npy", "d.json"]),
         (
             "split: {val: [P07]}",
-            "ROOT/labels.csv: no file name begins with 'P07' (split.val in dataset.yaml); the first is 'a.npy'",
+            (
+                "ROOT/labels.csv: no file name begins with 'P07' (split.val in dataset.yaml); the"
+                " first is 'a.npy'"
+            ),
         ),
         (
             "",
-            "ROOT/labels.csv: nothing says which clips validate; add a column split (train or val), or to dataset.yaml `split: {fraction: 0.2, "
-            "seed: 1}` or `split: {val: [P03, P07]}` (how file names begin)",
+            (
+                "ROOT/labels.csv: nothing says which clips validate; add a column split (train or"
+                " val), or to dataset.yaml `split: {fraction: 0.2, seed: 1}` or `split: {val: [P03,"
+                " P07]}` (how file names begin)"
+            ),
         ),
     ],
 )
@@ -336,12 +366,17 @@ def test_the_description_can_say_which_clips_validate(tmp_path, key, message):
         ),
         (
             YAML + "split: {seed: 2}",
-            "ROOT/dataset.yaml:5: split: give either fraction (and seed) or val, a list of how file names begin",
+            (
+                "ROOT/dataset.yaml:5: split: give either fraction (and seed) or val, a list of how"
+                " file names begin"
+            ),
         ),
         (
             '"\\Uffffffff": 1',
-            "ROOT/dataset.yaml:1: not YAML: a number or an escaped character that cannot be (Python int too large to convert to C "
-            "int)",
+            (
+                "ROOT/dataset.yaml:1: not YAML: a number or an escaped character that cannot be"
+                " (Python int too large to convert to C int)"
+            ),
         ),
         (
             YAML + "frame_rate: 0",
@@ -359,7 +394,10 @@ def test_a_description_that_cannot_be_is_refused_with_its_line(tmp_path, yaml, m
         (
             "a.npy",
             CLIPS[0][:, :, :2],
-            "has shape (2, 5, 2, 2) of float32, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = 3",
+            (
+                "has shape (2, 5, 2, 2) of float32, expected numbers as (T, V, C), (C, T, V, M) or"
+                " (T, M, V, C) with V = 3"
+            ),
         ),
         (
             "a.npy",
@@ -374,27 +412,42 @@ def test_a_description_that_cannot_be_is_refused_with_its_line(tmp_path, yaml, m
         (
             "a.npy",
             "PK\x03\x04----",
-            "not a readable .npy file of numbers, or truncated (ValueError: the magic string is not correct;",
+            (
+                "not a readable .npy file of numbers, or truncated (ValueError: the magic string is"
+                " not correct;"
+            ),
         ),
         (
             "a.npy",
             np.full((5, 3, 2), np.nan),
-            "has no frame with somebody in it and without NaN or infinity; record it again, or remove line 3 of",
+            (
+                "has no frame with somebody in it and without NaN or infinity; record it again, or"
+                " remove line 3 of"
+            ),
         ),
         (
             "a.npy",
             np.zeros((5, 3, 2)),
-            "has no frame with somebody in it and without NaN or infinity; record it again, or remove line 3 of",
+            (
+                "has no frame with somebody in it and without NaN or infinity; record it again, or"
+                " remove line 3 of"
+            ),
         ),
         (
             "c.csv",
             "",
-            "line 1: the columns are ''..., expected x1, y1, x2, y2, ... to y3 (6 for 3 joints of 2 coordinates), each once, and if",
+            (
+                "line 1: the columns are ''..., expected x1, y1, x2, y2, ... to y3 (6 for 3 joints"
+                " of 2 coordinates), each once, and if"
+            ),
         ),
         (
             "c.csv",
             "person,x0,y0,x1,y1,x2,y2\n",
-            "line 1: the columns are 'person,x0,y0,x1,y1,x2,y2'..., expected x1, y1, x2, y2, ... to y3 (6",
+            (
+                "line 1: the columns are 'person,x0,y0,x1,y1,x2,y2'..., expected x1, y1, x2, y2,"
+                " ... to y3 (6"
+            ),
         ),
         ("c.csv", HEADER, "has no row of numbers below its header"),
         (
@@ -447,7 +500,10 @@ def test_a_description_that_cannot_be_is_refused_with_its_line(tmp_path, yaml, m
         (
             "d.json",
             '{"frames": [[], null]}',
-            "has no frame with somebody in it and without NaN or infinity; record it again, or remove line 2 of",
+            (
+                "has no frame with somebody in it and without NaN or infinity; record it again, or"
+                " remove line 2 of"
+            ),
         ),
     ],
 )

@@ -1,4 +1,5 @@
-"""Paddle folders with weights in int8, int4 and float16: what is stored, and that the plain predictor computes the same."""
+"""Paddle folders with weights in int8, int4 and float16: what is stored, and that the plain
+predictor computes the same."""
 
 import numpy as np
 import paddle

@@ -1,4 +1,5 @@
-"""Notes before a run: a training that starts from nothing and is over before it begins is pointed out, with what would do."""
+"""Notes before a run: a training that starts from nothing and is over before it begins is pointed
+out, with what would do."""
 
 from types import SimpleNamespace
 
@@ -18,8 +19,10 @@ def test_a_short_training_from_nothing_is_pointed_out():
     assert notes(480) == ("2 clips repaired",)  # the built-in data: 150 iterations
     assert notes(128) == (
         "2 clips repaired",
-        "teacher.train: 5 epochs of 128 clips are 40 iterations, few for a network that learns from nothing; "
-        "raise teacher.train.epochs, to 38 for example, and those of the steps",
+        (
+            "teacher.train: 5 epochs of 128 clips are 40 iterations, few for a network that learns"
+            " from nothing; raise teacher.train.epochs, to 38 for example, and those of the steps"
+        ),
     )
     assert notes(128, "teacher.train.epochs=38") == ("2 clips repaired",)
 

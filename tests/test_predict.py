@@ -1,4 +1,5 @@
-"""What `predict.py` makes of a raw clip: recordings differ from network inputs in channels, persons and number of views."""
+"""What `predict.py` makes of a raw clip: recordings differ from network inputs in channels, persons
+and number of views."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ def test_another_recording_is_refused(raw):
         serving.prepare(raw, description(seen("branches", branches.Config(frames=16))), "clip")
     assert (
         str(caught.value)
-        == f"clip: has {len(raw)} coordinates of {raw.shape[2]} joints; this network needs 3 of 25 (ntu_25)"
+        == f"clip: has {len(raw)} coordinates of {raw.shape[2]} joints; this network needs 3 of 25"
+        " (ntu_25)"
     )
 
 

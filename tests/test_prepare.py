@@ -1,4 +1,5 @@
-"""Raw NTU RGB+D recordings become a cache: the published steps to the number, every defect counted, nothing lost by kill -9."""
+"""Raw NTU RGB+D recordings become a cache: the published steps to the number, every defect counted,
+nothing lost by kill -9."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    """(a folder of 100 recordings, ten of them with a defect of each kind, how many there are of each)."""
+    """(a folder of 100 recordings, ten of them with a defect of each kind, how many there are of
+    each)."""
     folder = tmp_path_factory.mktemp("ntu") / "raw"
     return folder, raw_ntu.write(folder, 100)
 
@@ -239,8 +241,9 @@ def test_killed_preparation_goes_on_and_ends_the_same(raw, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     build.open_or_build(raw[0], "efficientgcn", workers=1, folder=whole, shard_clips=4)
     code = (
-        "import sys; from pathlib import Path; from compress.data.ntu import build;"
-        "build.open_or_build(Path(sys.argv[1]), 'efficientgcn', workers=2, folder=Path(sys.argv[2]), shard_clips=4)"
+        "import sys; from pathlib import Path; from compress.data.ntu import"
+        " build;build.open_or_build(Path(sys.argv[1]), 'efficientgcn', workers=2,"
+        " folder=Path(sys.argv[2]), shard_clips=4)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, raw[0], cut], cwd=ROOT)
     deadline = time.monotonic() + 60
@@ -374,8 +377,10 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path):
     assert failure(ntu.load, ntu.Config(str(folder), "xview"), 1).startswith(
         f"{folder}: X-View is a benchmark of NTU RGB+D 60"
     )
-    assert failure(ntu.load, ntu.Config(str(folder)), 1) == (
-        f"{folder}: holds no clip to train on in the xsub split; copy the whole set, or set data.benchmark"
+    assert (
+        failure(ntu.load, ntu.Config(str(folder)), 1)
+        == f"{folder}: holds no clip to train on in the xsub split; copy the whole set, or set"
+        " data.benchmark"
     )
     (folder / "NTU60_CS.npz").write_bytes(b"")
     assert failure(ntu.load, ntu.Config(str(folder)), 1).startswith(
@@ -407,7 +412,10 @@ def test_the_command_tells_what_it_did(raw, capsys, tmp_path):
 
 
 def test_workers_know_nothing_of_paddle_and_report_what_they_raise(tmp_path):
-    code = "import sys; import compress.data.ntu.shards, compress.data.ntu.parallel, compress.data.prepare; assert 'paddle' not in sys.modules"
+    code = (
+        "import sys; import compress.data.ntu.shards, compress.data.ntu.parallel,"
+        " compress.data.prepare; assert 'paddle' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
     (tmp_path / "file").write_text("")
     task = {

@@ -1,4 +1,5 @@
-"""The promote step: a frozen copy of the student teaches from then on; a resumed run finds it again."""
+"""The promote step: a frozen copy of the student teaches from then on; a resumed run finds it
+again."""
 
 import json
 

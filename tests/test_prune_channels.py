@@ -1,4 +1,5 @@
-"""Channel pruning: groups that belong together, exactness, real savings, and everything that a network does afterwards."""
+"""Channel pruning: groups that belong together, exactness, real savings, and everything that a
+network does afterwards."""
 
 import dataclasses
 import json
@@ -33,7 +34,8 @@ LITE = ctrgcn.drop_blocks(ctrgcn.default_spec(60, NTU_25, 64, 2), ("l10",))
 CLIPS = np.random.default_rng(0).standard_normal((8, 3, 8, 5, 2)).astype("float32")
 
 
-# BatchNorms at whose zero scale and shift the channels of a group are zero, by network and kind of group
+# BatchNorms at whose zero scale and shift the channels of a group are zero, by network and kind of
+# group
 SILENT = {
     "ctrgcn": {
         "graph": ("graph.bn", "graph.down.bn"),
@@ -112,7 +114,8 @@ def random_keep(spec, seed: int = 0, share: float = 0.6):
 
 
 def silenced(spec, state, keep):
-    """The state with every channel that `keep` leaves out at exactly zero: BatchNorm scale and shift, or what reads a relation."""
+    """The state with every channel that `keep` leaves out at exactly zero: BatchNorm scale and
+    shift, or what reads a relation."""
     state = {name: value.copy() for name, value in state.items()}
 
     def mute(norm, gone):
@@ -219,7 +222,8 @@ def test_importance_covers_every_channel(trained, criterion):
             trained.spec, networks.state_of(trained), one, criterion
         )
         assert worth.shape == (one.sets, one.size) and np.isfinite(worth).all() and worth.min() >= 0
-        # Two filters are equally far from each other: only rounding, which differs between CPUs, tells them apart by FPGM
+        # Two filters are equally far from each other: only rounding, which differs between CPUs,
+        # tells them apart by FPGM
         assert worth.std() > 0 or (criterion == "fpgm" and one.size == 2)
 
 
@@ -602,13 +606,19 @@ budget: {max_size: 10MB}
 def test_unknown_blocks_networks_and_channels_are_refused(network):
     with pytest.raises(
         RecipeError,
-        match=r"prune_channels.blocks: ctrgcn has no block or group 'l11' \(it has l1, .*l9; groups l1.graph",
+        match=(
+            r"prune_channels.blocks: ctrgcn has no block or group 'l11' \(it has l1, .*l9; groups"
+            r" l1.graph"
+        ),
     ):
         prune_channels.spec_after(LITE, Config(blocks=(("l11", 0.5),)))
     other = networks.module("efficientgcn").default_spec(10, UCLA_20, 16, 1, 18)
     with pytest.raises(
         RecipeError,
-        match=r"the channels of efficientgcn cannot be pruned \(those of ctrgcn.* can\); use prune_layers",
+        match=(
+            r"the channels of efficientgcn cannot be pruned \(those of ctrgcn.* can\); use"
+            r" prune_layers"
+        ),
     ):
         prune_channels.spec_after(other, Config(ratio=0.5))
     for keep, says in (

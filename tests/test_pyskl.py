@@ -1,4 +1,5 @@
-"""PYSKL's annotation pickles: the same clips from every form, PYSKL's numbers from pixels, what is wrong is named."""
+"""PYSKL's annotation pickles: the same clips from every form, PYSKL's numbers from pixels, what is
+wrong is named."""
 
 from __future__ import annotations
 
@@ -162,22 +163,26 @@ def test_what_splits_there_are_is_told(tmp_path):
         == f"{there}, nothing for benchmark 'xset'; data.benchmark can be xsub, xview"
     )
     path = write(tmp_path / "ntu.pkl", five(), split={"all": list("abcde")})
-    assert failure(path) == (
-        f"{path}: has splits all, but not one to train on and its test, such as xsub_train and xsub_val, or train "
-        "and val; name them so, or give data.root a .pkl file that has splits"
+    assert (
+        failure(path)
+        == f"{path}: has splits all, but not one to train on and its test, such as xsub_train and"
+        " xsub_val, or train and val; name them so, or give data.root a .pkl file that has"
+        " splits"
     )
     path.rename(tmp_path / "val.pkl")
     assert failure(tmp_path).startswith(
         f"{tmp_path}: holds the .pkl files val, but not one to train on"
     )
-    assert failure(tmp_path / "no.pkl") == (
-        f"{tmp_path}/no.pkl: no such file; give data.root a .pkl file with splits, or a folder with "
-        "train.pkl and val.pkl"
+    assert (
+        failure(tmp_path / "no.pkl")
+        == f"{tmp_path}/no.pkl: no such file; give data.root a .pkl file with splits, or a folder"
+        " with train.pkl and val.pkl"
     )
 
 
 def test_pixels_become_pysklS_numbers(tmp_path):
-    """PreNormalize2D written out: every clip by its own image, joints that are hardly seen at the middle."""
+    """PreNormalize2D written out: every clip by its own image, joints that are hardly seen at the
+    middle."""
     sizes = [(1080, 1920), (480, 640), (1080, 1920), (720, 1280), (480, 640)]
     annotations = [flat(name, size=size, dtype="float32") for name, size in zip("abcde", sizes)]
     annotations[1]["keypoint_score"][0, 3, 5:7] = [0.01, 0.0100001]
@@ -240,12 +245,15 @@ def test_x_and_y_alone_and_images_that_nobody_measured(tmp_path):
         "image": [640, 480],
     }
     assert dataset.notes == (
-        "no img_shape: every clip is scaled by its own extent, unless input.image is given (PYSKL assumes "
-        "[1920, 1080])",
+        (
+            "no img_shape: every clip is scaled by its own extent, unless input.image is given"
+            " (PYSKL assumes [1920, 1080])"
+        ),
     )
-    assert failure(path) == (
-        f"{path}: annotation 0 ('a'): its keypoint_score is missing, expected an array of numbers (1, 9, 17); set "
-        "data.scores to false to use x and y only"
+    assert (
+        failure(path)
+        == f"{path}: annotation 0 ('a'): its keypoint_score is missing, expected an array of"
+        " numbers (1, 9, 17); set data.scores to false to use x and y only"
     )
 
 
@@ -277,7 +285,10 @@ def test_what_is_mended_or_odd_is_counted(tmp_path):
     assert dataset.notes == (
         "1 clip repaired (frames with NaN or infinity take the nearest good frame): a: 1 frame",
         "3 clips empty, nothing but zeros (kept, and counted like any other): b; b; e",
-        "2 clips whose total_frames is not the number of frames in keypoint (the latter is used): c; e",
+        (
+            "2 clips whose total_frames is not the number of frames in keypoint (the latter is"
+            " used): c; e"
+        ),
         "1 clip named in both splits, so accuracy is flattered: b",
         "split train names 1 clip more than once; each counts once",
         "1 annotation in neither train nor test, not used",
@@ -337,8 +348,9 @@ def test_classes_are_named_by_the_recipe_or_are_ntus(tmp_path):
         load(path).classes == NTU_120[:60]
         and load(path, classes=tuple(map(str, range(50)))).classes[49] == "49"
     )
-    assert failure(path, classes=("one", "two")) == (
-        f"{path}: annotation 1 ('{named[1]['frame_dir']}'): its label is 42, but data.classes "
+    assert (
+        failure(path, classes=("one", "two"))
+        == f"{path}: annotation 1 ('{named[1]['frame_dir']}'): its label is 42, but data.classes "
         "names 2 classes; labels count from 0, name all of them"
     )
     named[1]["label"] = 6  # NTU's clips, but labels of somebody's own
@@ -375,9 +387,11 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
     choice = Choice("uniform", uniform.Config())
     with pytest.raises(RecipeError) as caught:
         seat(types.SimpleNamespace(skeleton=None), dataset, choice)
-    assert str(caught.value) == (
-        "skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected; describe it "
-        "(`skeleton: {name: hand, joints: 21, bones: [[child, parent], ...], centre: 1}`, joints counted from 1)"
+    assert (
+        str(caught.value)
+        == "skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are"
+        " connected; describe it (`skeleton: {name: hand, joints: 21, bones: [[child, parent],"
+        " ...], centre: 1}`, joints counted from 1)"
     )
     hand = Skeleton("hand", 21, ((2, 1),), centre=1)
     assert seat(types.SimpleNamespace(skeleton=hand), dataset, choice).skeleton == hand
@@ -388,7 +402,10 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
     [
         (
             {"label": -1},
-            "its label is -1, expected a whole number from 0 to 99999; correct it, or take the clip out of the split",
+            (
+                "its label is -1, expected a whole number from 0 to 99999; correct it, or take the"
+                " clip out of the split"
+            ),
         ),
         ({"label": 1.0}, "its label is 1.0, expected a whole number from 0 to 99999"),
         ({"label": [1, 2]}, "its label is [1, 2], expected"),
@@ -396,8 +413,10 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
         ({"label": 10**9}, "its label is 1000000000, expected"),
         (
             {"keypoint": np.zeros((9, 25, 3))},
-            "its keypoint is float64 of shape (9, 25, 3), expected an array of numbers (persons, frames, "
-            "joints, 2 or 3); correct it, or take the clip out of the split",
+            (
+                "its keypoint is float64 of shape (9, 25, 3), expected an array of numbers"
+                " (persons, frames, joints, 2 or 3); correct it, or take the clip out of the split"
+            ),
         ),
         ({"keypoint": np.zeros((1, 9, 25, 4))}, "its keypoint is float64 of shape (1, 9, 25, 4)"),
         ({"keypoint": [[1]]}, "its keypoint is a list of 1, expected"),
@@ -405,7 +424,10 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
         ({"keypoint": np.zeros((1, 9, 25, 3), complex)}, "its keypoint is complex128 of shape"),
         (
             {"keypoint": np.zeros((1, 9, 24, 3))},
-            "has 24 joints of 3 coordinates, the first annotation 25 of 3; all must be of one skeleton",
+            (
+                "has 24 joints of 3 coordinates, the first annotation 25 of 3; all must be of one"
+                " skeleton"
+            ),
         ),
         (
             {"keypoint": np.full((1, 9, 25, 3), np.nan)},
@@ -425,7 +447,10 @@ def test_an_annotation_that_cannot_be_used(tmp_path, changes, message):
     [
         (
             {"img_shape": (1080,)},
-            "annotation 3 ('d'): its img_shape is (1080,), expected (height, width) in pixels; correct it",
+            (
+                "annotation 3 ('d'): its img_shape is (1080,), expected (height, width) in pixels;"
+                " correct it"
+            ),
         ),
         ({"img_shape": (0, 1920)}, "annotation 3 ('d'): its img_shape is (0, 1920), expected"),
         (
@@ -434,8 +459,10 @@ def test_an_annotation_that_cannot_be_used(tmp_path, changes, message):
         ),
         (
             {"keypoint_score": np.zeros((1, 9, 17))},
-            "annotation 3 ('d'): its keypoint_score is float64 of shape (1, 9, 17), expected an array "
-            "of numbers (1, 12, 17); set data.scores to false",
+            (
+                "annotation 3 ('d'): its keypoint_score is float64 of shape (1, 9, 17), expected an"
+                " array of numbers (1, 12, 17); set data.scores to false"
+            ),
         ),
     ],
 )
@@ -448,51 +475,63 @@ def test_an_annotation_of_pixels_that_cannot_be_used(tmp_path, changes, message)
 
 def test_a_file_that_does_not_hold_together(tmp_path):
     path, annotations = tmp_path / "ntu.pkl", five()
-    assert failure(write(path, [*annotations, solid("b")])) == (
-        f"{path}: annotations 1 and 5 are both 'b'; a name stands for one clip, rename or remove one of them"
+    assert (
+        failure(write(path, [*annotations, solid("b")]))
+        == f"{path}: annotations 1 and 5 are both 'b'; a name stands for one clip, rename or remove"
+        " one of them"
     )
-    assert failure(write(path, annotations[:3])) == (
-        f"{path}: split 'xsub_val' names 'd' and 1 more, which no annotation has; copy the file again, or take the names out"
+    assert (
+        failure(write(path, annotations[:3]))
+        == f"{path}: split 'xsub_val' names 'd' and 1 more, which no annotation has; copy the file"
+        " again, or take the names out"
     )
-    assert failure(write(path, annotations, split={"train": [], "val": ["a"]})) == (
-        f"{path}: split 'train' is no list of names, or empty; both splits need a clip"
+    assert (
+        failure(write(path, annotations, split={"train": [], "val": ["a"]}))
+        == f"{path}: split 'train' is no list of names, or empty; both splits need a clip"
     )
     for key in ("label", "keypoint"):
         bare = {name: value for name, value in annotations[0].items() if name != key}
-        assert failure(write(path, [bare, *annotations[1:]])) == (
-            f"{path}: annotation 0 ('a'): has no {key!r}; an annotation needs frame_dir, label, keypoint"
+        assert (
+            failure(write(path, [bare, *annotations[1:]]))
+            == f"{path}: annotation 0 ('a'): has no {key!r}; an annotation needs frame_dir, label,"
+            " keypoint"
         )
-    assert failure(write(path, [{"label": 1}])) == (
-        f"{path}: annotation 0 is a mapping with 'label', expected a mapping with frame_dir, label, keypoint, of which frame_dir is text; "
-        "give a file of PYSKL or mmaction2"
+    assert (
+        failure(write(path, [{"label": 1}]))
+        == f"{path}: annotation 0 is a mapping with 'label', expected a mapping with frame_dir,"
+        " label, keypoint, of which frame_dir is text; give a file of PYSKL or mmaction2"
     )
 
 
 def test_a_file_that_is_something_else(tmp_path):
     path = tmp_path / "ntu.pkl"
     path.write_bytes(pickle.dumps(five()))
-    assert failure(path) == (
-        f"{path}: a list of annotations, without splits; give data.root a folder with one such file for each split, "
-        "train.pkl and val.pkl"
+    assert (
+        failure(path)
+        == f"{path}: a list of annotations, without splits; give data.root a folder with one such"
+        " file for each split, train.pkl and val.pkl"
     )
     path.write_bytes(pickle.dumps({"annotations": []}))
-    assert failure(path) == (
-        f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got a mapping with "
-        "'annotations'; give a file of PYSKL or mmaction2"
+    assert (
+        failure(path)
+        == f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got a"
+        " mapping with 'annotations'; give a file of PYSKL or mmaction2"
     )
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     assert (
         failure(path)
-        == f"{path}: refuses to load 'os.system': pickles may only hold numpy arrays and plain containers"
+        == f"{path}: refuses to load 'os.system': pickles may only hold numpy arrays and plain"
+        " containers"
     )
     whole = write(path, five()).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert failure(path).startswith(f"{path}: not a readable pickle, or truncated (")
     for name in ("train", "val"):
         write(tmp_path / f"{name}.pkl", five())
-    assert failure(tmp_path) == (
-        f"{tmp_path}/train.pkl: expected a list of annotations, got a mapping with 'split', 'annotations'; a file "
-        "with splits in it is data.root itself"
+    assert (
+        failure(tmp_path)
+        == f"{tmp_path}/train.pkl: expected a list of annotations, got a mapping with 'split',"
+        " 'annotations'; a file with splits in it is data.root itself"
     )
 
 

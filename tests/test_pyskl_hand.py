@@ -1,4 +1,5 @@
-"""A network for somebody's own skeleton: its checkpoint, its data and a recipe are all that is needed, no new code."""
+"""A network for somebody's own skeleton: its checkpoint, its data and a recipe are all that is
+needed, no new code."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ budget: {{max_size: 10MB, max_top1_drop: 0}}
 
 
 def hands(count: int) -> list[np.ndarray]:
-    """Pixels (1, T, 21, 2) float16 of `count` clips, shorter and longer than the network's input: poses that tremble."""
+    """Pixels (1, T, 21, 2) float16 of `count` clips, shorter and longer than the network's input:
+    poses that tremble."""
     rng = np.random.default_rng(11)
     poses = rng.uniform(0, 1, (count, 1, 1, 21, 2)) * (WIDTH, HEIGHT)
     return [
@@ -38,7 +40,8 @@ def hands(count: int) -> list[np.ndarray]:
 
 
 def by_hand(points: np.ndarray, weights: dict) -> np.ndarray:
-    """(K,) logits of the published forward: PreNormalize2D, the middle frame of each of 16 segments, short clips going round."""
+    """(K,) logits of the published forward: PreNormalize2D, the middle frame of each of 16
+    segments, short clips going round."""
     x = (points.astype(np.float32) - (WIDTH / 2, HEIGHT / 2)) / (WIDTH / 2, HEIGHT / 2)
     T = x.shape[1]
     chosen = (
@@ -53,7 +56,8 @@ def by_hand(points: np.ndarray, weights: dict) -> np.ndarray:
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder with checkpoint, data and recipe; (pixels of the validation clips, the published form's answers to them)."""
+    """A folder with checkpoint, data and recipe; (pixels of the validation clips, the published
+    form's answers to them)."""
     monkeypatch.chdir(tmp_path)
     weights, points = literal.arrays(BLOCKS, 21, CLASSES, plus=True), hands(CLASSES + 12)
     weights["fc_cls.bias"] -= np.mean(
@@ -125,5 +129,6 @@ def test_without_its_skeleton_the_recipe_is_refused_before_any_work(workplace, t
     assert run.main(["--recipe", "hand.yaml", "--output", "out"]) == 1
     message = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
     assert message.startswith(
-        "skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected; describe it"
+        "skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are connected;"
+        " describe it"
     )

@@ -1,4 +1,5 @@
-"""The steps ptq, qat and weight_only: what they hand on, that files compute it, layers that stay precise, resuming, bad input."""
+"""The steps ptq, qat and weight_only: what they hand on, that files compute it, layers that stay
+precise, resuming, bad input."""
 
 import json
 from dataclasses import replace
@@ -235,7 +236,8 @@ def test_auto_keeps_the_most_harmful_layer_precise(state, work, clips, monkeypat
 def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(
     names, state, work, clips, monkeypatch
 ):
-    """Half of the names are tried at most, rounded down, and the search ends whether their number is odd or even."""
+    """Half of the names are tried at most, rounded down, and the search ends whether their number
+    is odd or even."""
     scores, tried = {0: 50.0, 1: 60.0, 2: 55.0, 3: 58.0}, []
 
     def score(title, predict, evaluation):
@@ -268,8 +270,8 @@ def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(
     ]
     assert kept == (["l5.values"] if names > 1 else [])
     assert (
-        f"auto: {60 if names > 1 else 50:.2f} % with {'l5.values' if names > 1 else 'nothing'} kept precise; more than the allowed 1 points"
-        in outcome.notes[1]
+        f"auto: {60 if names > 1 else 50:.2f} % with {'l5.values' if names > 1 else 'nothing'} kept"
+        " precise; more than the allowed 1 points" in outcome.notes[1]
     )
     assert "this is the best of them" in outcome.notes[1]
 
@@ -311,7 +313,10 @@ def test_impossible_settings(make, message):
 def test_a_layer_that_does_not_exist_is_found_before_any_work(step, config, tiny_spec):
     with pytest.raises(
         RecipeError,
-        match=rf"{step.__name__.rpartition('.')[2]}: precision: the network has no layer 'l77' \(it has l1",
+        match=(
+            rf"{step.__name__.rpartition('.')[2]}: precision: the network has no layer 'l77' \(it"
+            r" has l1"
+        ),
     ):
         step.spec_after(tiny_spec, config)
 
@@ -325,7 +330,10 @@ def test_a_network_that_cannot_be_quantised_is_named_before_any_work(tiny_spec, 
     monkeypatch.setattr(quantising, "flatten", lambda network: bare)
     with pytest.raises(
         RecipeError,
-        match="ptq: calibration: this network marks no values that could be kept in eight bits; take int8_weights",
+        match=(
+            "ptq: calibration: this network marks no values that could be kept in eight bits; take"
+            " int8_weights"
+        ),
     ):
         ptq.spec_after(tiny_spec, ptq.Config())
 
@@ -346,7 +354,8 @@ def test_steps_behind_a_quantising_step_are_refused():
 
 
 def test_a_run_ends_in_eight_bits_and_resumes(tmp_path, monkeypatch, capsys):
-    """Layer report in report and page, plan beside the weights; resumed, the finished step is read back to the same files."""
+    """Layer report in report and page, plan beside the weights; resumed, the finished step is read
+    back to the same files."""
     monkeypatch.chdir(tmp_path)
     tiny = [
         "--recipe",

@@ -1,4 +1,5 @@
-"""Plans, rounding of weights, ranges of activations, bias correction and the layer report, on numbers worked out by hand."""
+"""Plans, rounding of weights, ranges of activations, bias correction and the layer report, on
+numbers worked out by hand."""
 
 import json
 

@@ -1,4 +1,5 @@
-"""Eight real NTU clips, six of them as recorded, through this project's own preparation and the published EfficientGCN weights."""
+"""Eight real NTU clips, six of them as recorded, through this project's own preparation and the
+published EfficientGCN weights."""
 
 import json
 
@@ -89,7 +90,8 @@ def test_published_weights_know_the_prepared_clips_and_the_recorded_ones(
 def test_published_weights_know_the_recordings_by_either_preparation(
     shared, recorded, tmp_path, preparation, split
 ):
-    """CTR-GCN's moves people to the origin; the X-Sub weights of EfficientGCN, which know where people stand, know five of the six then."""
+    """CTR-GCN's moves people to the origin; the X-Sub weights of EfficientGCN, which know where
+    people stand, know five of the six then."""
     for path in recorded.values():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     dataset = ntu.load(ntu.Config(str(tmp_path), preparation=preparation), seed=1)
@@ -142,7 +144,8 @@ def test_a_deployed_folder_names_the_recording_it_cannot_read(folder, recorded, 
 
 
 def test_eight_bits_keep_the_published_weights_right(shared, golden, tmp_path):
-    """All of it in int8 fails; the layer report blames the velocity branch, whose activations in float32 are enough."""
+    """All of it in int8 fails; the layer report blames the velocity branch, whose activations in
+    float32 are enough."""
     network = checkpoints.load(shared / "weights" / "efficientgcn_b0_sg_ntu60_xsub.pdparams")
     x = np.stack([seen("xsub").prepare(raw) for raw in golden["raw"]])
     flat = flatten(network)

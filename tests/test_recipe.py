@@ -68,7 +68,8 @@ class LookConfig:
 
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch, request):
-    """Two data sets of this file and the names that recipes here may use, except for the test of the real recipes."""
+    """Two data sets of this file and the names that recipes here may use, except for the test of
+    the real recipes."""
     if request.function is test_every_recipe_loads:
         return
     for name, config, usual in (("aaa", AaaConfig, "see"), ("bbb", BbbConfig, "look")):
@@ -150,8 +151,9 @@ def test_steps_are_optional_and_may_be_disabled_but_are_still_checked(load):
     assert disabled == (
         recipe_types.Step("prune_layers", prune_layers.Config(("l10",)), enabled=False),
     )
-    assert message(load, head + "steps: [{prune_layers: {enabled: false}}]\n" + tail) == (
-        "r.yaml:8: steps[0].prune_layers: missing key 'drop'"
+    assert (
+        message(load, head + "steps: [{prune_layers: {enabled: false}}]\n" + tail)
+        == "r.yaml:8: steps[0].prune_layers: missing key 'drop'"
     )
 
 
@@ -232,12 +234,18 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "seed: 7",
             "name: x",
-            "r.yaml:3: unknown key 'name' (known: data, teacher, budget, seed, input, skeleton, student, steps, export)",
+            (
+                "r.yaml:3: unknown key 'name' (known: data, teacher, budget, seed, input, skeleton,"
+                " student, steps, export)"
+            ),
         ),
         (
             "seed: 7",
             "1: x",
-            "r.yaml:3: unknown key '1' (known: data, teacher, budget, seed, input, skeleton, student, steps, export)",
+            (
+                "r.yaml:3: unknown key '1' (known: data, teacher, budget, seed, input, skeleton,"
+                " student, steps, export)"
+            ),
         ),
         (
             "from: teacher",
@@ -295,7 +303,10 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "lr: 1e-2",
             "lr: 1e-2\n      amp: Fasle",
-            "r.yaml:13: steps[1].train.amp: expected true or false, got 'Fasle' (did you mean false?)",
+            (
+                "r.yaml:13: steps[1].train.amp: expected true or false, got 'Fasle' (did you mean"
+                " false?)"
+            ),
         ),
         (
             "lr: 1e-2",
@@ -310,7 +321,10 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "lr: 1e-2",
             "lr: 1e-2\n      schedule: cosin",
-            "r.yaml:13: steps[1].train.schedule: expected one of cosine, step, got 'cosin' (did you mean 'cosine'?)",
+            (
+                "r.yaml:13: steps[1].train.schedule: expected one of cosine, step, got 'cosin' (did"
+                " you mean 'cosine'?)"
+            ),
         ),
         (
             "lr: 1e-2",
@@ -335,7 +349,10 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "[l10]",
             '["l\\0"]',
-            "r.yaml:9: steps[0].prune_layers.drop[0]: text with a character that cannot be printed: 'l\\x00'",
+            (
+                "r.yaml:9: steps[0].prune_layers.drop[0]: text with a character that cannot be"
+                " printed: 'l\\x00'"
+            ),
         ),
         (
             "{alpha: 0.5}",
@@ -364,12 +381,18 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "teacher:\n",
             "teacher:\n  name: ctrgnc\n",
-            "r.yaml:6: teacher.name: unknown network 'ctrgnc' (did you mean 'ctrgcn'? known: ctrgcn)",
+            (
+                "r.yaml:6: teacher.name: unknown network 'ctrgnc' (did you mean 'ctrgcn'? known:"
+                " ctrgcn)"
+            ),
         ),
         (
             "  - prune_layers:",
             "  - prune_layer:",
-            "r.yaml:9: steps[0]: unknown step 'prune_layer' (did you mean 'prune_layers'? known: prune_layers, train)",
+            (
+                "r.yaml:9: steps[0]: unknown step 'prune_layer' (did you mean 'prune_layers'?"
+                " known: prune_layers, train)"
+            ),
         ),
         (
             "prune_layers: {drop: [l10]}",
@@ -385,12 +408,18 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "  - train:\n      epochs: 3",
             "  - train:\n    epochs: 3\n    x:",
-            "r.yaml:10: steps[1]: expected one key, the step's name, got train, epochs, x (indent its settings below it)",
+            (
+                "r.yaml:10: steps[1]: expected one key, the step's name, got train, epochs, x"
+                " (indent its settings below it)"
+            ),
         ),
         (
             "  - prune_layers: {drop: [l10]}",
             "  - {}",
-            "r.yaml:9: steps[0]: expected one key, the step's name, got none (indent its settings below it)",
+            (
+                "r.yaml:9: steps[0]: expected one key, the step's name, got none (indent its"
+                " settings below it)"
+            ),
         ),
         (
             "  - prune_layers: {drop: [l10]}",
@@ -413,20 +442,28 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "alpha: 0.5",
             "alpha: 0",
-            "r.yaml:13: steps[1].train.mixup.alpha: must be above 0 (leave `mixup` out to train without it)",
+            (
+                "r.yaml:13: steps[1].train.mixup.alpha: must be above 0 (leave `mixup` out to train"
+                " without it)"
+            ),
         ),
         (
             "lr: 1e-2",
             "lr: 1e-2\n      schedule: step",
-            "r.yaml:10: steps[1].train.milestones: a step schedule needs the epochs at which the rate falls, "
-            "for example [35, 55]",
+            (
+                "r.yaml:10: steps[1].train.milestones: a step schedule needs the epochs at which"
+                " the rate falls, for example [35, 55]"
+            ),
         ),
         ("max_size: 10MB", "max_size: 0MB", "r.yaml:14: budget.max_size: must be above 0"),
         (
             "max_size: 10MB",
             "max_size: -5",
-            "r.yaml:14: budget.max_size: cannot read the size '-5': write a number with KB, MB, GB, KiB, MiB or GiB, "
-            "for example 10MB (10^6 bytes each), or a plain number of bytes",
+            (
+                "r.yaml:14: budget.max_size: cannot read the size '-5': write a number with KB, MB,"
+                " GB, KiB, MiB or GiB, for example 10MB (10^6 bytes each), or a plain number of"
+                " bytes"
+            ),
         ),
         (
             "max_size: 10MB",
@@ -451,7 +488,10 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "budget:",
             "export: {formats: [onxx]}\nbudget:",
-            "r.yaml:14: export.formats[0]: expected one of paddle, onnx, got 'onxx' (did you mean 'onnx'?)",
+            (
+                "r.yaml:14: export.formats[0]: expected one of paddle, onnx, got 'onxx' (did you"
+                " mean 'onnx'?)"
+            ),
         ),
         (
             "budget:",
@@ -461,7 +501,10 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "  train: {epochs: 2, lr: 1e-1}",
             "  weights: null",
-            "r.yaml:5: teacher: give `weights` (a trained network's file) or `train` (how to train one)",
+            (
+                "r.yaml:5: teacher: give `weights` (a trained network's file) or `train` (how to"
+                " train one)"
+            ),
         ),
         (
             "  train: {epochs: 2, lr: 1e-1}",
@@ -481,12 +524,18 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "{epochs: 2, lr: 1e-1}",
             "{epochs: 2, lr: 1e-1, dml: {}}",
-            "r.yaml:6: teacher.train.dml: the teacher has no teacher of its own (move it to a train step)",
+            (
+                "r.yaml:6: teacher.train.dml: the teacher has no teacher of its own (move it to a"
+                " train step)"
+            ),
         ),
         (
             "{epochs: 2, lr: 1e-1}",
             "{epochs: 2, lr: 1e-1, kd: {}}",
-            "r.yaml:6: teacher.train.kd: the teacher has no teacher of its own (move it to a train step)",
+            (
+                "r.yaml:6: teacher.train.kd: the teacher has no teacher of its own (move it to a"
+                " train step)"
+            ),
         ),
         (
             "teacher:\n",
@@ -512,7 +561,10 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "seed: 7",
             "\tseed: 7",
-            "r.yaml:3: not YAML: found character '\\t' that cannot start any token (indent with spaces)",
+            (
+                "r.yaml:3: not YAML: found character '\\t' that cannot start any token (indent with"
+                " spaces)"
+            ),
         ),
         ("[l10]", "[l10", "r.yaml:9: not YAML: expected ',' or ']', but got '}'"),
         ("seed: 7", "seed: \x07", "r.yaml:3: not YAML: character U+0007 is not allowed"),
@@ -555,8 +607,10 @@ def test_names_and_paths_that_do_not_exist(tmp_path, monkeypatch):
         ("", "unknown recipe '' (known: alpha, beta)"),
         (
             "x/alpha.yaml",
-            "x/alpha.yaml: no such file; the recipe 'alpha' is chosen by its name, "
-            "without folder and ending",
+            (
+                "x/alpha.yaml: no such file; the recipe 'alpha' is chosen by its name, "
+                "without folder and ending"
+            ),
         ),
         ("gamma.yml", "gamma.yml: no such file"),
         ("alpha", "alpha.yaml:3: missing keys 'data', 'teacher', 'budget'"),
@@ -640,7 +694,10 @@ def test_one_override_of_an_alias_leaves_its_twin(load):
         ("data.naem=x", "-o data.naem=x: data: unknown key 'naem' (did you mean 'name'?)"),
         (
             "data.name=bb",
-            "-o data.name=bb: data.name: unknown data set 'bb' (did you mean 'bbb'? known: aaa, bbb)",
+            (
+                "-o data.name=bb: data.name: unknown data set 'bb' (did you mean 'bbb'? known: aaa,"
+                " bbb)"
+            ),
         ),
         (
             "seed",
@@ -652,7 +709,10 @@ def test_one_override_of_an_alias_leaves_its_twin(load):
         ),
         (
             "data..name=x",
-            "-o data..name=x: expected key.path=value, for example -o seed=2 or -o steps[0].train.lr=0.01",
+            (
+                "-o data..name=x: expected key.path=value, for example -o seed=2 or -o"
+                " steps[0].train.lr=0.01"
+            ),
         ),
         (
             "a" + ".a" * 21 + "=1",
@@ -662,7 +722,10 @@ def test_one_override_of_an_alias_leaves_its_twin(load):
         ),
         (
             "steps[1=x",
-            "-o steps[1=x: expected key.path=value, for example -o seed=2 or -o steps[0].train.lr=0.01",
+            (
+                "-o steps[1=x: expected key.path=value, for example -o seed=2 or -o"
+                " steps[0].train.lr=0.01"
+            ),
         ),
         ("seed=yes", "-o seed=yes: seed: expected a whole number, got 'yes'"),
         ("seed=[1", "-o seed=[1: seed: not YAML: expected ',' or ']', but got '<stream end>'"),
@@ -685,15 +748,24 @@ def test_one_override_of_an_alias_leaves_its_twin(load):
         ("steps[1].lr=1", "-o steps[1].lr=1: steps[1]: is a train step (write steps[1].train.lr)"),
         (
             "steps[0].train.lr=1",
-            "-o steps[0].train.lr=1: steps[0]: is a prune_layers step (write steps[0].prune_layers.train.lr)",
+            (
+                "-o steps[0].train.lr=1: steps[0]: is a prune_layers step (write"
+                " steps[0].prune_layers.train.lr)"
+            ),
         ),
         (
             "steps[0].prune_layers.drop[3]=l9",
-            "-o steps[0].prune_layers.drop[3]=l9: steps[0].prune_layers.drop: no entry [3] (it has 1)",
+            (
+                "-o steps[0].prune_layers.drop[3]=l9: steps[0].prune_layers.drop: no entry [3] (it"
+                " has 1)"
+            ),
         ),
         (
             "teacher.train.dml={}",
-            "-o teacher.train.dml={}: teacher.train.dml: the teacher has no teacher of its own (move it to a train step)",
+            (
+                "-o teacher.train.dml={}: teacher.train.dml: the teacher has no teacher of its own"
+                " (move it to a train step)"
+            ),
         ),
         ("budget={}", "-o budget={}: budget: missing key 'max_size'"),
     ],
@@ -704,8 +776,10 @@ def test_bad_overrides(load, override, expected):
 
 def test_a_kind_that_stands_twice_needs_its_number(load):
     text = changed("prune_layers: {drop: [l10]}", "train: {epochs: 1, lr: 1}")
-    assert message(load, text, "steps.train.lr=2") == (
-        "-o steps.train.lr=2: steps: 2 steps are 'train' (write steps[0].train.lr or steps[1].train.lr)"
+    assert (
+        message(load, text, "steps.train.lr=2")
+        == "-o steps.train.lr=2: steps: 2 steps are 'train' (write steps[0].train.lr or"
+        " steps[1].train.lr)"
     )
     assert [step.config.lr for step in load(text, "steps.0.train.lr=2").steps] == [2.0, 0.01]
 
@@ -718,11 +792,13 @@ def test_another_data_set_keeps_only_the_keys_it_knows(load):
 
 
 def test_another_data_set_keeps_no_wrong_key_of_an_override(load):
-    assert message(load, GOOD, "data.name=bbb", "data.mode=fast") == (
-        "-o data.mode=fast: data: unknown key 'mode' (known: name, folder, clips)"
+    assert (
+        message(load, GOOD, "data.name=bbb", "data.mode=fast")
+        == "-o data.mode=fast: data: unknown key 'mode' (known: name, folder, clips)"
     )
-    assert message(load, GOOD, "data={name: bbb, mode: fast}") == (
-        "-o data={name: bbb, mode: fast}: data: unknown key 'mode' (known: name, folder, clips)"
+    assert (
+        message(load, GOOD, "data={name: bbb, mode: fast}")
+        == "-o data={name: bbb, mode: fast}: data: unknown key 'mode' (known: name, folder, clips)"
     )
 
 

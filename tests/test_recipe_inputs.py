@@ -47,7 +47,8 @@ def test_keys_of_another_pipeline_do_not_carry_over(load):
     loaded = load(f"input: {{frames: 20}}\nteacher: {{{TRAIN}, input: {{name: uniform}}}}\n")
     assert inputs(loaded)[0].name == "uniform" and inputs(loaded)[0].config.frames == 100
     back = load(
-        f"input: {{name: uniform, frames: 20}}\nteacher: {{{TRAIN}, input: {{name: crop_resize}}}}\n"
+        f"input: {{name: uniform, frames: 20}}\nteacher: {{{TRAIN}, input: {{name:"
+        " crop_resize}}\n"
     )
     assert inputs(back)[0].config.frames == 16  # what the data set usually has
 
@@ -82,8 +83,14 @@ def test_members_of_an_ensemble_share_what_stands_beside_it(load):
             r"teacher.ensemble\[1\].weight: must be above 0",
         ),
         (
-            f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 2}}]}}\nsteps: [{{train: {{epochs: 1, lr: 0.1, dml: {{freeze_teacher: false}}}}}}]",
-            r"r.yaml:4: steps: \[0\].train.dml.freeze_teacher: an ensemble of 2 networks stays frozen",
+            (
+                f"teacher: {{{TRAIN}, ensemble: [{{weight: 1}}, {{weight: 2}}]}}\nsteps: [{{train:"
+                " {epochs: 1, lr: 0.1, dml: {freeze_teacher: false}}}]"
+            ),
+            (
+                r"r.yaml:4: steps: \[0\].train.dml.freeze_teacher: an ensemble of 2 networks stays"
+                r" frozen"
+            ),
         ),
         (
             f"teacher: {{{TRAIN}, wdith: 8}}",
@@ -106,7 +113,10 @@ def test_members_of_an_ensemble_share_what_stands_beside_it(load):
             r"skeleton: unknown skeleton 'ntu25' \(did you mean 'ntu_25'\?",
         ),
         (
-            f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [4, 1]], centre: 1}}",
+            (
+                f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [4, 1]],"
+                " centre: 1}"
+            ),
             r"r.yaml:4: skeleton: skeleton 'hand': bone \[4, 1\] does not join two of its 3 joints",
         ),
     ],
@@ -130,6 +140,7 @@ def test_a_student_of_its_own_has_an_input_of_its_own(load):
 def test_skeletons_by_name_and_by_description(load):
     assert load(f"teacher: {{{TRAIN}}}\nskeleton: ntu_25_pyskl\n").skeleton == NTU_25_PYSKL
     own = load(
-        f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [3, 1]], centre: 1}}\n"
+        f"teacher: {{{TRAIN}}}\nskeleton: {{name: hand, joints: 3, bones: [[2, 1], [3, 1]], centre:"
+        " 1}\n"
     ).skeleton
     assert own.bones == ((2, 1), (3, 1)) and own.bone_pairs() == own.bones

@@ -1,4 +1,5 @@
-"""Every recipe of configs/ runs end to end on a few synthetic clips: two batches an epoch, through export and report."""
+"""Every recipe of configs/ runs end to end on a few synthetic clips: two batches an epoch, through
+export and report."""
 
 import json
 

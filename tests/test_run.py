@@ -1,4 +1,5 @@
-"""The command as a user runs it: exit codes, messages, resume after kill -9 and Ctrl-C, a full disk."""
+"""The command as a user runs it: exit codes, messages, resume after kill -9 and Ctrl-C, a full
+disk."""
 
 import json
 import os

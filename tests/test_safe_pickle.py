@@ -1,4 +1,5 @@
-"""Pickles from strangers: arrays and containers of any protocol are read, everything else is refused and not run."""
+"""Pickles from strangers: arrays and containers of any protocol are read, everything else is
+refused and not run."""
 
 from __future__ import annotations
 
@@ -70,8 +71,9 @@ def test_a_hostile_pickle_is_refused_by_name_and_not_run(tmp_path, protocol):
     data = pickle.dumps([np.arange(3), Call(os.system, f"touch {trace}")], protocol)
     with pytest.raises(CheckpointError) as caught:
         safe_pickle.load(data, "labels.pkl")
-    assert str(caught.value) == (
-        f"labels.pkl: refuses to load '{os.system.__module__}.system': pickles may only hold "
+    assert (
+        str(caught.value)
+        == f"labels.pkl: refuses to load '{os.system.__module__}.system': pickles may only hold "
         "numpy arrays and plain containers"
     )
     assert not trace.exists()
@@ -124,7 +126,8 @@ def test_damage_is_an_error_with_the_fix(data):
 
 
 def nested(opcode: bytes) -> bytes:
-    """40 steps, each a container of twice the one before: small in memory, 2^40 elements for whoever looks at all of them."""
+    """40 steps, each a container of twice the one before: small in memory, 2^40 elements for
+    whoever looks at all of them."""
     return b"\x80\x02)q\x00" + opcode * 40
 
 

@@ -1,4 +1,5 @@
-"""Raw `.skeleton` text: what it says is read exactly, and whatever else the bytes are, the answer is an error that helps."""
+"""Raw `.skeleton` text: what it says is read exactly, and whatever else the bytes are, the answer
+is an error that helps."""
 
 import tracemalloc
 
@@ -78,11 +79,17 @@ def test_a_recording_of_nobody():
         ),
         (
             changed(0, "1000000000"),
-            "line 1: 1000000000 frames (lines left: 112), expected 1 to 20000 with a line or more each",
+            (
+                "line 1: 1000000000 frames (lines left: 112), expected 1 to 20000 with a line or"
+                " more each"
+            ),
         ),
         (
             b"20001" + b"\n0" * 20001,
-            "line 1: 20001 frames (lines left: 20001), expected 1 to 20000 with a line or more each",
+            (
+                "line 1: 20001 frames (lines left: 20001), expected 1 to 20000 with a line or more"
+                " each"
+            ),
         ),
         (b"9" * 5000, f"line 1: '{'9' * 40}...', expected the number of frames"),
         (
@@ -117,11 +124,17 @@ def test_a_recording_of_nobody():
         ),
         (
             changed(33, "1 inf 3 4 5 6 7 8 9 10 11 2"),
-            "line 34: '1 inf 3 4 5 6 7 8 9 10 11 2', expected coordinates that are finite in float32, or NaN",
+            (
+                "line 34: '1 inf 3 4 5 6 7 8 9 10 11 2', expected coordinates that are finite in"
+                " float32, or NaN"
+            ),
         ),
         (
             changed(33, "1 2 -1e39 4 5 6 7 8 9 10 11 2"),
-            "line 34: '1 2 -1e39 4 5 6 7 8 9 10 11 2', expected coordinates that are finite in float32, or NaN",
+            (
+                "line 34: '1 2 -1e39 4 5 6 7 8 9 10 11 2', expected coordinates that are finite in"
+                " float32, or NaN"
+            ),
         ),
         (
             changed(58, LINES[31]),
@@ -192,7 +205,8 @@ def test_the_two_places_of_most_energy_become_the_persons():
     ],
 )
 def test_energy_orders_places(scales, kept):
-    """The highest first, of equal ones the later; a fifth body is not looked at, nor a place of nothing but NaN."""
+    """The highest first, of equal ones the later; a fifth body is not looked at, nor a place of
+    nothing but NaN."""
     bodies = [scale * JOINTS[0] for scale in scales]
     clip = efficientgcn_raw(skeleton_text.parse(write([list(enumerate(bodies))] * 2), "x"))
     expected = [np.zeros_like(JOINTS[0]) if place is None else bodies[place] for place in kept]

@@ -1,4 +1,5 @@
-"""ST-GCN: published counts, golden outputs, every checkpoint layout against the literal form, pruning, export."""
+"""ST-GCN: published counts, golden outputs, every checkpoint layout against the literal form,
+pruning, export."""
 
 import dataclasses
 import json
@@ -102,7 +103,8 @@ def test_without_hints_a_stage_that_widens_halves_the_frames():
 
 @pytest.mark.parametrize("classifier, weighed", [("fcn", True), ("fc", True), ("fc", False)])
 def test_first_repository_and_paddlevideo(classifier, weighed):
-    """One graph for all blocks, importance beside the blocks or none, and a 1x1 conv or a Linear as classifier."""
+    """One graph for all blocks, importance beside the blocks or none, and a 1x1 conv or a Linear as
+    classifier."""
     arrays = literal.arrays(PLAN, 21, 7, plus=False)
     for index in range(6):
         arrays[f"gcn.{index}.gcn.A"] = arrays["gcn.0.gcn.A"]

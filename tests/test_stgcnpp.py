@@ -51,7 +51,8 @@ def test_published_parameters(skeleton, parameters):
 def test_own_network_lacks_only_the_biases_that_a_batchnorm_cancels():
     spec = small()
     own = sum(p.size for p in networks.build(spec).parameters() if not p.stop_gradient)
-    # leading convs and the plain one: C; dilated convs: all but two branches; the closing conv: C; projections
+    # leading convs and the plain one: C; dilated convs: all but two branches; the closing conv: C;
+    # projections
     cancelled = sum(
         b.out_channels * (2 + b.projects + (b.in_channels != b.out_channels))
         + sum(stgcnpp.branch_widths(b.out_channels)[:4])

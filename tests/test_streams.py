@@ -1,4 +1,5 @@
-"""Streams and branches: exact values, what happens at padding and gaps, parity with the published network input."""
+"""Streams and branches: exact values, what happens at padding and gaps, parity with the published
+network input."""
 
 from __future__ import annotations
 

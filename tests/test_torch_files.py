@@ -1,4 +1,5 @@
-"""torch's two file formats without torch: what real files hold is read, nothing runs, no claimed size is believed."""
+"""torch's two file formats without torch: what real files hold is read, nothing runs, no claimed
+size is believed."""
 
 from __future__ import annotations
 
@@ -206,9 +207,11 @@ def test_any_other_name_is_refused_and_not_run(kind, module, name, tmp_path):
     )
     with pytest.raises(CheckpointError) as caught:
         read(kind, data, tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path / 'net.pth'}: refuses to load '{module}.{name}': a torch checkpoint may only hold "
-        "tensors, arrays and plain containers; save the state dict alone (torch.save(model.state_dict(), path))"
+    assert (
+        str(caught.value)
+        == f"{tmp_path / 'net.pth'}: refuses to load '{module}.{name}': a torch checkpoint may only"
+        " hold tensors, arrays and plain containers; save the state dict alone"
+        " (torch.save(model.state_dict(), path))"
     )
     assert not trace.exists()
 
@@ -380,7 +383,9 @@ def test_a_damaged_zip_directory(tmp_path):
         (tmp_path / "net.pth").write_bytes(damaged)
         with pytest.raises(
             CheckpointError,
-            match=r"net.pth: (damaged|the torch checkpoint is damaged).*; copy or download it again",
+            match=(
+                r"net.pth: (damaged|the torch checkpoint is damaged).*; copy or download it again"
+            ),
         ):
             checkpoints.read(tmp_path / "net.pth")
 

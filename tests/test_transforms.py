@@ -94,7 +94,8 @@ def test_resize_is_bilinear_with_aligned_pixel_centres():
     "valid, first, last", [(72, 2, 71), (40, 2, 39), (39, 1, 39), (300, 8, 293), (1, 1, 1)]
 )
 def test_crop_resize_cuts_as_the_public_test_crop_does(valid, first, last):
-    """(1 - 0.95) * valid / 2 frames, rounded down, at each end; resizing to as many frames as are left is no change."""
+    """(1 - 0.95) * valid / 2 frames, rounded down, at each end; resizing to as many frames as are
+    left is no change."""
     kept = last - first + 1
     assert times(transforms.crop_resize(ramp(300, valid), 0.95, kept)) == list(
         range(first, last + 1)
@@ -161,10 +162,11 @@ def test_apply_runs_steps_in_order_and_returns_contiguous_float32():
 def test_apply_names_an_unknown_step_and_one_that_does_not_fit():
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "sampel", "frames": 3}])
-    assert str(caught.value) == (
-        "preprocessing: unknown step 'sampel' (known: centre, trim, drop_empty, min_max, "
-        "sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream, "
-        "branches); use the version of the project that wrote it"
+    assert (
+        str(caught.value)
+        == "preprocessing: unknown step 'sampel' (known: centre, trim, drop_empty, min_max, sample,"
+        " crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream,"
+        " branches); use the version of the project that wrote it"
     )
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "centre", "joint": 25}])

@@ -1,7 +1,9 @@
-"""What the bytes of one deployed file are: weights block by block, graph, metadata, or something else.
+"""What the bytes of one deployed file are: weights block by block, graph, metadata, or something
+else.
 
-Every reader returns `Parts`, bytes by (part, kind); what a reader cannot name goes to its `rest`, so that the parts
-of a file always add up to its size. A file that does not parse is 'other', with the reason in the part's name.
+Every reader returns `Parts`, bytes by (part, kind); what a reader cannot name goes to its `rest`,
+so that the parts of a file always add up to its size. A file that does not parse is 'other', with
+the reason in the part's name.
 """
 
 from __future__ import annotations
@@ -33,9 +35,11 @@ Parts = Counter  # Counter[tuple[part, kind]] -> bytes
 
 
 def block_of(name: str) -> str:
-    """The block a tensor belongs to: the first dotted component of its name (`l1.gcn.weight` -> `l1`).
+    """The block a tensor belongs to: the first dotted component of its name (`l1.gcn.weight` ->
+    `l1`).
 
-    Names that a framework made up go by layer type: `conv2d_12.w_0` -> `conv2d`, `onnx::Conv_7` -> `onnx::Conv`.
+    Names that a framework made up go by layer type: `conv2d_12.w_0` -> `conv2d`, `onnx::Conv_7` ->
+    `onnx::Conv`.
     """
     if match := re.match(r"(.+?)_\d+\.(?:[wb]_\d+|tmp_\d+|quantized)", name):
         return match[1]
@@ -53,7 +57,8 @@ def block_of(name: str) -> str:
 
 
 def parts_of(path: Path, size_bytes: int) -> list[dict]:
-    """Parts `{"part", "kind", "bytes"}` of a regular file, largest first; their bytes sum to `size_bytes` exactly."""
+    """Parts `{"part", "kind", "bytes"}` of a regular file, largest first; their bytes sum to
+    `size_bytes` exactly."""
     suffix = path.suffix.lower()
     if size_bytes == 0:
         return []
@@ -124,8 +129,8 @@ def _pdiparams(path: Path) -> tuple[Parts, tuple[str, str]]:
 def _onnx_tensors(path: Path) -> tuple[list, int]:
     """(name, TensorProto) of every weight, subgraphs included, and the bytes of documentation text.
 
-    Weights are initializers or, as paddle2onnx 1.3.1 writes them, Constant nodes; those of type int64 or bool are
-    shapes and indices, which belong to the graph.
+    Weights are initializers or, as paddle2onnx 1.3.1 writes them, Constant nodes; those of type
+    int64 or bool are shapes and indices, which belong to the graph.
     """
     import onnx
 
@@ -159,7 +164,8 @@ def _onnx(path: Path) -> tuple[Parts, tuple[str, str]]:
 
 
 def _external_weights(path: Path) -> Parts:
-    """Parts of a file in which an .onnx beside it keeps its weights ("external data"); empty for any other file."""
+    """Parts of a file in which an .onnx beside it keeps its weights ("external data"); empty for
+    any other file."""
     parts = Parts()
     for model in sorted(path.parent.glob("*.onnx")) if path.suffix not in METADATA_SUFFIXES else ():
         try:

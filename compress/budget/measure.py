@@ -1,9 +1,10 @@
-"""Every byte of a deployed folder, attributed: the weights of which block, graph, metadata, or what should not ship.
+"""Every byte of a deployed folder, attributed: the weights of which block, graph, metadata, or what
+should not ship.
 
     python -m compress.budget runs/ctrgcn_lite/deploy --limit 10MB
 
-works on any folder. Exit code 0: within the limit; 2: over it; 1: bad input. MB = 10^6 bytes, every file counts.
-The last line of standard output is one JSON object.
+works on any folder. Exit code 0: within the limit; 2: over it; 1: bad input. MB = 10^6 bytes, every
+file counts. The last line of standard output is one JSON object.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ SHOWN_PARTS = 24  # rows of the printed table; the rest is summed up in one
 
 
 def measure(folder: Path, limit_bytes: int) -> dict:
-    """The `budget` value of a report: limit_bytes, total_bytes, within, advice and, file by file, its parts.
+    """The `budget` value of a report: limit_bytes, total_bytes, within, advice and, file by file,
+    its parts.
 
-    Every entry counts with the bytes it has on disk. A symbolic link ships as a link: it counts with its own few bytes
-    and is never followed; what it points to is counted where it lies, if it lies in the folder.
+    Every entry counts with the bytes it has on disk. A symbolic link ships as a link: it counts
+    with its own few bytes and is never followed; what it points to is counted where it lies, if it
+    lies in the folder.
 
     Raises:
         DataError: `folder` is not a folder, or cannot be listed.
@@ -85,10 +88,13 @@ def _measure_file(folder: Path, path: Path) -> dict:
 
 
 def _advice(measured: dict) -> str:
-    """What to change, one remedy a line, largest gain first; empty for a folder within its limit that ships whole."""
+    """What to change, one remedy a line, largest gain first; empty for a folder within its limit
+    that ships whole."""
     parts = [(part, file["file"]) for file in measured["files"] for part in file["parts"]]
     links = {
-        "link out of the folder": "links out of the folder, so its target does not ship: copy the target in",
+        "link out of the folder": (
+            "links out of the folder, so its target does not ship: copy the target in"
+        ),
         "broken link": "links to nothing: remove the link or put its target back",
     }
     says = [f"{name} {links[part['part']]}." for part, name in parts if part["part"] in links]
@@ -133,7 +139,8 @@ def _remedy(kind: str, part: str) -> str:
 
 
 def print_table(measured: dict, console=None) -> None:
-    """A table of the parts with bars, and whether the folder is within its limit, on standard output."""
+    """A table of the parts with bars, and whether the folder is within its limit, on standard
+    output."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

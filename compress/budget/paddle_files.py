@@ -1,4 +1,5 @@
-"""What a .pdmodel, .pdiparams and .pdiparams.info of Paddle 2 hold, read without running anything in them."""
+"""What a .pdmodel, .pdiparams and .pdiparams.info of Paddle 2 hold, read without running anything
+in them."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ ITEM_BYTES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 20: 1, 21: 1, 22: 2, 23:
 
 
 def read_program(path: Path):
-    """The ProgramDesc of a .pdmodel, read as plain protobuf: Paddle's own class frees what its views still point to."""
+    """The ProgramDesc of a .pdmodel, read as plain protobuf: Paddle's own class frees what its
+    views still point to."""
     from paddle.base.proto.framework_pb2 import ProgramDesc
 
     program = ProgramDesc.FromString(path.read_bytes())
@@ -24,7 +26,8 @@ def read_program(path: Path):
 
 
 def parameter_names(path: Path) -> list[str]:
-    """Names of the tensors of a .pdiparams in the order they lie in it, structured where known; [] if unknown."""
+    """Names of the tensors of a .pdiparams in the order they lie in it, structured where known; []
+    if unknown."""
     model = path.with_suffix(".pdmodel")
     if model.is_symlink() or not model.is_file():
         return []
@@ -47,7 +50,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def structured_names(path: Path) -> dict[str, str]:
-    """{`conv2d_0.w_0`: `l1.conv.weight`} from the .pdiparams.info that `paddle.jit.save` writes; {} without one."""
+    """{`conv2d_0.w_0`: `l1.conv.weight`} from the .pdiparams.info that `paddle.jit.save` writes; {}
+    without one."""
     info = path.with_suffix(".pdiparams.info")
     if info.is_symlink() or not info.is_file() or info.stat().st_size > 10**7:
         return {}
@@ -59,7 +63,8 @@ def structured_names(path: Path) -> dict[str, str]:
 
 
 def tensor_sizes(data: bytes) -> Iterator[int]:
-    """Bytes of data of each tensor of a combined parameter file (SerializeToStream in Paddle's lod_tensor.cc)."""
+    """Bytes of data of each tensor of a combined parameter file (SerializeToStream in Paddle's
+    lod_tensor.cc)."""
     position = 0
     while position < len(data):
         version, lod_levels = struct.unpack_from("<IQ", data, position)

@@ -18,7 +18,8 @@ UNITS = {
 
 
 def parse_size(text: str | int) -> int:
-    """Bytes of "10MB", "9.5 MB", "500KB", "8MiB" or a plain number of bytes. MB = 10^6 bytes, MiB = 2^20.
+    """Bytes of "10MB", "9.5 MB", "500KB", "8MiB" or a plain number of bytes. MB = 10^6 bytes, MiB =
+    2^20.
 
     Raises:
         ValueError: anything else, with the fix.

@@ -48,15 +48,16 @@ def open_npy(path: Path) -> np.ndarray:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:
         raise DataError(
-            f"{path}: not a readable .npy file of numbers, or truncated ({_first_line(error)}); copy it "
-            "again"
+            f"{path}: not a readable .npy file of numbers, or truncated ({_first_line(error)});"
+            " copy it again"
         ) from error
 
 
 def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The arrays of a .npz file whose names start with one of `prefixes`.
 
-    What `numpy.savez` wrote is memory-mapped inside the archive; what `savez_compressed` wrote is loaded.
+    What `numpy.savez` wrote is memory-mapped inside the archive; what `savez_compressed` wrote is
+    loaded.
 
     Raises:
         DataError: missing, damaged, or an array of Python objects.
@@ -72,8 +73,8 @@ def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise DataError(f"{path}: no such file") from error
     except _DAMAGE as error:
         raise DataError(
-            f"{path}: not a readable .npz file of numbers, or truncated ({_first_line(error)}); copy it "
-            "again"
+            f"{path}: not a readable .npz file of numbers, or truncated ({_first_line(error)});"
+            " copy it again"
         ) from error
 
 
@@ -107,8 +108,9 @@ def _first_line(error: Exception) -> str:
 
 
 def repair_frames(clip: np.ndarray) -> tuple[np.ndarray, int]:
-    """A clip (C, T, V, M) whose frames with NaN or infinity are replaced by the nearest good frame in time, the earlier
-    of two as near; and how many they were. All-zero frames, padding, are no replacement while there is another.
+    """A clip (C, T, V, M) whose frames with NaN or infinity are replaced by the nearest good frame
+    in time, the earlier of two as near; and how many they were. All-zero frames, padding, are no
+    replacement while there is another.
 
     A clip without one good frame is returned as it is, with T as the count.
     """
@@ -125,7 +127,8 @@ def repair_frames(clip: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def energy(place: np.ndarray) -> float:
-    """Of (T, V, C): the standard deviations of the coordinates over frames with somebody, added up; 0.0 for nobody."""
+    """Of (T, V, C): the standard deviations of the coordinates over frames with somebody, added up;
+    0.0 for nobody."""
     there = place[(place != 0).any(axis=(1, 2)) & np.isfinite(place).all(axis=(1, 2))]
     return float(there.std(axis=(0, 1), dtype=np.float64).sum()) if len(there) else 0.0
 
@@ -159,6 +162,7 @@ def content(path: Path, largest: int) -> bytes:
         ) from error
     if len(data) > largest:
         raise DataError(
-            f"{path}: is larger than {largest} bytes, the most that is read; split it, or remove what is not needed"
+            f"{path}: is larger than {largest} bytes, the most that is read; split it, or remove"
+            " what is not needed"
         )
     return data

@@ -1,8 +1,11 @@
-"""BABEL (Punnakkal et al., CVPR 2021, arXiv 2106.09696): actions of everyday motion, one person, few classes with most of the clips.
+"""BABEL (Punnakkal et al., CVPR 2021, arXiv 2106.09696): actions of everyday motion, one person,
+few classes with most of the clips.
 
-Reads the public features as they are: `train_ntu_sk_60.npy` and `val_ntu_sk_60.npy` (N, 3, 150, 25, 1), or those of 120 classes,
-with `{train,val}_label_60.pkl` = [segments, [labels, sequences, chunks, annotations]]. `action_label_2_idx.json` beside them, if it is
-there, names the classes. The same clips as `babel60_train.pkl` and `babel60_val.pkl` of mmaction2 are read by the data set `pyskl`.
+Reads the public features as they are: `train_ntu_sk_60.npy` and `val_ntu_sk_60.npy` (N, 3, 150, 25,
+1), or those of 120 classes, with `{train,val}_label_60.pkl` = [segments, [labels, sequences,
+chunks, annotations]]. `action_label_2_idx.json` beside them, if it is there, names the classes. The
+same clips as `babel60_train.pkl` and `babel60_val.pkl` of mmaction2 are read by the data set
+`pyskl`.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ LARGEST_LABELS = 200_000_000
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys; `root` is the folder, `benchmark` the number of classes (null: the only one there is)."""
+    """Recipe keys; `root` is the folder, `benchmark` the number of classes (null: the only one
+    there is)."""
 
     root: str
     benchmark: Literal[60, 120] | None = None
@@ -47,7 +51,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     """Find the files, look at every clip once, leave them on disk.
 
     Raises:
-        DataError: nothing or more than one thing to read, or content that cannot be used; file, place and fix are named.
+        DataError: nothing or more than one thing to read, or content that cannot be used; file,
+            place and fix are named.
     """
     root = Path(config.root).expanduser()
     found = [
@@ -59,8 +64,11 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         raise DataError(
             f"{root}: holds both 60 and 120 classes; choose with data.benchmark"
             if found
-            else f"{root}: holds no train_ntu_sk_{config.benchmark or 60}.npy; give data.root the folder of BABEL's features, "
-            "train_ntu_sk_60.npy, train_label_60.pkl and the same of val"
+            else (
+                f"{root}: holds no train_ntu_sk_{config.benchmark or 60}.npy; give data.root the"
+                " folder of BABEL's features, train_ntu_sk_60.npy, train_label_60.pkl and the same"
+                " of val"
+            )
         )
     classes = found[0]
     (train, first), (val, second) = (_part(root, split, classes) for split in ("train", "val"))
@@ -99,7 +107,8 @@ def _part(root: Path, split: str, classes: int) -> tuple[Part, list[str]]:
         or data.dtype.kind != "f"
     ):
         raise DataError(
-            f"{where} has shape {data.shape} of {data.dtype}, expected (N, 3, frames, 25, 1) of floats, at least one clip"
+            f"{where} has shape {data.shape} of {data.dtype}, expected (N, 3, frames, 25, 1) of"
+            " floats, at least one clip"
         )
     try:
         segments, (labels, *others) = safe_pickle.load(
@@ -113,16 +122,18 @@ def _part(root: Path, split: str, classes: int) -> tuple[Part, list[str]]:
             )
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{path}: expected [segments, [labels, sequences, chunks, annotations]], as many of each ({error}); copy it "
-            "again"
+            f"{path}: expected [segments, [labels, sequences, chunks, annotations]], as many of"
+            f" each ({error}); copy it again"
         ) from error
     if len(labels) != len(data):
         raise DataError(
-            f"{where} has {len(data)} clips, but {path.name} has {len(labels)} labels; they must come from the same download"
+            f"{where} has {len(data)} clips, but {path.name} has {len(labels)} labels; they must"
+            " come from the same download"
         )
     if (wrong := np.flatnonzero((labels < 0) | (labels >= classes))).size:
         raise DataError(
-            f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside 0-{classes - 1}"
+            f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside"
+            f" 0-{classes - 1}"
         )
     unique, notes = _told_apart(names, path)
     return Part(where, data, labels.astype(np.int64), unique, classes), notes
@@ -137,14 +148,16 @@ def _word(part: object) -> str:
 
 
 def _told_apart(names: list[str], path: Path) -> tuple[tuple[str, ...], list[str]]:
-    """Names that are there once each: one seen before gets a number behind it; and the note that says so."""
+    """Names that are there once each: one seen before gets a number behind it; and the note that
+    says so."""
     seen, unique = Counter(), []
     for name in names:
         seen[name] += 1
         unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     repeated = len(names) - len(seen)
     return tuple(unique), [
-        f"{path.name}: {repeated} clip{'s' * (repeated > 1)} named like another, told apart by a number"
+        f"{path.name}: {repeated} clip{'s' * (repeated > 1)} named like another, told apart by a"
+        " number"
     ] * bool(repeated)
 
 
@@ -152,8 +165,9 @@ def _tail(labels: np.ndarray, classes: int) -> list[str]:
     """The note on how unequal the classes are."""
     counts = np.bincount(labels, minlength=classes)
     return [
-        f"classes have {counts.min()} to {counts.max()} clips to train on, median {int(np.median(counts))}; `focal` of a train step "
-        "weighs them, class_mean judges them alike"
+        f"classes have {counts.min()} to {counts.max()} clips to train on, median"
+        f" {int(np.median(counts))}; `focal` of a train step weighs them, class_mean judges them"
+        " alike"
     ]
 
 

@@ -14,22 +14,24 @@ from compress.data.own import description, files
 from teachers.errors import DataError
 
 KINDS = (
-    ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or .npz "
-    "(CTR-GCN's x_train, x_test)"
+    ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N,"
+    " C, T, V, M) or own) or .npz (CTR-GCN's x_train, x_test)"
 )
 
 
 def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str, np.ndarray]]:
     """The clips of one file as (name, raw (C, T, V, M) float32), C = 3 or, in `.npy` files, 2.
 
-    Frames with NaN or infinity take the nearest good frame. Of a recording, the two persons of most energy
-    (`ntu_persons.efficientgcn_raw`) where the camera saw them.
+    Frames with NaN or infinity take the nearest good frame. Of a recording, the two persons of most
+    energy (`ntu_persons.efficientgcn_raw`) where the camera saw them.
 
     Args:
-        recorded: what own recordings (`compress.data.own.files`) hold, as `deployed.json` says it: channels, joints, persons, perhaps
-            names of joints. Without it their formats are not read.
+        recorded: what own recordings (`compress.data.own.files`) hold, as `deployed.json` says it:
+            channels, joints, persons, perhaps names of joints. Without it their formats are not
+            read.
     Raises:
-        DataError: not such a file, or a clip without people; the file, the place in it and the fix are named.
+        DataError: not such a file, or a clip without people; the file, the place in it and the fix
+            are named.
     """
     path = Path(path)
     if not path.is_file():
@@ -105,7 +107,8 @@ def _from_npz(path: Path) -> list[tuple[str, np.ndarray]]:
 def _checked(clip: np.ndarray, where: str) -> np.ndarray:
     if clip.ndim != 4 or clip.shape[0] not in (2, 3) or 0 in clip.shape:
         raise DataError(
-            f"{where}: has shape {clip.shape}, expected (3, T, V, M) or (2, T, V, M): coordinates, frames, joints, persons"
+            f"{where}: has shape {clip.shape}, expected (3, T, V, M) or (2, T, V, M): coordinates,"
+            " frames, joints, persons"
         )
     if clip.dtype.kind not in "fiu":
         raise DataError(f"{where}: holds {clip.dtype}, expected numbers (float32)")
@@ -117,6 +120,7 @@ def _checked(clip: np.ndarray, where: str) -> np.ndarray:
         )
     if not clip.any():
         raise DataError(
-            f"{where}: nobody is in it, every coordinate is zero; give a clip with at least one person"
+            f"{where}: nobody is in it, every coordinate is zero; give a clip with at least one"
+            " person"
         )
     return clip

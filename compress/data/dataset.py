@@ -1,4 +1,5 @@
-"""What a data set is to the rest of the project: clips as recorded, and no opinion on how a network sees them.
+"""What a data set is to the rest of the project: clips as recorded, and no opinion on how a network
+sees them.
 
 That is an input's business (`compress/inputs`); a data set only names the one that is usual for it.
 """
@@ -19,7 +20,8 @@ class Split:
 
     Attributes:
         names: one unique name a clip.
-        clips: raw clips, each (C, T, V, M) float32, every clip with its own T; a list or a memory map.
+        clips: raw clips, each (C, T, V, M) float32, every clip with its own T; a list or a memory
+            map.
         labels: (n,) int64, from 0.
     """
 
@@ -39,12 +41,16 @@ class Dataset:
         persons, channels: M and C of the clips; every clip has as many.
         fingerprint: SHA-256 of the content and of the data set's own settings.
         notes: what was repaired or counted while reading, in words.
-        input: the file of `compress/inputs` that clips are seen through where a recipe says nothing else.
-        base_ops: steps (`export.preprocess.ops`) that bring a clip as recorded to what the set holds. Every input starts
-            with them, so that a deployed network can be fed recordings; they leave the clips of the set as they are.
-        coordinates: 3 for x y z, 2 for key points of images; what channels there are beyond them is a score.
+        input: the file of `compress/inputs` that clips are seen through where a recipe says nothing
+            else.
+        base_ops: steps (`export.preprocess.ops`) that bring a clip as recorded to what the set
+            holds. Every input starts with them, so that a deployed network can be fed recordings;
+            they leave the clips of the set as they are.
+        coordinates: 3 for x y z, 2 for key points of images; what channels there are beyond them is
+            a score.
         joint_names: of the skeleton, where the data set names its joints.
-        image: (width, height) in pixels of the images that all key points are in; None where it is not known.
+        image: (width, height) in pixels of the images that all key points are in; None where it is
+            not known.
     """
 
     name: str

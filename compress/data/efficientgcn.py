@@ -1,10 +1,12 @@
-"""NTU RGB+D as EfficientGCN (arXiv 2106.15125) prepares it: folders `original` and `transformed`, read as they are.
+"""NTU RGB+D as EfficientGCN (arXiv 2106.15125) prepares it: folders `original` and `transformed`,
+read as they are.
 
-`original/BENCHMARK/{train,eval}_data.npy` (N, 3, 300, 25, 2) with `{train,eval}_label.pkl` = (paths, labels, lengths): camera
-coordinates, zeros behind. `transformed/...` has gone through the view transform (looped over the padding, every frame centred on
-the spine, spine and shoulders turned to z and x): it is not done again on the clips, but is the first step of a deployed network,
-which is fed recordings. The published X-Sub weights expect `original`; the X-View weights `transformed`, or `original` with
-`input: {view_transform: true}`, which is the same.
+`original/BENCHMARK/{train,eval}_data.npy` (N, 3, 300, 25, 2) with `{train,eval}_label.pkl` =
+(paths, labels, lengths): camera coordinates, zeros behind. `transformed/...` has gone through the
+view transform (looped over the padding, every frame centred on the spine, spine and shoulders
+turned to z and x): it is not done again on the clips, but is the first step of a deployed network,
+which is fed recordings. The published X-Sub weights expect `original`; the X-View weights
+`transformed`, or `original` with `input: {view_transform: true}`, which is the same.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     """Find the folder, look at every clip once, leave them on disk.
 
     Raises:
-        DataError: nothing or more than one thing to read, or content that cannot be used; file, place and fix are named.
+        DataError: nothing or more than one thing to read, or content that cannot be used; file,
+            place and fix are named.
     """
     prepared, folder = find(Path(config.root).expanduser(), config.benchmark, config.prepared)
     parts = tuple(ntu_files.from_folder(folder, split, lengths=True) for split in ("train", "eval"))
@@ -103,10 +106,14 @@ def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:
         for bench in FOLDERS[benchmark]
         if (folder / bench / "train_data.npy").is_file()
     ]
-    expected = f"{prepared or 'original'}/{benchmark}/train_data.npy, train_label.pkl, eval_data.npy and eval_label.pkl"
+    expected = (
+        f"{prepared or 'original'}/{benchmark}/train_data.npy, train_label.pkl, eval_data.npy and"
+        " eval_label.pkl"
+    )
     if not found:
         raise DataError(
-            f"{root}: holds no {benchmark} preparation of EfficientGCN; give data.root the folder that holds {expected}"
+            f"{root}: holds no {benchmark} preparation of EfficientGCN; give data.root the folder"
+            f" that holds {expected}"
         )
     if len(found) > 1:
         there = ", ".join(str(path.relative_to(root)) for _, path in found)

@@ -17,7 +17,8 @@ Prepare = Callable[[np.ndarray, np.random.Generator], "np.ndarray | tuple[np.nda
 
 
 def sample_rng(key: tuple[int, ...], index: int) -> np.random.Generator:
-    """The generator of one sample: a function of (key, index) alone, so that a resumed run sees the same batches."""
+    """The generator of one sample: a function of (key, index) alone, so that a resumed run sees the
+    same batches."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key, index])))
 
 
@@ -29,10 +30,12 @@ def batches(
     rng_key: tuple[int, ...] = (0,),
     workers: int = 2,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields (x (N, C, T, V, M) float32, y (N,) int64) along `order`; the last batch is as small as it is.
+    """Yields (x (N, C, T, V, M) float32, y (N,) int64) along `order`; the last batch is as small as
+    it is.
 
     Args:
-        prepare: (raw clip, generator of this sample) -> (C, T, V, M), or a tuple of several views; then x is a tuple too.
+        prepare: (raw clip, generator of this sample) -> (C, T, V, M), or a tuple of several views;
+            then x is a tuple too.
         order: indices into the split.
         rng_key: what the generators depend on beside the index, such as (seed, epoch).
 
@@ -64,8 +67,8 @@ def _stack(split: Split, indices: np.ndarray, clips: tuple[np.ndarray, ...]) -> 
     for index, clip in zip(indices, clips):
         if clip.shape != clips[0].shape:
             raise DataError(
-                f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the batch's "
-                f"first {clips[0].shape}; all must be alike"
+                f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the"
+                f" batch's first {clips[0].shape}; all must be alike"
             )
     return np.stack(clips)
 

@@ -1,8 +1,10 @@
-"""NW-UCLA (Wang et al., CVPR 2014, arXiv 1405.2941): the public JSON folder as it is, and its split.
+"""NW-UCLA (Wang et al., CVPR 2014, arXiv 1405.2941): the public JSON folder as it is, and its
+split.
 
-Files are `aAA_sSS_eEE_vVV.json`, each `{file_name, skeletons [T][20][3], label}`. Views 1 and 2 train (1020 clips),
-view 3 tests (464). The class comes from the action number in the file name; the `label` inside, which counts the
-classes from 1, and the `file_name` inside must say the same where they are given.
+Files are `aAA_sSS_eEE_vVV.json`, each `{file_name, skeletons [T][20][3], label}`. Views 1 and 2
+train (1020 clips), view 3 tests (464). The class comes from the action number in the file name; the
+`label` inside, which counts the classes from 1, and the `file_name` inside must say the same where
+they are given.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     """Read the folder.
 
     Raises:
-        DataError: no such folder, no clips of one split, or a file that cannot be read; it is named.
+        DataError: no such folder, no clips of one split, or a file that cannot be read; it is
+            named.
     """
     files = _files(Path(config.root).expanduser())
     digest, repairs = hashlib.sha256(), []
@@ -90,21 +93,22 @@ def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:
     """What a reader of the result should know of the data."""
     if repairs:
         yield (
-            f"{len(repairs)} clip{'s' * (len(repairs) > 1)} repaired (frames with NaN or infinity take the nearest "
-            f"good frame): {'; '.join(repairs[:5])}{'; ...' * (len(repairs) > 5)}"
+            f"{len(repairs)} clip{'s' * (len(repairs) > 1)} repaired (frames with NaN or infinity"
+            f" take the nearest good frame): {'; '.join(repairs[:5])}{'; ...' * (len(repairs) > 5)}"
         )
     if (len(train), len(val)) != PUBLISHED:
         yield (
-            f"{len(train)} training and {len(val)} test clips, where the public set has {PUBLISHED[0]} and "
-            f"{PUBLISHED[1]}"
+            f"{len(train)} training and {len(val)} test clips, where the public set has"
+            f" {PUBLISHED[0]} and {PUBLISHED[1]}"
         )
     known = {clip.tobytes() for clip in train.clips}
     seen = [name for name, clip in zip(val.names, val.clips) if clip.tobytes() in known]
     if seen:
         yield (
-            f"{len(seen)} of the {len(val)} test clips (actions {', '.join(sorted({name[:3] for name in seen}))}) "
-            "are the same, number for number, as a training clip; the published split is kept, but its accuracy is "
-            "not all of unseen clips"
+            f"{len(seen)} of the {len(val)} test clips (actions"
+            f" {', '.join(sorted({name[:3] for name in seen}))}) are the same, number for number,"
+            " as a training clip; the published split is kept, but its accuracy is not all of"
+            " unseen clips"
         )
 
 
@@ -130,7 +134,8 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
 
     Args:
         where: the file, for messages.
-        label: class 0-9 that the content must not contradict; the name inside must not contradict `where` then either.
+        label: class 0-9 that the content must not contradict; the name inside must not contradict
+            `where` then either.
 
     Raises:
         DataError: not such a clip; `where` and the fix are named.
@@ -142,13 +147,13 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
         )  # a null coordinate becomes NaN
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
-            f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it again "
-            "or remove it"
+            f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it"
+            " again or remove it"
         ) from error
     if skeletons.ndim != 3 or skeletons.shape[0] < 1 or skeletons.shape[1:] != (20, 3):
         raise DataError(
-            f"{where}: 'skeletons' has shape {skeletons.shape}, expected (frames, 20, 3); copy it again "
-            "or remove it"
+            f"{where}: 'skeletons' has shape {skeletons.shape}, expected (frames, 20, 3); copy it"
+            " again or remove it"
         )
     if label is not None:
         _check_identity(content, where, label)
@@ -161,14 +166,14 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
 def _check_identity(content: dict, where: str, label: int) -> None:
     if content.get("label", label + 1) != label + 1:
         raise DataError(
-            f"{where}: its label {content['label']!r} is not that of its name ({label + 1}); correct one "
-            "of them"
+            f"{where}: its label {content['label']!r} is not that of its name ({label + 1});"
+            " correct one of them"
         )
     name = content.get("file_name", Path(where).stem)
     if name not in (Path(where).stem, Path(where).name):
         raise DataError(
-            f"{where}: says inside that it is {name!r}; the name decides class and split, so rename the "
-            "file or copy it again"
+            f"{where}: says inside that it is {name!r}; the name decides class and split, so rename"
+            " the file or copy it again"
         )
 
 
@@ -176,13 +181,14 @@ def _files(root: Path) -> list[Path]:
     folder = root / "all_sqe" if (root / "all_sqe").is_dir() else root
     if not folder.is_dir():
         raise DataError(
-            f"{root}: no such folder; give data.root the NW-UCLA folder that holds a01_s01_e00_v01.json "
-            "and the others"
+            f"{root}: no such folder; give data.root the NW-UCLA folder that holds"
+            " a01_s01_e00_v01.json and the others"
         )
     files = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
     if not files:
         raise DataError(
-            f"{folder}: holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA folder"
+            f"{folder}: holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA"
+            " folder"
         )
     return files
 

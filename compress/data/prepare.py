@@ -1,9 +1,10 @@
-"""Raw NTU RGB+D 60/120 `.skeleton` recordings -> a cache that training opens in an instant, with a report.
+"""Raw NTU RGB+D 60/120 `.skeleton` recordings -> a cache that training opens in an instant, with a
+report.
 
 Run: python -m compress.data.prepare FOLDER [--preparation ctrgcn|efficientgcn] [--missing LIST]
 
-A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. What is killed goes on where it was. The last
-line of stdout is one JSON object.
+A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. What is killed
+goes on where it was. The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -38,14 +39,18 @@ def parser() -> Parser:
     found.add_argument(
         "--missing",
         type=Path,
-        help="list of missing skeletons: names or patterns like S001C00?P*, one a line "
-        "(default: the *missing*skeletons*.txt in the folder)",
+        help=(
+            "list of missing skeletons: names or patterns like S001C00?P*, one a line "
+            "(default: the *missing*skeletons*.txt in the folder)"
+        ),
     )
     found.add_argument(
         "--cache",
         type=Path,
-        help="where to (default: beside the recordings, or in the home folder where that cannot be "
-        "written; recipes look nowhere else)",
+        help=(
+            "where to (default: beside the recordings, or in the home folder where that cannot be "
+            "written; recipes look nowhere else)"
+        ),
     )
     found.add_argument("--workers", type=int, help="processes (default: one a core)")
     return found
@@ -69,7 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     report.show(cache.report, Console())
     say(
-        f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json in it"
+        f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json"
+        " in it"
     )
     print(
         json.dumps(

@@ -28,7 +28,8 @@ def row(
     """(a row of report.json's `runtimes`, the logits (n, K)).
 
     Args:
-        reference: logits of the trained network, to compare with; None where this is the trained network.
+        reference: logits of the trained network, to compare with; None where this is the trained
+            network.
         files: what the runtime reads; their bytes are counted.
     """
     found, logits = score(name, predict, clips)
@@ -40,7 +41,8 @@ def row(
 
 
 def score(name: str, predict: Predict, clips: EvaluationSet) -> tuple[dict, np.ndarray]:
-    """(top1, top5 and class_mean in percent, the logits (n, K)) of the whole split, with a progress bar."""
+    """(top1, top5 and class_mean in percent, the logits (n, K)) of the whole split, with a progress
+    bar."""
     with console.bar(name, len(clips)) as advance:
         logits = logits_of(predict, clips, advance=advance)
     return accuracy(logits, clips.labels), logits

@@ -1,4 +1,5 @@
-"""The only place accuracy is counted: samples, never means of batches; nothing is shuffled or dropped."""
+"""The only place accuracy is counted: samples, never means of batches; nothing is shuffled or
+dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ CACHE_BYTES = 512_000_000
 
 
 class EvaluationSet:
-    """A split as a network sees it, in order: `clips` views of every sample, one after the other (N-clip testing).
+    """A split as a network sees it, in order: `clips` views of every sample, one after the other
+    (N-clip testing).
 
     Prepared once and kept when it fits in CACHE_BYTES.
     """
@@ -34,7 +36,8 @@ class EvaluationSet:
         return len(self.labels)
 
     def batches(self, batch_size: int) -> Iterator[np.ndarray]:
-        """(N, C, T, V, M) float32 in the order of the split, whole samples, the last one as small as it is."""
+        """(N, C, T, V, M) float32 in the order of the split, whole samples, the last one as small
+        as it is."""
         if self._keep and self._prepared_clips is None:
             self._prepared_clips = np.concatenate(list(self._prepared(64)))
         if self._prepared_clips is None:
@@ -60,7 +63,8 @@ def logits_of(
     batch_size: int = 16,
     advance: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Logits (n, K) of a whole split; with several views a sample, the logarithm of their mean softmax."""
+    """Logits (n, K) of a whole split; with several views a sample, the logarithm of their mean
+    softmax."""
     found = []
     for x in clips.batches(batch_size):
         found.append(predict(x))
@@ -70,7 +74,8 @@ def logits_of(
 
 
 def averaged(logits: np.ndarray, views: int) -> np.ndarray:
-    """Logits (n * views, K) -> (n, K): the logarithm of the mean softmax over a sample's views; unchanged for one view."""
+    """Logits (n * views, K) -> (n, K): the logarithm of the mean softmax over a sample's views;
+    unchanged for one view."""
     if views == 1:
         return logits
     return np.log(softmax(logits).reshape(-1, views, logits.shape[1]).mean(1) + 1e-12).astype(
@@ -104,7 +109,8 @@ def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarra
 
 
 def training_clips(split: Split, view: View, count: int) -> EvaluationSet:
-    """`count` clips spread over a training split, seen as in validation: no augmentation, one view each."""
+    """`count` clips spread over a training split, seen as in validation: no augmentation, one view
+    each."""
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
     part = Split(
         tuple(split.names[index] for index in chosen),

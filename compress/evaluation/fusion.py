@@ -17,9 +17,11 @@ def fuse(logits: list[np.ndarray], weights: tuple[float, ...]) -> np.ndarray:
 
 
 def find_weights(logits: list[np.ndarray], labels: np.ndarray) -> tuple[float, ...]:
-    """Weights from GRID that get most clips right; among equals those with the larger margin of the true class.
+    """Weights from GRID that get most clips right; among equals those with the larger margin of the
+    true class.
 
-    One member's weight after the other is set to its best value, until nothing changes (at most ROUNDS times).
+    One member's weight after the other is set to its best value, until nothing changes (at most
+    ROUNDS times).
     """
     weights = [1.0] * len(logits)
     for _ in range(ROUNDS):
@@ -38,8 +40,9 @@ def find_weights(logits: list[np.ndarray], labels: np.ndarray) -> tuple[float, .
 
 
 def cross_validated(logits: list[np.ndarray], labels: np.ndarray) -> float:
-    """Top-1 in percent when the weights of one half of the clips judge the other half, both ways: what found weights are
-    worth on clips they were not found on. Clips, sorted by class, alternate between the halves."""
+    """Top-1 in percent when the weights of one half of the clips judge the other half, both ways:
+    what found weights are worth on clips they were not found on. Clips, sorted by class, alternate
+    between the halves."""
     halves = np.zeros(len(labels), dtype=bool)
     halves[np.argsort(labels, kind="stable")[::2]] = True
     right = 0

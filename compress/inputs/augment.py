@@ -15,7 +15,8 @@ def random_crop_resize(
     high: float = 1.0,
     shortest: int = 64,
 ) -> np.ndarray:
-    """CTR-GCN's training crop: ratio ~ U(low, high), but `shortest` frames or more if there are as many."""
+    """CTR-GCN's training crop: ratio ~ U(low, high), but `shortest` frames or more if there are as
+    many."""
     valid = valid_length(clip)
     length = min(max(int(np.floor(valid * rng.uniform(low, high))), shortest), valid)
     start = int(rng.integers(valid - length + 1))
@@ -25,8 +26,8 @@ def random_crop_resize(
 def random_sample(
     clip: np.ndarray, rng: np.random.Generator, frames: int, repeats: int = 100
 ) -> np.ndarray:
-    """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public NW-UCLA pipeline);
-    from more copies where a clip is so short that these do not hold enough."""
+    """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public
+    NW-UCLA pipeline); from more copies where a clip is so short that these do not hold enough."""
     T = clip.shape[1]
     repeats = max(repeats, -(-frames // T))
     return clip[:, np.sort(rng.choice(T * repeats, frames, replace=False) % T)]
@@ -35,8 +36,8 @@ def random_sample(
 def random_uniform(clip: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
     """PYSKL's training sample: a random frame of each of `frames` segments.
 
-    A clip shorter than that goes round from a random frame on; one shorter than twice that leaves out frames at random, at
-    most one between two that are taken.
+    A clip shorter than that goes round from a random frame on; one shorter than twice that leaves
+    out frames at random, at most one between two that are taken.
     """
     T = clip.shape[1]
     if frames > T:

@@ -1,7 +1,9 @@
-"""EfficientGCN's input (arXiv 2106.15125): the first frames of a padded clip as joint, velocity and bone branch.
+"""EfficientGCN's input (arXiv 2106.15125): the first frames of a padded clip as joint, velocity and
+bone branch.
 
-Clips are padded with zeros to `frames`, or cut there; only the view transform sees 12 frames more. Training and testing see the
-same. C is 18 for clips of three coordinates: 6 of each branch, in that order.
+Clips are padded with zeros to `frames`, or cut there; only the view transform sees 12 frames more.
+Training and testing see the same. C is 18 for clips of three coordinates: 6 of each branch, in that
+order.
 """
 
 from __future__ import annotations
@@ -51,9 +53,11 @@ class Config:
     """Recipe keys.
 
     Attributes:
-        view_transform: repeat the clip over its padding, centre every frame and turn spine and shoulders to z and x, as the
-            published X-View weights expect; X-Sub weights expect the clip as it is.
-        spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that the view transform turns; known for NTU.
+        view_transform: repeat the clip over its padding, centre every frame and turn spine and
+            shoulders to z and x, as the published X-View weights expect; X-Sub weights expect the
+            clip as it is.
+        spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that the view
+            transform turns; known for NTU.
     """
 
     frames: int = 288
@@ -72,12 +76,13 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     """The view of a data set's clips; see the module.
 
     Raises:
-        RecipeError: the view transform of clips of two coordinates, or by a joint that is none of the skeleton's.
+        RecipeError: the view transform of clips of two coordinates, or by a joint that is none of
+            the skeleton's.
     """
     if config.view_transform and dataset.coordinates != 3:
         raise RecipeError(
-            f"input.view_transform: needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
-            "leave it out"
+            f"input.view_transform: needs x y z, the clips of {dataset.name!r} have"
+            f" {dataset.coordinates} coordinates; leave it out"
         )
     ntu = normalise.is_ntu(skeleton)
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)

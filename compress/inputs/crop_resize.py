@@ -1,7 +1,7 @@
 """CTR-GCN's input on NTU RGB+D (arXiv 2107.12213): crop in time, resize, turn.
 
-Training: a random part of the clip, resized to `frames`, and one rotation for the whole clip. Testing: the central 95 %.
-The stream is made last, of the resized clip.
+Training: a random part of the clip, resized to `frames`, and one rotation for the whole clip.
+Testing: the central 95 %. The stream is made last, of the resized clip.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ class Config:
     """Recipe keys.
 
     Attributes:
-        crop: the shortest part of a clip that is trained on, but at least `frames` frames where there are as many.
-        rotation: the largest training rotation around each axis, in radians; clips of two coordinates turn in their plane.
+        crop: the shortest part of a clip that is trained on, but at least `frames` frames where
+            there are as many.
+        rotation: the largest training rotation around each axis, in radians; clips of two
+            coordinates turn in their plane.
     """
 
     frames: int = 64
@@ -64,8 +66,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
 def turn(
     clip: np.ndarray, rng: np.random.Generator, largest: float, coordinates: int = 3
 ) -> np.ndarray:
-    """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two coordinates in their plane,
-    a score behind them as it is."""
+    """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two
+    coordinates in their plane, a score behind them as it is."""
     if coordinates == 2:
         matrix = np.eye(clip.shape[0])
         matrix[:2, :2] = ops.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2]

@@ -1,4 +1,5 @@
-"""The older ST-GCN input (arXiv 1801.07455, as PYSKL trains it): normalise, stream, repeat the clip until `frames` are full.
+"""The older ST-GCN input (arXiv 1801.07455, as PYSKL trains it): normalise, stream, repeat the clip
+until `frames` are full.
 
 Longer clips are cut. Training and testing see the same.
 """

@@ -1,7 +1,8 @@
-"""The public NW-UCLA input (CTR-GCN, arXiv 2107.12213): centre, turn the camera, scale to [-1, 1], sample frames.
+"""The public NW-UCLA input (CTR-GCN, arXiv 2107.12213): centre, turn the camera, scale to [-1, 1],
+sample frames.
 
-Training: yaw and pitch within 60 degrees, scale 0.5-1.5, random frames in order. Testing: frames evenly from first to last.
-The stream is made last, of the sampled frames.
+Training: yaw and pitch within 60 degrees, scale 0.5-1.5, random frames in order. Testing: frames
+evenly from first to last. The stream is made last, of the sampled frames.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from export.preprocess.streams import Stream
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
-CENTRE = 1  # 0-based, NW-UCLA's spine; on other skeletons any joint does, scaling to [-1, 1] undoes a shift
+# 0-based, NW-UCLA's spine; on other skeletons any joint does, scaling to [-1, 1] undoes a shift
+CENTRE = 1
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Config:
     """Recipe keys.
 
     Attributes:
-        turns: how training views are turned. "public": yaw, then pitch, so that nobody leans sideways. "any_lean": pitch,
-            then yaw, so that people lean sideways too, a stronger augmentation that generalised better to NW-UCLA's third view.
+        turns: how training views are turned. "public": yaw, then pitch, so that nobody leans
+            sideways. "any_lean": pitch, then yaw, so that people lean sideways too, a stronger
+            augmentation that generalised better to NW-UCLA's third view.
     """
 
     frames: int = 52
@@ -47,8 +50,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     """
     if dataset.coordinates != 3:
         raise RecipeError(
-            f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have {dataset.coordinates} coordinates; "
-            "take uniform"
+            f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have"
+            f" {dataset.coordinates} coordinates; take uniform"
         )
     made = streams.steps(config.stream, skeleton)
     steps = (

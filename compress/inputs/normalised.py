@@ -1,4 +1,5 @@
-"""Normalisation of an input's clips as steps: what `normalise: auto | 3d | 2d | none` comes to for a data set."""
+"""Normalisation of an input's clips as steps: what `normalise: auto | 3d | 2d | none` comes to for
+a data set."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def steps(config, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]:
     "auto" is "3d" for clips of x y z and "2d" for key points of images. The image is the recipe's, else the data set's.
 
     Raises:
-        RecipeError: clips of two coordinates cannot be normalised as three, nor three as two; a key of the other kind.
+        RecipeError: clips of two coordinates cannot be normalised as three, nor three as two; a key
+            of the other kind.
     """
     kind = f"{dataset.coordinates}d" if config.normalise == "auto" else config.normalise
     if kind != "none":
@@ -38,10 +40,12 @@ def _check_kind(config, kind: str, dataset: Dataset) -> None:
     if kind != f"{dataset.coordinates}d":
         needs = "x y z" if kind == "3d" else "x y of an image"
         raise RecipeError(
-            f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set it to auto or none"
+            f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set"
+            " it to auto or none"
         )
     for key in ("image",) if kind == "3d" else ("spine", "shoulders"):
         if getattr(config, key) is not None:
             raise RecipeError(
-                f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised by it; leave it out"
+                f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised"
+                " by it; leave it out"
             )

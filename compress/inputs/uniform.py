@@ -1,7 +1,9 @@
-"""PYSKL's input (arXiv 2205.09443; sampling after PoseConv3D, arXiv 2104.13586): normalise, stream, frames from equal segments.
+"""PYSKL's input (arXiv 2205.09443; sampling after PoseConv3D, arXiv 2104.13586): normalise, stream,
+frames from equal segments.
 
-Training: a random frame of each segment. Testing: `clips` views, view i with the frame at (i + 1/2) / clips of each segment.
-Clips shorter than `frames` start at some frame and go round. The stream is made of every frame, before sampling.
+Training: a random frame of each segment. Testing: `clips` views, view i with the frame at (i + 1/2)
+/ clips of each segment. Clips shorter than `frames` start at some frame and go round. The stream is
+made of every frame, before sampling.
 """
 
 from __future__ import annotations
@@ -25,10 +27,13 @@ class Config:
     """Recipe keys.
 
     Attributes:
-        normalise: "3d", "2d" or "none", see `export.preprocess.normalise`; "auto": "3d" for clips of x y z, "2d" for key points of images.
+        normalise: "3d", "2d" or "none", see `export.preprocess.normalise`; "auto": "3d" for clips
+            of x y z, "2d" for key points of images.
         clips: views that a clip is tested with.
-        spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that "3d" turns to z and to x; known for NTU.
-        image: (width, height) that "2d" divides by, the data set's by default; where that knows none, every clip by its own extent.
+        spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that "3d" turns to
+            z and to x; known for NTU.
+        image: (width, height) that "2d" divides by, the data set's by default; where that knows
+            none, every clip by its own extent.
     """
 
     frames: int = 100

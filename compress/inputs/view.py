@@ -24,8 +24,9 @@ class View:
     Attributes:
         name: the input's file name.
         shape: (C, T, V, M) of the network input.
-        eval_ops: JSON steps (`export.preprocess.ops`) from a clip as recorded to the input; they hold for a clip of the data
-            set too. Steps with a key `clips` have a key `clip`, the number of the view.
+        eval_ops: JSON steps (`export.preprocess.ops`) from a clip as recorded to the input; they
+            hold for a clip of the data set too. Steps with a key `clips` have a key `clip`, the
+            number of the view.
         augment: a clip of the data set and a generator -> a training view, `shape`, float32.
         fingerprint: SHA-256 of all that decides what the view is.
         clips: views that a clip is tested with; their softmax is averaged.
@@ -58,7 +59,8 @@ class View:
 
 
 def build(name: str, config, dataset: Dataset, skeleton: Skeleton | None = None) -> View:
-    """The view through the input `name` with its `Config`; `skeleton` gives bone pairs and centre, the data set's by default.
+    """The view through the input `name` with its `Config`; `skeleton` gives bone pairs and centre,
+    the data set's by default.
 
     Raises:
         RecipeError: the input cannot be made of these clips.
@@ -67,7 +69,8 @@ def build(name: str, config, dataset: Dataset, skeleton: Skeleton | None = None)
 
 
 def from_ops(ops: tuple[dict, ...], shape: tuple[int, int, int, int], clips: int = 1) -> View:
-    """The view that saved evaluation steps make of a clip; in training it is the first of them, without augmentation."""
+    """The view that saved evaluation steps make of a clip; in training it is the first of them,
+    without augmentation."""
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return transforms.apply(clip, ops)
@@ -85,7 +88,8 @@ def view(
     channels: int | None = None,
     clips: int = 1,
 ) -> View:
-    """The `View` of an input's `config`, which has `frames`, named after the file the config is from.
+    """The `View` of an input's `config`, which has `frames`, named after the file the config is
+    from.
 
     Args:
         steps: the input's evaluation steps, without the data set's.

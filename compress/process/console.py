@@ -1,4 +1,5 @@
-"""What a person sees while a run works: progress bars on stderr, one line an epoch, curves for VisualDL.
+"""What a person sees while a run works: progress bars on stderr, one line an epoch, curves for
+VisualDL.
 
 On a terminal the bars move; elsewhere (a log file, CI) only finished lines are printed.
 """
@@ -22,7 +23,8 @@ def say(text: str) -> None:
 
 @contextmanager
 def bar(title: str, total: int, unit: str = "clips") -> Iterator[Callable[[int], None]]:
-    """A progress bar; yields `advance(count)`. Where there is no terminal, one line when it is done."""
+    """A progress bar; yields `advance(count)`. Where there is no terminal, one line when it is
+    done."""
     started = time.monotonic()
     with _progress() as progress:
         task = progress.add_task(title, total=max(total, 1), info="")
@@ -43,7 +45,8 @@ def bar(title: str, total: int, unit: str = "clips") -> Iterator[Callable[[int],
 
 
 def reading() -> Callable[[int, int, str], None]:
-    """A `progress` callback for data readers: a line at the end of anything that took more than two seconds."""
+    """A `progress` callback for data readers: a line at the end of anything that took more than two
+    seconds."""
     started = time.monotonic()
 
     def show(done: int, total: int, what: str) -> None:

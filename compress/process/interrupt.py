@@ -1,7 +1,7 @@
 """Ctrl-C: a file that is being written ends first, and no library can swallow it.
 
-Paddle 2.6.2 has bare `except:` clauses (in tracing, for example) in which a KeyboardInterrupt is lost, so the signal is
-remembered, and looked at again between the stages of a run.
+Paddle 2.6.2 has bare `except:` clauses (in tracing, for example) in which a KeyboardInterrupt is
+lost, so the signal is remembered, and looked at again between the stages of a run.
 """
 
 from __future__ import annotations

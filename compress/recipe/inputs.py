@@ -1,7 +1,9 @@
-"""Who sees clips how: fills in the `input` of every network of a recipe, in the tree, before it gets its types.
+"""Who sees clips how: fills in the `input` of every network of a recipe, in the tree, before it
+gets its types.
 
-A data set names its usual input pipeline. The recipe's `input:` changes some of its keys or names another pipeline; a
-network's own `input:` does the same on top of that. The members of `teacher.ensemble` take over what stands beside it.
+A data set names its usual input pipeline. The recipe's `input:` changes some of its keys or names
+another pipeline; a network's own `input:` does the same on top of that. The members of
+`teacher.ensemble` take over what stands beside it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from compress.schema.yaml_tree import Value
 
 
 def fill(root: Value) -> Value:
-    """The tree with `input` in the recipe, in every teacher and in a student that is a network of its own.
+    """The tree with `input` in the recipe, in every teacher and in a student that is a network of
+    its own.
 
     What is no mapping stays as it is: the types will refuse it.
     """
@@ -47,7 +50,8 @@ def _usual(data: Value | None) -> Value | None:
 
 
 def _merged(under: Value, over: Value | None, usual: Value) -> Value:
-    """`over` on top of `under`; keys of another pipeline do not carry over, those of the data set's own do."""
+    """`over` on top of `under`; keys of another pipeline do not carry over, those of the data set's
+    own do."""
     if over is None or over.data is None:
         return under
     if not _is_mapping(over):

@@ -1,4 +1,5 @@
-"""Reads a recipe: strict YAML and overrides -> a frozen `Recipe`. Whatever is wrong is said before work starts."""
+"""Reads a recipe: strict YAML and overrides -> a frozen `Recipe`. Whatever is wrong is said before
+work starts."""
 
 from __future__ import annotations
 
@@ -19,13 +20,15 @@ MAX_BYTES = 64 * 1024
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe `configs/<name>.yaml`, or the file at a path (with a folder or an ending .yaml or .yml).
+    """The recipe `configs/<name>.yaml`, or the file at a path (with a folder or an ending .yaml or
+    .yml).
 
     Args:
         overrides: "key.path=value" each, applied in order; see `compress/recipe/overrides.py`.
 
     Raises:
-        RecipeError: naming file and line, or the override, the place in the recipe, what is wrong and the fix.
+        RecipeError: naming file and line, or the override, the place in the recipe, what is wrong
+            and the fix.
     """
     path, shown = _find(str(name_or_path))
     text = _read(path, shown)
@@ -64,7 +67,8 @@ def list_recipes() -> list[tuple[str, str]]:
 
 
 def to_dict(recipe: Recipe) -> dict:
-    """Everything effective, defaults included, as plain JSON-able data in the shape of the YAML, plus `name`."""
+    """Everything effective, defaults included, as plain JSON-able data in the shape of the YAML,
+    plus `name`."""
     return {
         "name": recipe.name,
         "seed": recipe.seed,
@@ -162,7 +166,8 @@ def _read(path: Path, shown: str) -> str:
 
 
 def _drop_foreign_keys(before: Value, root: Value) -> tuple[Value, tuple[str, ...]]:
-    """After `-o data.name=...`: the tree without the recipe's `data` keys that the other data set lacks, and notes."""
+    """After `-o data.name=...`: the tree without the recipe's `data` keys that the other data set
+    lacks, and notes."""
     old, new = (tree.data.get("data", Value(None, "")).data for tree in (before, root))
     if (
         not isinstance(old, dict)

@@ -1,4 +1,5 @@
-"""`-o key.path=value`: changes a recipe's tree before it gets its types, so overrides are checked like the file."""
+"""`-o key.path=value`: changes a recipe's tree before it gets its types, so overrides are checked
+like the file."""
 
 from __future__ import annotations
 
@@ -15,11 +16,13 @@ KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+|\[[0-9]+\]){0,20}")
 def apply(root: Value, override: str) -> Value:
     """The tree with one override applied.
 
-    `steps[1].train.lr=0.1`, `steps.1.train.lr=0.1` and, with one train step only, `steps.train.lr=0.1` are the same.
-    The value is YAML: `teacher.train={epochs: 3}`, `teacher.weights=null`. Missing mappings on the way are made.
+    `steps[1].train.lr=0.1`, `steps.1.train.lr=0.1` and, with one train step only,
+    `steps.train.lr=0.1` are the same. The value is YAML: `teacher.train={epochs: 3}`,
+    `teacher.weights=null`. Missing mappings on the way are made.
 
     Raises:
-        RecipeError: no `=`, an empty key, a value that is not YAML, a list entry or step that is not there.
+        RecipeError: no `=`, an empty key, a value that is not YAML, a list entry or step that is
+            not there.
     """
     place = f"-o {override}"
     key, separator, text = override.partition("=")

@@ -49,7 +49,8 @@ class Choice:
 
 @dataclass(frozen=True)
 class Step:
-    """One entry of `steps:`. A step that is not enabled is checked like the others and then skipped."""
+    """One entry of `steps:`. A step that is not enabled is checked like the others and then
+    skipped."""
 
     kind: str
     config: object
@@ -83,7 +84,8 @@ def _skeleton(value: Value, path: str) -> Skeleton | None:
             raise error(
                 value.place,
                 path,
-                f"unknown skeleton {value.data!r}{did_you_mean(value.data, SKELETONS, always_list=True)}",
+                "unknown skeleton"
+                f" {value.data!r}{did_you_mean(value.data, SKELETONS, always_list=True)}",
             )
         return SKELETONS[value.data]
     try:
@@ -179,7 +181,8 @@ def _size(value: Value, path: str) -> int:
 
 @dataclass(frozen=True)
 class Member:
-    """A teacher network. Weights null: train it first. With `finetune` it is trained from `weights` on.
+    """A teacher network. Weights null: train it first. With `finetune` it is trained from `weights`
+    on.
 
     Attributes:
         network: its name and own keys, such as `width`.
@@ -206,7 +209,8 @@ class Member:
         for method in ("dml", "kd"):
             if self.train is not None and getattr(self.train, method) is not None:
                 raise ValueError(
-                    f"train.{method}: the teacher has no teacher of its own (move it to a train step)"
+                    f"train.{method}: the teacher has no teacher of its own (move it to a train"
+                    " step)"
                 )
         if self.weight <= 0:
             raise ValueError("weight: must be above 0")
@@ -217,7 +221,8 @@ class Teacher:
     """`teacher:`, one network, or an ensemble whose logits are averaged by weight.
 
     Attributes:
-        find_weights: find the ensemble's weights on the validation split instead of taking the given ones.
+        find_weights: find the ensemble's weights on the validation split instead of taking the
+            given ones.
     """
 
     members: tuple[Member, ...]
@@ -226,8 +231,8 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Student:
-    """`student:`, the network that the steps change: the (first) teacher's copy, its layout with other `weights`, or, with a
-    `name`, a network of its own, with an input of its own."""
+    """`student:`, the network that the steps change: the (first) teacher's copy, its layout with
+    other `weights`, or, with a `name`, a network of its own, with an input of its own."""
 
     network: Choice | None
     from_: Literal["teacher"] = "teacher"
@@ -239,7 +244,8 @@ class Student:
             raise ValueError("weights: expected a file's path or null, got ''")
         if self.network is None and self.input is not None:
             raise ValueError(
-                "input: a copy of the teacher has the teacher's input (give the student a `name` for another)"
+                "input: a copy of the teacher has the teacher's input (give the student a `name`"
+                " for another)"
             )
 
 
@@ -258,7 +264,8 @@ class Export:
 
 @dataclass(frozen=True)
 class Budget:
-    """`budget:`, what the result may cost: bytes of every deployed file, and points of top-1 below the teacher."""
+    """`budget:`, what the result may cost: bytes of every deployed file, and points of top-1 below
+    the teacher."""
 
     max_size: Annotated[int, Build(_size)]
     max_top1_drop: float = 0.5
@@ -278,7 +285,8 @@ class Recipe:
         name: the file's name without its ending.
         text: the file as it was read; `overrides` were applied on top.
         notes: in words, what an override made fall away.
-        input: how networks see clips; `recipe_inputs.py` fills it in, here and in every network, where it is left out.
+        input: how networks see clips; `recipe_inputs.py` fills it in, here and in every network,
+            where it is left out.
         skeleton: the graph of the networks; None: the data set's.
     """
 
@@ -304,8 +312,8 @@ class Recipe:
         for number, step in enumerate(self.steps):
             if step.enabled and quantised:
                 raise ValueError(
-                    f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the files; put {quantised} last, and give one "
-                    f"of {', '.join(QUANTISING)}"
+                    f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the"
+                    f" files; put {quantised} last, and give one of {', '.join(QUANTISING)}"
                 )
             quantised = step.kind if step.enabled and step.kind in QUANTISING else None
             networks = 1 if step.enabled and step.kind == "promote" else networks
@@ -316,6 +324,6 @@ class Recipe:
                 and settings.moves_teacher(step.config)
             ):
                 raise ValueError(
-                    f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks} networks stays frozen; leave it "
-                    "true, or give one teacher"
+                    f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks}"
+                    " networks stays frozen; leave it true, or give one teacher"
                 )

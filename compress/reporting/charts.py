@@ -61,13 +61,15 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
         )
 
     out = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+        f' aria-label="{escape(title)}">'
     ]
     for y in ticks(low, high):
         _, height = at(x_low, y)
         out.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
-            f'<text x="{LEFT - 6}" y="{height + 3.5:.1f}" text-anchor="end">{tick_label(y)}</text>'
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}"'
+            f' y2="{height:.1f}"/><text x="{LEFT - 6}" y="{height + 3.5:.1f}"'
+            f' text-anchor="end">{tick_label(y)}</text>'
         )
     for x in sorted({round(x) for x in ticks(x_low, x_high)} | {round(x_low)}):
         across, _ = at(x, low)
@@ -78,19 +80,23 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
 
 
 def skeletons(title: str, frames: Sequence, bones: Sequence, side: float) -> Markup:
-    """Frames side by side; a frame is a list of persons, each with (x, y) by joint, bones are (child, parent) counted from 1."""
+    """Frames side by side; a frame is a list of persons, each with (x, y) by joint, bones are
+    (child, parent) counted from 1."""
     out = [
-        f'<svg class="skeletons" viewBox="0 0 {side * max(len(frames), 1):g} {side:g}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="skeletons" viewBox="0 0 {side * max(len(frames), 1):g} {side:g}" role="img"'
+        f' aria-label="{escape(title)}">'
     ]
     for place, persons in enumerate(frames):
         for person, points in enumerate(persons):
             lines = "".join(
-                f"M{points[a - 1][0]:g} {points[a - 1][1]:g}L{points[b - 1][0]:g} {points[b - 1][1]:g}"
+                f"M{points[a - 1][0]:g} {points[a - 1][1]:g}L{points[b - 1][0]:g}"
+                f" {points[b - 1][1]:g}"
                 for a, b in bones
                 if 0 < a <= len(points) and 0 < b <= len(points)
             )
             out.append(
-                f'<path class="s{person % 8}" transform="translate({place * side:g} 0)" d="{lines}"/>'
+                f'<path class="s{person % 8}" transform="translate({place * side:g} 0)"'
+                f' d="{lines}"/>'
             )
     return Markup("".join(out) + "</svg>")
 
@@ -119,14 +125,17 @@ def _line(line: Series, number: int, at) -> str:
 
 
 def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
-    """A confusion matrix (K, K), rows true, columns predicted; shade is the share of the true class."""
+    """A confusion matrix (K, K), rows true, columns predicted; shade is the share of the true
+    class."""
     count, named = len(matrix), len(matrix) <= NAMED_CLASSES
     cell = max(6, min(34, 520 // max(count, 1)))
     left, top = (164 if named else 34), 34
     side = count * cell
     out = [
-        f'<svg class="heatmap" viewBox="0 0 {left + side + 4} {top + side + 4}" role="img" '
-        f'aria-label="Confusion matrix">',
+        (
+            f'<svg class="heatmap" viewBox="0 0 {left + side + 4} {top + side + 4}" role="img" '
+            'aria-label="Confusion matrix">'
+        ),
         f'<text x="{left + side / 2}" y="11" text-anchor="middle">predicted</text>',
         f'<rect class="plane" x="{left}" y="{top}" width="{side}" height="{side}"/>',
     ]
@@ -135,22 +144,23 @@ def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
         if named or row % 5 == 4:
             label = f"{row + 1} {_shortened(classes[row])}" if named else str(row + 1)
             out.append(
-                f'<text x="{left - 6}" y="{y + cell / 2 + 4}" text-anchor="end">{escape(label)}</text>'
-                f'<text x="{left + (row + 0.5) * cell}" y="{top - 6}" text-anchor="middle">{row + 1}</text>'
+                f'<text x="{left - 6}" y="{y + cell / 2 + 4}"'
+                f' text-anchor="end">{escape(label)}</text><text x="{left + (row + 0.5) * cell}"'
+                f' y="{top - 6}" text-anchor="middle">{row + 1}</text>'
             )
         for column, number in enumerate(counts):
             if number:
                 share = number / total
                 out.append(
                     _cell(left + column * cell, y, cell, share, row == column)
-                    + f"<title>{escape(classes[row])} → {escape(classes[column])}: {number} of {total} "
-                    f"({100 * share:.1f}%)</title></rect>"
+                    + f"<title>{escape(classes[row])} → {escape(classes[column])}: {number} of"
+                    f" {total} ({100 * share:.1f}%)</title></rect>"
                 )
                 if named and cell >= 20:
                     shade = "on-dark" if share > 0.5 else "on-light"
                     out.append(
-                        f'<text class="{shade}" x="{left + (column + 0.5) * cell}" y="{y + cell / 2 + 4}" '
-                        f'text-anchor="middle">{number}</text>'
+                        f'<text class="{shade}" x="{left + (column + 0.5) * cell}"'
+                        f' y="{y + cell / 2 + 4}" text-anchor="middle">{number}</text>'
                     )
     return Markup("".join(out) + "</svg>")
 
@@ -162,6 +172,6 @@ def _shortened(name: str, length: int = 23) -> str:
 def _cell(x: float, y: float, cell: int, share: float, right: bool) -> str:
     # A single wrong clip of many must still be seen, so shade starts at 12%.
     return (
-        f'<rect class="{"right" if right else "wrong"}" x="{x + 0.5}" y="{y + 0.5}" width="{cell - 1}" '
-        f'height="{cell - 1}" fill-opacity="{0.12 + 0.88 * share:.2f}">'
+        f'<rect class="{"right" if right else "wrong"}" x="{x + 0.5}" y="{y + 0.5}"'
+        f' width="{cell - 1}" height="{cell - 1}" fill-opacity="{0.12 + 0.88 * share:.2f}">'
     )

@@ -23,7 +23,8 @@ FRAME_MS = 40
 
 @dataclass(frozen=True)
 class Row:
-    """What is drawn in one row: a caption and a clip (C, T, V, M), of which the first two channels are seen.
+    """What is drawn in one row: a caption and a clip (C, T, V, M), of which the first two channels
+    are seen.
 
     Attributes:
         down: y grows downwards, as in images; in camera coordinates of metres it grows upwards.
@@ -62,7 +63,8 @@ def strip(rows: Sequence[Row], skeleton: Skeleton, title: str, frames: int = 8) 
 
 
 def animation(rows: Sequence[Row], skeleton: Skeleton, title: str) -> list[Image.Image]:
-    """The frames of an animation, the rows one below the other, each from its first frame to its last."""
+    """The frames of an animation, the rows one below the other, each from its first frame to its
+    last."""
     count = min(max(row.clip.shape[1] for row in rows), MOST_FRAMES)
     pictures = []
     for step in range(count):
@@ -145,7 +147,8 @@ def _figure(draw: ImageDraw.ImageDraw, points: np.ndarray, skeleton: Skeleton, c
 
 @cache
 def _palette() -> Image.Image:
-    """Every colour that is drawn with, in eight steps to the paper: one for all frames, so that nothing flickers."""
+    """Every colour that is drawn with, in eight steps to the paper: one for all frames, so that
+    nothing flickers."""
     inks = np.array([ImageColor.getrgb(colour) for colour in (*PERSONS, INK, GRID, GREY)])
     shades = np.linspace(0, 1, 8).reshape(1, 8, 1)
     picture = Image.new("P", (1, 1))

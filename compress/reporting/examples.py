@@ -1,4 +1,5 @@
-"""Clips of the validation split for the report: a few that the student has right, and one for each of its most frequent confusions."""
+"""Clips of the validation split for the report: a few that the student has right, and one for each
+of its most frequent confusions."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ SIDE = 100.0  # of the square that a frame is drawn in
 
 
 def examples(dataset: Dataset, logits: np.ndarray) -> dict:
-    """{"bones": [(child, parent)], "side", "clips": [{"name", "class", "predicted", "right", "frames"}]}, ready for JSON.
+    """{"bones": [(child, parent)], "side", "clips": [{"name", "class", "predicted", "right",
+    "frames"}]}, ready for JSON.
 
     A frame is a list of persons, each a list of (x, y) by joint in a square of `side`, y downwards.
 
@@ -52,7 +54,8 @@ def _confused(labels: np.ndarray, answers: np.ndarray, classes: int) -> list[int
 
 
 def frames(clip: np.ndarray, coordinates: int) -> list[list[list[list[float]]]]:
-    """FRAMES frames of a clip (C, T, V, M) from first to last; key points of images have y downwards already."""
+    """FRAMES frames of a clip (C, T, V, M) from first to last; key points of images have y
+    downwards already."""
     row = Row("", clip, down=coordinates == 2)
     middle, half = row.limits()
     times = np.linspace(0, clip.shape[1] - 1, FRAMES).round().astype(int)

@@ -49,7 +49,8 @@ def last_line(report: dict) -> dict:
 
 
 def print_summary(report: dict, console=None) -> None:
-    """The verdict, gates, runtimes and steps as tables on standard output; parts that are missing are left out."""
+    """The verdict, gates, runtimes and steps as tables on standard output; parts that are missing
+    are left out."""
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text

@@ -1,4 +1,5 @@
-"""The result of a run: `report.json` for programs, `report.html` for people, a summary for the terminal."""
+"""The result of a run: `report.json` for programs, `report.html` for people, a summary for the
+terminal."""
 
 from __future__ import annotations
 
@@ -16,10 +17,12 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 def write(report: dict, folder: str | Path) -> Path:
-    """Write `report.json` and the self-contained `report.html` into a folder; returns the page's path.
+    """Write `report.json` and the self-contained `report.html` into a folder; returns the page's
+    path.
 
-    Any key may be missing, as after an interrupted run: the page shows what there is and names what is not. Numbers
-    that are not finite become null. Each file is complete or not there: it is written beside its place, then moved.
+    Any key may be missing, as after an interrupted run: the page shows what there is and names what
+    is not. Numbers that are not finite become null. Each file is complete or not there: it is
+    written beside its place, then moved.
 
     Raises:
         StorageError: a file could not be written; what was there before is untouched.
@@ -34,7 +37,8 @@ def write(report: dict, folder: str | Path) -> Path:
 
 
 def render(report: dict) -> str:
-    """The page as one string of HTML: no script, no resource from outside; every text of the report escaped."""
+    """The page as one string of HTML: no script, no resource from outside; every text of the report
+    escaped."""
     from jinja2 import ChainableUndefined, Environment
 
     environment = Environment(
@@ -67,7 +71,8 @@ def _unbroken(function):
 
 
 def plain(value):
-    """The value in JSON's types: numpy values, paths and tuples are converted, NaN and infinity become None."""
+    """The value in JSON's types: numpy values, paths and tuples are converted, NaN and infinity
+    become None."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

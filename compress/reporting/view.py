@@ -1,4 +1,5 @@
-"""What the report page shows, worked out from a report that may be partial: every key of the view is always there."""
+"""What the report page shows, worked out from a report that may be partial: every key of the view
+is always there."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ KINDS = ("weights", "graph", "metadata", "other")
 
 
 def view_of(report: dict) -> dict:
-    """The values of `report.html.j2`; `report` is the dictionary of report.json, any of its keys may be missing."""
+    """The values of `report.html.j2`; `report` is the dictionary of report.json, any of its keys
+    may be missing."""
     networks = {network.get("role"): network for network in report.get("networks") or []}
     return {
         "recipe": report.get("recipe") or "unnamed run",
@@ -63,7 +65,8 @@ def missing(report: dict) -> list[str]:
 
 
 def verdict(report: dict) -> dict:
-    """{"state": passed|failed|stopped, "word", "says"}: the outcome in one word and in one sentence."""
+    """{"state": passed|failed|stopped, "word", "says"}: the outcome in one word and in one
+    sentence."""
     status, exit_code = report.get("status"), report.get("exit_code")
     gates = report.get("gates") or []
     failed = [gate.get("name") or "a gate" for gate in gates if not gate.get("passed")]
@@ -124,7 +127,8 @@ def _tiles(report: dict, networks: dict) -> dict:
 
 
 def ordinary_export(report: dict) -> dict:
-    """{"bytes", "files"} of the ordinary export in the formats that are deployed: like compared with like."""
+    """{"bytes", "files"} of the ordinary export in the formats that are deployed: like compared
+    with like."""
     ordinary = report.get("ordinary_export") or {}
     deployed = {
         _is_onnx(file)

@@ -44,7 +44,8 @@ def size(value: object) -> str:
 
 
 def settings(values: dict, prefix: str = "") -> str:
-    """{"epochs": 65, "dml": {"weight": 1.0}, "ema": None} -> "epochs 65 · dml.weight 1"; what is unset is left out."""
+    """{"epochs": 65, "dml": {"weight": 1.0}, "ema": None} -> "epochs 65 · dml.weight 1"; what is
+    unset is left out."""
     words = []
     for name, value in values.items():
         if isinstance(value, dict):

@@ -1,8 +1,10 @@
-"""Values -> frozen dataclasses, strictly: the type hints are the schema, every error names file, place and fix.
+"""Values -> frozen dataclasses, strictly: the type hints are the schema, every error names file,
+place and fix.
 
-Hints understood: bool, int, float, str, X | None, tuple[X, ...], tuple[X, Y], Literal[...], nested dataclasses and
-Annotated[X, Build(function)], where `function(value, path)` does the work. A field `from_` is the key `from`.
-A `__post_init__` that raises ValueError("lr: must be above 0") is reported at that key's place.
+Hints understood: bool, int, float, str, X | None, tuple[X, ...], tuple[X, Y], Literal[...], nested
+dataclasses and Annotated[X, Build(function)], where `function(value, path)` does the work. A field
+`from_` is the key `from`. A `__post_init__` that raises ValueError("lr: must be above 0") is
+reported at that key's place.
 """
 
 from __future__ import annotations
@@ -22,13 +24,15 @@ EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str
 
 @dataclass(frozen=True)
 class Build:
-    """Annotation of a field that builds itself: `function(value, path)` returns its content or raises RecipeError."""
+    """Annotation of a field that builds itself: `function(value, path)` returns its content or
+    raises RecipeError."""
 
     function: Callable[[Value, str], object]
 
 
 def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> str:
-    """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with `always_list`."""
+    """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with
+    `always_list`."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     listing = f"known: {', '.join(known)}" if known else "there are none"
@@ -45,7 +49,8 @@ def build(
     Args:
         path: dotted path of the mapping, for errors.
         given: fields that the program sets; they are no keys.
-        beside: keys of the same mapping that were read already; errors name them among the known ones.
+        beside: keys of the same mapping that were read already; errors name them among the known
+            ones.
 
     Raises:
         RecipeError: unknown or missing key, wrong type, impossible value.
@@ -182,7 +187,8 @@ def _tuple(arguments: tuple, value: Value, path: str) -> tuple:
 
 
 def _located(problem: ValueError, value: Value, path: str, fields: Iterable[str]):
-    """The error of `__post_init__` at the place of the key it names first ("lr: ..." or "train.dml: ...")."""
+    """The error of `__post_init__` at the place of the key it names first ("lr: ..." or "train.dml:
+    ...")."""
     keys, separator, message = str(problem).partition(": ")
     names = keys.split(".")
     if not separator or names[0] not in fields:

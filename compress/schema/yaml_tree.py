@@ -1,7 +1,8 @@
-"""YAML text -> a tree of values that know the line or override they came from. `strict.py` gives them their types.
+"""YAML text -> a tree of values that know the line or override they came from. `strict.py` gives
+them their types.
 
-Read as YAML 1.2 where 1.1 surprises: `1e-4` is a number, `010` is ten, `no` and `1:30` are text. Only plain tags;
-anchors, aliases and `<<` merges work; a key given twice is an error.
+Read as YAML 1.2 where 1.1 surprises: `1e-4` is a number, `010` is ten, `no` and `1:30` are text.
+Only plain tags; anchors, aliases and `<<` merges work; a key given twice is an error.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def parse(
         overridden: the mark of every Value made here.
 
     Raises:
-        RecipeError: not YAML, a tag that is not plain, a duplicate key, an alias inside its own anchor.
+        RecipeError: not YAML, a tag that is not plain, a duplicate key, an alias inside its own
+            anchor.
     """
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -121,7 +123,8 @@ class _Tree:
         return self.place(node.start_mark.line + 1)
 
     def value(self, node: yaml.Node, path: str, holder: yaml.Node) -> Value:
-        """The Value of `node`; its place is where `holder`, the node itself or its key, was written."""
+        """The Value of `node`; its place is where `holder`, the node itself or its key, was
+        written."""
         if node in self.open:
             raise error(self.at(holder), path, "an alias refers to the value it stands in")
         text, quoted = (

@@ -1,5 +1,6 @@
-"""The student becomes the teacher of the steps that follow (two-stage distillation: full network from full network, then the
-smaller one from the better full network). The gates still compare with the recipe's own teacher."""
+"""The student becomes the teacher of the steps that follow (two-stage distillation: full network
+from full network, then the smaller one from the better full network). The gates still compare with
+the recipe's own teacher."""
 
 from __future__ import annotations
 

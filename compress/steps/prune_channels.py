@@ -1,7 +1,9 @@
-"""Remove whole channels by dependency group (`teachers/channels.py`); the network really gets smaller, and is trained on afterwards.
+"""Remove whole channels by dependency group (`teachers/channels.py`); the network really gets
+smaller, and is trained on afterwards.
 
-How many go: the same share of every group (`ratio`, or `blocks` by block or group), the least important channels anywhere
-(`ranking: global`), or what a scan on training clips found each group can bear (`sensitivity`, Li et al., arXiv 1608.08710).
+How many go: the same share of every group (`ratio`, or `blocks` by block or group), the least
+important channels anywhere (`ranking: global`), or what a scan on training clips found each group
+can bear (`sensitivity`, Li et al., arXiv 1608.08710).
 """
 
 from __future__ import annotations
@@ -29,11 +31,13 @@ class Config:
     """Keys of a `prune_channels` step.
 
     Attributes:
-        ratio: share of channels that every group loses; with `ranking: global` that all groups lose together, with
-            `sensitivity` the share whose saving of parameters is wanted.
-        blocks: pairs of a block or a group and its own ratio. A group of several blocks takes the smallest of theirs.
+        ratio: share of channels that every group loses; with `ranking: global` that all groups lose
+            together, with `sensitivity` the share whose saving of parameters is wanted.
+        blocks: pairs of a block or a group and its own ratio. A group of several blocks takes the
+            smallest of theirs.
         criterion: what tells how important a channel is.
-        sensitivity: measure how much each group can bear on `clips` training clips, and choose the ratios accordingly.
+        sensitivity: measure how much each group can bear on `clips` training clips, and choose the
+            ratios accordingly.
         min_channels: what a group keeps at least, where it has as many.
     """
 
@@ -52,7 +56,8 @@ class Config:
             )
         if self.ratio is not None and not 0 < self.ratio < 1:
             raise ValueError(
-                f"ratio: must lie between 0 and 1, got {self.ratio:g} (0.3 removes 30 % of the channels)"
+                f"ratio: must lie between 0 and 1, got {self.ratio:g} (0.3 removes 30 % of the"
+                " channels)"
             )
         for name, ratio in self.blocks:
             if not 0 <= ratio < 1:
@@ -96,8 +101,8 @@ def title(config: Config) -> str:
 
 
 def spec_after(spec, config: Config):
-    """The student's spec after the step. What `sensitivity` or `ranking: global` will choose depends on weights, so there it is
-    the spec with the same ratio everywhere: about as large.
+    """The student's spec after the step. What `sensitivity` or `ranking: global` will choose
+    depends on weights, so there it is the spec with the same ratio everywhere: about as large.
 
     Raises:
         RecipeError: a network whose channels cannot be pruned, or a block that it does not have.
@@ -135,8 +140,8 @@ def _pruner(spec):
     able = sorted(name for name, family in networks.NETWORKS.items() if family.prune)
     if spec.network not in able:
         raise RecipeError(
-            f"prune_channels: the channels of {spec.network} cannot be pruned (those of {', '.join(able)} can); use "
-            "prune_layers"
+            f"prune_channels: the channels of {spec.network} cannot be pruned (those of"
+            f" {', '.join(able)} can); use prune_layers"
         )
     return importlib.import_module(networks.NETWORKS[spec.network].prune)
 
@@ -147,14 +152,16 @@ def _ratios(spec, groups: tuple[Group, ...], config: Config) -> dict[str, float]
     for name in given:
         if name not in known and name not in {one.id for one in groups}:
             raise RecipeError(
-                f"prune_channels.blocks: {spec.network} has no block or group {name!r} (it has {', '.join(known)}; groups "
-                f"{', '.join(one.id for one in groups)})"
+                f"prune_channels.blocks: {spec.network} has no block or group {name!r} (it has"
+                f" {', '.join(known)}; groups {', '.join(one.id for one in groups)})"
             )
     usual = config.ratio or 0.0
     return {
-        one.id: given[one.id]
-        if one.id in given
-        else min(given.get(block, usual) for block in one.blocks)
+        one.id: (
+            given[one.id]
+            if one.id in given
+            else min(given.get(block, usual) for block in one.blocks)
+        )
         for one in groups
     }
 
@@ -178,7 +185,8 @@ def _counts(groups: tuple[Group, ...], ratios: Mapping[str, float], min_channels
 
 
 def _ranked(groups: tuple[Group, ...], worth: dict[str, np.ndarray], config: Config) -> Counts:
-    """Counts when the channels of least importance go, wherever they are. Importance is relative to the group's mean."""
+    """Counts when the channels of least importance go, wherever they are. Importance is relative to
+    the group's mean."""
     removable = []
     for one in groups:
         relative = worth[one.id] / max(worth[one.id].mean(), 1e-30)
@@ -252,6 +260,9 @@ def _notes(before, after, groups: tuple[Group, ...], counts: Counts) -> tuple[st
         if sum(counts[one.id]) < one.size
     ]
     return (
-        f"parameters {networks.parameters(before):,} to {networks.parameters(after):,}, MACs {networks.macs(before) / 1e9:.3f} G to "
-        f"{networks.macs(after) / 1e9:.3f} G; channels that stay: {', '.join(shrunk) or 'all'}",
+        (
+            f"parameters {networks.parameters(before):,} to {networks.parameters(after):,}, MACs"
+            f" {networks.macs(before) / 1e9:.3f} G to {networks.macs(after) / 1e9:.3f} G; channels"
+            f" that stay: {', '.join(shrunk) or 'all'}"
+        ),
     )

@@ -39,7 +39,8 @@ def spec_after(spec, config: Config):
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
-    """The student without `config.drop`. A tensor whose shape a removed neighbour changed starts afresh and is named."""
+    """The student without `config.drop`. A tensor whose shape a removed neighbour changed starts
+    afresh and is named."""
     before = state.student.network
     spec = spec_after(before.spec, config)
     paddle.seed(work.seed * 1000 + number)
@@ -61,7 +62,8 @@ def copy_by_name(source: dict, student, dropped: tuple[str, ...]) -> list[str]:
     """Copy weights by block id and name; what is left over must be exactly the dropped blocks.
 
     Returns:
-        names that stay freshly initialised: new, or of another shape, because the block before them is gone.
+        names that stay freshly initialised: new, or of another shape, because the block before them
+            is gone.
     Raises:
         CheckpointError: a tensor is left over that belongs to no dropped block.
     """

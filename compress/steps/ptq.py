@@ -1,7 +1,8 @@
-"""Quantise the student after training: int8 weights and activations, ranges from training clips, nothing trained.
+"""Quantise the student after training: int8 weights and activations, ranges from training clips,
+nothing trained.
 
-The network itself stays as it is; what changes is the file that is exported. Paddle folders keep activations in float32, for
-Paddle's integer predictors return wrong logits for these networks.
+The network itself stays as it is; what changes is the file that is exported. Paddle folders keep
+activations in float32, for Paddle's integer predictors return wrong logits for these networks.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ class Config(quantising.Calibration):
     """Keys of a `ptq` step, beside those of `compress.steps.quantising.Calibration`.
 
     Attributes:
-        bias_correction: put what rounding the weights shifts the channels' means by into the biases.
-        auto: points of top-1 that may be lost on the validation split; activations of the layers that harm most stay float32
-            until no more are.
+        bias_correction: put what rounding the weights shifts the channels' means by into the
+            biases.
+        auto: points of top-1 that may be lost on the validation split; activations of the layers
+            that harm most stay float32 until no more are.
     """
 
     bias_correction: bool = True
@@ -33,7 +35,8 @@ class Config(quantising.Calibration):
 def title(config: Config) -> str:
     """What the step does, in words."""
     return (
-        f"quantise to int8 ({config.method} on {config.clips} training clips{', biases corrected' if config.bias_correction else ''}"
+        f"quantise to int8 ({config.method} on {config.clips} training"
+        f" clips{', biases corrected' if config.bias_correction else ''}"
         f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)})"
     )
 
@@ -42,7 +45,8 @@ def spec_after(spec, config: Config):
     """The student's spec after the step: the same.
 
     Raises:
-        RecipeError: a layer name that the network does not have, or a network that cannot be quantised.
+        RecipeError: a layer name that the network does not have, or a network that cannot be
+            quantised.
     """
     quantising.check_names(spec, config, "ptq")
     return spec

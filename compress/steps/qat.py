@@ -1,7 +1,9 @@
-"""Train the student on while it computes in eight bits, so that it learns to live with the rounding.
+"""Train the student on while it computes in eight bits, so that it learns to live with the
+rounding.
 
-The flat network is trained, every BatchNorm folded and with it frozen, against the labels and a frozen float network. It starts
-from what `ptq` makes of the student, and ends with that if no epoch is better.
+The flat network is trained, every BatchNorm folded and with it frozen, against the labels and a
+frozen float network. It starts from what `ptq` makes of the student, and ends with that if no epoch
+is better.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Config(quantising.Calibration):
     """Keys of a `qat` step, beside those of `compress.steps.quantising.Calibration`.
 
     Attributes:
-        under: whose logits `kd` and `dml` follow, the run's teacher's or those of the student before this step.
+        under: whose logits `kd` and `dml` follow, the run's teacher's or those of the student
+            before this step.
         train: a training, with the keys of a `train` step.
     """
 
@@ -67,7 +70,8 @@ def spec_after(spec, config: Config):
     """The student's spec after the step: the same.
 
     Raises:
-        RecipeError: a layer name that the network does not have, or a network that cannot be quantised.
+        RecipeError: a layer name that the network does not have, or a network that cannot be
+            quantised.
     """
     quantising.check_names(spec, config, "qat")
     return spec

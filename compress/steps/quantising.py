@@ -1,4 +1,5 @@
-"""What the steps ptq, qat and weight_only share: calibration clips, checks of layer names, and layers that stay precise by themselves."""
+"""What the steps ptq, qat and weight_only share: calibration clips, checks of layer names, and
+layers that stay precise by themselves."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ def check_names(spec, config, step: str) -> None:
 
 
 def clips_of(state: State, work: Work, count: int) -> np.ndarray:
-    """(n, C, T, V, M): `count` training clips spread over the split, as the student sees them in validation."""
+    """(n, C, T, V, M): `count` training clips spread over the split, as the student sees them in
+    validation."""
     return np.concatenate(
         list(training_clips(work.dataset.train, state.student.view, count).batches(64))
     )
@@ -104,7 +106,8 @@ def clips_of(state: State, work: Work, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Result:
-    """What `until` chose: the network, its top-1 in percent, the names it keeps precise, whether the drop is allowed."""
+    """What `until` chose: the network, its top-1 in percent, the names it keeps precise, whether
+    the drop is allowed."""
 
     quantized: Quantized
     top1: float
@@ -120,8 +123,9 @@ def until(
     work: Work,
     clips: np.ndarray,
 ) -> Result:
-    """Keep the most harmful layers in a higher precision, ever more of them, until top-1 on the validation split drops no more than
-    allowed; the best there is if half of the layers are not enough.
+    """Keep the most harmful layers in a higher precision, ever more of them, until top-1 on the
+    validation split drops no more than allowed; the best there is if half of the layers are not
+    enough.
 
     Args:
         allowed: points of top-1 below the float network.
@@ -196,7 +200,8 @@ def outcome(
     work: Work,
     clips: Callable[[], np.ndarray],
 ) -> Outcome:
-    """What a step that trains nothing hands on: everything quantised, or with `allowed` what `until` finds."""
+    """What a step that trains nothing hands on: everything quantised, or with `allowed` what
+    `until` finds."""
     if allowed is None:
         found, said = quantised({}), ()
     else:
@@ -209,7 +214,12 @@ def outcome_notes(result: Result, allowed: float) -> tuple[str, ...]:
     """What `auto` came to."""
     said = f"auto: {result.top1:.2f} % with {', '.join(result.kept) or 'nothing'} kept precise"
     return (
-        said
-        if result.met
-        else f"{said}; more than the allowed {allowed:g} points are lost with every choice tried: this is the best of them",
+        (
+            said
+            if result.met
+            else (
+                f"{said}; more than the allowed {allowed:g} points are lost with every choice"
+                " tried: this is the best of them"
+            )
+        ),
     )

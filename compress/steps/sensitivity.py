@@ -1,7 +1,9 @@
-"""How much each group of channels matters: what the network loses on training clips when a share of one group is removed.
+"""How much each group of channels matters: what the network loses on training clips when a share of
+one group is removed.
 
-Measured in cross-entropy, for trained networks are often right about nearly all clips they were trained on; top-1 is kept
-beside it. Everything measured is saved after each group, so that a run that was stopped goes on from there.
+Measured in cross-entropy, for trained networks are often right about nearly all clips they were
+trained on; top-1 is kept beside it. Everything measured is saved after each group, so that a run
+that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from export.runtimes import in_process
 from teachers import storage
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)  # the last one is the most that a scan can choose
-SLOPE = 1e-3  # loss that the whole of a group counts for at least: what seems to be free goes no further than wanted
+# Loss that the whole of a group counts for at least: what seems to be free goes no further than
+# wanted
+SLOPE = 1e-3
 
 
 def scan(
@@ -27,8 +31,10 @@ def scan(
     """{group: [{"ratio", "loss", "top1"}, ...]}, the first row at ratio 0.
 
     Args:
-        pruned: `pruned(group, ratio)` is the network without that share of the group; `pruned(None, 0)` the whole one.
-        path: where the rows are kept; rows of the same `origin` that are there already are not measured again.
+        pruned: `pruned(group, ratio)` is the network without that share of the group; `pruned(None,
+            0)` the whole one.
+        path: where the rows are kept; rows of the same `origin` that are there already are not
+            measured again.
     """
     found = _kept(path, origin)
     if set(groups) <= found.keys():
@@ -72,12 +78,14 @@ def _measure(network, clips: EvaluationSet) -> dict[str, float]:
 def balanced(
     rows: dict[str, list[dict]], cost: Callable[[dict[str, float]], float], target: float
 ) -> dict[str, float]:
-    """The ratio of each group at which all of them cost the same loss and the network no more than `target`.
+    """The ratio of each group at which all of them cost the same loss and the network no more than
+    `target`.
 
     Args:
         cost: `cost(ratios)`, what the network with these ratios costs; falls as they rise.
     Returns:
-        the gentlest such ratios; the largest that were measured where even they cost more than `target`.
+        the gentlest such ratios; the largest that were measured where even they cost more than
+        `target`.
     """
 
     def at(allowed: float) -> dict[str, float]:
@@ -92,7 +100,8 @@ def balanced(
 
 
 def _ratio_at(curve: list[dict], allowed: float) -> float:
-    """The largest ratio whose loss rises by no more than `allowed`, between the measured ones on a straight line."""
+    """The largest ratio whose loss rises by no more than `allowed`, between the measured ones on a
+    straight line."""
     ratios = np.array([row["ratio"] for row in curve])
     rises = (
         np.maximum.accumulate([row["loss"] - curve[0]["loss"] for row in curve]) + SLOPE * ratios

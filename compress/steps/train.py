@@ -40,7 +40,8 @@ def spec_after(spec, config: Config):
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
-    """Train `state.student`; the result has the weights of its best epoch. A moving teacher ends with its last ones."""
+    """Train `state.student`; the result has the weights of its best epoch. A moving teacher ends
+    with its last ones."""
     needed = config.dml is not None or config.kd is not None
     moving = moves_teacher(config)
     trained = {"student": state.student} | ({"teacher": state.teacher[0]} if moving else {})

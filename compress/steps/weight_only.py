@@ -1,4 +1,5 @@
-"""Store the student's weights in fewer bits, int8, int4 in groups or float16; the files compute in float32."""
+"""Store the student's weights in fewer bits, int8, int4 in groups or float16; the files compute in
+float32."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ class Config:
         group: inputs of a channel that share a scale in int4.
         skip: blocks or layers (`l1`, `l1.values`) that stay float32.
         precision: pairs of such a name and the kind it is kept in.
-        auto: points of top-1 that may be lost on the validation split; the layers that harm most are kept in more bits until
-            no more are.
+        auto: points of top-1 that may be lost on the validation split; the layers that harm most
+            are kept in more bits until no more are.
     """
 
     kind: Literal["int8", "int4", "float16"]
@@ -51,7 +52,8 @@ class Config:
 def title(config: Config) -> str:
     """What the step does, in words."""
     return (
-        f"store weights in {config.kind}{f' (groups of {config.group})' if config.kind == 'int4' else ''}"
+        "store weights in"
+        f" {config.kind}{f' (groups of {config.group})' if config.kind == 'int4' else ''}"
         f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)}"
     )
 

@@ -31,7 +31,8 @@ class Work:
     prepared: dict = field(default_factory=dict, compare=False, repr=False)
 
     def evaluation(self, view: View, clips: int = 1) -> EvaluationSet:
-        """The validation split through a view, `clips` views a sample; prepared once for all who ask."""
+        """The validation split through a view, `clips` views a sample; prepared once for all who
+        ask."""
         key = view.fingerprint, clips
         if key not in self.prepared:
             self.prepared[key] = EvaluationSet(self.dataset.val, view, clips)
@@ -40,7 +41,8 @@ class Work:
 
 @dataclass(frozen=True)
 class State:
-    """The networks between two steps. Each carries its spec, so a step may hand on a smaller student.
+    """The networks between two steps. Each carries its spec, so a step may hand on a smaller
+    student.
 
     Attributes:
         quantized: how the student's files are to be rounded; None: float32.
@@ -61,7 +63,8 @@ class State:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step hands back: the state and, if it trained, its history (a record an epoch) and the best epoch."""
+    """What a step hands back: the state and, if it trained, its history (a record an epoch) and the
+    best epoch."""
 
     state: State
     history: tuple[dict, ...] = ()

@@ -1,8 +1,10 @@
-"""State of a training in progress, written atomically each epoch, so that a killed run continues bit for bit.
+"""State of a training in progress, written atomically each epoch, so that a killed run continues
+bit for bit.
 
-One `.npz`: weights of every network, optimiser velocities, the average of the weights, the best weights so far, and a
-JSON with epoch, history and the settings it belongs to. Random numbers need no state: every batch, augmentation and
-mixup draw is a function of (seed, epoch, index), and Paddle's generator is reseeded each epoch.
+One `.npz`: weights of every network, optimiser velocities, the average of the weights, the best
+weights so far, and a JSON with epoch, history and the settings it belongs to. Random numbers need
+no state: every batch, augmentation and mixup draw is a function of (seed, epoch, index), and
+Paddle's generator is reseeded each epoch.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ VERSION = 2
 
 @dataclass
 class Progress:
-    """Where a training stands. `best` holds the weights of the best epoch, by the names of `networks.state_of`; `start` is the top-1
-    in percent before the first epoch, where that counts."""
+    """Where a training stands. `best` holds the weights of the best epoch, by the names of
+    `networks.state_of`; `start` is the top-1 in percent before the first epoch, where that counts.
+    """
 
     epoch: int = 0
     history: list[dict] = field(default_factory=list)
@@ -63,15 +66,16 @@ def save(
         "history": progress.history,
         "best_epoch": progress.best_epoch,
         "start": progress.start,
-        "scaler": {key: float(value) for key, value in scaler.state_dict().items()}
-        if scaler
-        else None,
+        "scaler": (
+            {key: float(value) for key, value in scaler.state_dict().items()} if scaler else None
+        ),
     }
     storage.write_arrays(path, arrays, meta)
 
 
 def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: str) -> Progress:
-    """Put networks and optimiser back to where `save` found them; a fresh Progress if there is no file.
+    """Put networks and optimiser back to where `save` found them; a fresh Progress if there is no
+    file.
 
     Raises:
         CheckpointError: damaged, or written under other settings.
@@ -85,8 +89,8 @@ def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: 
         settings,
     ]:
         raise CheckpointError(
-            f"{path}: was written under other settings (recipe, data, seed, weights or release); resume with the "
-            "same ones, or start anew with another --output"
+            f"{path}: was written under other settings (recipe, data, seed, weights or release);"
+            " resume with the same ones, or start anew with another --output"
         )
     for role, net in nets.items():
         networks.load_state(net, _part(arrays, role), f"{path}: {role}")

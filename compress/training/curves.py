@@ -1,8 +1,10 @@
-"""Training curves, confusion matrices and hyperparameters for VisualDL (`visualdl --logdir <run>/curves`).
+"""Training curves, confusion matrices and hyperparameters for VisualDL (`visualdl --logdir
+<run>/curves`).
 
-VisualDL 2.5.3 shows only one record file of a folder, the one whose name sorts last, so every process of a run writes
-to the same file. Its own LogWriter prints to standard output and loses records on a full disk without an error: the
-records are VisualDL's, the file is written here (each record is its length, uint64 little-endian, and a protobuf).
+VisualDL 2.5.3 shows only one record file of a folder, the one whose name sorts last, so every
+process of a run writes to the same file. Its own LogWriter prints to standard output and loses
+records on a full disk without an error: the records are VisualDL's, the file is written here (each
+record is its length, uint64 little-endian, and a protobuf).
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ FILE_NAME = "vdlrecords.curves.log"
 class Curves:
     """Writer of one VisualDL run.
 
-    Opening a folder again continues it, and for every tag the last writer wins: writing a step that is already there
-    first removes that step and all later ones of the tag. So a run resumed after a kill shows each step once, whatever
-    the killed process wrote beyond the checkpoint. A record cut short by a kill is dropped. A VisualDL server that was
-    showing the run when records were removed has to be restarted.
+    Opening a folder again continues it, and for every tag the last writer wins: writing a step that
+    is already there first removes that step and all later ones of the tag. So a run resumed after a
+    kill shows each step once, whatever the killed process wrote beyond the checkpoint. A record cut
+    short by a kill is dropped. A VisualDL server that was showing the run when records were removed
+    has to be restarted.
     """
 
     def __init__(self, logdir: str | Path):
@@ -47,7 +50,8 @@ class Curves:
             self._last[tag] = max(step, self._last.get(tag, step))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Write one value a tag, for example {"student/train/loss": 0.4}; NaN and infinity are shown as such."""
+        """Write one value a tag, for example {"student/train/loss": 0.4}; NaN and infinity are
+        shown as such."""
         from visualdl.component.base_component import scalar
 
         self._append(
@@ -64,7 +68,8 @@ class Curves:
         self._append([image(_checked(tag), picture, step, _now_ms())])
 
     def hyperparameters(self, values: dict[str, object], metrics: dict[str, float]) -> None:
-        """Write the run's flat hyperparameters and its final metrics; a second call replaces the first."""
+        """Write the run's flat hyperparameters and its final metrics; a second call replaces the
+        first."""
         from visualdl.component.base_component import hparam
         from visualdl.utils.md5_util import md5
 
@@ -123,7 +128,8 @@ class Curves:
 
 
 def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
-    """(record, tag, step) of every whole record of a VisualDL file, up to the first that is cut short or damaged."""
+    """(record, tag, step) of every whole record of a VisualDL file, up to the first that is cut
+    short or damaged."""
     from google.protobuf.message import DecodeError
     from visualdl.proto.record_pb2 import Record
 
@@ -144,7 +150,8 @@ def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
 
 
 def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
-    """The picture (H, W, 3) uint8 of a confusion matrix (K, K): colour is the share of the true class, in percent."""
+    """The picture (H, W, 3) uint8 of a confusion matrix (K, K): colour is the share of the true
+    class, in percent."""
     from matplotlib.backends.backend_agg import (
         FigureCanvasAgg,  # needs no display and changes no global backend
     )

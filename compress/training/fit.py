@@ -1,4 +1,5 @@
-"""The only training loop. Methods are objectives handed to it; it knows networks, batches and epochs."""
+"""The only training loop. Methods are objectives handed to it; it knows networks, batches and
+epochs."""
 
 from __future__ import annotations
 
@@ -109,7 +110,8 @@ class Trainer:
         return self.job.networks | ({"average": self.average} if self.average is not None else {})
 
     def step(self, batch: dict, labels, lr: float):
-        """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts, logits by role), on the device."""
+        """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts,
+        logits by role), on the device."""
         job = self.job
         with paddle.no_grad():
             logits = {role: fused(members, batch) for role, members in job.frozen.items()}
@@ -142,9 +144,11 @@ class Trainer:
 
 
 def fit(job: Job) -> checkpoint.Progress:
-    """Train to the end; the learner is left with its best weights, `best_epoch` 0 if they are those it came with.
+    """Train to the end; the learner is left with its best weights, `best_epoch` 0 if they are those
+    it came with.
 
-    Progress is saved after every epoch; an epoch that was under way when the process died is done again, identically.
+    Progress is saved after every epoch; an epoch that was under way when the process died is done
+    again, identically.
 
     Raises:
         TrainingError: a loss that is not finite; the last epoch's state is kept.
@@ -197,7 +201,8 @@ def fit(job: Job) -> checkpoint.Progress:
 
 
 def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
-    """One pass over the training split; means over samples of every loss part and each network's top-1."""
+    """One pass over the training split; means over samples of every loss part and each network's
+    top-1."""
     job, config = trainer.job, trainer.job.config
     samples = len(job.dataset.train.names)
     steps = math.ceil(samples / config.batch_size)
@@ -248,14 +253,16 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
 
 
 def _augment(views: tuple[View, ...]):
-    """(clip, generator) -> the training view of each; views of one kind crop and turn the clip alike."""
+    """(clip, generator) -> the training view of each; views of one kind crop and turn the clip
+    alike."""
     if len(views) == 1:
         return views[0].augment
     return lambda clip, rng: tuple(view.augment(clip, copy.deepcopy(rng)) for view in views)
 
 
 def _right(logits: dict, labels, roles) -> dict[str, paddle.Tensor]:
-    """Fraction of the batch whose largest logit is at the largest (mixed) label, of every network that learns."""
+    """Fraction of the batch whose largest logit is at the largest (mixed) label, of every network
+    that learns."""
     wanted = labels.argmax(1)
     return {
         f"{role}/top1": (logits[role].detach().argmax(1) == wanted).astype("float32").mean()
@@ -271,13 +278,15 @@ def _require_finite(job: Job, loss: float, epoch: int, step: int) -> None:
             else "no epoch was finished"
         )
         raise TrainingError(
-            f"{job.title}: the loss became {loss} in epoch {epoch + 1}, iteration {step + 1}; {kept}. Lower `lr`, "
-            "lengthen `warmup_epochs` or set `clip_norm`, and start again with another --output"
+            f"{job.title}: the loss became {loss} in epoch {epoch + 1}, iteration {step + 1};"
+            f" {kept}. Lower `lr`, lengthen `warmup_epochs` or set `clip_norm`, and start again"
+            " with another --output"
         )
 
 
 def _validate(trainer: Trainer) -> dict[str, float]:
-    """Top-1 and top-5 of every network that learns, on the validation split; the learner's is the average's if there is one."""
+    """Top-1 and top-5 of every network that learns, on the validation split; the learner's is the
+    average's if there is one."""
     job, found = trainer.job, {}
     for role, one in job.trained.items():
         judged = (

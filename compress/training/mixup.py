@@ -7,7 +7,8 @@ import paddle
 
 
 def blend(x, lam: float, permutation):
-    """x (N, ...), clips or soft labels, blended with its permuted self: lam * x + (1 - lam) * x[permutation].
+    """x (N, ...), clips or soft labels, blended with its permuted self: lam * x + (1 - lam) *
+    x[permutation].
 
     With soft labels blended alike, cross-entropy equals lam * CE(a) + (1 - lam) * CE(b).
     """
@@ -20,5 +21,6 @@ def draw(alpha: float, size: int, rng: np.random.Generator) -> tuple[float, np.n
 
 
 def soft_labels(y, classes: int, smoothing: float = 0.0):
-    """Integer labels (N,) -> (N, K) float32; label smoothing spreads `smoothing` evenly over all classes."""
+    """Integer labels (N,) -> (N, K) float32; label smoothing spreads `smoothing` evenly over all
+    classes."""
     return paddle.nn.functional.one_hot(y, classes) * (1.0 - smoothing) + smoothing / classes

@@ -1,4 +1,5 @@
-"""A network together with the input it sees clips through, and several of them fused into one teacher."""
+"""A network together with the input it sees clips through, and several of them fused into one
+teacher."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Model:
 
 
 def fused(members: tuple[Model, ...], batch: dict):
-    """Logits (N, K) of an ensemble: the members' logits, averaged by weight; one member's own logits."""
+    """Logits (N, K) of an ensemble: the members' logits, averaged by weight; one member's own
+    logits."""
     if len(members) == 1:
         return members[0](batch)
     total = sum(one.weight for one in members)

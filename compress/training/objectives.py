@@ -1,4 +1,5 @@
-"""Losses on logits (N, K). An objective maps the logits of every network to a loss and its named parts."""
+"""Losses on logits (N, K). An objective maps the logits of every network to a loss and its named
+parts."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def cross_entropy(logits, labels):
 
 
 def focal(logits, labels, weights, gamma: float):
-    """Class-balanced focal loss, -sum_k w_k y_k (1 - p_k)^gamma log p_k with p = softmax, batch mean; soft labels (N, K).
+    """Class-balanced focal loss, -sum_k w_k y_k (1 - p_k)^gamma log p_k with p = softmax, batch
+    mean; soft labels (N, K).
 
     Args:
         weights: (K,) of `class_weights`.
@@ -28,8 +30,9 @@ def focal(logits, labels, weights, gamma: float):
 
 
 def class_weights(counts: np.ndarray, beta: float) -> np.ndarray:
-    """(K,) float32, (1 - beta) / (1 - beta^n) of a class with n clips (Cui et al., arXiv 1901.05555, eq. 10), scaled to a
-    mean of one over the classes that occur; a class without clips weighs nothing."""
+    """(K,) float32, (1 - beta) / (1 - beta^n) of a class with n clips (Cui et al., arXiv
+    1901.05555, eq. 10), scaled to a mean of one over the classes that occur; a class without clips
+    weighs nothing."""
     counts = np.asarray(counts, dtype="float64")
     present = counts > 0
     raw = np.where(present, (1.0 - beta) / np.where(present, 1.0 - beta**counts, 1.0), 0.0)
@@ -48,17 +51,20 @@ def kl(target, logits):
 
 
 def dml(student, teacher):
-    """1/2 [KL(t || s) + KL(s || t)] at temperature 1 (symmetric form of Zhang et al., CVPR 2018, arXiv 1706.00384)."""
+    """1/2 [KL(t || s) + KL(s || t)] at temperature 1 (symmetric form of Zhang et al., CVPR 2018,
+    arXiv 1706.00384)."""
     return 0.5 * (kl(teacher, student) + kl(student, teacher))
 
 
 def kd(student, teacher, temperature: float):
-    """temperature^2 * KL(teacher || student), both softened (Hinton et al., arXiv 1503.02531, eq. 4)."""
+    """temperature^2 * KL(teacher || student), both softened (Hinton et al., arXiv 1503.02531, eq.
+    4)."""
     return temperature**2 * kl(teacher / temperature, student / temperature)
 
 
 def build(config, learner: str = "student", counts: np.ndarray | None = None) -> Objective:
-    """The objective of a training: CE or focal loss on the learner, plus what the config adds under the teacher.
+    """The objective of a training: CE or focal loss on the learner, plus what the config adds under
+    the teacher.
 
     Args:
         counts: (K,) clips of each class, for the focal loss.

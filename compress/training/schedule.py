@@ -1,4 +1,5 @@
-"""Learning rate as a pure function of the iteration, so that a resumed run needs no scheduler state."""
+"""Learning rate as a pure function of the iteration, so that a resumed run needs no scheduler
+state."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import math
 def learning_rate(config, step: int, steps_per_epoch: int) -> float:
     """The rate of iteration `step` (from 0).
 
-    Linear warm-up from `warmup_lr`, then `cosine` (lr/2 * (1 + cos(pi * epoch / epochs)), per iteration) or
-    `step` (times gamma at each milestone epoch).
+    Linear warm-up from `warmup_lr`, then `cosine` (lr/2 * (1 + cos(pi * epoch / epochs)), per
+    iteration) or `step` (times gamma at each milestone epoch).
     """
     epoch = step / steps_per_epoch
     if config.schedule == "cosine":

@@ -8,7 +8,8 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Mixup:
-    """lambda ~ Beta(alpha, alpha), one lambda and one permutation a batch (Zhang et al., arXiv 1710.09412)."""
+    """lambda ~ Beta(alpha, alpha), one lambda and one permutation a batch (Zhang et al., arXiv
+    1710.09412)."""
 
     alpha: float
 
@@ -19,7 +20,8 @@ class Mixup:
 
 @dataclass(frozen=True)
 class Dml:
-    """Symmetric KL to the teacher (Zhang et al., arXiv 1706.00384). With the teacher frozen it is one-way distillation."""
+    """Symmetric KL to the teacher (Zhang et al., arXiv 1706.00384). With the teacher frozen it is
+    one-way distillation."""
 
     weight: float = 1.0
     freeze_teacher: bool = True
@@ -31,7 +33,8 @@ class Dml:
 
 @dataclass(frozen=True)
 class Kd:
-    """Classic distillation, weight * temperature^2 * KL(teacher || student) (Hinton et al., arXiv 1503.02531)."""
+    """Classic distillation, weight * temperature^2 * KL(teacher || student) (Hinton et al., arXiv
+    1503.02531)."""
 
     weight: float = 1.0
     temperature: float = 4.0
@@ -45,11 +48,14 @@ class Kd:
 
 @dataclass(frozen=True)
 class Focal:
-    """Class-balanced focal loss in place of cross-entropy, for long-tailed data (Cui et al., arXiv 1901.05555).
+    """Class-balanced focal loss in place of cross-entropy, for long-tailed data (Cui et al., arXiv
+    1901.05555).
 
     Attributes:
-        beta: 0: every class weighs the same; towards 1: a class weighs as one over its number of clips.
-        gamma: how strongly clips that are right already count less (Lin et al., arXiv 1708.02002); 0: not at all.
+        beta: 0: every class weighs the same; towards 1: a class weighs as one over its number of
+            clips.
+        gamma: how strongly clips that are right already count less (Lin et al., arXiv 1708.02002);
+            0: not at all.
     """
 
     beta: float = 0.9999
@@ -96,7 +102,8 @@ class Config:
                 raise ValueError(f"{name}: must not be negative")
         if self.warmup_epochs > self.epochs:
             raise ValueError(
-                f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of training"
+                f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of"
+                " training"
             )
         if not 0 <= self.momentum < 1:
             raise ValueError("momentum: must be in [0, 1)")
@@ -108,7 +115,8 @@ class Config:
             raise ValueError("ema: must be between 0 and 1, for example 0.999 (null: no average)")
         if self.schedule == "step" and not self.milestones:
             raise ValueError(
-                "milestones: a step schedule needs the epochs at which the rate falls, for example [35, 55]"
+                "milestones: a step schedule needs the epochs at which the rate falls, for example"
+                " [35, 55]"
             )
         if self.schedule == "cosine" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")

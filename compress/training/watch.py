@@ -43,7 +43,10 @@ class Watch:
         self._progress.update(
             self._task,
             completed=self.done + fraction,
-            info=f"epoch {self.done + 1}/{self.epochs}  loss {loss:.3f}  top-1 {top1:.1f}%  {speed:.0f} clips/s",
+            info=(
+                f"epoch {self.done + 1}/{self.epochs}  loss {loss:.3f}  top-1 {top1:.1f}% "
+                f" {speed:.0f} clips/s"
+            ),
         )
 
     def validating(self, count: int) -> None:
@@ -60,9 +63,10 @@ class Watch:
             if "/" not in name and name != "loss"
         )
         say(
-            f"{self.title}  epoch {record['epoch']:>3}/{self.epochs}  loss {train['loss']:.4f} ({parts})  "
-            f"train top-1 {train[self.judged]:.2f}%  val top-1 {val[self.judged]:.2f}%"
-            f"{'  best' if best_epoch == record['epoch'] else ''}  {record['seconds']:.1f} s"
+            f"{self.title}  epoch {record['epoch']:>3}/{self.epochs}  loss {train['loss']:.4f}"
+            f" ({parts})  train top-1 {train[self.judged]:.2f}%  val top-1"
+            f" {val[self.judged]:.2f}%{'  best' if best_epoch == record['epoch'] else ''} "
+            f" {record['seconds']:.1f} s"
         )
         values = {f"{self.prefix}/train/{name}": value for name, value in train.items()}
         values |= {f"{self.prefix}/val/{name}": value for name, value in val.items()}

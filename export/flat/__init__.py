@@ -1,1 +1,2 @@
-"""Every network as one `nn.Sequential` of plain layers, BatchNorm folded: what is exported and quantised."""
+"""Every network as one `nn.Sequential` of plain layers, BatchNorm folded: what is exported and
+quantised."""

@@ -1,4 +1,5 @@
-"""The flat inference network of CTR-GCN: one `nn.Sequential` of plain layers, every BatchNorm folded that can be."""
+"""The flat inference network of CTR-GCN: one `nn.Sequential` of plain layers, every BatchNorm
+folded that can be."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from paddle.nn import functional as F
 from export.flat.layers import Affine, FoldedConv, Plain, array, fold
 from teachers.ctrgcn.network import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
-COPIES = 4  # of the topology in eight bits: its weights, which set the scale of the refining conv, are so many times smaller
+# Of the topology in eight bits: its weights, which set the scale of the refining conv, are so many
+# times smaller
+COPIES = 4
 
 
 def flatten(network: CTRGCN) -> nn.Sequential:
@@ -24,7 +27,8 @@ def flatten(network: CTRGCN) -> nn.Sequential:
 
 
 class Input(Plain):
-    """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V, T)."""
+    """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
+    T)."""
 
     def __init__(self, network: CTRGCN):
         super().__init__("data_bn")
@@ -46,8 +50,9 @@ class Input(Plain):
 class Block(Plain):
     """ReLU(temporal(graph(x)) + residual(x)).
 
-    In the form made for ONNX the branches of the temporal unit end by themselves, each with its channels of the residual, so that
-    every sum and ReLU is part of a convolution; maps go from block to block as a list of their branches' channels.
+    In the form made for ONNX the branches of the temporal unit end by themselves, each with its
+    channels of the residual, so that every sum and ReLU is part of a convolution; maps go from
+    block to block as a list of their branches' channels.
     """
 
     def __init__(self, name: str, unit: Unit):
@@ -87,7 +92,9 @@ class Block(Plain):
         return [self.point("out", F.relu(one)) for one in ends]
 
     def for_onnx(self) -> None:
-        self.extra = 0  # input channels that nobody needs: ONNX Runtime's integer convs are twice as fast on multiples of four
+        # Input channels that nobody needs: ONNX Runtime's integer convs are twice as fast on
+        # multiples of four
+        self.extra = 0
         if self.integers and self.graph is not None and self.graph.down is not None:
             self.extra = -self.graph.down.weight_.shape[1] % 4
             for conv in (self.graph.values, self.graph.down, self.residual):
@@ -101,7 +108,8 @@ class Block(Plain):
 
 
 class Graph(Plain):
-    """The graph unit with alpha, its BatchNorm and the three subsets folded: two convs, one batched matmul.
+    """The graph unit with alpha, its BatchNorm and the three subsets folded: two convs, one batched
+    matmul.
 
     In the form made for ONNX the topology enters the refining conv as further input channels.
     """
@@ -181,7 +189,8 @@ class Graph(Plain):
         )
 
     def mixed(self, Q, x):
-        """The topologies' product with the values, (B, C, V, T), and the shift where no other convolution has it."""
+        """The topologies' product with the values, (B, C, V, T), and the shift where no other
+        convolution has it."""
         X = self.point("values", self.values(x)).reshape(
             [0, self.channels, SUBSETS * x.shape[2], x.shape[3]]
         )
@@ -189,7 +198,8 @@ class Graph(Plain):
         return y if self.down is not None else self.point("shift", self.shift(y))
 
     def mixed_then_shifted(self, Q, x):
-        """The same with every constant added behind the product: the values' bias is by then a number for each channel and joint."""
+        """The same with every constant added behind the product: the values' bias is by then a
+        number for each channel and joint."""
         V, T, C = x.shape[2], x.shape[3], self.channels
         y = paddle.matmul(Q, self.values.linear(x).reshape([0, C, SUBSETS * V, T]))
         bias = (
@@ -205,7 +215,8 @@ class Graph(Plain):
     def together(self, relation):
         """All subsets' topologies (B, C, V, SUBSETS * V) by one grouped conv."""
         V, C = relation.shape[2], self.channels
-        # Through rank 5 on the way to the matmul: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
+        # Through rank 5 on the way to the matmul: oneDNN's fusion of conv2d with a rank-4 matmul
+        # returns wrong numbers (2.6.2)
         Q = self.point("refine", self.refine(relation)).reshape([0, SUBSETS, C, V, V])
         return Q.transpose([0, 2, 3, 1, 4]).reshape([0, C, V, SUBSETS * V])
 
@@ -251,7 +262,8 @@ class Graph(Plain):
 
 
 class Temporal(Plain):
-    """The four branches; the pooled one keeps its BatchNorm as scale and shift, for pooling commutes with no negative scale."""
+    """The four branches; the pooled one keeps its BatchNorm as scale and shift, for pooling
+    commutes with no negative scale."""
 
     def __init__(self, name: str, unit: TemporalUnit):
         super().__init__(name)

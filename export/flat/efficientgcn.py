@@ -1,8 +1,10 @@
-"""The flat inference network of EfficientGCN: one `nn.Sequential` of plain layers, every BatchNorm and edge weight folded.
+"""The flat inference network of EfficientGCN: one `nn.Sequential` of plain layers, every BatchNorm
+and edge weight folded.
 
-Folded exactly, beyond the BatchNorms: adjacency * edge is one constant matrix for all hops; where the graph comes first, the
-residual projection is a fourth hop (the identity); a Basic layer's residual is its kernel's centre; two 1x1 convs with nothing
-between them are one, unless that would cost more; attention's BatchNorm and skip are inside its outer product.
+Folded exactly, beyond the BatchNorms: adjacency * edge is one constant matrix for all hops; where
+the graph comes first, the residual projection is a fourth hop (the identity); a Basic layer's
+residual is its kernel's centre; two 1x1 convs with nothing between them are one, unless that would
+cost more; attention's BatchNorm and skip are inside its outer product.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def flatten(network: EfficientGCN) -> nn.Sequential:
 
 
 class Branches(Plain):
-    """Persons to the batch, every branch by itself, channels concatenated: (N, C, T, V, M) -> (N * M, C', V, T)."""
+    """Persons to the batch, every branch by itself, channels concatenated: (N, C, T, V, M) -> (N *
+    M, C', V, T)."""
 
     def __init__(self, network: EfficientGCN):
         super().__init__("branches")
@@ -89,7 +92,8 @@ def unit(block: str, prefix: str, layer: Unit) -> nn.Sequential:
 
 
 def graph(block: str, name: str, layer: SpatialGraph, before: BatchNorm | None = None) -> Plain:
-    """The graph convolution in the order of the trained network; `before`, a BatchNorm of its input, needs the graph first."""
+    """The graph convolution in the order of the trained network; `before`, a BatchNorm of its
+    input, needs the graph first."""
     return (
         GraphFirst(block, name, layer, before)
         if layer.graph_first or before is not None
@@ -106,7 +110,8 @@ def _hop_weights(layer: SpatialGraph) -> np.ndarray:
 
 
 def _normalised(layer: SpatialGraph) -> tuple[np.ndarray, np.ndarray]:
-    """(topology (HOPS, v, w) with a largest column sum of 1 in every hop, those sums (HOPS, 1, 1)): eight bits suit all hops then."""
+    """(topology (HOPS, v, w) with a largest column sum of 1 in every hop, those sums (HOPS, 1, 1)):
+    eight bits suit all hops then."""
     topology = array(layer.topology())
     sizes = np.abs(topology).sum(1).max(1).reshape(-1, 1, 1)
     sizes = np.where(sizes == 0, 1.0, sizes)
@@ -125,7 +130,8 @@ class Swished(Plain):
 
 
 class GraphFirst(Swished):
-    """One product with all hops and the identity, one 1x1 conv with input channels ordered (Cin, hop): (B, Cin, V, T) -> (B, C, V, T)."""
+    """One product with all hops and the identity, one 1x1 conv with input channels ordered (Cin,
+    hop): (B, Cin, V, T) -> (B, C, V, T)."""
 
     def __init__(self, block: str, name: str, layer: SpatialGraph, before: BatchNorm | None):
         super().__init__(block)
@@ -174,7 +180,8 @@ class GraphFirst(Swished):
         return self.swish(self.name, y.reshape([0, C, V, T]))
 
     def for_onnx(self) -> None:
-        """In eight bits the input's BatchNorm keeps its scale: one range would not do for coordinates and velocities."""
+        """In eight bits the input's BatchNorm keeps its scale: one range would not do for
+        coordinates and velocities."""
         if self.integers and self.in_scale is not None:
             self.scale = self.constant(f"{self.name}.scale", self.in_scale.reshape(-1, 1, 1))
             each = np.repeat(np.where(self.in_scale == 0, 1.0, self.in_scale), HOPS + 1).reshape(
@@ -184,7 +191,8 @@ class GraphFirst(Swished):
 
 
 class GraphLast(Swished):
-    """One 1x1 conv with output channels ordered (C, hop), one product with all hops: (B, Cin, V, T) -> (B, C, V, T).
+    """One 1x1 conv with output channels ordered (C, hop), one product with all hops: (B, Cin, V, T)
+    -> (B, C, V, T).
 
     Biases stay with the convs, where ONNX Runtime adds them at no cost.
     """
@@ -271,7 +279,8 @@ def _folded(layer: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _merged(steps: list) -> list:
-    """The steps with a 1x1 conv and the 1x1 conv behind it, nothing between them, as one where that costs no more."""
+    """The steps with a 1x1 conv and the 1x1 conv behind it, nothing between them, as one where that
+    costs no more."""
     merged: list = []
     for step, like, weight, bias in steps:
         last = merged[-1] if merged else None
@@ -293,7 +302,8 @@ def _merged(steps: list) -> list:
 
 
 class Attention(Swished):
-    """Swish(x * (scale * joint * frame + 1) + shift), the factor one product with two inner terms: (B, C, V, T) of the same shape."""
+    """Swish(x * (scale * joint * frame + 1) + shift), the factor one product with two inner terms:
+    (B, C, V, T) of the same shape."""
 
     def __init__(self, block: str, name: str, layer: JointAttention):
         super().__init__(block)

@@ -1,4 +1,5 @@
-"""Exact folding of evaluation-mode BatchNorm into the weights in front of it, in float64, and the plain layers that result."""
+"""Exact folding of evaluation-mode BatchNorm into the weights in front of it, in float64, and the
+plain layers that result."""
 
 from __future__ import annotations
 
@@ -16,11 +17,13 @@ def fold(
     norm: BatchNorm | tuple[np.ndarray, np.ndarray],
     bias: np.ndarray | float = 0.0,
 ):
-    """BN(conv(x) + bias) as one conv: (weight * scale, bias * scale + shift), output channels on axis 0, float64."""
+    """BN(conv(x) + bias) as one conv: (weight * scale, bias * scale + shift), output channels on
+    axis 0, float64."""
     scale, shift = norm.scale_and_shift() if isinstance(norm, BatchNorm) else norm
-    return weight.astype("float64") * scale.reshape(
-        -1, *[1] * (weight.ndim - 1)
-    ), bias * scale + shift
+    return (
+        weight.astype("float64") * scale.reshape(-1, *[1] * (weight.ndim - 1)),
+        bias * scale + shift,
+    )
 
 
 def array(parameter) -> np.ndarray:
@@ -29,10 +32,12 @@ def array(parameter) -> np.ndarray:
 
 
 class Plain(nn.Layer):
-    """A layer of an inference network: its constants carry the names they get on disk, `<block>.<name>`.
+    """A layer of an inference network: its constants carry the names they get on disk,
+    `<block>.<name>`.
 
-    `point` marks the values that a quantised file keeps in eight bits. `watcher(name, value)`, where there is one, sees each and
-    returns what the layer goes on with (`export/quantize/bits.py`).
+    `point` marks the values that a quantised file keeps in eight bits. `watcher(name, value)`,
+    where there is one, sees each and returns what the layer goes on with
+    (`export/quantize/bits.py`).
     """
 
     watcher = None
@@ -57,7 +62,9 @@ class Plain(nn.Layer):
             initializer=Assign(np.asarray(value, dtype="float32")), trainable=False
         )
         parameter = self.create_parameter(list(np.shape(value)), attr=attr)
-        parameter.name = f"{self.block}.{name}"  # afterwards: a name given at creation must be new in the whole process
+        parameter.name = (  # afterwards: a name given at creation must be new in the whole process
+            f"{self.block}.{name}"
+        )
         self.add_parameter(name.replace(".", "_"), parameter)
         if axis is not None:
             self.weights[name.replace(".", "_")] = (
@@ -95,7 +102,8 @@ class FoldedConv(Plain):
         self.padding = like.padding if like else 0
         self.dilation = like.dilation if like else 1
         self.groups = groups
-        self.more = None  # weights of further input channels, (C, inputs, 1, kernel), that no plan speaks of
+        # Weights of further input channels, (C, inputs, 1, kernel), that no plan speaks of
+        self.more = None
 
     def linear(self, x):
         """The convolution without its bias."""
@@ -116,7 +124,8 @@ class FoldedConv(Plain):
         return y + self.bias_ if len(self.bias_.shape) == 3 else add_channels(y, self.bias_)
 
     def for_onnx(self) -> None:
-        """Add the bias at rank 4 from now on, which `export.formats.onnx_model` moves into the Conv node."""
+        """Add the bias at rank 4 from now on, which `export.formats.onnx_model` moves into the Conv
+        node."""
         self.bias_ = self.constant(f"{self.name}.b", array(self.bias_).reshape(-1, 1, 1))
 
     def widen(self, more: int) -> None:
@@ -129,7 +138,8 @@ class FoldedConv(Plain):
         )
 
     def split(self, widths: list[int]) -> nn.LayerList:
-        """Convs of the same input that have so many output channels each, one after the other; one layer in a plan."""
+        """Convs of the same input that have so many output channels each, one after the other; one
+        layer in a plan."""
         ends = np.cumsum(widths)[:-1]
         pairs = zip(
             np.split(array(self.weight_), ends), np.split(array(self.bias_).reshape(-1), ends)
@@ -145,7 +155,8 @@ class FoldedConv(Plain):
 
 
 class Affine(Plain):
-    """x (B, C, V, T) * scale + shift by channel, what is left of a BatchNorm without a conv in front of it; scale may be None."""
+    """x (B, C, V, T) * scale + shift by channel, what is left of a BatchNorm without a conv in
+    front of it; scale may be None."""
 
     def __init__(self, block: str, name: str, scale: np.ndarray | None, shift: np.ndarray):
         super().__init__(block)
@@ -163,7 +174,8 @@ class Affine(Plain):
         return y.reshape([0, 0, x.shape[2], x.shape[3]])
 
     def for_onnx(self) -> None:
-        """Be a convolution of every channel by itself from now on: ONNX Runtime fuses it with the sum and the ReLU behind it."""
+        """Be a convolution of every channel by itself from now on: ONNX Runtime fuses it with the
+        sum and the ReLU behind it."""
         shift = array(self.shift).reshape(-1)
         scale = np.ones_like(shift) if self.scale is None else array(self.scale)
         self.conv = FoldedConv(
@@ -175,12 +187,14 @@ class Affine(Plain):
 
 
 def add_channels(x, bias):
-    """x (B, C, V, T) + bias (C, 1). On rank 3: Paddle 2.6.2 broadcasts a rank-4 channel bias seven times slower on CPU."""
+    """x (B, C, V, T) + bias (C, 1). On rank 3: Paddle 2.6.2 broadcasts a rank-4 channel bias seven
+    times slower on CPU."""
     return (x.flatten(2) + bias).reshape([0, 0, x.shape[2], x.shape[3]])
 
 
 def prepare(layer: nn.Layer, integers: bool = False) -> None:
-    """Bring every layer into the form made for ONNX, once; `integers`: the one that is fastest in eight bits."""
+    """Bring every layer into the form made for ONNX, once; `integers`: the one that is fastest in
+    eight bits."""
     if isinstance(layer, Plain) and not layer.onnx:
         layer.onnx, layer.integers = True, integers
         layer.for_onnx()

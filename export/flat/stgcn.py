@@ -1,4 +1,5 @@
-"""The flat inference network of ST-GCN, and the parts of it that STGCN++ shares: every BatchNorm folded."""
+"""The flat inference network of ST-GCN, and the parts of it that STGCN++ shares: every BatchNorm
+folded."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def sequence(network: STGCN, block) -> nn.Sequential:
 
 
 class Input(Plain):
-    """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V, T)."""
+    """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
+    T)."""
 
     def __init__(self, network: STGCN):
         super().__init__("data_bn")
@@ -70,9 +72,11 @@ class Block(Plain):
 
 
 class Graph(Plain):
-    """ReLU(BN(graph convolution) + residual): one product with the stacked graphs, one conv, a constant per channel and joint.
+    """ReLU(BN(graph convolution) + residual): one product with the stacked graphs, one conv, a
+    constant per channel and joint.
 
-    The residual is none, the identity (`inner` = True) or a 1x1 conv + BatchNorm, whose bias goes into the constant.
+    The residual is none, the identity (`inner` = True) or a 1x1 conv + BatchNorm, whose bias goes
+    into the constant.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""The flat inference network of STGCN++: every BatchNorm folded, but for a scale and a shift behind the pooled branch."""
+"""The flat inference network of STGCN++: every BatchNorm folded, but for a scale and a shift behind
+the pooled branch."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ def flatten(network: STGCN) -> nn.Sequential:
 
 
 class Temporal(Plain):
-    """The six branches, then ReLU and a 1x1 conv. Pooling commutes with no negative scale: that branch keeps its own."""
+    """The six branches, then ReLU and a 1x1 conv. Pooling commutes with no negative scale: that
+    branch keeps its own."""
 
     def __init__(self, name: str, unit: stgcnpp.Temporal):
         super().__init__(name)

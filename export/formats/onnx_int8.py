@@ -1,8 +1,9 @@
-"""ONNX with eight-bit weights and activations: Q/DQ pairs that ONNX Runtime fuses into integer convolutions, products and sums.
+"""ONNX with eight-bit weights and activations: Q/DQ pairs that ONNX Runtime fuses into integer
+convolutions, products and sums.
 
-The flat network is traced with every point of the plan cut off at its range; each such Clip then becomes one
-QuantizeLinear + DequantizeLinear. Weights become int8 initialisers with a scale for each channel. Biases stay float32 in the
-file; ONNX Runtime makes them int32 when it loads it.
+The flat network is traced with every point of the plan cut off at its range; each such Clip then
+becomes one QuantizeLinear + DequantizeLinear. Weights become int8 initialisers with a scale for
+each channel. Biases stay float32 in the file; ONNX Runtime makes them int32 when it loads it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from teachers.errors import ExportMismatch
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
-    """Write `model.onnx` of a flat network whose points have ranges. The flat network is left rounded, in the form made for ONNX."""
+    """Write `model.onnx` of a flat network whose points have ranges. The flat network is left
+    rounded, in the form made for ONNX."""
     return onnx_model.write(convert(flat, spec, plan), folder)
 
 
@@ -47,7 +49,8 @@ def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
 
 
 def require_pairs(model: onnx.ModelProto) -> None:
-    """Make sure of the pair rule (`export/quantize/saturation.py`) on the finished model: any machine can.
+    """Make sure of the pair rule (`export/quantize/saturation.py`) on the finished model: any
+    machine can.
 
     Raises:
         ExportMismatch: names the first weight that breaks it.

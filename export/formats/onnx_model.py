@@ -22,7 +22,8 @@ OPSET = 15
 
 
 def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
-    """Write `model.onnx` of a flat network, input `clip` (N, C, T, V, M) with a free batch size, output `logits` (N, K).
+    """Write `model.onnx` of a flat network, input `clip` (N, C, T, V, M) with a free batch size,
+    output `logits` (N, K).
 
     The flat network is left in the form made for ONNX: same numbers, slower in Paddle.
     """
@@ -54,9 +55,11 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
 
 
 def name_batches(model: onnx.ModelProto, spec) -> None:
-    """Say that every map has the same batch size, which no runtime can tell after the persons are reshaped into it.
+    """Say that every map has the same batch size, which no runtime can tell after the persons are
+    reshaped into it.
 
-    ONNX Runtime fuses a convolution with the sum behind it only if it knows that the shapes are equal.
+    ONNX Runtime fuses a convolution with the sum behind it only if it knows that the shapes are
+    equal.
     """
     shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
     known = {one.name: one.type.tensor_type for one in shapes}
@@ -77,9 +80,11 @@ def name_batches(model: onnx.ModelProto, spec) -> None:
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """Weights as initialisers under their own names, short names for other values, no names for nodes.
+    """Weights as initialisers under their own names, short names for other values, no names for
+    nodes.
 
-    paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several operators read it.
+    paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several
+    operators read it.
     """
     graph, rename, stored = model.graph, {graph_output(model): "logits"}, {}
     for node in [

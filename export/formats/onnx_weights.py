@@ -1,7 +1,9 @@
-"""Weights of an ONNX file in int8, int4 (two in a byte, a scale for each group of inputs) or float16.
+"""Weights of an ONNX file in int8, int4 (two in a byte, a scale for each group of inputs) or
+float16.
 
-Weights of integer layers pass a DequantizeLinear, which ONNX Runtime fuses. All others are made float32 by Cast and Mul, which
-it computes once when it loads the file, so that the file is as fast as a float32 one.
+Weights of integer layers pass a DequantizeLinear, which ONNX Runtime fuses. All others are made
+float32 by Cast and Mul, which it computes once when it loads the file, so that the file is as fast
+as a float32 one.
 """
 
 from __future__ import annotations
@@ -113,7 +115,8 @@ def _bytes(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
 
 
 def _nibbles(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
-    """int4 of shape (channels, groups, inputs of a group), times float16 scales, in the shape and order of the weight."""
+    """int4 of shape (channels, groups, inputs of a group), times float16 scales, in the shape and
+    order of the weight."""
     found, scales = bits.stored(weight, name, axis, kind, group)
     flat = found.reshape(-1).astype("uint8") & 15
     flat = np.append(flat, np.zeros(len(flat) % 2, "uint8"))
@@ -149,7 +152,8 @@ def _placed(found: np.ndarray, weight: np.ndarray, axis: int) -> np.ndarray:
 
 
 def upgrade(model: onnx.ModelProto) -> None:
-    """Bring a model to the first opset with int4; of the operators in our files only ReduceMean is written in another way there."""
+    """Bring a model to the first opset with int4; of the operators in our files only ReduceMean is
+    written in another way there."""
     for node in model.graph.node:
         if node.op_type == "ReduceMean" and len(node.input) == 1:
             axes = [one for one in node.attribute if one.name == "axes"]

@@ -1,4 +1,5 @@
-"""The export a person gets without this project: the published form through `paddle.jit.save` and paddle2onnx's defaults.
+"""The export a person gets without this project: the published form through `paddle.jit.save` and
+paddle2onnx's defaults.
 
 It stands beside ours in every report, so that the gain is visible.
 """
@@ -16,7 +17,8 @@ from teachers import networks
 
 
 def save_ordinary(network: nn.Layer, folder: Path) -> dict:
-    """Write `model.pdmodel`, `.pdiparams`, `.pdiparams.info` and `model.onnx` of the published form.
+    """Write `model.pdmodel`, `.pdiparams`, `.pdiparams.info` and `model.onnx` of the published
+    form.
 
     Returns:
         {"bytes": of all files, "files": [{"file", "bytes"}]}.

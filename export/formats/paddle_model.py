@@ -1,4 +1,5 @@
-"""Minimal Paddle static export: the flat network as `model.pdmodel` + `model.pdiparams`, and nothing a runtime does not read."""
+"""Minimal Paddle static export: the flat network as `model.pdmodel` + `model.pdiparams`, and
+nothing a runtime does not read."""
 
 from __future__ import annotations
 
@@ -61,14 +62,17 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
     except Exception as error:  # Paddle raises OSError or its own kinds when a write fails
         if shutil.disk_usage(prefix.parent).free < NEEDED_BYTES:
             raise StorageError(
-                f"{prefix.parent}: no room left to export to; free some space and continue with --resume"
+                f"{prefix.parent}: no room left to export to; free some space and continue with"
+                " --resume"
             ) from error
         raise
 
 
 class AsWritten(nn.Layer):
-    """A flat network whose `forward` is traced as Python runs it: the same program in a fifth of the time. It has nothing that
-    depends on data or on the batch size, which is all that Paddle's rewriting of source code is for."""
+    """A flat network whose `forward` is traced as Python runs it: the same program in a fifth of
+    the time. It has nothing that depends on data or on the batch size, which is all that Paddle's
+    rewriting of source code is for.
+    """
 
     def __init__(self, network: nn.Layer):
         super().__init__()
@@ -81,8 +85,9 @@ class AsWritten(nn.Layer):
 
 
 def strip(program: bytes) -> bytes:
-    """A serialised program without call stacks, without attributes that no runtime reads or that every runtime fills in by itself,
-    its intermediate values under short names; the numbers do not change."""
+    """A serialised program without call stacks, without attributes that no runtime reads or that
+    every runtime fills in by itself, its intermediate values under short names; the numbers do not
+    change."""
     description = framework_pb2.ProgramDesc.FromString(program)
     for op in (op for block in description.blocks for op in block.ops):
         filled_in = core.get_op_extra_attrs(op.type)

@@ -1,7 +1,8 @@
-"""Paddle static export with weights in int8, int4 (two in a byte) or float16, made float32 again inside the graph.
+"""Paddle static export with weights in int8, int4 (two in a byte) or float16, made float32 again
+inside the graph.
 
-It computes in float32, in the plain predictor: Paddle 2.6.2's integer predictors return wrong logits for these networks. What
-of the plan speaks of activations does not reach this format.
+It computes in float32, in the plain predictor: Paddle 2.6.2's integer predictors return wrong
+logits for these networks. What of the plan speaks of activations does not reach this format.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from export.quantize.bits import Plan, Weight
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
-    """Write `model.pdmodel` and `model.pdiparams` of a flat network in the form for Paddle, which stays as it is."""
+    """Write `model.pdmodel` and `model.pdiparams` of a flat network in the form for Paddle, which
+    stays as it is."""
     return paddle_model.save(
         Stored(bits.quantize_weights(bits.duplicate(flat), plan), plan), spec, folder
     )
@@ -27,7 +29,8 @@ def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
 class Stored(nn.Layer):
     """A flat network that makes its weights from what is stored: (N, C, T, V, M) -> logits (N, K).
 
-    All int4 levels are one constant, unpacked once: every operator of the graph costs as much room as a few hundred weights.
+    All int4 levels are one constant, unpacked once: every operator of the graph costs as much room
+    as a few hundred weights.
     """
 
     def __init__(self, flat: nn.Sequential, plan: Plan):
@@ -129,14 +132,16 @@ class Stored(nn.Layer):
 
 
 def pack(levels: np.ndarray) -> np.ndarray:
-    """Levels -7 to 7, flat -> bytes: the first half of all levels in the low four bits, the second in the high."""
+    """Levels -7 to 7, flat -> bytes: the first half of all levels in the low four bits, the second
+    in the high."""
     flat = (levels + 8).astype("uint8")
     low, high = np.split(np.append(flat, np.full(len(flat) % 2, 8, "uint8")), 2)
     return low | high << 4
 
 
 def placed(levels, scales, shape: list[int], axis: int):
-    """Flat levels times scales (groups, 1) -> the weight of this shape, whose output channels are on `axis`."""
+    """Flat levels times scales (groups, 1) -> the weight of this shape, whose output channels are
+    on `axis`."""
     rows = levels.reshape([scales.shape[0], -1]) * scales
     weight = rows.reshape([shape[axis], *np.delete(shape, axis).tolist()])
     return (

@@ -1,7 +1,9 @@
-"""Clips (C, T, V, M) brought to one place, direction and size: PYSKL's normalisation and EfficientGCN's view transform.
+"""Clips (C, T, V, M) brought to one place, direction and size: PYSKL's normalisation and
+EfficientGCN's view transform.
 
-`normalise_3d`, `normalise_2d`: arXiv 2205.09443, after 2s-AGCN (arXiv 1805.07694). `view_transform`: the preparation that
-EfficientGCN (arXiv 2106.15125) calls transformed. Joints are 0-based here and 1-based in recipes.
+`normalise_3d`, `normalise_2d`: arXiv 2205.09443, after 2s-AGCN (arXiv 1805.07694).
+`view_transform`: the preparation that EfficientGCN (arXiv 2106.15125) calls transformed. Joints are
+0-based here and 1-based in recipes.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ def is_ntu(skeleton: Skeleton) -> bool:
 def frame_of(skeleton: Skeleton, spine: Pair | None, shoulders: Pair | None) -> dict:
     """What `normalise_3d` and `view_transform` need to know of a skeleton.
 
-    NTU's spine is (1, 2), its right and left shoulder (9, 5), its centre joint 2, all counted from 1. Another skeleton is
-    centred on its own centre, and turned only as far as the recipe names its joints.
+    NTU's spine is (1, 2), its right and left shoulder (9, 5), its centre joint 2, all counted from
+    1. Another skeleton is centred on its own centre, and turned only as far as the recipe names its
+    joints.
 
     Raises:
         RecipeError: a joint that the skeleton does not have.
@@ -36,7 +39,8 @@ def frame_of(skeleton: Skeleton, spine: Pair | None, shoulders: Pair | None) -> 
             pair[0] == pair[1] or not all(1 <= joint <= skeleton.joints for joint in pair)
         ):
             raise RecipeError(
-                f"input.{key}: {list(pair)} are not two joints of {skeleton.name!r}; they count from 1 to {skeleton.joints}"
+                f"input.{key}: {list(pair)} are not two joints of {skeleton.name!r}; they count"
+                f" from 1 to {skeleton.joints}"
             )
     ntu = is_ntu(skeleton)
     found: dict = {"centre": 1 if ntu else skeleton.centre - 1}
@@ -55,8 +59,9 @@ def normalise_3d(
     spine: Sequence[int] | None = None,
     shoulders: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """PYSKL's PreNormalize3D: only the frames of whoever is there longest, and that person first; one joint of the first frame
-    at the origin (missing joints, all zero, stay zero); turned as `align` does."""
+    """PYSKL's PreNormalize3D: only the frames of whoever is there longest, and that person first;
+    one joint of the first frame at the origin (missing joints, all zero, stay zero); turned as
+    `align` does."""
     clip = np.asarray(clip, dtype=np.float32)
     there = (clip != 0).any(axis=(0, 2))  # (T, M)
     first = int(there.sum(axis=0).argmax())
@@ -70,11 +75,12 @@ def normalise_3d(
 def normalise_2d(
     clip: np.ndarray, image: Sequence[int] | None = None, threshold: float | None = None
 ) -> np.ndarray:
-    """PYSKL's PreNormalize2D: pixels -> x and y from -1 to 1 over an image of (width, height); other channels as they are.
+    """PYSKL's PreNormalize2D: pixels -> x and y from -1 to 1 over an image of (width, height);
+    other channels as they are.
 
-    Without `image`: over the smallest box around everything that is not missing, one scale for both axes. A person missing
-    from a frame stays zero. With `threshold` the last channel is a score, and joints that have so much or less are missing
-    too: their x and y become zero.
+    Without `image`: over the smallest box around everything that is not missing, one scale for both
+    axes. A person missing from a frame stays zero. With `threshold` the last channel is a score,
+    and joints that have so much or less are missing too: their x and y become zero.
     """
     clip = np.array(clip, dtype=np.float32)
     xy = clip[:2]
@@ -101,11 +107,13 @@ def view_transform(
     shoulders: Sequence[int] | None = None,
     once: bool = False,
 ) -> np.ndarray:
-    """Every person repeated over the padding behind them, the first one's centre joint at the origin of every frame, turned
-    as `align` does. Who is missing at first starts with their first frame, without gaps.
+    """Every person repeated over the padding behind them, the first one's centre joint at the
+    origin of every frame, turned as `align` does. Who is missing at first starts with their first
+    frame, without gaps.
 
-    `once`: a clip with that joint at the origin of every frame has been through this and stays as it is. (Turning the shoulders moves
-    the spine off its axis again, so a second time would turn it further.)
+    `once`: a clip with that joint at the origin of every frame has been through this and stays as
+    it is. (Turning the shoulders moves the spine off its axis again, so a second time would turn it
+    further.)
     """
     if once and not clip[:, :, centre, 0].any():
         return clip
@@ -116,8 +124,9 @@ def view_transform(
 def align(
     clip: np.ndarray, spine: Sequence[int] | None, shoulders: Sequence[int] | None
 ) -> np.ndarray:
-    """Turn everything, about the origin, so that in the first person's first frame the spine (bottom, top) points along z;
-    then so that the shoulders (right, left) point, from left to right, along x."""
+    """Turn everything, about the origin, so that in the first person's first frame the spine
+    (bottom, top) points along z; then so that the shoulders (right, left) point, from left to
+    right, along x."""
     for ends, axis in ((spine, (0, 0, 1)), (shoulders and shoulders[::-1], (1, 0, 0))):
         if ends:
             start, end = clip[:, 0, ends[0], 0], clip[:, 0, ends[1], 0]
@@ -127,8 +136,10 @@ def align(
 
 
 def onto(vector: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation by the smallest angle that takes a vector to the direction of a unit vector (Rodrigues); the identity where
-    there is no such angle: for a vector of length zero, and for one that points the opposite way."""
+    """(3, 3) rotation by the smallest angle that takes a vector to the direction of a unit vector
+    (Rodrigues); the identity where there is no such angle: for a vector of length zero, and for one
+    that points the opposite way.
+    """
     normal = np.cross(vector, axis)
     length = np.linalg.norm(vector)
     if length < 1e-6 or np.abs(normal).sum() < 1e-6:

@@ -1,7 +1,9 @@
-"""Preprocessing of clips (C, T, V, M): evaluation steps as data, training augmentation as pure functions.
+"""Preprocessing of clips (C, T, V, M): evaluation steps as data, training augmentation as pure
+functions.
 
-Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed folder, so a
-program elsewhere can feed the network. `apply` runs them in order. More steps are in `normalise.py` and `streams.py`.
+Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed
+folder, so a program elsewhere can feed the network. `apply` runs them in order. More steps are in
+`normalise.py` and `streams.py`.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
         parameters = {key: value for key, value in op.items() if key != "op"}
         if op.get("op") not in STEPS:
             raise DataError(
-                f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the "
-                "version of the project that wrote it"
+                f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the"
+                " version of the project that wrote it"
             )
         try:
             clip = STEPS[op["op"]](clip, **parameters)
@@ -40,12 +42,14 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
 
 
 def numbered(ops: Sequence[dict], number: int, clips: int) -> tuple[dict, ...]:
-    """The steps that make view `number` of `clips` of a clip (N-clip testing); steps without a key `clips` are in every view."""
+    """The steps that make view `number` of `clips` of a clip (N-clip testing); steps without a key
+    `clips` are in every view."""
     return tuple({**op, "clip": number, "clips": clips} if "clips" in op else op for op in ops)
 
 
 def centre(clip: np.ndarray, joint: int, frame: int = 0, person: int = 0) -> np.ndarray:
-    """Subtract one joint's position in one frame (all 0-based) from every point that is not missing (all zero)."""
+    """Subtract one joint's position in one frame (all 0-based) from every point that is not missing
+    (all zero)."""
     origin = clip[:, frame, joint, person].reshape(-1, 1, 1, 1)
     missing = (clip == 0).all(
         axis=(0, 2), keepdims=True
@@ -75,12 +79,14 @@ def min_max(clip: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarra
 
 
 def sample(clip: np.ndarray, frames: int) -> np.ndarray:
-    """`frames` frames evenly from first to last, indices rounded down as the public NW-UCLA pipeline does."""
+    """`frames` frames evenly from first to last, indices rounded down as the public NW-UCLA
+    pipeline does."""
     return clip[:, np.linspace(0, clip.shape[1] - 1, frames).astype(int)]
 
 
 def crop_resize(clip: np.ndarray, ratio: float, frames: int) -> np.ndarray:
-    """CTR-GCN's test crop: the valid frames less (1 - ratio) / 2 of them at either end, rounded down; resized."""
+    """CTR-GCN's test crop: the valid frames less (1 - ratio) / 2 of them at either end, rounded
+    down; resized."""
     valid = valid_length(clip)
     cut = int((1 - ratio) * valid / 2)
     return resize(clip[:, cut : valid - cut], frames)
@@ -97,7 +103,8 @@ def fit(clip: np.ndarray, frames: int) -> np.ndarray:
 
 
 def uniform(raw: np.ndarray, frames: int, clip: int = 0, clips: int = 1) -> np.ndarray:
-    """View `clip` of `clips`: of each of `frames` equal segments the frame at (clip + 1/2) / clips of its length.
+    """View `clip` of `clips`: of each of `frames` equal segments the frame at (clip + 1/2) / clips
+    of its length.
 
     A clip with fewer frames goes round; view i starts i / clips of the way through it.
     """

@@ -1,8 +1,10 @@
-"""Joint, bone and motion streams of clips (C, T, V, M), and the three branches of EfficientGCN (arXiv 2106.15125).
+"""Joint, bone and motion streams of clips (C, T, V, M), and the three branches of EfficientGCN
+(arXiv 2106.15125).
 
-Streams follow two-stream networks (2s-AGCN, arXiv 1805.07694) as CTR-GCN (arXiv 2107.12213) and PYSKL (arXiv 2205.09443)
-have them: a bone is a joint less its parent, motion is the next frame less this one. Bones are pairs (child, parent)
-counted from 1, as in `teachers.skeleton`; a joint that is no child has bone zero.
+Streams follow two-stream networks (2s-AGCN, arXiv 1805.07694) as CTR-GCN (arXiv 2107.12213) and
+PYSKL (arXiv 2205.09443) have them: a bone is a joint less its parent, motion is the next frame less
+this one. Bones are pairs (child, parent) counted from 1, as in `teachers.skeleton`; a joint that is
+no child has bone zero.
 """
 
 from __future__ import annotations
@@ -40,9 +42,11 @@ def stream(
     """One stream of a clip (C, T, V, M) of joints, the same shape, float32.
 
     Args:
-        absent: motion is zero wherever the person is missing (all zero) from this frame or the next; for clips that still
-            have padding or gaps. Otherwise the jump from or to the origin counts, as in clips resized in time.
-        score: the last channel is a confidence; a bone has the mean of its joints', motion that of its frames.
+        absent: motion is zero wherever the person is missing (all zero) from this frame or the
+            next; for clips that still have padding or gaps. Otherwise the jump from or to the
+            origin counts, as in clips resized in time.
+        score: the last channel is a confidence; a bone has the mean of its joints', motion that of
+            its frames.
     """
     clip = np.asarray(
         clip, dtype=np.float32
@@ -67,7 +71,8 @@ def bone(clip: np.ndarray, bones: Bones, score: bool = False) -> np.ndarray:
 
 
 def motion(clip: np.ndarray, there: np.ndarray | None = None, score: bool = False) -> np.ndarray:
-    """The next frame less this one, zero in the last frame, (C, T, V, M); zero too where `there` (T, M) is not true twice."""
+    """The next frame less this one, zero in the last frame, (C, T, V, M); zero too where `there`
+    (T, M) is not true twice."""
     found = np.zeros_like(clip)
     found[:, :-1] = clip[:, 1:] - clip[:, :-1]
     if score:
@@ -78,11 +83,13 @@ def motion(clip: np.ndarray, there: np.ndarray | None = None, score: bool = Fals
 
 
 def branches(clip: np.ndarray, centre: int, bones: Bones) -> np.ndarray:
-    """EfficientGCN's joint, velocity and bone branch, one after the other: (C, T, V, M) -> (6 C, T, V, M).
+    """EfficientGCN's joint, velocity and bone branch, one after the other: (C, T, V, M) -> (6 C, T,
+    V, M).
 
-    Joint: positions, and positions less joint `centre` (0-based) of the same frame. Velocity: to the next frame and to the one
-    after that; zero in the last two frames. Bone: joint less parent, and its angle to each axis. Padding has bone angles of
-    pi / 2 and a spike of velocity in front of it: the published weights expect both.
+    Joint: positions, and positions less joint `centre` (0-based) of the same frame. Velocity: to
+    the next frame and to the one after that; zero in the last two frames. Bone: joint less parent,
+    and its angle to each axis. Padding has bone angles of pi / 2 and a spike of velocity in front
+    of it: the published weights expect both.
     """
     velocity = np.zeros((2, *clip.shape), dtype=np.float32)
     velocity[0, :, :-2] = clip[:, 1:-1] - clip[:, :-2]

@@ -1,4 +1,5 @@
-"""Bias correction (Nagel et al., ICCV 2019, arXiv 1906.04721): what rounding the weights shifts a channel's mean by goes into its bias.
+"""Bias correction (Nagel et al., ICCV 2019, arXiv 1906.04721): what rounding the weights shifts a
+channel's mean by goes into its bias.
 
 The mean inputs are measured on clips rather than derived from BatchNorm.
 """
@@ -15,7 +16,8 @@ from teachers.errors import DataError
 
 
 def mean_inputs(flat: nn.Sequential, clips: np.ndarray) -> dict[str, np.ndarray]:
-    """The mean of every input channel of every convolution, (Cin,) by the name of the bias on disk, before any rounding.
+    """The mean of every input channel of every convolution, (Cin,) by the name of the bias on disk,
+    before any rounding.
 
     Args:
         clips: (n, C, T, V, M). Padding at the ends of a clip is left out of account.
@@ -45,7 +47,8 @@ def mean_inputs(flat: nn.Sequential, clips: np.ndarray) -> dict[str, np.ndarray]
 def corrected_biases(
     flat: nn.Sequential, plan: Plan, means: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Name on disk -> bias of every convolution, corrected for the rounding of its weights by a plan.
+    """Name on disk -> bias of every convolution, corrected for the rounding of its weights by a
+    plan.
 
     Args:
         flat: in the form for Paddle, not rounded; it stays as it is.
@@ -71,6 +74,7 @@ def convolutions(flat: nn.Sequential) -> list[FoldedConv]:
 
 
 def mean_shift(change: np.ndarray, means: np.ndarray, groups: int) -> np.ndarray:
-    """What a change of the weights (C, Cin / groups, 1, kernel) adds to each channel's mean (C,), for mean inputs (Cin,)."""
+    """What a change of the weights (C, Cin / groups, 1, kernel) adds to each channel's mean (C,),
+    for mean inputs (Cin,)."""
     taps = change.sum(axis=(2, 3)).reshape(groups, -1, change.shape[1])
     return np.einsum("gci,gi->gc", taps, means.reshape(groups, -1)).reshape(-1)

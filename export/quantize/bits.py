@@ -1,10 +1,11 @@
-"""What is kept in how many bits: a plan for a flat network, weights rounded by it, and the network that computes as it is deployed.
+"""What is kept in how many bits: a plan for a flat network, weights rounded by it, and the network
+that computes as it is deployed.
 
-Weights are symmetric: int8 (-127 to 127) with one scale for each output channel, int4 (-7 to 7) with one for each group of
-inputs of a channel. Activations are 0 to 255 with a zero point. Rounded weights tell their scale:
-`levels` of them is exact. For the largest weight of a channel or group has the largest level, but
-for channels of integer layers whose scale the pair rule (`export/quantize/saturation.py`) has raised; their
-largest level is found by trial.
+Weights are symmetric: int8 (-127 to 127) with one scale for each output channel, int4 (-7 to 7)
+with one for each group of inputs of a channel. Activations are 0 to 255 with a zero point. Rounded
+weights tell their scale: `levels` of them is exact. For the largest weight of a channel or group
+has the largest level, but for channels of integer layers whose scale the pair rule
+(`export/quantize/saturation.py`) has raised; their largest level is found by trial.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
 SHRINK = np.linspace(
     0.6, 1.0, 21
 )  # fractions of the largest weight that are tried as the largest level of int4
-FINE = (
-    "topology"  # what every channel of a block is multiplied by; four bits would be too few for it
+FINE = (  # what every channel of a block is multiplied by; four bits would be too few for it
+    "topology"
 )
 SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
 LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5
@@ -47,7 +48,8 @@ class Plan:
         precision: layer (`l1.values`) -> one of KINDS; every layer of the network is in it.
         ranges: point -> (lowest, highest), of those that are kept in eight bits.
         group: inputs of a channel that share a scale in int4.
-        others: what constants are kept in that belong to no layer (biases, graphs): float32 or float16.
+        others: what constants are kept in that belong to no layer (biases, graphs): float32 or
+            float16.
     """
 
     precision: dict[str, str]
@@ -70,7 +72,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Weight:
-    """One constant of a flat network that a plan speaks of: an attribute of its layer, the axis of its output channels."""
+    """One constant of a flat network that a plan speaks of: an attribute of its layer, the axis of
+    its output channels."""
 
     layer: str
     owner: Plain
@@ -130,7 +133,8 @@ def make_plan(
     overrides: dict[str, str] | None = None,
     group: int = 32,
 ) -> Plan:
-    """Everything as `kind`, but for `overrides`: a block, layer or point -> its kind (a point: float32 or int8).
+    """Everything as `kind`, but for `overrides`: a block, layer or point -> its kind (a point:
+    float32 or int8).
 
     Raises:
         RecipeError: an unknown kind, or a name that the network does not have.
@@ -142,13 +146,14 @@ def make_plan(
             raise RecipeError(f"precision {given!r}: unknown (one of {', '.join(KINDS)})")
     if kind == "int8" and not ranges:
         raise RecipeError(
-            "precision int8: needs the ranges of a calibration; calibrate first, or take int8_weights"
+            "precision int8: needs the ranges of a calibration; calibrate first, or take"
+            " int8_weights"
         )
     for name in overrides:
         if not any(_within(one, name) for one in (*known, *ranges)):
             raise RecipeError(
-                f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...; "
-                "a block's name means all of it)"
+                f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...;"
+                " a block's name means all of it)"
             )
     precision = {layer: _chosen(layer, overrides, kind) for layer in known}
     precision |= {
@@ -179,7 +184,8 @@ def _chosen(name: str, overrides: dict[str, str], kind: str) -> str:
 
 
 def group_size(inputs: int, group: int) -> int:
-    """Inputs that share a scale in int4: the largest divisor up to `group`, or all if that is too small to be worth a scale."""
+    """Inputs that share a scale in int4: the largest divisor up to `group`, or all if that is too
+    small to be worth a scale."""
     size = next(one for one in range(min(group, inputs), 0, -1) if inputs % one == 0)
     return size if size > group // 4 else inputs
 
@@ -187,7 +193,8 @@ def group_size(inputs: int, group: int) -> int:
 def levels(
     weight: np.ndarray, axis: int, kind: str, group: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(levels (channels, groups, inputs of a group) int8, scales (channels, groups, 1) float32), output channels first.
+    """(levels (channels, groups, inputs of a group) int8, scales (channels, groups, 1) float32),
+    output channels first.
 
     int8 has one group; where integers are computed (kind "int8") scales obey the pair rule. Scales
     of int4 are float16 numbers.
@@ -286,9 +293,11 @@ def quantize_weights(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
 
 
 def fake_quantized(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
-    """A copy that computes in float32 what the deployed file computes: weights rounded, points at their levels.
+    """A copy that computes in float32 what the deployed file computes: weights rounded, points at
+    their levels.
 
-    Gradients pass the rounding of points as if it were not there, and stop where a value is cut off.
+    Gradients pass the rounding of points as if it were not there, and stop where a value is cut
+    off.
     """
     twin = quantize_weights(duplicate(flat), plan)
     watch(twin, rounding(plan.ranges))
@@ -333,6 +342,7 @@ def stored(
     off = np.abs(values(found, scales, weight.shape, axis) - weight).max()
     if off > 1e-3 * scales.max():
         raise ExportMismatch(
-            f"{name}: is not rounded to {kind}; round the weights by the plan before they are stored"
+            f"{name}: is not rounded to {kind}; round the weights by the plan before they are"
+            " stored"
         )
     return found, scales

@@ -1,6 +1,8 @@
-"""Ranges of activations for eight bits, from real clips: min_max, percentile, entropy (KL divergence) and mse.
+"""Ranges of activations for eight bits, from real clips: min_max, percentile, entropy (KL
+divergence) and mse.
 
-A range always holds zero. Entropy and mse shrink the observed range; both choose among the same shrunk ranges.
+A range always holds zero. Entropy and mse shrink the observed range; both choose among the same
+shrunk ranges.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def watch(flat: nn.Layer, watcher: Callable | None) -> None:
 
 
 def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> dict[str, Range]:
-    """(lowest, highest) of every point of a flat network, in the form it has, on clips (n, C, T, V, M).
+    """(lowest, highest) of every point of a flat network, in the form it has, on clips (n, C, T, V,
+    M).
 
     Raises:
         DataError: no clips, or clips that are not finite.
@@ -58,7 +61,8 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
     run(flat, clips, see)
     if not extremes:
         raise RecipeError(
-            "calibration: this network marks no values that could be kept in eight bits; take int8_weights for it"
+            "calibration: this network marks no values that could be kept in eight bits; take"
+            " int8_weights for it"
         )
     if method == "min_max":
         return extremes
@@ -91,7 +95,8 @@ def run(flat: nn.Layer, clips: np.ndarray, watcher: Callable) -> None:
 
 
 def percentile(counts: np.ndarray, low: float, high: float, keep: float = KEEP) -> Range:
-    """The range that leaves out the same share of values at either end, `keep` in between; counts are of equal bins."""
+    """The range that leaves out the same share of values at either end, `keep` in between; counts
+    are of equal bins."""
     share = np.cumsum(counts) / max(counts.sum(), 1.0)
     edges = np.linspace(low, high, len(counts) + 1)
     first = int(np.searchsorted(share, (1 - keep) / 2, side="right"))

@@ -1,4 +1,5 @@
-"""Where the error of quantisation comes from: signal-to-noise of every layer's output, float against quantised on the same clips."""
+"""Where the error of quantisation comes from: signal-to-noise of every layer's output, float
+against quantised on the same clips."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ def layer_report(flat: nn.Sequential, quantized: nn.Sequential, clips: np.ndarra
     """Rows {"layer", "snr_db", "power"} in the order of computation, the logits last.
 
     Args:
-        flat: the float network, in the form that `quantized` is a copy of (`export.quantize.bits.fake_quantized`).
+        flat: the float network, in the form that `quantized` is a copy of
+            (`export.quantize.bits.fake_quantized`).
         clips: (n, C, T, V, M).
     Raises:
         DataError: no clips.

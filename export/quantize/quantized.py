@@ -1,4 +1,5 @@
-"""How a trained network is deployed in fewer bits: a plan, and the constants that took the place of the folded ones."""
+"""How a trained network is deployed in fewer bits: a plan, and the constants that took the place of
+the folded ones."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Quantized:
     """A plan with the constants that correction or training changed.
 
     Attributes:
-        constants: name on disk (`l1.values.b`) -> float32 values before rounding, in the form for Paddle.
+        constants: name on disk (`l1.values.b`) -> float32 values before rounding, in the form for
+            Paddle.
     """
 
     plan: Plan
@@ -41,7 +43,8 @@ class Quantized:
         for name, value in self.constants.items():
             if name not in own or list(own[name].shape) != list(value.shape):
                 raise RecipeError(
-                    f"quantised constants: {network.spec.network} has no {name!r} of shape {value.shape}; they are of another network"
+                    f"quantised constants: {network.spec.network} has no {name!r} of shape"
+                    f" {value.shape}; they are of another network"
                 )
             own[name].set_value(value)
         return flat
@@ -53,7 +56,8 @@ class Quantized:
         return flat
 
     def simulated(self, network: nn.Layer, kind: str = "onnx") -> nn.Sequential:
-        """The network that computes in float32 what the deployed file of a format does; in "paddle", activations are float."""
+        """The network that computes in float32 what the deployed file of a format does; in
+        "paddle", activations are float."""
         if kind == "paddle":
             return bits.quantize_weights(self.flat(network), self.plan)
         return bits.fake_quantized(self.for_onnx(network), self.plan)
@@ -77,7 +81,8 @@ class Quantized:
             return Quantized(Plan.from_json(about["plan"]), constants)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
-                f"{path}: has no plan of a quantised network; give the file of a ptq, qat or weight_only step"
+                f"{path}: has no plan of a quantised network; give the file of a ptq, qat or"
+                " weight_only step"
             ) from error
 
 
@@ -89,7 +94,8 @@ def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
 
 
 def corrected(network, clips: np.ndarray, method: str, own: Overrides) -> Quantized:
-    """Everything in int8 but what `own` says, biases corrected: where `qat` starts, and what `ptq` ends with."""
+    """Everything in int8 but what `own` says, biases corrected: where `qat` starts, and what `ptq`
+    ends with."""
     flat, ranges = ranges_of(network, clips, method)
     plan, flat = bits.make_plan(flat, "int8", ranges, own), flatten(network)
     return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))

@@ -1,7 +1,8 @@
-"""A flat network that learns while it is rounded: quantisation-aware training (Jacob et al., CVPR 2018, arXiv 1712.05877).
+"""A flat network that learns while it is rounded: quantisation-aware training (Jacob et al., CVPR
+2018, arXiv 1712.05877).
 
-BatchNorm is folded from the first step on, so its statistics are frozen throughout. What learns are the constants of the form
-for Paddle; the form for ONNX is made of them afterwards.
+BatchNorm is folded from the first step on, so its statistics are frozen throughout. What learns are
+the constants of the form for Paddle; the form for ONNX is made of them afterwards.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from export.quantize.calibrate import watch
 
 
 class Trainable(nn.Layer):
-    """(N, C, T, V, M) -> logits (N, K) with int8 weights and points rounded by a plan; gradients pass the rounding.
+    """(N, C, T, V, M) -> logits (N, K) with int8 weights and points rounded by a plan; gradients
+    pass the rounding.
 
     Layers in float16 learn as they are: what their rounding adds is too small to matter.
 
@@ -81,7 +83,8 @@ class Trainable(nn.Layer):
 
 
 def straight_through(weight, axis: int, kind: str):
-    """An int8 weight as `export.quantize.bits.rounded` gives it, its gradient that of the weight itself."""
+    """An int8 weight as `export.quantize.bits.rounded` gives it, its gradient that of the weight
+    itself."""
     fixed = weight.detach()
     others = [one for one in range(len(weight.shape)) if one != axis]
     largest = fixed.abs().max(axis=others, keepdim=True).clip(min=bits.SMALLEST)

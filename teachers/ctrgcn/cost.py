@@ -1,4 +1,5 @@
-"""What CTR-GCN costs, counted as the field counts it: the published form, with every bias and unpooled relation convs."""
+"""What CTR-GCN costs, counted as the field counts it: the published form, with every bias and
+unpooled relation convs."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ from teachers.ctrgcn.network import SUBSETS, Block, Spec
 
 
 def parameters(spec: Spec) -> int:
-    """Trainable parameters of the published form (1,446,672 for ten blocks on NTU-25 with 60 classes).
+    """Trainable parameters of the published form (1,446,672 for ten blocks on NTU-25 with 60
+    classes).
 
-    The network built here has `cancelled_biases(spec)` fewer: biases that the BatchNorm behind them cancels.
+    The network built here has `cancelled_biases(spec)` fewer: biases that the BatchNorm behind them
+    cancels.
     """
     total = 2 * spec.channels * spec.skeleton.joints * spec.persons
     total += sum(_block_parameters(block, spec.skeleton.joints) for block in spec.blocks)
@@ -32,7 +35,8 @@ def cancelled_biases(spec: Spec) -> int:
 
 
 def macs(spec: Spec) -> int:
-    """Multiply-accumulates of one clip, convs, graph products and classifier (1.939 G for ten blocks on NTU-25)."""
+    """Multiply-accumulates of one clip, convs, graph products and classifier (1.939 G for ten
+    blocks on NTU-25)."""
     V, T, total = spec.skeleton.joints, spec.frames, 0
     for block in spec.blocks:
         C, G, Cin, R = (

@@ -1,9 +1,10 @@
 """CTR-GCN weights between the published key names and ours.
 
-Published names are those of the original repository, in Paddle's spelling (`_mean`, `_variance`, Linear (in, out)).
-PYSKL and mmaction2 name the blocks otherwise and sum over the other end of an edge; their weights are brought to that form.
-Ours merge what runs as one operator. `from_published` derives the spec from the shapes, so a checkpoint says by itself
-which blocks, classes, joints and persons it has; only the number of frames, which no weight depends on, is not in it.
+Published names are those of the original repository, in Paddle's spelling (`_mean`, `_variance`,
+Linear (in, out)). PYSKL and mmaction2 name the blocks otherwise and sum over the other end of an
+edge; their weights are brought to that form. Ours merge what runs as one operator. `from_published`
+derives the spec from the shapes, so a checkpoint says by itself which blocks, classes, joints and
+persons it has; only the number of frames, which no weight depends on, is not in it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ FRAMES = {25: 64, 20: 52}  # as published, by joints
 
 
 def is_published(arrays: dict[str, np.ndarray]) -> bool:
-    """Whether the key names are those of CTR-GCN; its light variants have no biases in temporal convs."""
+    """Whether the key names are those of CTR-GCN; its light variants have no biases in temporal
+    convs."""
     return any(
         re.fullmatch(r"(l\d+|net\.\d+)\.tcn1\.branches\.\d\.0\.bias", name) for name in arrays
     )
@@ -53,8 +55,9 @@ def from_published(
 def _from_pyskl(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Names and weights of PYSKL and mmaction2 as the original repository's.
 
-    Theirs is out[v] = sum over u of Q[u, v] x[u] with Q = A + f(a[u] - b[v]), the original sums over v: so A is transposed,
-    and for tanh(-b[u] + a[v]) instead of tanh(a[u] - b[v]) conv1 and conv2 swap places and signs.
+    Theirs is out[v] = sum over u of Q[u, v] x[u] with Q = A + f(a[u] - b[v]), the original sums
+    over v: so A is transposed, and for tanh(-b[u] + a[v]) instead of tanh(a[u] - b[v]) conv1 and
+    conv2 swap places and signs.
     """
     renamed = {}
     for name, value in arrays.items():
@@ -87,8 +90,8 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, pyskl: bool) -> Spec:
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], blocks[0].in_channels * joints)
     if rest or not persons:
         raise CheckpointError(
-            f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints} joints "
-            f"x {blocks[0].in_channels} coordinates"
+            f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints}"
+            f" joints x {blocks[0].in_channels} coordinates"
         )
     frames = hints.frames or (100 if pyskl else FRAMES.get(joints, 64))
     return Spec(
@@ -134,13 +137,13 @@ def _block_from_published(take: Taker, block: Block) -> dict[str, np.ndarray]:
     relation_bias = [[take(f"{one}.conv{number}.bias") for number in (1, 2)] for one in subsets]
     Cin = block.in_channels
     parts = {
-        "graph.relation_weight": np.stack([np.stack(pair, 1) for pair in relation]).reshape(
-            -1, Cin, 1
+        "graph.relation_weight": (
+            np.stack([np.stack(pair, 1) for pair in relation]).reshape(-1, Cin, 1)
         ),
         "graph.relation_bias": np.stack([np.stack(pair, 1) for pair in relation_bias]).reshape(-1),
-        "graph.values.weight": np.stack(
-            [take(f"{one}.conv3.weight") for one in subsets], 1
-        ).reshape(-1, Cin, 1, 1),
+        "graph.values.weight": (
+            np.stack([take(f"{one}.conv3.weight") for one in subsets], 1).reshape(-1, Cin, 1, 1)
+        ),
         "graph.values_bias": np.stack([take(f"{one}.conv3.bias") for one in subsets], 1),
         "graph.refine_weight": np.stack(
             [take(f"{one}.conv4.weight")[:, :, 0, 0] for one in subsets], 1
@@ -189,7 +192,8 @@ def _named(prefix: str, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def to_published(spec: Spec, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our state in the published names, the exact inverse of `from_published`; biases that a BatchNorm cancels are zero."""
+    """Our state in the published names, the exact inverse of `from_published`; biases that a
+    BatchNorm cancels are zero."""
     arrays = {
         f"data_bn.{key}": state[f"data_bn.{key}"]
         for key in ("weight", "bias", "_mean", "_variance")

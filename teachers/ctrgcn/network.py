@@ -1,9 +1,11 @@
-"""CTR-GCN (Chen et al., ICCV 2021, arXiv 2107.12213), exactly as published, written for a fast training step.
+"""CTR-GCN (Chen et al., ICCV 2021, arXiv 2107.12213), exactly as published, written for a fast
+training step.
 
-A graph unit pools its features before the relation convs, which are one conv for all three subsets, takes their outer
-difference as a product with a constant matrix, and refines each subset's topology Q (B, C, V, V) with one conv whose
-weights carry alpha, the bias of conv4 and the learnable topology too; conv3's bias is added once, after the products.
-`teachers/ctrgcn/published.py` is the published form; `benchmarks/train_step.py` compares the two.
+A graph unit pools its features before the relation convs, which are one conv for all three subsets,
+takes their outer difference as a product with a constant matrix, and refines each subset's topology
+Q (B, C, V, V) with one conv whose weights carry alpha, the bias of conv4 and the learnable topology
+too; conv3's bias is added once, after the products. `teachers/ctrgcn/published.py` is the published
+form; `benchmarks/train_step.py` compares the two.
 """
 
 from __future__ import annotations
@@ -33,8 +35,10 @@ class Widths:
         graph: output of the graph unit.
         relations: R of each subset.
         inner: inputs of the two temporal convs, near and far.
-        branches: outputs of the four temporal branches (near, far, pooled, plain), which make up the block's.
-        down, projection: the residual of the graph unit, and of the block, is a conv even where both of its ends are as wide.
+        branches: outputs of the four temporal branches (near, far, pooled, plain), which make up
+            the block's.
+        down, projection: the residual of the graph unit, and of the block, is a conv even where
+            both of its ends are as wide.
     """
 
     graph: int
@@ -73,7 +77,8 @@ class Block(stages.Sized):
 
 @dataclass(frozen=True)
 class Spec(stages.Spec):
-    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
+    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames,
+    V, persons)."""
 
     blocks: tuple[Block, ...]
     network: str = "ctrgcn"
@@ -127,7 +132,8 @@ class GraphUnit(nn.Layer):
             block.in_channels,
             block.relation_channels,
         )
-        # Output channels of `relation` are ordered (group, R, [conv1, conv2]), those of `values` (C, subset).
+        # Output channels of `relation` are ordered (group, R, [conv1, conv2]), those of `values`
+        # (C, subset).
         self.relation_weight = self.create_parameter(
             [2 * groups * R, Cin, 1], default_initializer=_normal(R)
         )
@@ -150,7 +156,8 @@ class GraphUnit(nn.Layer):
         )
 
     def mixing(self):
-        """(C, 3, R + 2): how a channel's topology of each subset mixes [R relations, the constant one, the shared topology]."""
+        """(C, 3, R + 2): how a channel's topology of each subset mixes [R relations, the constant
+        one, the shared topology]."""
         one = paddle.ones([self.channels, SUBSETS, 1], dtype=self.refine_weight.dtype)
         return paddle.concat(
             [self.refine_weight * self.alpha, (self.refine_bias * self.alpha).unsqueeze(-1), one],
@@ -158,7 +165,8 @@ class GraphUnit(nn.Layer):
         )
 
     def relations_of(self, x):
-        """(B, 3, R + 2, V * V), the last axis ordered (source joint v, target joint u); rows as `mixing` takes them."""
+        """(B, 3, R + 2, V * V), the last axis ordered (source joint v, target joint u); rows as
+        `mixing` takes them."""
         B, V, R = x.shape[0], x.shape[2], self.relations
         pooled = F.conv1d(
             x.mean(-1), self.relation_weight, self.relation_bias
@@ -180,7 +188,8 @@ class GraphUnit(nn.Layer):
         B, Cin, V, T = x.shape
         C, rows = self.channels, self.relations + 2
         mixing, relations = self.mixing(), self.relations_of(x)
-        # conv3's bias b reaches target u as b * sum_v Q[v, u]: summed before the mixing, V times cheaper
+        # conv3's bias b reaches target u as b * sum_v Q[v, u]: summed before the mixing, V times
+        # cheaper
         bias_mixing = (mixing * self.values_bias.unsqueeze(-1)).reshape([C, SUBSETS * rows, 1])
         y = F.conv1d(relations.reshape([B, SUBSETS * rows, V, V]).sum(2), bias_mixing).unsqueeze(
             -1
@@ -193,10 +202,12 @@ class GraphUnit(nn.Layer):
 
 
 class TemporalUnit(nn.Layer):
-    """Four temporal branches: kernel 5 at dilation 1 and 2, max pooling 3, and 1x1. x (B, Cin, V, T) -> (B, C, V, T / stride).
+    """Four temporal branches: kernel 5 at dilation 1 and 2, max pooling 3, and 1x1. x (B, Cin, V,
+    T) -> (B, C, V, T / stride).
 
-    As published every branch is a quarter of C, and the last one takes what remains: 62 -> 15, 15, 15, 17. The four leading
-    1x1 convs are one conv, the BatchNorms behind the branches are one BatchNorm over the concatenation.
+    As published every branch is a quarter of C, and the last one takes what remains: 62 -> 15, 15,
+    15, 17. The four leading 1x1 convs are one conv, the BatchNorms behind the branches are one
+    BatchNorm over the concatenation.
     """
 
     def __init__(self, block: Block, in_channels: int):
@@ -224,7 +235,8 @@ class TemporalUnit(nn.Layer):
 
 
 class Unit(nn.Layer):
-    """ReLU(temporal(graph(x)) + residual(x)); without a graph unit, ReLU(temporal(x) + residual(x))."""
+    """ReLU(temporal(graph(x)) + residual(x)); without a graph unit, ReLU(temporal(x) +
+    residual(x))."""
 
     def __init__(self, block: Block, graph: GraphUnit | None, temporal: TemporalUnit):
         super().__init__()
@@ -278,7 +290,8 @@ def build(spec: Spec) -> CTRGCN:
 
 
 def outer_difference(V: int) -> np.ndarray:
-    """(2V, V*V) float32 D with ([a, b] @ D)[v * V + u] = a[u] - b[v]: ten times faster than a broadcast subtraction."""
+    """(2V, V*V) float32 D with ([a, b] @ D)[v * V + u] = a[u] - b[v]: ten times faster than a
+    broadcast subtraction."""
     identity = np.eye(V, dtype="float32")
     target = np.broadcast_to(identity[:, None, :], (V, V, V))  # (joint, v, u)
     source = np.broadcast_to(identity[:, :, None], (V, V, V))

@@ -1,9 +1,10 @@
 """Removing channels of CTR-GCN; see `teachers/channels.py`.
 
-Groups: `l1-l4.out`, the outputs of blocks that identity residuals tie together, with the outputs of their graph units where
-the unit's own residual is the identity too; `l5.graph`, the output of a graph unit with a projection; `l5.relations`, of
-which each of the three subsets loses its own; and `l5.branches`, the inputs of the two temporal convs. What reads a channel
-loses that input: the next block, residual projections, the classifier.
+Groups: `l1-l4.out`, the outputs of blocks that identity residuals tie together, with the outputs of
+their graph units where the unit's own residual is the identity too; `l5.graph`, the output of a
+graph unit with a projection; `l5.relations`, of which each of the three subsets loses its own; and
+`l5.branches`, the inputs of the two temporal convs. What reads a channel loses that input: the next
+block, residual projections, the classifier.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def groups(spec: Spec) -> tuple[Group, ...]:
 
 
 def importance(spec: Spec, state: State, group: Group, criterion: str) -> np.ndarray:
-    """What each channel of a group is worth, (sets, size) float64, larger is more. Relations have no BatchNorm: their `bn_scale`
-    is the mean weight of a relation, times that of what reads it."""
+    """What each channel of a group is worth, (sets, size) float64, larger is more. Relations have
+    no BatchNorm: their `bn_scale` is the mean weight of a relation, times that of what reads it."""
     name, _, kind = group.id.rpartition(".")
     if kind == "relations":
         block = next(one for one in spec.blocks if one.id == name)

@@ -1,8 +1,8 @@
 """CTR-GCN written as the public implementations write it: the reference that ours is compared with.
 
-Three graph modules of four biased convs each, relation convs on unpooled features, one branch after the other, layout
-(N*M, C, T, V). It carries the published key names. `benchmarks/train_step.py` trains it against ours, and the ordinary
-export in every report is an export of this form.
+Three graph modules of four biased convs each, relation convs on unpooled features, one branch after
+the other, layout (N*M, C, T, V). It carries the published key names. `benchmarks/train_step.py`
+trains it against ours, and the ordinary export in every report is an export of this form.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""CTRGCN_light V1 (PaddleVideo): a CTR-GCN (arXiv 2107.12213) of width 60 with six graph units instead of ten.
+"""CTRGCN_light V1 (PaddleVideo): a CTR-GCN (arXiv 2107.12213) of width 60 with six graph units
+instead of ten.
 
-Blocks without a graph unit are a temporal unit and the block's residual; the temporal unit then changes the width. The
-maths of every unit is that of `teachers/ctrgcn.py`.
+Blocks without a graph unit are a temporal unit and the block's residual; the temporal unit then
+changes the width. The maths of every unit is that of `teachers/ctrgcn.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Block(ctrgcn.Block):
 
 @dataclass(frozen=True)
 class Spec(ctrgcn.Spec):
-    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
+    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames,
+    V, persons)."""
 
     blocks: tuple[Block, ...]
     network: str = "ctrgcn_light_v1"
@@ -44,7 +46,8 @@ class Config:
     def __post_init__(self):
         if self.width < 8 or self.width % 4:
             raise ValueError(
-                f"width: CTRGCN_light V1 needs a multiple of 4 channels, 8 or more, got {self.width}"
+                "width: CTRGCN_light V1 needs a multiple of 4 channels, 8 or more, got"
+                f" {self.width}"
             )
 
 

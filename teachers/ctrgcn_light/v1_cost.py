@@ -15,7 +15,8 @@ def parameters(spec: Spec) -> int:
 
 
 def macs(spec: Spec) -> int:
-    """Multiply-accumulates of one clip, convs, graph products and classifier (1.159 G for ten blocks on NTU-25)."""
+    """Multiply-accumulates of one clip, convs, graph products and classifier (1.159 G for ten
+    blocks on NTU-25)."""
     return clip_macs(spec, lambda block: SUBSETS if block.graph else 0)
 
 
@@ -49,7 +50,8 @@ def temporal(block: Block) -> int:
 
 
 def clip_macs(spec: Spec, groups) -> int:
-    """Multiply-accumulates of one clip; `groups(block)` relations in a block's graph unit, 0 where it has none."""
+    """Multiply-accumulates of one clip; `groups(block)` relations in a block's graph unit, 0 where
+    it has none."""
     V, T, total = spec.skeleton.joints, spec.frames, 0
     for block in spec.blocks:
         Cin, mid, C, R, width = (

@@ -1,8 +1,10 @@
-"""CTRGCN_light V1 weights from published key names; `teachers/ctrgcn_light/v2_keys.py` shares the functions.
+"""CTRGCN_light V1 weights from published key names; `teachers/ctrgcn_light/v2_keys.py` shares the
+functions.
 
-PaddleVideo fuses convs: `gcn1.convs.conv1` has the relation convs of the target joints, those of the source joints, then
-the values, each of all subsets; `tcn1.conv_pw` has the three leading convs of the temporal unit. The authors' own
-repository has one conv for each, as CTR-GCN does. In neither has a conv in front of a BatchNorm a bias.
+PaddleVideo fuses convs: `gcn1.convs.conv1` has the relation convs of the target joints, those of
+the source joints, then the values, each of all subsets; `tcn1.conv_pw` has the three leading convs
+of the temporal unit. The authors' own repository has one conv for each, as CTR-GCN does. In neither
+has a conv in front of a BatchNorm a bias.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ def from_published(
     """Spec and our state from published names.
 
     Raises:
-        CheckpointError: a key is missing or left over, or the shapes are not those of one CTRGCN_light V1.
+        CheckpointError: a key is missing or left over, or the shapes are not those of one
+            CTRGCN_light V1.
     """
     arrays = _fused(arrays)
 
@@ -108,8 +111,8 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, make_block, make_spec)
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], channels * joints)
     if rest or not persons:
         raise CheckpointError(
-            f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints} joints "
-            f"x {channels} coordinates"
+            f"data_bn has {arrays['data_bn.weight'].shape[0]} channels, not a multiple of {joints}"
+            f" joints x {channels} coordinates"
         )
     return make_spec(
         tuple(blocks),
@@ -144,15 +147,15 @@ def _graph(take: Taker, block) -> dict[str, np.ndarray]:
     order = np.arange(relations).reshape(2, -1).T.reshape(-1)
     if relations not in (2 * R, 2 * SUBSETS * R) or refine[0].shape != (C, R, 1, 1):
         raise CheckpointError(
-            f"{gcn}.convs: conv1 of shape {fused.shape} and conv2 of {refine[0].shape} do not go together"
+            f"{gcn}.convs: conv1 of shape {fused.shape} and conv2 of {refine[0].shape} do not go"
+            " together"
         )
     parts = {
         "graph.relation_weight": fused[order, :, :, 0],
         "graph.relation_bias": bias[order],
-        "graph.values.weight": fused[relations:]
-        .reshape(SUBSETS, C, Cin, 1, 1)
-        .swapaxes(0, 1)
-        .reshape(-1, Cin, 1, 1),
+        "graph.values.weight": (
+            fused[relations:].reshape(SUBSETS, C, Cin, 1, 1).swapaxes(0, 1).reshape(-1, Cin, 1, 1)
+        ),
         "graph.values_bias": bias[relations:].reshape(SUBSETS, C).T,
         "graph.refine_weight": np.stack(refine, 1)[:, :, :, 0, 0],
         "graph.refine_bias": np.stack(refine_bias, 1),

@@ -1,7 +1,8 @@
-"""CTRGCN_light V2 (PaddleVideo): a CTR-GCN (arXiv 2107.12213) of width 62 whose three subsets share one relation.
+"""CTRGCN_light V2 (PaddleVideo): a CTR-GCN (arXiv 2107.12213) of width 62 whose three subsets share
+one relation.
 
-Where a block halves the frames, its graph unit keeps the input's width and the temporal unit widens. The maths of every
-unit is that of `teachers/ctrgcn.py`.
+Where a block halves the frames, its graph unit keeps the input's width and the temporal unit
+widens. The maths of every unit is that of `teachers/ctrgcn.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Block(ctrgcn.Block):
 
 @dataclass(frozen=True)
 class Spec(ctrgcn.Spec):
-    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
+    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames,
+    V, persons)."""
 
     blocks: tuple[Block, ...]
     network: str = "ctrgcn_light_v2"

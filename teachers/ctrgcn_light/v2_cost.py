@@ -14,5 +14,6 @@ def parameters(spec: Spec) -> int:
 
 
 def macs(spec: Spec) -> int:
-    """Multiply-accumulates of one clip, convs, graph products and classifier (1.422 G for ten blocks on NTU-25)."""
+    """Multiply-accumulates of one clip, convs, graph products and classifier (1.422 G for ten
+    blocks on NTU-25)."""
     return clip_macs(spec, lambda block: 1)

@@ -22,6 +22,7 @@ def from_published(
     """Spec and our state from published names.
 
     Raises:
-        CheckpointError: a key is missing or left over, or the shapes are not those of one CTRGCN_light V2.
+        CheckpointError: a key is missing or left over, or the shapes are not those of one
+            CTRGCN_light V2.
     """
     return read(arrays, hints, Block, Spec, "CTRGCN_light V2")

@@ -1,4 +1,5 @@
-"""What EfficientGCN costs, counted as the field counts it: the published form, with every bias and the graph after the convs."""
+"""What EfficientGCN costs, counted as the field counts it: the published form, with every bias and
+the graph after the convs."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from teachers.efficientgcn.network import Block, Spec
 
 
 def parameters(spec: Spec) -> int:
-    """Trainable parameters of the published form (306,201 for B0 with SG layers and edges, NTU-25, 60 classes)."""
+    """Trainable parameters of the published form (306,201 for B0 with SG layers and edges, NTU-25,
+    60 classes)."""
     per_branch, edges = spec.channels // spec.branches, HOPS * spec.skeleton.joints**2 * spec.edge
     stem = (
         2 * per_branch

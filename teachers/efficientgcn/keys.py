@@ -1,4 +1,5 @@
-"""EfficientGCN weights from the published key names to ours; the graphs that a checkpoint stores are kept as they are.
+"""EfficientGCN weights from the published key names to ours; the graphs that a checkpoint stores
+are kept as they are.
 
 The shapes and names tell everything but the frames, the persons (pooled over) and strides above 2.
 """
@@ -30,7 +31,8 @@ def from_published(
     """Spec and our state from published names.
 
     Raises:
-        CheckpointError: a key is missing or left over, or the shapes are not those of one EfficientGCN.
+        CheckpointError: a key is missing or left over, or the shapes are not those of one
+            EfficientGCN.
     """
     spec, take = _spec_of(arrays, hints), Taker(arrays)
     state = {}
@@ -133,8 +135,8 @@ def _layer_of(arrays: dict[str, np.ndarray], block: str, default: str) -> str:
             return layer
     if steps:
         raise CheckpointError(
-            f"{block}_tcn-0 has the convolutions {', '.join(sorted(steps))}, those of no known temporal layer "
-            f"({', '.join(LAYERS)})"
+            f"{block}_tcn-0 has the convolutions {', '.join(sorted(steps))}, those of no known"
+            f" temporal layer ({', '.join(LAYERS)})"
         )
     return default
 

@@ -1,7 +1,9 @@
-"""The layers of EfficientGCN (Song et al., TPAMI 2022, arXiv 2106.15125), and the blocks they make up.
+"""The layers of EfficientGCN (Song et al., TPAMI 2022, arXiv 2106.15125), and the blocks they make
+up.
 
-A temporal layer is data: `temporal_steps` lists its convolutions, and the network, its cost, its checkpoint names and its
-inference form all read that list. Maps are (B, C, V, T). Biases that a BatchNorm cancels are left out.
+A temporal layer is data: `temporal_steps` lists its convolutions, and the network, its cost, its
+checkpoint names and its inference form all read that list. Maps are (B, C, V, T). Biases that a
+BatchNorm cancels are left out.
 """
 
 from __future__ import annotations
@@ -96,7 +98,8 @@ def temporal_steps(layer: str, channels: int, hidden: int, stride: int) -> tuple
 
 
 def hop_adjacency(skeleton: Skeleton, max_hop: int) -> np.ndarray:
-    """A (3, V, V) float32: pairs 0, 1 and 2 bones apart; columns normalised over all pairs up to `max_hop` bones apart."""
+    """A (3, V, V) float32: pairs 0, 1 and 2 bones apart; columns normalised over all pairs up to
+    `max_hop` bones apart."""
     hops = skeleton.hops()
     near = column_normalise((hops <= max_hop).astype("float64"))
     return np.stack([np.where(hops == hop, near, 0.0) for hop in range(HOPS)]).astype("float32")
@@ -123,10 +126,12 @@ class ConvNorm(nn.Layer):
 
 
 class SpatialGraph(nn.Layer):
-    """Swish(BN(sum_k (W_k x + b_k) (A_k * edge_k)) + residual(x)): x (B, Cin, V, T) -> (B, C, V, T).
+    """Swish(BN(sum_k (W_k x + b_k) (A_k * edge_k)) + residual(x)): x (B, Cin, V, T) -> (B, C, V,
+    T).
 
-    Whichever side is narrower meets the graph: `values` comes first with output channels ordered (C, hop), or, for fewer
-    input than output channels, the graph does and `values` has input channels ordered (Cin, hop).
+    Whichever side is narrower meets the graph: `values` comes first with output channels ordered
+    (C, hop), or, for fewer input than output channels, the graph does and `values` has input
+    channels ordered (Cin, hop).
     """
 
     def __init__(
@@ -140,7 +145,8 @@ class SpatialGraph(nn.Layer):
         else:
             self.values = Conv(in_channels, HOPS * channels)
         self.values_bias = self.create_parameter([channels, HOPS], is_bias=True)
-        # [hop, v, w]: how much of joint v reaches joint w. Stored, for published weights come with graphs of their own
+        # [hop, v, w]: how much of joint v reaches joint w. Stored, for published weights come with
+        # graphs of their own
         self.register_buffer("adjacency", paddle.to_tensor(hop_adjacency(skeleton, max_hop)))
         self.edge = (
             self.create_parameter(
@@ -165,7 +171,8 @@ class SpatialGraph(nn.Layer):
             y = self.values(paddle.matmul(left, x).reshape([0, HOPS * self.in_channels, V, T]))
         else:
             left = topology.transpose([2, 0, 1]).reshape([V, HOPS * V])
-            # Through rank 5: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers (2.6.2)
+            # Through rank 5: oneDNN's fusion of conv2d with a rank-4 matmul returns wrong numbers
+            # (2.6.2)
             y = paddle.matmul(
                 left, self.values(x).reshape([0, C, HOPS, V, T]).reshape([0, C, HOPS * V, T])
             )
@@ -203,7 +210,8 @@ class Temporal(nn.Layer):
 
 
 class JointAttention(nn.Layer):
-    """ST-JointAtt, section 4.4: Swish(BN(x * attention(x)) + x), attention the outer product of one of frames and one of joints."""
+    """ST-JointAtt, section 4.4: Swish(BN(x * attention(x)) + x), attention the outer product of one
+    of frames and one of joints."""
 
     def __init__(self, channels: int, hidden: int):
         super().__init__()
@@ -220,12 +228,14 @@ class JointAttention(nn.Layer):
         joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
         joint = F.sigmoid(self.joint(joint).reshape([0, C, V]) + self.joint_bias).unsqueeze(3)
         frame = F.sigmoid(self.frame(frame).reshape([0, C, T]) + self.frame_bias).unsqueeze(2)
-        # A product with one inner term is an outer product, many times faster than a broadcast one on CPU
+        # A product with one inner term is an outer product, many times faster than a broadcast one
+        # on CPU
         return F.swish(self.bn(x * paddle.matmul(joint, frame)) + x)
 
 
 class Stem(nn.Layer):
-    """How a branch begins: BN, graph convolution, one Basic temporal layer. x (B, Cin, V, T) -> (B, C, V, T)."""
+    """How a branch begins: BN, graph convolution, one Basic temporal layer. x (B, Cin, V, T) -> (B,
+    C, V, T)."""
 
     def __init__(
         self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool

@@ -1,8 +1,9 @@
 """EfficientGCN B0 to B4 (Song et al., TPAMI 2022, arXiv 2106.15125), exactly as published.
 
-Joint, velocity and bone each pass a branch of their own (a stem and the first blocks); their channels are then concatenated
-for the remaining blocks. A block is a graph convolution, temporal layers and attention (`teachers/efficientgcn/layers.py`).
-The input has the branches' channels one after the other: (N, 3 * 6, T, V, M).
+Joint, velocity and bone each pass a branch of their own (a stem and the first blocks); their
+channels are then concatenated for the remaining blocks. A block is a graph convolution, temporal
+layers and attention (`teachers/efficientgcn/layers.py`). The input has the branches' channels one
+after the other: (N, 3 * 6, T, V, M).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ REDUCTION = {"sg": 2}  # of attention and temporal layers; 4 for the others
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything that rebuilds the network. Input (N, channels, frames, V, persons), `channels` those of all branches.
+    """Everything that rebuilds the network. Input (N, channels, frames, V, persons), `channels`
+    those of all branches.
 
     Attributes:
         stem: channels of a branch before its first block.
@@ -74,7 +76,8 @@ class Config:
         edge: trainable edge weights.
         width: channels of the stem, a multiple of 16; the blocks keep their proportions.
         expand: how many times wider an `epsep` layer is inside.
-        reduction: how many times narrower attention, `sg` and `bottleneck` layers are inside; null: 2 for `sg`, else 4.
+        reduction: how many times narrower attention, `sg` and `bottleneck` layers are inside; null:
+            2 for `sg`, else 4.
         max_hop, dropout, branches: see `Spec`.
     """
 
@@ -119,8 +122,9 @@ def default_spec(
     """
     if channels % config.branches or channels == config.branches > 1:
         raise RecipeError(
-            f"efficientgcn with {config.branches} branches cannot take an input of {channels} channels: give "
-            "`input: {name: branches}`, which makes joint, velocity and bone, or `branches: 1` for one stream"
+            f"efficientgcn with {config.branches} branches cannot take an input of {channels}"
+            " channels: give `input: {name: branches}`, which makes joint, velocity and bone, or"
+            " `branches: 1` for one stream"
         )
     reduction = config.reduction or REDUCTION.get(config.layer, 4)
     blocks, last = [], config.width
@@ -163,7 +167,8 @@ def _hidden(config: Config, width: int, reduction: int) -> int:
 
 
 def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
-    """The spec without the named blocks. The next block that has temporal layers takes over a dropped block's stride.
+    """The spec without the named blocks. The next block that has temporal layers takes over a
+    dropped block's stride.
 
     Raises:
         RecipeError: an id the network does not have, or no block left.

@@ -1,4 +1,5 @@
-"""What ST-GCN costs, counted as the field counts it: the published form, with every bias and the conv before the graph."""
+"""What ST-GCN costs, counted as the field counts it: the published form, with every bias and the
+conv before the graph."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from teachers.stgcn.network import SUBSETS
 
 
 def parameters(spec: Spec) -> int:
-    """Trainable parameters of the published form (3,098,832 for ten blocks on NTU-25 with 60 classes)."""
+    """Trainable parameters of the published form (3,098,832 for ten blocks on NTU-25 with 60
+    classes)."""
     V = spec.skeleton.joints
     return around(spec) + sum(
         graph(block, V) + 9 * block.out_channels**2 + 3 * block.out_channels + residual(block)
@@ -45,7 +47,8 @@ def residual(block: Block) -> int:
 
 
 def graph_macs(block: Block, V: int, T: int) -> int:
-    """Multiply-accumulates of a graph convolution: the conv into three times the channels, then the products."""
+    """Multiply-accumulates of a graph convolution: the conv into three times the channels, then the
+    products."""
     return SUBSETS * block.out_channels * V * T * (block.in_channels + V)
 
 

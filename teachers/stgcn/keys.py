@@ -1,8 +1,9 @@
 """ST-GCN weights between the published key names and ours.
 
-PYSKL's and mmaction2's names are the ones read here; those of the first repository and of PaddleVideo, whose blocks share
-one stored graph, are renamed to them. A stored graph is kept as it is. What shapes do not tell: frames, persons, and
-whether a stage that widens also halves the frames (`hints.config`, else it does).
+PYSKL's and mmaction2's names are the ones read here; those of the first repository and of
+PaddleVideo, whose blocks share one stored graph, are renamed to them. A stored graph is kept as it
+is. What shapes do not tell: frames, persons, and whether a stage that widens also halves the frames
+(`hints.config`, else it does).
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def from_published(
 def spec_of(
     arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec], block: type[Block] = Block
 ) -> stages.Spec:
-    """The spec that the shapes under PYSKL's names tell, completed by the hints; of ST-GCN or STGCN++.
+    """The spec that the shapes under PYSKL's names tell, completed by the hints; of ST-GCN or
+    STGCN++.
 
     Raises:
         CheckpointError: the shapes are not those of one such network.
@@ -87,7 +89,8 @@ def spec_of(
         if rows % SUBSETS or (blocks and Cin != blocks[-1].out_channels):
             before = f", behind {blocks[-1].out_channels}" if blocks else ""
             raise CheckpointError(
-                f"{name} has {Cin} -> {rows} channels, expected {SUBSETS} graphs for each channel{before}"
+                f"{name} has {Cin} -> {rows} channels, expected {SUBSETS} graphs for each"
+                f" channel{before}"
             )
         C, projects = rows // SUBSETS, f"gcn.{index}.residual.conv.weight" in arrays
         halves = projects and (
@@ -123,7 +126,8 @@ def around(take: Taker) -> dict[str, np.ndarray]:
 
 
 def classifier_name(arrays: dict[str, np.ndarray]) -> str:
-    """PYSKL's classifier is `fc_cls`, mmaction2's and PaddleVideo's `fc`, the first repository's `fcn`."""
+    """PYSKL's classifier is `fc_cls`, mmaction2's and PaddleVideo's `fc`, the first repository's
+    `fcn`."""
     return next((name for name in ("fc_cls", "fcn") if f"{name}.weight" in arrays), "fc")
 
 
@@ -131,8 +135,8 @@ def graph_conv(take: Taker, name: str, block: Block) -> dict[str, np.ndarray]:
     """`GraphConv` from the published 1x1 conv, whose output channels are ordered (subset, C)."""
     weight = take(f"{name}.weight").reshape(SUBSETS, block.out_channels, block.in_channels)
     return {
-        "weight": np.ascontiguousarray(weight.transpose(1, 2, 0)).reshape(
-            block.out_channels, -1, 1, 1
+        "weight": (
+            np.ascontiguousarray(weight.transpose(1, 2, 0)).reshape(block.out_channels, -1, 1, 1)
         ),
         "bias": take(f"{name}.bias").reshape(SUBSETS, block.out_channels).T,
     }
@@ -161,8 +165,9 @@ def _joints(arrays: dict[str, np.ndarray], channels: int) -> int:
     ]
     if rows % channels or any(joints != rows // channels for joints in stored):
         raise CheckpointError(
-            f"data_bn has {rows} channels, expected {channels} coordinates x {stored[0] if stored else 'joints'}; one "
-            "BatchNorm over all persons (`data_bn_type: MVC`) is not known here"
+            f"data_bn has {rows} channels, expected {channels} coordinates x"
+            f" {stored[0] if stored else 'joints'}; one BatchNorm over all persons (`data_bn_type:"
+            " MVC`) is not known here"
         )
     return rows // channels
 
@@ -174,7 +179,8 @@ def _shape(arrays: dict[str, np.ndarray], name: str, dimensions: int) -> tuple[i
 
 
 def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The first repository's names as PYSKL's: one graph `A` for all blocks, their importance beside them (or none: ones)."""
+    """The first repository's names as PYSKL's: one graph `A` for all blocks, their importance
+    beside them (or none: ones)."""
     renamed, blocks = (
         {},
         len({name.split(".")[1] for name in arrays if name.startswith("st_gcn_networks.")}),

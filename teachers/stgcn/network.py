@@ -1,9 +1,11 @@
-"""ST-GCN (Yan et al., AAAI 2018, arXiv 1801.07455) as PYSKL (arXiv 2205.09443) and mmaction2 define it today.
+"""ST-GCN (Yan et al., AAAI 2018, arXiv 1801.07455) as PYSKL (arXiv 2205.09443) and mmaction2 define
+it today.
 
-Graph first, then one conv: the products of all three partitions with x are one batched matmul (Cin channels), and the
-published 1x1 conv into three times as many channels becomes one over the three products, the same sum in another order.
-The bias of that conv passes through the graph, so it stays a parameter: a constant for each channel and joint.
-The graph convolution and the network around the blocks also serve STGCN++ (`teachers/stgcnpp.py`).
+Graph first, then one conv: the products of all three partitions with x are one batched matmul (Cin
+channels), and the published 1x1 conv into three times as many channels becomes one over the three
+products, the same sum in another order. The bias of that conv passes through the graph, so it stays
+a parameter: a constant for each channel and joint. The graph convolution and the network around the
+blocks also serve STGCN++ (`teachers/stgcnpp.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ SUBSETS = 3  # the joint itself, and its neighbours on either side
 
 @dataclass(frozen=True)
 class Spec(stages.Spec):
-    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
+    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames,
+    V, persons)."""
 
     network: str = "stgcn"
 
@@ -48,10 +51,12 @@ drop_blocks = stages.drop_blocks
 
 
 def partition(skeleton: Skeleton) -> np.ndarray:
-    """A (3, V, V) float32, `stgcn_spatial`: the joint itself, neighbours no nearer to the centre, neighbours nearer to it.
+    """A (3, V, V) float32, `stgcn_spatial`: the joint itself, neighbours no nearer to the centre,
+    neighbours nearer to it.
 
-    A[k, v, w] weighs joint v in the sum of joint w; a column's weights over all three sum to one. Distances to the centre
-    count as published: 0, 1, or infinite, so that away from the centre every neighbour is in the second part.
+    A[k, v, w] weighs joint v in the sum of joint w; a column's weights over all three sum to one.
+    Distances to the centre count as published: 0, 1, or infinite, so that away from the centre
+    every neighbour is in the second part.
     """
     hops, centre = skeleton.hops(), skeleton.centre - 1
     weights = column_normalise((hops <= 1).astype("float64"))
@@ -63,7 +68,8 @@ def partition(skeleton: Skeleton) -> np.ndarray:
 
 
 class GraphConv(nn.Layer):
-    """y[w] = sum over k and v of A[k, v, w] (W_k x[v] + b_k): x (B, Cin, V, T) and A (3, V, V) -> (B, C, V, T)."""
+    """y[w] = sum over k and v of A[k, v, w] (W_k x[v] + b_k): x (B, Cin, V, T) and A (3, V, V) ->
+    (B, C, V, T)."""
 
     def __init__(self, block: Block):
         super().__init__()
@@ -85,7 +91,8 @@ class GraphConv(nn.Layer):
 
 
 class GraphUnit(nn.Layer):
-    """ReLU(BN(graph convolution)); the fixed partition is weighed entry by entry with the learned importance."""
+    """ReLU(BN(graph convolution)); the fixed partition is weighed entry by entry with the learned
+    importance."""
 
     def __init__(self, block: Block, skeleton: Skeleton):
         super().__init__()

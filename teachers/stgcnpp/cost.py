@@ -1,4 +1,5 @@
-"""What STGCN++ costs, counted as the field counts it: the published form, with every bias and the conv before the graph."""
+"""What STGCN++ costs, counted as the field counts it: the published form, with every bias and the
+conv before the graph."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from teachers.stgcnpp.network import Block, Spec
 
 
 def parameters(spec: Spec) -> int:
-    """Trainable parameters of the published form (1,403,144 for ten blocks on NTU-25 with 60 classes)."""
+    """Trainable parameters of the published form (1,403,144 for ten blocks on NTU-25 with 60
+    classes)."""
     return around(spec) + sum(
         graph(block.graph(), spec.skeleton.joints)
         + _down(block, 3)
@@ -55,7 +57,8 @@ def _temporal(block: Block) -> int:
 
 
 def _reduced(block: Block) -> int:
-    """Channels behind the leading 1x1 convs that have a BatchNorm: those of the dilated convs and of the pooled branch."""
+    """Channels behind the leading 1x1 convs that have a BatchNorm: those of the dilated convs and
+    of the pooled branch."""
     return sum(block.inside.inner) + block.inside.branches[-2]
 
 

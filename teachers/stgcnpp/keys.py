@@ -1,7 +1,7 @@
 """STGCN++ weights between the published key names (PYSKL's) and ours; see `teachers/stgcn/keys.py`.
 
-The learned graph is loaded as it is. PaddleVideo keeps its graph out of the file, fixed at the skeleton's, so weights
-without any graph get that one.
+The learned graph is loaded as it is. PaddleVideo keeps its graph out of the file, fixed at the
+skeleton's, so weights without any graph get that one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""STGCN++ (Duan et al., PYSKL, 2022, arXiv 2205.09443), exactly as published, written for a fast training step.
+"""STGCN++ (Duan et al., PYSKL, 2022, arXiv 2205.09443), exactly as published, written for a fast
+training step.
 
-ST-GCN's stage plan with a learned graph, a residual inside the graph unit and six temporal branches; their six leading
-1x1 convs are one conv, and so are the BatchNorms behind them.
+ST-GCN's stage plan with a learned graph, a residual inside the graph unit and six temporal
+branches; their six leading 1x1 convs are one conv, and so are the BatchNorms behind them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Widths:
         graph: output of the graph unit.
         inner: inputs of the four dilated convs.
         branches: outputs of the six branches.
-        down, projection: the residual of the graph unit, and of the block, is a conv even where both of its ends are as wide.
+        down, projection: the residual of the graph unit, and of the block, is a conv even where
+            both of its ends are as wide.
     """
 
     graph: int
@@ -62,7 +64,8 @@ class Block(stages.Sized):
 
 @dataclass(frozen=True)
 class Spec(stages.Spec):
-    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames, V, persons)."""
+    """Everything that rebuilds the network; a student is a smaller one. Input (N, channels, frames,
+    V, persons)."""
 
     blocks: tuple[Block, ...]
     network: str = "stgcnpp"
@@ -76,7 +79,8 @@ class Config(stages.Config):
         super().__post_init__()
         if self.narrowest() < BRANCHES:
             raise ValueError(
-                f"width: STGCN++ needs {BRANCHES} channels or more in every stage, one for each temporal branch"
+                f"width: STGCN++ needs {BRANCHES} channels or more in every stage, one for each"
+                " temporal branch"
             )
 
 
@@ -104,7 +108,8 @@ def branch_widths(channels: int) -> tuple[int, ...]:
 
 
 class GraphUnit(nn.Layer):
-    """ReLU(BN(graph convolution over the learned graph) + x), with a 1x1 conv + BatchNorm on x when the width changes."""
+    """ReLU(BN(graph convolution over the learned graph) + x), with a 1x1 conv + BatchNorm on x when
+    the width changes."""
 
     def __init__(self, block: Block, skeleton: Skeleton):
         super().__init__()
@@ -121,10 +126,11 @@ class GraphUnit(nn.Layer):
 
 
 class Temporal(nn.Layer):
-    """Six branches over frames, then BN, ReLU, 1x1 conv, BN: x (B, C, V, T) -> (B, C, V, T / stride).
+    """Six branches over frames, then BN, ReLU, 1x1 conv, BN: x (B, C, V, T) -> (B, C, V, T /
+    stride).
 
-    Branches: four convs over three frames, dilated 1 to 4, and max pooling over three, each behind 1x1 conv, BN and ReLU;
-    and a 1x1 conv alone.
+    Branches: four convs over three frames, dilated 1 to 4, and max pooling over three, each behind
+    1x1 conv, BN and ReLU; and a 1x1 conv alone.
     """
 
     def __init__(self, block: Block):

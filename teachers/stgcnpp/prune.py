@@ -1,8 +1,9 @@
 """Removing channels of STGCN++; see `teachers/channels.py`.
 
-Groups: `l1-l4.out`, the outputs of blocks that identity residuals tie together, with the outputs of their graph units where
-the unit's own residual is the identity too; `l5.graph`, the output of a graph unit with a projection; `l5.branches`, the
-inputs of the four dilated convs; and `l5.mix`, the outputs of all six branches, which the closing 1x1 conv reads.
+Groups: `l1-l4.out`, the outputs of blocks that identity residuals tie together, with the outputs of
+their graph units where the unit's own residual is the identity too; `l5.graph`, the output of a
+graph unit with a projection; `l5.branches`, the inputs of the four dilated convs; and `l5.mix`, the
+outputs of all six branches, which the closing 1x1 conv reads.
 """
 
 from __future__ import annotations

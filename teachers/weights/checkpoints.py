@@ -1,4 +1,5 @@
-"""Weights files as people have them, recognised by content: ours (.npz), Paddle (.pdparams), torch (.pt, .pth).
+"""Weights files as people have them, recognised by content: ours (.npz), Paddle (.pdparams), torch
+(.pt, .pth).
 
 Nothing in a file is executed, and every key must be explained.
 """
@@ -24,7 +25,8 @@ _TORCH_TO_PADDLE = {"running_mean": "_mean", "running_var": "_variance"}
 
 
 def save(path: Path, network: nn.Layer, about: dict | None = None) -> None:
-    """Write weights and spec as one `.npz`; `about` (JSON) travels along, for example what it was trained on."""
+    """Write weights and spec as one `.npz`; `about` (JSON) travels along, for example what it was
+    trained on."""
     save_state(path, network.spec, networks.state_of(network), about)
 
 
@@ -43,8 +45,8 @@ def load(path: Path | str, hints: Hints = Hints()) -> nn.Layer:
     """The network a weights file holds, in evaluation mode.
 
     Args:
-        path: ours, Paddle's or torch's format. `FILE#Teacher` takes the teacher of a distillation checkpoint, whose
-            student is taken otherwise.
+        path: ours, Paddle's or torch's format. `FILE#Teacher` takes the teacher of a distillation
+            checkpoint, whose student is taken otherwise.
         hints: what published checkpoints do not say.
     Raises:
         CheckpointError: what is wrong with the file, and where.
@@ -74,7 +76,8 @@ def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np
             head = file.read(32)
         if head.startswith(b"PK"):
             raise CheckpointError(
-                f"{path}: damaged or truncated (a zip without its directory); copy or download it again"
+                f"{path}: damaged or truncated (a zip without its directory); copy or download it"
+                " again"
             )
         if torch_legacy.recognises(head):
             arrays = {
@@ -101,7 +104,8 @@ def _file_and_part(path: Path | str) -> tuple[Path, str | None]:
 
 
 def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[str, np.ndarray]:
-    """One network of a distillation checkpoint, whose keys start with `Student.` or `Teacher.`; or all there is."""
+    """One network of a distillation checkpoint, whose keys start with `Student.` or `Teacher.`; or
+    all there is."""
     present = [one for one in _PARTS if any(name.startswith(f"{one}.") for name in arrays)]
     if part is not None and part not in present:
         raise CheckpointError(
@@ -138,15 +142,16 @@ def _understand(
                 TypeError,
             ) as error:  # the right names, but not the shapes of one network
                 raise CheckpointError(
-                    f"{path}: as {name}: a tensor is missing, or shapes do not go together ({type(error).__name__}: "
-                    f"{error}); the file is damaged or holds another network"
+                    f"{path}: as {name}: a tensor is missing, or shapes do not go together"
+                    f" ({type(error).__name__}: {error}); the file is damaged or holds another"
+                    " network"
                 ) from error
     known = "; ".join(
         f"{name} from {', '.join(reads)}" for name, reads in layouts().items() if reads
     )
     raise CheckpointError(
-        f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known: files of this "
-        f"project; {known}"
+        f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known:"
+        f" files of this project; {known}"
     )
 
 
@@ -154,8 +159,8 @@ def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
     arrays, meta = storage.read_arrays(path)
     if meta.get("format") != "featherbone-network" or meta.get("version") != 1:
         raise CheckpointError(
-            f"{path}: is a {meta.get('format', 'file')} of version {meta.get('version')}, not a network; "
-            "give the weights file of a run, `weights/student.npz`"
+            f"{path}: is a {meta.get('format', 'file')} of version {meta.get('version')}, not a"
+            " network; give the weights file of a run, `weights/student.npz`"
         )
     try:
         spec = from_json(networks.module(meta["spec"]["network"]).Spec, meta["spec"])
@@ -167,7 +172,8 @@ def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
 
 
 def _flat(data: object, path: Path) -> dict[str, np.ndarray]:
-    """The dict of named arrays inside whatever the file wraps it in. Paddle 2.0 to 2.2 saved (name, array) pairs."""
+    """The dict of named arrays inside whatever the file wraps it in. Paddle 2.0 to 2.2 saved (name,
+    array) pairs."""
     for _ in range(3):
         if not isinstance(data, dict):
             break

@@ -1,4 +1,5 @@
-"""How much there is in a pickle's content when all that stands in it more than once is counted each time."""
+"""How much there is in a pickle's content when all that stands in it more than once is counted each
+time."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import pickle
 
 import numpy as np
 
-REPEATS = 10  # how much larger than its pickle content may be when all that stands in it more than once is counted each time
+# How much larger than its pickle content may be when all that stands in it more than once is
+# counted each time
+REPEATS = 10
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
 LARGEST_NUMBER = 4096  # bits; Python does not even print much larger ones
 
@@ -17,7 +20,8 @@ def check_weight(content: object, size_bytes: int) -> None:
     Args:
         size_bytes: of the pickle that it comes from.
     Raises:
-        UnpicklingError: lists of twice the same list of twice ..., a list within itself, a number that Python cannot print.
+        UnpicklingError: lists of twice the same list of twice ..., a list within itself, a number
+            that Python cannot print.
     """
     most = REPEATS * size_bytes + 1000
     weights: dict[int, int | None] = {}  # of containers, by id; None while their parts are weighed

@@ -1,8 +1,10 @@
-"""What the files `NAME_keys.py` share: they turn weights under published names into a spec and a state in our names.
+"""What the files `NAME_keys.py` share: they turn weights under published names into a spec and a
+state in our names.
 
-Such a file has `READS`, the layouts it knows in words; `is_published(arrays)`, whether key names are of this network; and
-`from_published(arrays, hints)`, which returns (spec, state) and leaves no key unexplained. `arrays` come from
-`teachers.weights.checkpoints` with wrappers and prefixes taken off, in Paddle's spelling (`_mean`, `_variance`, Linear (in, out)).
+Such a file has `READS`, the layouts it knows in words; `is_published(arrays)`, whether key names
+are of this network; and `from_published(arrays, hints)`, which returns (spec, state) and leaves no
+key unexplained. `arrays` come from `teachers.weights.checkpoints` with wrappers and prefixes taken
+off, in Paddle's spelling (`_mean`, `_variance`, Linear (in, out)).
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ class Hints:
     Attributes:
         frames, persons: T and M of the input.
         skeleton: the graph; its number of joints must be the checkpoint's.
-        config: the network's `Config` from the recipe, for what no shape tells (strides, for example).
+        config: the network's `Config` from the recipe, for what no shape tells (strides, for
+            example).
     """
 
     frames: int | None = None
@@ -31,7 +34,8 @@ class Hints:
     config: object | None = None
 
     def graph(self, joints: int, published: tuple[Skeleton, ...]) -> Skeleton:
-        """The skeleton of a checkpoint for `joints` joints: the one given, else the first of `published` that fits.
+        """The skeleton of a checkpoint for `joints` joints: the one given, else the first of
+        `published` that fits.
 
         Raises:
             CheckpointError: no skeleton of so many joints.
@@ -39,8 +43,8 @@ class Hints:
         if self.skeleton is not None:
             if self.skeleton.joints != joints:
                 raise CheckpointError(
-                    f"is for {joints} joints, the skeleton {self.skeleton.name!r} has {self.skeleton.joints}; give "
-                    "weights trained on this skeleton"
+                    f"is for {joints} joints, the skeleton {self.skeleton.name!r} has"
+                    f" {self.skeleton.joints}; give weights trained on this skeleton"
                 )
             return self.skeleton
         for one in (*published, *SKELETONS.values()):
@@ -70,7 +74,8 @@ class Taker:
         return np.asarray(self.left.pop(name), dtype="float32")
 
     def norm(self, name: str, conv_bias: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
-        """A BatchNorm; the bias of the conv in front of it goes into the mean: BN(x + b) with mean m is BN(x) with m - b."""
+        """A BatchNorm; the bias of the conv in front of it goes into the mean: BN(x + b) with mean
+        m is BN(x) with m - b."""
         return {
             "weight": self(f"{name}.weight"),
             "bias": self(f"{name}.bias"),
@@ -79,7 +84,8 @@ class Taker:
         }
 
     def conv(self, name: str) -> np.ndarray:
-        """A conv weight over frames, (C, Cin, kernel, 1) as published -> (C, Cin, 1, kernel) as ours."""
+        """A conv weight over frames, (C, Cin, kernel, 1) as published -> (C, Cin, 1, kernel) as
+        ours."""
         weight = self(f"{name}.weight")
         if weight.ndim != 4:
             raise CheckpointError(f"{name}.weight has {weight.ndim} dimensions, expected 4")
@@ -93,7 +99,8 @@ class Taker:
         """
         if self.left:
             raise CheckpointError(
-                f"holds {len(self.left)} tensors that {network} does not have: {', '.join(list(self.left)[:4])}"
+                f"holds {len(self.left)} tensors that {network} does not have:"
+                f" {', '.join(list(self.left)[:4])}"
             )
 
 

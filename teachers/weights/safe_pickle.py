@@ -1,4 +1,5 @@
-"""Pickles that may hold numpy arrays and plain containers; anything else is refused by name, nothing is executed."""
+"""Pickles that may hold numpy arrays and plain containers; anything else is refused by name,
+nothing is executed."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def _bytes() -> bytes:
 
 
 def _container(kind: type):
-    """`kind(items)`, only of what is in memory already: of an array with forged strides it could fill all of it."""
+    """`kind(items)`, only of what is in memory already: of an array with forged strides it could
+    fill all of it."""
 
     def made(items=()):
         if not isinstance(items, (list, tuple, set, frozenset, dict)):
@@ -41,7 +43,8 @@ def _container(kind: type):
 
 
 def _check_keys(keys: Iterable) -> None:
-    """Keys and members of sets are plain: to hash a tuple of twice a tuple of twice a tuple ... takes for ever."""
+    """Keys and members of sets are plain: to hash a tuple of twice a tuple of twice a tuple ...
+    takes for ever."""
     for key in keys:
         for part in key if isinstance(key, tuple) else (key,):
             if not (part is None or isinstance(part, (str, bytes, int, float, np.number))):
@@ -49,7 +52,8 @@ def _check_keys(keys: Iterable) -> None:
 
 
 class _Array:
-    """Stands for `numpy.ndarray`, which pickles only name: called, it would fill the memory that a shape claims."""
+    """Stands for `numpy.ndarray`, which pickles only name: called, it would fill the memory that a
+    shape claims."""
 
 
 def _reconstruct(kind: type, shape: tuple, dtype: object) -> np.ndarray:
@@ -118,7 +122,8 @@ class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can 
         return self.allowed[module, name]
 
     def _build(self):
-        """Set state on arrays, and byte order on dtypes: a forged dtype would make numpy take bytes for pointers."""
+        """Set state on arrays, and byte order on dtypes: a forged dtype would make numpy take bytes
+        for pointers."""
         target, state = self.stack[-2:]
         if isinstance(target, self.stateless):
             self.stack.pop()
@@ -181,7 +186,8 @@ def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointErro
         where: the file, for messages.
         error: the class of FeatherboneError to raise.
     Raises:
-        error: the pickle is damaged, or wants anything but numpy arrays, numbers, text and plain containers.
+        error: the pickle is damaged, or wants anything but numpy arrays, numbers, text and plain
+            containers.
     """
     try:
         content = Unpickler(io.BytesIO(data), where, error).load()
@@ -191,6 +197,6 @@ def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointErro
         raise
     except Exception as problem:  # a damaged pickle can raise nearly anything
         raise error(
-            f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem}); copy or "
-            "download it again"
+            f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem});"
+            " copy or download it again"
         ) from problem

@@ -1,7 +1,9 @@
-"""Read a torch checkpoint in the format before torch 1.6 (a row of pickles, then raw storages), without torch.
+"""Read a torch checkpoint in the format before torch 1.6 (a row of pickles, then raw storages),
+without torch.
 
-The file is: a magic number, the protocol, the writing machine, the saved object, the keys of its storages; each of these
-one pickle; then for each key the number of elements (int64) and the elements.
+The file is: a magic number, the protocol, the writing machine, the saved object, the keys of its
+storages; each of these one pickle; then for each key the number of elements (int64) and the
+elements.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def read(path: Path) -> object:
     """The object that was saved, with numpy arrays for tensors.
 
     Raises:
-        CheckpointError: damaged, truncated, or holding anything but tensors, arrays and plain containers.
+        CheckpointError: damaged, truncated, or holding anything but tensors, arrays and plain
+            containers.
     """
     return torch_pickle.guarded(path, _read)
 
@@ -40,8 +43,8 @@ def _read(path: Path) -> object:
     magic, protocol, machine = (torch_pickle.Unpickler(file, where).load() for _ in range(3))
     if (magic, protocol) != (MAGIC, PROTOCOL) or not machine["little_endian"]:
         raise CheckpointError(
-            f"{path}: a torch checkpoint of an unknown kind (protocol {protocol}, {machine}); save it again with "
-            "torch 1.6 or later"
+            f"{path}: a torch checkpoint of an unknown kind (protocol {protocol}, {machine}); save"
+            " it again with torch 1.6 or later"
         )
     storages = _Storages(file.getbuffer().nbytes)
     saved = torch_pickle.Unpickler(file, where, storages).load()
@@ -54,14 +57,16 @@ def _read(path: Path) -> object:
 
 
 class _Storages:
-    """The arrays that the tensors of a file are views of. They are filled last, as the file has their content last."""
+    """The arrays that the tensors of a file are views of. They are filled last, as the file has
+    their content last."""
 
     def __init__(self, size: int):
         self.arrays: dict[str, np.ndarray] = {}
         self._left = size  # no more bytes can be claimed than the file has
 
     def __call__(self, reference: tuple) -> np.ndarray:
-        """The storage of ('storage', type, key, location, elements, view), `view` being None or (key, start, elements)."""
+        """The storage of ('storage', type, key, location, elements, view), `view` being None or
+        (key, start, elements)."""
         _, storage_type, key, _, elements, *view = reference
         if key not in self.arrays:
             size = int(elements) * storage_type.dtype.itemsize

@@ -1,7 +1,8 @@
 """What torch's two file formats share: pickles that name tensors by reference to raw storages.
 
-Only the globals that rebuild a tensor are understood, and those of `teachers/weights/safe_pickle.py`, which optimiser state and
-scores need; everything else is refused by name.
+Only the globals that rebuild a tensor are understood, and those of
+`teachers/weights/safe_pickle.py`, which optimiser state and scores need; everything else is refused
+by name.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ class StorageType:
 
 
 class Storage:
-    """The elements of a storage. Pickles cannot make one, so its array is contiguous and as long as it says."""
+    """The elements of a storage. Pickles cannot make one, so its array is contiguous and as long as
+    it says."""
 
     def __init__(self, elements: np.ndarray):
         self.elements = elements
 
 
 def tensor(storage: Storage, offset: int, shape: tuple, stride: tuple, *_unused) -> np.ndarray:
-    """The strided view of a storage that `torch._utils._rebuild_tensor_v2` describes; no data is copied.
+    """The strided view of a storage that `torch._utils._rebuild_tensor_v2` describes; no data is
+    copied.
 
     Raises:
         CheckpointError: the view leaves its storage, or repeats its elements.
@@ -88,8 +91,8 @@ class Unpickler(safe_pickle.Unpickler):
         **{("torch", name): StorageType(dtype) for name, dtype in _STORAGES.items()},
     }
     holds = (
-        "a torch checkpoint may only hold tensors, arrays and plain containers; save the state dict alone "
-        "(torch.save(model.state_dict(), path))"
+        "a torch checkpoint may only hold tensors, arrays and plain containers; save the state dict"
+        " alone (torch.save(model.state_dict(), path))"
     )
     stateless = (OrderedDict,)  # a state dict's `_metadata`
 
@@ -120,6 +123,6 @@ def guarded(path, read: Callable) -> object:
         ) from error
     except Exception as error:  # a damaged pickle or zip can raise nearly anything
         raise CheckpointError(
-            f"{path}: the torch checkpoint is damaged or truncated ({type(error).__name__}: {error}); copy or "
-            "download it again"
+            f"{path}: the torch checkpoint is damaged or truncated ({type(error).__name__}:"
+            f" {error}); copy or download it again"
         ) from error

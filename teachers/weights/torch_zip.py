@@ -1,4 +1,5 @@
-"""Read a torch checkpoint (the zip format of torch >= 1.6) without torch and without executing code."""
+"""Read a torch checkpoint (the zip format of torch >= 1.6) without torch and without executing
+code."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def names(path: Path) -> list[str] | None:
             return archive.namelist()
     except Exception as error:  # zipfile raises half a dozen kinds for a damaged directory
         raise CheckpointError(
-            f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it again"
+            f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it"
+            " again"
         ) from error
 
 
@@ -33,7 +35,8 @@ def read(path: Path) -> object:
     """The object that was saved, with numpy arrays for tensors.
 
     Raises:
-        CheckpointError: not a torch zip, damaged, or holding anything but tensors, arrays and plain containers.
+        CheckpointError: not a torch zip, damaged, or holding anything but tensors, arrays and plain
+            containers.
     """
     return torch_pickle.guarded(path, _read)
 
@@ -48,7 +51,8 @@ def _read(path: Path) -> object:
         def content(name: str) -> bytearray:
             if archive.getinfo(name).file_size > path.stat().st_size:  # torch does not compress
                 raise CheckpointError(
-                    f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole file has"
+                    f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole"
+                    " file has"
                 )
             return bytearray(archive.read(name))
 

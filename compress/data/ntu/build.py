@@ -1,4 +1,5 @@
-"""Makes the cache of a folder of NTU RGB+D recordings (`ntu_cache.py`), in parallel processes, or opens what is there.
+"""Makes the cache of a folder of NTU RGB+D recordings (`ntu_cache.py`), in parallel processes, or
+opens what is there.
 
 Work that was killed goes on where it was, and ends with the same files to the byte.
 """
@@ -53,15 +54,18 @@ def open_or_build(
     folder: Path | None = None,
     shard_clips: int = SHARD_CLIPS,
 ) -> ntu_cache.Cache:
-    """The cache of a folder of recordings, made first where there is none of this version and these files.
+    """The cache of a folder of recordings, made first where there is none of this version and these
+    files.
 
     Args:
-        missing: a list of missing skeletons; None for the one beside the recordings, or else the cache's own.
+        missing: a list of missing skeletons; None for the one beside the recordings, or else the
+            cache's own.
         workers: processes, by default one a core.
         progress: is told (clips done, all clips, what is done).
 
     Raises:
-        DataError: no recordings, or none of them can be used. StorageError: the cache cannot be written.
+        DataError: no recordings, or none of them can be used. StorageError: the cache cannot be
+            written.
     """
     source, folder = ntu_shards.listing(root), folder or place(root, preparation)
     left_out = _missing(root, folder, missing)
@@ -181,7 +185,8 @@ def _finish(
     storage.write_text(folder / "report.json", json.dumps(told, indent=1))
     if not len(names):
         raise DataError(
-            f"{folder / 'report.json'}: none of {found} recordings could be prepared ({report.note(told)}); it says why"
+            f"{folder / 'report.json'}: none of {found} recordings could be prepared"
+            f" ({report.note(told)}); it says why"
         )
     storage.write_arrays(
         folder / "index.npz",
@@ -195,7 +200,8 @@ def _finish(
 
 
 def _wanted(source: Source, missing: tuple[str, ...]) -> tuple[list[str], list[list[str]]]:
-    """(files to read, [file, reason, details] of those that are not): by list, by name, by being there twice."""
+    """(files to read, [file, reason, details] of those that are not): by list, by name, by being
+    there twice."""
     names, patterns = (
         {name for name in missing if ntu_names.NAME.fullmatch(name)},
         [name for name in missing if set(name) & set("*?[")],
@@ -234,8 +240,8 @@ def _alone(folder: Path) -> Iterator[None]:
         file = (folder / ".lock").open("w")
     except OSError as error:
         raise StorageError(
-            f"{folder}: cannot be written ({error.strerror}); free some space or choose another folder with "
-            "python -m compress.data.prepare --cache"
+            f"{folder}: cannot be written ({error.strerror}); free some space or choose another"
+            " folder with python -m compress.data.prepare --cache"
         ) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)

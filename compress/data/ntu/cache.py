@@ -1,7 +1,9 @@
-"""Prepared NTU RGB+D recordings as a cache: shards of clips that are memory-mapped, and an index of them.
+"""Prepared NTU RGB+D recordings as a cache: shards of clips that are memory-mapped, and an index of
+them.
 
-The cache belongs to one version of the preparation and one state of the source folder (names, sizes, times of all files); of
-another, it is made anew. Every file is written atomically, so work that was killed goes on where it was.
+The cache belongs to one version of the preparation and one state of the source folder (names,
+sizes, times of all files); of another, it is made anew. Every file is written atomically, so work
+that was killed goes on where it was.
 
     manifest.json       version, preparation and source
     missing.txt         the list of missing skeletons it was made with
@@ -31,7 +33,8 @@ class Cache:
     """An opened cache of n clips, by name.
 
     Attributes:
-        names: (n,) bytes; shards, offsets, lengths: (n,) where a clip begins in which shard, and its frames.
+        names: (n,) bytes; shards, offsets, lengths: (n,) where a clip begins in which shard, and
+            its frames.
         digests: SHA-256 of every shard's frames.
     """
 

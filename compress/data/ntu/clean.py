@@ -1,8 +1,9 @@
-"""The two actors of an NTU RGB+D recording as CTR-GCN (arXiv 2107.12213) prepares them, from who was tracked.
+"""The two actors of an NTU RGB+D recording as CTR-GCN (arXiv 2107.12213) prepares them, from who
+was tracked.
 
-Tracking sees people in furniture and gives one person several ids. CTR-GCN drops short bodies and bodies wider than tall, and
-joins the rest by motion into two actors. Steps and thresholds are the published ones (data/ntu of its repository, after
-Microsoft's SGN and VA-CNN), to the number.
+Tracking sees people in furniture and gives one person several ids. CTR-GCN drops short bodies and
+bodies wider than tall, and joins the rest by motion into two actors. Steps and thresholds are the
+published ones (data/ntu of its repository, after Microsoft's SGN and VA-CNN), to the number.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ PREPARATIONS = ("ctrgcn", "efficientgcn")
 
 @dataclass(frozen=True)
 class Track:
-    """A body in consecutive frames from `start`: joints (n, 25, 3) float32; motion in square metres."""
+    """A body in consecutive frames from `start`: joints (n, 25, 3) float32; motion in square
+    metres."""
 
     start: int
     joints: np.ndarray
@@ -38,13 +40,14 @@ class Track:
 
 
 def prepare(recording: Recording, preparation: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """(the clip (3, T, 25, 2) float32, what was repaired in words); no clip where nobody with finite coordinates is in it."""
+    """(the clip (3, T, 25, 2) float32, what was repaired in words); no clip where nobody with
+    finite coordinates is in it."""
     return (ctrgcn if preparation == "ctrgcn" else efficientgcn)(recording)
 
 
 def efficientgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """As `ntu_persons.efficientgcn_raw`, in camera coordinates, without the frames at the end that nobody is in (they are zero, as
-    padding is); frames with NaN take the nearest good frame."""
+    """As `ntu_persons.efficientgcn_raw`, in camera coordinates, without the frames at the end that
+    nobody is in (they are zero, as padding is); frames with NaN take the nearest good frame."""
     clip, bad = repair_frames(efficientgcn_raw(recording))
     if bad == clip.shape[1] or not clip.any():
         return None, ()
@@ -52,10 +55,12 @@ def efficientgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ..
 
 
 def ctrgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """CTR-GCN's two actors, the first at the origin when he first appears, T the frames with somebody in them.
+    """CTR-GCN's two actors, the first at the origin when he first appears, T the frames with
+    somebody in them.
 
-    Beyond the published steps: a body's frames with NaN take its nearest good frame; a body without one is dropped; where the
-    length filter would leave nobody (there the published program ends with an error), it is left out.
+    Beyond the published steps: a body's frames with NaN take its nearest good frame; a body without
+    one is dropped; where the length filter would leave nobody (there the published program ends
+    with an error), it is left out.
     """
     tracks, repairs = _tracks(recording)
     if not tracks:
@@ -77,8 +82,8 @@ def ctrgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ...]]:
 
 
 def _tracks(recording: Recording) -> tuple[list[Track], tuple[str, ...]]:
-    """Bodies as the published program numbers their frames: frames without anybody do not count, and a body that comes back
-    goes on where it was lost."""
+    """Bodies as the published program numbers their frames: frames without anybody do not count,
+    and a body that comes back goes on where it was lost."""
     somebody = np.unique(
         np.concatenate([body.frames for body in recording.bodies.values()] or [np.zeros(0, int)])
     )
@@ -99,7 +104,8 @@ def _tracks(recording: Recording) -> tuple[list[Track], tuple[str, ...]]:
 
 
 def _by_spread(tracks: list[Track]) -> list[Track]:
-    """Without the bodies that are mostly wider than tall, as long as one remains; the others' motion without such frames."""
+    """Without the bodies that are mostly wider than tall, as long as one remains; the others'
+    motion without such frames."""
     kept, left = [], len(tracks)
     for track in tracks:
         spread = track.joints.max(axis=1) - track.joints.min(axis=1)  # (n, 3)
@@ -115,7 +121,8 @@ def _by_spread(tracks: list[Track]) -> list[Track]:
 
 
 def _joined(tracks: list[Track], frames: int) -> np.ndarray:
-    """(T, 2, 25, 3): each track, the most motion first, goes to the first actor whose interval it does not overlap."""
+    """(T, 2, 25, 3): each track, the most motion first, goes to the first actor whose interval it
+    does not overlap."""
     actors = np.zeros((frames, 2, JOINTS, 3), np.float32)
     intervals = [[tracks[0].start, tracks[0].end], [0, 0]]  # nobody's is [0, 0], as published
     actors[tracks[0].start : tracks[0].end + 1, 0] = tracks[0].joints
@@ -141,13 +148,15 @@ def _told(frames: int) -> tuple[str, ...]:
 
 
 def efficientgcn_raw(recording: Recording) -> np.ndarray:
-    """The clip (3, T, 25, 2) float32 that EfficientGCN (arXiv 2106.15125), like 2s-AGCN (arXiv 1805.07694) before it, makes
-    of a recording: camera coordinates in metres, T all of its frames, also those that nobody is in.
+    """The clip (3, T, 25, 2) float32 that EfficientGCN (arXiv 2106.15125), like 2s-AGCN (arXiv
+    1805.07694) before it, makes of a recording: camera coordinates in metres, T all of its frames,
+    also those that nobody is in.
 
-    A person is a place in the frames' lists of bodies, whatever the id there: its first entries are the first person, and so
-    on up to four; what is missing is zero. Of these the two with the highest energy are kept, the highest first, and of equal
-    ones the later first: the standard deviations of x, of y and of z, each over all joints of the frames with somebody in that
-    place, added up. Frames with NaN, which have no energy, are left out of it here.
+    A person is a place in the frames' lists of bodies, whatever the id there: its first entries are
+    the first person, and so on up to four; what is missing is zero. Of these the two with the
+    highest energy are kept, the highest first, and of equal ones the later first: the standard
+    deviations of x, of y and of z, each over all joints of the frames with somebody in that place,
+    added up. Frames with NaN, which have no energy, are left out of it here.
     """
     places = np.zeros((PLACES, recording.frames, JOINTS, 3), np.float32)
     for body in recording.bodies.values():

@@ -1,6 +1,8 @@
-"""NTU RGB+D 60 and 120 (Shahroudy et al., arXiv 1604.02808; Liu et al., arXiv 1905.04757), two persons, 25 joints.
+"""NTU RGB+D 60 and 120 (Shahroudy et al., arXiv 1604.02808; Liu et al., arXiv 1905.04757), two
+persons, 25 joints.
 
-Reads what people have: CTR-GCN's NTU60_CS.npz, NTU60_CV.npz, NTU120_CSub.npz, NTU120_CSet.npz, or PaddleVideo's
+Reads what people have: CTR-GCN's NTU60_CS.npz, NTU60_CV.npz, NTU120_CSub.npz, NTU120_CSet.npz, or
+PaddleVideo's
 {xsub,xview}/{train,val}_data.npy with their label pickles (`ntu_files.py`); or a folder of raw `.skeleton` recordings, which is
 prepared on first use (`ntu_build.py`). Clips stay on disk.
 """
@@ -37,8 +39,9 @@ CENTRED = ({"op": "centre", "joint": 1, "frame": 0},)
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys; `root` is the folder of the prepared files, one `.npz`, or the folder of recordings; `preparation` is what
-    is made of recordings (`ntu_clean.py`) and has no meaning for prepared files."""
+    """Recipe keys; `root` is the folder of the prepared files, one `.npz`, or the folder of
+    recordings; `preparation` is what is made of recordings (`ntu_clean.py`) and has no meaning for
+    prepared files."""
 
     root: str
     benchmark: Literal["xsub", "xview", "xset"] = "xsub"
@@ -52,7 +55,8 @@ class Config:
 
 
 class Clips(Sequence):
-    """Clips (3, T, 25, M) float32 read from disk when asked for: without trailing padding, broken frames mended."""
+    """Clips (3, T, 25, M) float32 read from disk when asked for: without trailing padding, broken
+    frames mended."""
 
     def __init__(self, data: np.ndarray, where: str):
         self._data, self._where = data, where
@@ -75,14 +79,15 @@ class Clips(Sequence):
         clip, bad = repair_frames(raw)
         if bad == clip.shape[1]:
             raise DataError(
-                f"{where}: every frame holds NaN or infinity; prepare the file again, or remove the clip "
-                "and its label"
+                f"{where}: every frame holds NaN or infinity; prepare the file again, or remove the"
+                " clip and its label"
             )
         return np.ascontiguousarray(ops.trim(clip)), bad
 
 
 class Survey:
-    """One look at every clip before work starts: fingerprint, mended and empty clips, are coordinates centred?"""
+    """One look at every clip before work starts: fingerprint, mended and empty clips, are
+    coordinates centred?"""
 
     def __init__(self):
         self.digest = hashlib.sha256()
@@ -119,10 +124,12 @@ class Survey:
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:
-    """Find the files, look at every clip once, leave them on disk; or open the cache of recordings, making it first if need be.
+    """Find the files, look at every clip once, leave them on disk; or open the cache of recordings,
+    making it first if need be.
 
     Raises:
-        DataError: nothing to read, or content that cannot be used; the file, the place in it and the fix are named.
+        DataError: nothing to read, or content that cannot be used; the file, the place in it and
+            the fix are named.
         StorageError: the cache of recordings cannot be written.
     """
     root = Path(config.root).expanduser()
@@ -131,7 +138,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     parts = ntu_files.read(root, config.benchmark)
     classes = classes_of(parts)
     splits, survey = examine(parts, progress)
-    # Public preparations have joint 2 of the first frame at the origin; a raw clip for the deployed network needs it.
+    # Public preparations have joint 2 of the first frame at the origin; a raw clip for the deployed
+    # network needs it.
     centre = CENTRED if survey.centred else ()
     return Dataset(
         "ntu",
@@ -181,14 +189,15 @@ def _recordings(config: Config, root: Path, progress) -> Dataset:
     )
     if prepared := [name for name in known if (root / name).is_file()]:
         raise DataError(
-            f"{root}: holds recordings and {prepared[0]}; give data.root the folder or the file to use, or put them apart"
+            f"{root}: holds recordings and {prepared[0]}; give data.root the folder or the file to"
+            " use, or put them apart"
         )
     cache = build.open_or_build(root, config.preparation, progress=progress)
     numbers = ntu_names.numbers(cache.names)
     if config.benchmark == "xview" and ntu_names.edition(numbers) == 120:
         raise DataError(
-            f"{root}: X-View is a benchmark of NTU RGB+D 60, but clips of 120 are here; set data.benchmark to xsub or xset, or "
-            "give a folder of setups 1-17 alone"
+            f"{root}: X-View is a benchmark of NTU RGB+D 60, but clips of 120 are here; set"
+            " data.benchmark to xsub or xset, or give a folder of setups 1-17 alone"
         )
     trains, labels, names = (
         ntu_names.trains(numbers, config.benchmark),
@@ -202,7 +211,8 @@ def _recordings(config: Config, root: Path, progress) -> Dataset:
     for split, what in zip(splits, ("train on", "test with")):
         if not len(split):
             raise DataError(
-                f"{root}: holds no clip to {what} in the {config.benchmark} split; copy the whole set, or set data.benchmark"
+                f"{root}: holds no clip to {what} in the {config.benchmark} split; copy the whole"
+                " set, or set data.benchmark"
             )
     digest = hashlib.sha256(
         repr((cache.digests, config.benchmark, config.preparation)).encode() + cache.names.tobytes()
@@ -226,8 +236,8 @@ def classes_of(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
     train, test = parts
     if train.classes != test.classes:
         raise DataError(
-            f"{train.where}: labels of {train.classes} classes, but the test part has {test.classes}; "
-            "they must come from the same preparation"
+            f"{train.where}: labels of {train.classes} classes, but the test part has"
+            f" {test.classes}; they must come from the same preparation"
         )
     largest = max(int(part.labels.max()) for part in parts)
     return NTU_120[: train.classes or (60 if largest < 60 else 120)]
@@ -238,8 +248,10 @@ def overlap(parts: tuple[ntu_files.Part, ntu_files.Part]) -> tuple[str, ...]:
     both = sorted(set(parts[0].names) & set(parts[1].names))
     return (
         (
-            f"{len(both)} clip{'s' * (len(both) > 1)} named in both splits, so accuracy is flattered: "
-            f"{', '.join(both[:5])}",
+            (
+                f"{len(both)} clip{'s' * (len(both) > 1)} named in both splits, so accuracy is"
+                f" flattered: {', '.join(both[:5])}"
+            ),
         )
         if both
         else ()

@@ -1,4 +1,5 @@
-"""What the names of NTU RGB+D recordings say, and the published splits by them (arXiv 1604.02808, arXiv 1905.04757).
+"""What the names of NTU RGB+D recordings say, and the published splits by them (arXiv 1604.02808,
+arXiv 1905.04757).
 
 SsssCcccPpppRrrrAaaa: setup, camera, subject, replication, action; the class is the action less one.
 """
@@ -211,7 +212,8 @@ def problem(name: str) -> str:
 
 
 def numbers(names: np.ndarray) -> np.ndarray:
-    """(n, 5) int64 setup, camera, subject, replication, action of (n,) names, all of them good, as bytes of length 20."""
+    """(n, 5) int64 setup, camera, subject, replication, action of (n,) names, all of them good, as
+    bytes of length 20."""
     digits = np.ascontiguousarray(names).astype(f"S{LENGTH}").view(np.uint8).reshape(-1, 5, 4)[
         :, :, 1:
     ].astype(np.int64) - ord("0")

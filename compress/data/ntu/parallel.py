@@ -1,7 +1,9 @@
-"""Work in processes of their own that know nothing of Paddle, and end by themselves when this one is killed.
+"""Work in processes of their own that know nothing of Paddle, and end by themselves when this one
+is killed.
 
-`multiprocessing` would import the main module in every worker, with Paddle in it, or fork a process that has threads; and its
-workers stay behind after `kill -9`. Here a worker reads a task a line from its standard input, which ends with this process.
+`multiprocessing` would import the main module in every worker, with Paddle in it, or fork a process
+that has threads; and its workers stay behind after `kill -9`. Here a worker reads a task a line
+from its standard input, which ends with this process.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(function: str, tasks: Iterable[dict], workers: int) -> Iterator[tuple[dict, dict]]:
-    """(task, reply) of `function`, "module:name", for every task, in the order the replies come. Both are JSON.
+    """(task, reply) of `function`, "module:name", for every task, in the order the replies come.
+    Both are JSON.
 
     Raises:
-        FeatherboneError: what the function raised; StorageError where a worker ended without a word. All workers are ended.
+        FeatherboneError: what the function raised; StorageError where a worker ended without a
+            word. All workers are ended.
     """
     module, name = function.split(":")
     command = [
@@ -105,6 +109,6 @@ def _receive(process: subprocess.Popen) -> dict:
 
 def _ended(process: subprocess.Popen) -> StorageError:
     return StorageError(
-        f"a worker process ended with code {process.wait()}; if memory ran out, take fewer workers. What is finished is "
-        "kept: run it again to continue"
+        f"a worker process ended with code {process.wait()}; if memory ran out, take fewer workers."
+        " What is finished is kept: run it again to continue"
     )

@@ -1,4 +1,5 @@
-"""NTU RGB+D 60/120 as prepared files: CTR-GCN's `.npz` and PaddleVideo's `.npy` + `.pkl`, read as they are."""
+"""NTU RGB+D 60/120 as prepared files: CTR-GCN's `.npz` and PaddleVideo's `.npy` + `.pkl`, read as
+they are."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def read(root: Path, benchmark: str) -> tuple[Part, Part]:
     """The training and the test part of a benchmark.
 
     Raises:
-        DataError: nothing or more than one thing to read below `root`, a damaged file, data and labels that differ.
+        DataError: nothing or more than one thing to read below `root`, a damaged file, data and
+            labels that differ.
     """
     place = find(root, benchmark)
     if place.suffix == ".npz":
@@ -58,14 +60,14 @@ def find(root: Path, benchmark: str) -> Path:
         others = [name for key, names in NPZ.items() if key != benchmark for name in names]
         if root.suffix != ".npz" or root.name in others:
             raise DataError(
-                f"{root}: is not the {benchmark} preparation; expected {' or '.join(NPZ[benchmark])}, "
-                "or set data.benchmark to what the file is"
+                f"{root}: is not the {benchmark} preparation; expected"
+                f" {' or '.join(NPZ[benchmark])}, or set data.benchmark to what the file is"
             )
         return root
     if not root.is_dir():
         raise DataError(
-            f"{root}: no such folder; give data.root the folder that holds {' or '.join(NPZ[benchmark])}, "
-            f"or {benchmark}/train_data.npy and its neighbours"
+            f"{root}: no such folder; give data.root the folder that holds"
+            f" {' or '.join(NPZ[benchmark])}, or {benchmark}/train_data.npy and its neighbours"
         )
     found = [root / name for name in NPZ[benchmark] if (root / name).is_file()]
     found += [
@@ -81,14 +83,16 @@ def find(root: Path, benchmark: str) -> Path:
         )
     if not found:
         raise DataError(
-            f"{root}: holds no {benchmark} preparation; expected {' or '.join(NPZ[benchmark])} (CTR-GCN), "
-            f"or {benchmark}/train_data.npy, train_label.pkl, val_data.npy and val_label.pkl (PaddleVideo)"
+            f"{root}: holds no {benchmark} preparation; expected {' or '.join(NPZ[benchmark])}"
+            f" (CTR-GCN), or {benchmark}/train_data.npy, train_label.pkl, val_data.npy and"
+            " val_label.pkl (PaddleVideo)"
         )
     return found[0]
 
 
 def as_clip(raw: np.ndarray, where: str) -> np.ndarray:
-    """One clip as stored, (T, 150) or (3, T, 25, M) -> (3, T, 25, M), M two or one, in the file's own precision."""
+    """One clip as stored, (T, 150) or (3, T, 25, M) -> (3, T, 25, M), M two or one, in the file's
+    own precision."""
     if raw.ndim == 2 and raw.shape[1] == 150:
         return raw.reshape(-1, 2, 25, 3).transpose(3, 0, 2, 1)
     if raw.ndim == 4 and raw.shape[0] == 3 and raw.shape[2] == 25 and raw.shape[3] in (1, 2):
@@ -102,20 +106,22 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
     missing = [name for name in (f"x_{split}", f"y_{split}") if name not in arrays]
     if missing:
         raise DataError(
-            f"{path}: has no array {missing[0]}; prepare it with CTR-GCN's scripts, or copy it again"
+            f"{path}: has no array {missing[0]}; prepare it with CTR-GCN's scripts, or copy it"
+            " again"
         )
     data, one_hot, where = arrays[f"x_{split}"], arrays[f"y_{split}"], f"{path}: x_{split}"
     _check_data(data, where, "(N, frames, 150)", data.ndim == 3 and data.shape[2] == 150)
     if one_hot.ndim != 2 or one_hot.shape[1] not in (60, 120):
         raise DataError(
-            f"{path}: y_{split} has shape {one_hot.shape}, expected one-hot labels (N, 60) or (N, 120)"
+            f"{path}: y_{split} has shape {one_hot.shape}, expected one-hot labels (N, 60) or (N,"
+            " 120)"
         )
     _check_count(len(data), len(one_hot), where, f"y_{split}")
     marked = np.asarray(one_hot > 0).sum(axis=1)
     if (wrong := np.flatnonzero(marked != 1)).size:
         raise DataError(
-            f"{path}: y_{split}[{wrong[0]}] marks {marked[wrong[0]]} classes, expected one; prepare the "
-            "file again"
+            f"{path}: y_{split}[{wrong[0]}] marks {marked[wrong[0]]} classes, expected one; prepare"
+            " the file again"
         )
     names = tuple(f"x_{split}[{index}]" for index in range(len(data)))
     return Part(
@@ -124,12 +130,14 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
 
 
 def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
-    """One split of a folder: `SPLIT_data.npy` (N, 3, T, 25, 2), memory-mapped, and `SPLIT_label.pkl`, [names, labels].
+    """One split of a folder: `SPLIT_data.npy` (N, 3, T, 25, 2), memory-mapped, and
+    `SPLIT_label.pkl`, [names, labels].
 
     Of names that are paths the last part counts.
 
     Args:
-        lengths: whether the pickle may have the clips' lengths as third entry; they are not looked at.
+        lengths: whether the pickle may have the clips' lengths as third entry; they are not looked
+            at.
     Raises:
         DataError: damaged files, or two that do not belong together.
     """
@@ -142,8 +150,8 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
     _check_count(len(data), len(labels), where, path.name)
     if (wrong := np.flatnonzero((labels < 0) | (labels >= 120))).size:
         raise DataError(
-            f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside "
-            "0-119; labels count from 0"
+            f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside"
+            " 0-119; labels count from 0"
         )
     for index, (name, label) in enumerate(zip(names, labels)):
         if (action := _ACTION.search(name)) and int(action[1]) != label + 1:
@@ -171,7 +179,8 @@ def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
 def names_and_labels(
     content: object, where: str, lengths: bool = False
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """([n names], (n,) int64) of a pickle's content; names may be bytes or paths, labels a list or an array.
+    """([n names], (n,) int64) of a pickle's content; names may be bytes or paths, labels a list or
+    an array.
 
     Raises:
         DataError: it is nothing of the kind.
@@ -207,14 +216,14 @@ def text(name: object) -> str:
 def _check_data(data: np.ndarray, where: str, expected: str, fits: bool) -> None:
     if not fits or 0 in data.shape or data.dtype.kind != "f":
         raise DataError(
-            f"{where} has shape {data.shape} of {data.dtype}, expected {expected} of floats, at least one "
-            "clip"
+            f"{where} has shape {data.shape} of {data.dtype}, expected {expected} of floats, at"
+            " least one clip"
         )
 
 
 def _check_count(clips: int, labels: int, where: str, label_place: str) -> None:
     if clips != labels:
         raise DataError(
-            f"{where} has {clips} clips, but {label_place} has {labels} labels; they must come from the "
-            "same preparation"
+            f"{where} has {clips} clips, but {label_place} has {labels} labels; they must come from"
+            " the same preparation"
         )

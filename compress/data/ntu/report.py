@@ -1,4 +1,5 @@
-"""What was read, repaired and skipped while recordings of NTU RGB+D were prepared: as data, and as a table."""
+"""What was read, repaired and skipped while recordings of NTU RGB+D were prepared: as data, and as
+a table."""
 
 from __future__ import annotations
 
@@ -81,13 +82,19 @@ def checked(numbers: np.ndarray, missing: int) -> str:
     if ntu_names.split_counts(numbers) == published:
         return f"all {total} clips of NTU RGB+D {edition}, split as published"
     if len(numbers) < total:
-        return f"{len(numbers)} of the {total} clips of NTU RGB+D {edition} are here, so the splits cannot be checked"
+        return (
+            f"{len(numbers)} of the {total} clips of NTU RGB+D {edition} are here, so the splits"
+            " cannot be checked"
+        )
     fix = (
         ""
         if missing
         else "; give --missing the list of missing skeletons, after which they were counted"
     )
-    return f"{len(numbers)} clips, where NTU RGB+D {edition} has {total} published ones, and the splits differ{fix}"
+    return (
+        f"{len(numbers)} clips, where NTU RGB+D {edition} has {total} published ones, and the"
+        f" splits differ{fix}"
+    )
 
 
 def note(told: dict) -> str:
@@ -95,8 +102,9 @@ def note(told: dict) -> str:
     clips = told["clips"]
     because = ", ".join(f"{count} {reason}" for reason, count in told["skipped_because"].items())
     return (
-        f"{clips['prepared']} of {clips['found']} recordings prepared ({told['preparation']}), {clips['repaired']} of them repaired, "
-        f"{clips['skipped']} skipped{f' ({because})' if because else ''}; {told['published']}"
+        f"{clips['prepared']} of {clips['found']} recordings prepared ({told['preparation']}),"
+        f" {clips['repaired']} of them repaired, {clips['skipped']}"
+        f" skipped{f' ({because})' if because else ''}; {told['published']}"
     )
 
 

@@ -1,6 +1,8 @@
-"""Raw recordings in a folder, and a shard of prepared clips: what one worker makes of a few hundred of them.
+"""Raw recordings in a folder, and a shard of prepared clips: what one worker makes of a few hundred
+of them.
 
-A shard is one `.npz` file: `frames`, the clips (3, T, 25, 2) float32 one behind the other, is memory-mapped where it lies.
+A shard is one `.npz` file: `frames`, the clips (3, T, 25, 2) float32 one behind the other, is
+memory-mapped where it lies.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ NO_BODY, NO_NUMBERS = "no body", "no finite coordinates"
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of recordings: files as (path relative to it, bytes, modified in ns), by name and then by path."""
+    """A folder of recordings: files as (path relative to it, bytes, modified in ns), by name and
+    then by path."""
 
     root: Path
     files: tuple[tuple[str, int, int], ...]
@@ -43,7 +46,8 @@ def holds_recordings(root: Path) -> bool:
 
 
 def listing(root: Path) -> Source:
-    """All `.skeleton` files of a folder and of the folders in it; links to folders are not followed.
+    """All `.skeleton` files of a folder and of the folders in it; links to folders are not
+    followed.
 
     Raises:
         DataError: there is none, or the folder cannot be read.
@@ -58,8 +62,8 @@ def listing(root: Path) -> Source:
         ) from error
     if not files:
         raise DataError(
-            f"{root}: holds no {SUFFIX} file, nor do the folders in it; give the folder that S001C001P001R001A001{SUFFIX} and "
-            "the others are in"
+            f"{root}: holds no {SUFFIX} file, nor do the folders in it; give the folder that"
+            f" S001C001P001R001A001{SUFFIX} and the others are in"
         )
     return Source(
         root, tuple(sorted(files, key=lambda file: (file[0].rpartition("/")[2], file[0])))
@@ -83,7 +87,8 @@ def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry]]:
 
 
 def missing_list(path: Path) -> tuple[str, ...]:
-    """The names, and the patterns like S001C00?P*, of a list of missing skeletons, sorted; other words in it are skipped.
+    """The names, and the patterns like S001C00?P*, of a list of missing skeletons, sorted; other
+    words in it are skipped.
 
     Raises:
         DataError: it cannot be read, is no such list, or names nothing.
@@ -93,7 +98,8 @@ def missing_list(path: Path) -> tuple[str, ...]:
             data = file.read(LARGEST_LIST + 1)
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}); give --missing the list of missing skeletons"
+            f"{path}: cannot be read ({error.strerror}); give --missing the list of missing"
+            " skeletons"
         ) from error
     text = data.decode("utf-8", "replace")
     found = {found.group() for found in ntu_names.NAME.finditer(text)} | {
@@ -101,14 +107,15 @@ def missing_list(path: Path) -> tuple[str, ...]:
     }
     if len(data) > LARGEST_LIST or not found:
         raise DataError(
-            f"{path}: is no list of missing skeletons; expected names like S001C002P005R002A008, one a line, in at most "
-            f"{LARGEST_LIST} bytes"
+            f"{path}: is no list of missing skeletons; expected names like S001C002P005R002A008,"
+            f" one a line, in at most {LARGEST_LIST} bytes"
         )
     return tuple(sorted(found))
 
 
 def find_missing_list(root: Path) -> Path | None:
-    """The list beside the recordings, where there is one: NTU_RGBD_samples_with_missing_skeletons.txt or a name like it.
+    """The list beside the recordings, where there is one:
+    NTU_RGBD_samples_with_missing_skeletons.txt or a name like it.
 
     Raises:
         DataError: there is more than one.
@@ -120,8 +127,9 @@ def find_missing_list(root: Path) -> Path | None:
     )
     if len(found) > 1:
         raise DataError(
-            f"{root}: holds more than one list of missing skeletons ({', '.join(path.name for path in found)}); give the one "
-            "to use with python -m compress.data.prepare --missing"
+            f"{root}: holds more than one list of missing skeletons"
+            f" ({', '.join(path.name for path in found)}); give the one to use with python -m"
+            " compress.data.prepare --missing"
         )
     return found[0] if found else None
 
@@ -176,7 +184,8 @@ def make(task: dict) -> dict:
 
 
 def summary(path: Path) -> dict | None:
-    """All of a shard but its frames, as JSON, with the size of the file; None where there is no whole one."""
+    """All of a shard but its frames, as JSON, with the size of the file; None where there is no
+    whole one."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             meta = json.loads(archive[storage.META].tobytes().decode())

@@ -1,8 +1,10 @@
-"""NTU RGB+D's raw `.skeleton` text (Shahroudy et al., arXiv 1604.02808): who was tracked where, frame by frame.
+"""NTU RGB+D's raw `.skeleton` text (Shahroudy et al., arXiv 1604.02808): who was tracked where,
+frame by frame.
 
-The number of frames; for every frame the number of bodies; for every body a line with its id and nine numbers, the number of
-joints, and a line of twelve numbers a joint: x y z in metres before the camera, then positions in the depth and colour image, an
-orientation and a tracking state, which must be numbers and are not kept.
+The number of frames; for every frame the number of bodies; for every body a line with its id and
+nine numbers, the number of joints, and a line of twelve numbers a joint: x y z in metres before the
+camera, then positions in the depth and colour image, an orientation and a tracking state, which
+must be numbers and are not kept.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from teachers.errors import DataError
 JOINTS = 25
 COLUMNS = 12
 BODY_LINES = 2 + JOINTS
-LARGEST_FILE = 20_000_000  # bytes; 300 frames, the longest that networks are trained on, of four bodies have 4 MB
+# Bytes; 300 frames, the longest that networks are trained on, of four bodies have 4 MB
+LARGEST_FILE = 20_000_000
 MOST_FRAMES = 20_000  # eleven minutes
 NUMBERS = (
     b"0123456789+-.eE \t\r\n" + b"aAfFiInNtTyY"
@@ -42,7 +45,8 @@ class Body:
 
 @dataclass(frozen=True)
 class Recording:
-    """A file's content: the number of frames, and bodies by id in the order of their first appearance."""
+    """A file's content: the number of frames, and bodies by id in the order of their first
+    appearance."""
 
     frames: int
     bodies: dict[str, Body]
@@ -65,13 +69,15 @@ def read(path: Path) -> Recording:
 
 
 def parse(data: bytes, where: str) -> Recording:
-    """The recording that a file's bytes describe. What the text claims is believed as far as its length can hold it.
+    """The recording that a file's bytes describe. What the text claims is believed as far as its
+    length can hold it.
 
     Args:
         where: the file, for messages.
 
     Raises:
-        DataError: anything but such a text; `where`, the line, what was expected there and the fix are named.
+        DataError: anything but such a text; `where`, the line, what was expected there and the fix
+            are named.
     """
     if len(data) > LARGEST_FILE:
         raise DataError(
@@ -110,7 +116,8 @@ def parse(data: bytes, where: str) -> Recording:
 
 
 def kind_of(error: DataError) -> str:
-    """What is wrong with a recording that `read` refused: "truncated", "wrong joint count" or "unreadable"."""
+    """What is wrong with a recording that `read` refused: "truncated", "wrong joint count" or
+    "unreadable"."""
     text = str(error)
     if "(lines left: " in text or "the end of the file" in text:
         return "truncated"
@@ -120,7 +127,8 @@ def kind_of(error: DataError) -> str:
 def _layout(
     lines: list[bytes], frames: int, where: str
 ) -> tuple[list[str], list[int], list[int], list[int]]:
-    """Of every body in every frame: its id, the frame, its place there, and the index of its first joint's line."""
+    """Of every body in every frame: its id, the frame, its place there, and the index of its first
+    joint's line."""
     names, frame_of, place_of, first_lines = [], [], [], []
     at = 1
     for frame in range(frames):

@@ -18,8 +18,10 @@ MOST_JOINTS, MOST_PERSONS, MOST_CLASSES = 1000, 16, 10_000
 
 @dataclass(frozen=True)
 class Holdout:
-    """Which clips validate: `fraction` of every class, drawn with `seed`; or `val`, those whose file name, without folders,
-    begins so (`*` stands for any text, `?` for any character), for example all of a person who is not trained on."""
+    """Which clips validate: `fraction` of every class, drawn with `seed`; or `val`, those whose
+    file name, without folders, begins so (`*` stands for any text, `?` for any character), for
+    example all of a person who is not trained on.
+    """
 
     fraction: float | None = None
     seed: int = 1
@@ -47,7 +49,8 @@ class Description:
         persons: M of the clips. Of more persons those of most energy stay; missing ones are zeros.
         frame_rate: frames a second, to be read by people only.
         split: None where `labels.csv` has a column `split`.
-        classes: the classes in their order. Default: sorted, or numbers from 0 where all labels are such.
+        classes: the classes in their order. Default: sorted, or numbers from 0 where all labels are
+            such.
         names: of the joints; CSV columns may then be called `hip_x`.
     """
 
@@ -90,8 +93,8 @@ def read(root: Path) -> Description:
     path = root / NAME
     if not path.is_file():
         raise DataError(
-            f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre, persons, split), labels.csv "
-            "and the clips that it names"
+            f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre,"
+            " persons, split), labels.csv and the clips that it names"
         )
     tree = yaml_tree.parse(text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
     if tree is None:

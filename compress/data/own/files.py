@@ -1,6 +1,8 @@
-"""One file of own clips -> who was where: `.npy`, `.csv` or `.json`, read strictly and within limits.
+"""One file of own clips -> who was where: `.npy`, `.csv` or `.json`, read strictly and within
+limits.
 
-What a file claims is believed as far as its length can hold it. Coordinates that are missing or too large become NaN or infinity.
+What a file claims is believed as far as its length can hold it. Coordinates that are missing or too
+large become NaN or infinity.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ FIX = "correct it, or record the clip again"
 
 
 def read(path: Path, wanted: Description) -> tuple[np.ndarray, int]:
-    """((M, T, V, C) float32 of a file, M as many persons as are in it; how many frame numbers are left out in it).
+    """((M, T, V, C) float32 of a file, M as many persons as are in it; how many frame numbers are
+    left out in it).
 
     Raises:
-        DataError: it cannot be read, is too large, or is no clip of `wanted`; file, place and fix are named.
+        DataError: it cannot be read, is too large, or is no clip of `wanted`; file, place and fix
+            are named.
     """
     kind = path.suffix.lower()
     if kind == ".npy":
@@ -41,7 +45,8 @@ def read(path: Path, wanted: Description) -> tuple[np.ndarray, int]:
 
 
 def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarray:
-    """(M, T, V, C) float32 of an array (T, V, C), (C, T, V, M) or (T, M, V, C), whichever fits the joints and coordinates."""
+    """(M, T, V, C) float32 of an array (T, V, C), (C, T, V, M) or (T, M, V, C), whichever fits the
+    joints and coordinates."""
     V, C = wanted.joints, wanted.coordinates
     fitting = {}
     if values.ndim == 3 and values.shape[1:] == (V, C):
@@ -57,12 +62,13 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
     told = f"{where}: has shape {values.shape} of {values.dtype}"
     if len(fitting) > 1:
         raise DataError(
-            f"{told}, which could be {' or '.join(fitting)}; save it with another number of frames, or as .json"
+            f"{told}, which could be {' or '.join(fitting)}; save it with another number of frames,"
+            " or as .json"
         )
     if not fitting or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise DataError(
-            f"{told}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V} joints and C = {C} "
-            f"coordinates; {FIX}"
+            f"{told}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V}"
+            f" joints and C = {C} coordinates; {FIX}"
         )
     (clip,) = fitting.values()
     _check_size(where, *clip.shape)
@@ -70,8 +76,10 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
 
 
 def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
-    """(M, T, V, C) float32 of {"frames": [frame]}, a frame being [[x, y, z], ...], its joints, or a list of persons who are such
-    lists. [] and null are a frame without anybody, null a missing number. Other keys are not looked at."""
+    """(M, T, V, C) float32 of {"frames": [frame]}, a frame being [[x, y, z], ...], its joints, or a
+    list of persons who are such lists. [] and null are a frame without anybody, null a missing
+    number. Other keys are not looked at.
+    """
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -92,8 +100,8 @@ def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
             joints = _joints(person, V, C)
             if joints is None:
                 raise DataError(
-                    f"{where}: frames[{number}]: expected {V} joints of {C} numbers, or a list of persons with as many; "
-                    f"{FIX}"
+                    f"{where}: frames[{number}]: expected {V} joints of {C} numbers, or a list of"
+                    f" persons with as many; {FIX}"
                 )
             clip[place, number] = _float32(joints).reshape(V, C)
     return clip
@@ -135,11 +143,13 @@ class Columns:
 
 
 def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray, int]:
-    """As `read`, of a CSV text: a header, then a row for every frame, or for every person of a frame.
+    """As `read`, of a CSV text: a header, then a row for every frame, or for every person of a
+    frame.
 
-    The columns, in any order, are x0, y0, z0, x1, ... (or from x1 on; without z for two coordinates; or hip_x, ... with the joints'
-    names). With a column `frame` the rows may be in any order, and numbers that are left out are counted, not filled; with a
-    column `person` beside it, a number, the same frame has a row for each person. An empty cell is a missing number.
+    The columns, in any order, are x0, y0, z0, x1, ... (or from x1 on; without z for two
+    coordinates; or hip_x, ... with the joints' names). With a column `frame` the rows may be in any
+    order, and numbers that are left out are counted, not filled; with a column `person` beside it,
+    a number, the same frame has a row for each person. An empty cell is a missing number.
     """
     lines = data.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").splitlines()
     columns = _columns(lines[0] if lines else b"", where, wanted)
@@ -154,7 +164,8 @@ def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray,
         wrong = np.flatnonzero(~((np.abs(whole) < 2**53) & (whole == np.round(whole))))
         if wrong.size:
             raise DataError(
-                f"{where}: line {numbers[wrong[0]]}: {key} is {whole[wrong[0]]:g}, expected a whole number; {FIX}"
+                f"{where}: line {numbers[wrong[0]]}: {key} is {whole[wrong[0]]:g}, expected a whole"
+                f" number; {FIX}"
             )
     times, frame = np.unique(frames, return_inverse=True)
     ids, person = np.unique(people, return_inverse=True)
@@ -181,8 +192,9 @@ def _columns(header: bytes, where: str, wanted: Description) -> Columns:
     if form is None or len(found) < len(names) or "person" in found and "frame" not in found:
         shown, first = header[:60].decode("utf-8", "replace"), ", ".join(forms[-1][:4])
         raise DataError(
-            f"{where}: line 1: the columns are {shown!r}..., expected {first}, ... to {forms[-1][-1]} "
-            f"({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates} coordinates), each once, and if need be frame, or frame and person"
+            f"{where}: line 1: the columns are {shown!r}..., expected {first}, ... to"
+            f" {forms[-1][-1]} ({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates}"
+            " coordinates), each once, and if need be frame, or frame and person"
         )
     return Columns(
         len(names), tuple(found[name] for name in form), found.get("frame"), found.get("person")
@@ -203,8 +215,8 @@ def _rows(lines: list[bytes], columns: Columns, where: str) -> tuple[np.ndarray,
             )
         except ValueError as error:
             raise DataError(
-                f"{where}: line {number}: {line[:40].decode('utf-8', 'replace')!r}, expected {columns.count} numbers "
-                f"with commas between them; {FIX}"
+                f"{where}: line {number}: {line[:40].decode('utf-8', 'replace')!r}, expected"
+                f" {columns.count} numbers with commas between them; {FIX}"
             ) from error
         numbers.append(number)
     if not rows:
@@ -219,15 +231,16 @@ def _check_once(places: np.ndarray, numbers: list[int], frames: np.ndarray, wher
     if same.size:
         first, second = order[same[0] : same[0] + 2]
         raise DataError(
-            f"{where}: lines {numbers[first]} and {numbers[second]} are both frame {frames[first]:g} of the same person; {FIX}"
+            f"{where}: lines {numbers[first]} and {numbers[second]} are both frame"
+            f" {frames[first]:g} of the same person; {FIX}"
         )
 
 
 def _check_size(where: str, M: int, T: int, V: int, C: int) -> None:
     if T > MOST_FRAMES or M * T * V * C > MOST_NUMBERS:
         raise DataError(
-            f"{where}: {M} persons in {T} frames, at most {MOST_FRAMES} frames and {MOST_NUMBERS} numbers are a clip; cut it "
-            "into shorter ones"
+            f"{where}: {M} persons in {T} frames, at most {MOST_FRAMES} frames and {MOST_NUMBERS}"
+            " numbers are a clip; cut it into shorter ones"
         )
 
 

@@ -27,7 +27,8 @@ LONGEST_LABEL = 200  # letters
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of `labels.csv`: its number, the clip's name (its path in the folder) and file, and what the line says."""
+    """One line of `labels.csv`: its number, the clip's name (its path in the folder) and file, and
+    what the line says."""
 
     line: int
     name: str
@@ -40,8 +41,8 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
     """(the lines of `labels.csv` sorted by the clips' names, the columns that are not used).
 
     Raises:
-        DataError: no such file, no CSV with the columns file and label, a clip that is named twice, is missing or lies outside
-            the folder; the line is named.
+        DataError: no such file, no CSV with the columns file and label, a clip that is named twice,
+            is missing or lies outside the folder; the line is named.
     """
     where = root / NAME
     rows = csv.reader(io.StringIO(text(where, LARGEST_FILE), newline=""), strict=True)
@@ -50,13 +51,14 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
         lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows]
     except csv.Error as error:
         raise DataError(
-            f"{where}: line {rows.line_num}: not CSV ({error}); write it as file,label with a line for each clip"
+            f"{where}: line {rows.line_num}: not CSV ({error}); write it as file,label with a line"
+            " for each clip"
         ) from error
     for column in ("file", "label"):
         if header.count(column) != 1:
             raise DataError(
-                f"{where}: line 1: the columns are {_listed(header)}; there must be one called {column!r} (file,label or "
-                "file,label,split)"
+                f"{where}: line 1: the columns are {_listed(header)}; there must be one called"
+                f" {column!r} (file,label or file,label,split)"
             )
     entries: dict[Path, Entry] = {}
     for number, row in lines:
@@ -64,13 +66,15 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
             continue
         if len(row) != len(header):
             raise DataError(
-                f"{where}: line {number}: has {len(row)} columns, the first line {len(header)}; quote text with a comma"
+                f"{where}: line {number}: has {len(row)} columns, the first line {len(header)};"
+                " quote text with a comma"
             )
         entry = _entry(root, where, number, dict(zip(header, row)))
         same = entries.setdefault(entry.path, entry)
         if same is not entry:
             raise DataError(
-                f"{where}: lines {same.line} and {number} both name {entry.name!r}; remove one of them"
+                f"{where}: lines {same.line} and {number} both name {entry.name!r}; remove one of"
+                " them"
             )
     if not entries:
         raise DataError(f"{where}: names no clip; write a line for each")
@@ -95,7 +99,8 @@ def unnamed(root: Path, entries: Sequence[Entry]) -> list[str]:
 def numbered(
     entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """((n,) int64 labels from 0, names of the classes). A label is a class's name, or all labels are numbers from 0.
+    """((n,) int64 labels from 0, names of the classes). A label is a class's name, or all labels
+    are numbers from 0.
 
     Raises:
         DataError: a label that is none of `classes`, or too many of them; the line is named.
@@ -113,8 +118,9 @@ def numbered(
         index = int(entry.label) if by_number else index_of.get(entry.label, -1)
         if not 0 <= index < len(classes):
             raise DataError(
-                f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of the {len(classes)} classes "
-                f"({_listed(classes)}); correct it, or the classes in {description.NAME} (at most {MOST_CLASSES})"
+                f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of"
+                f" the {len(classes)} classes ({_listed(classes)}); correct it, or the classes in"
+                f" {description.NAME} (at most {MOST_CLASSES})"
             )
         labels.append(index)
     return np.array(labels, np.int64), classes
@@ -131,12 +137,14 @@ def validating(
     split = [entry.split for entry in entries]
     if holdout is None and None in split:
         raise DataError(
-            f"{where}: nothing says which clips validate; add a column split (train or val), or to {description.NAME} "
-            "`split: {fraction: 0.2, seed: 1}` or `split: {val: [P03, P07]}` (how file names begin)"
+            f"{where}: nothing says which clips validate; add a column split (train or val), or to"
+            f" {description.NAME} `split: {{fraction: 0.2, seed: 1}}` or `split: {{val: [P03,"
+            " P07]}` (how file names begin)"
         )
     if holdout is not None and any(split):
         raise DataError(
-            f"{where}: has a column split, and {description.NAME} has the key split; remove one of them"
+            f"{where}: has a column split, and {description.NAME} has the key split; remove one of"
+            " them"
         )
     if holdout is None:
         chosen = np.array([one == "val" for one in split])
@@ -146,8 +154,9 @@ def validating(
         chosen = _drawn(labels, holdout)
     if chosen.all() or not chosen.any():
         raise DataError(
-            f"{where}: all {len(entries)} clips {'validate' if chosen.all() else 'train'}, so nothing is left to "
-            f"{'train on' if chosen.all() else 'validate with'}; change the split"
+            f"{where}: all {len(entries)} clips {'validate' if chosen.all() else 'train'}, so"
+            f" nothing is left to {'train on' if chosen.all() else 'validate with'}; change the"
+            " split"
         )
     return chosen
 
@@ -160,8 +169,8 @@ def _named(entries: Sequence[Entry], starts: tuple[str, ...], where: Path) -> np
         )
         if not fits.any():
             raise DataError(
-                f"{where}: no file name begins with {start!r} (split.val in {description.NAME}); the first is "
-                f"{PurePosixPath(entries[0].name).name!r}"
+                f"{where}: no file name begins with {start!r} (split.val in {description.NAME});"
+                f" the first is {PurePosixPath(entries[0].name).name!r}"
             )
         chosen |= fits
     return chosen
@@ -181,7 +190,8 @@ def _entry(root: Path, where: Path, number: int, row: dict[str, str]) -> Entry:
     label, split, place = row["label"], row.get("split"), f"{where}: line {number}"
     if not label or len(label) > LONGEST_LABEL or not label.isprintable():
         raise DataError(
-            f"{place}: the label is {label[:60]!r}, expected a word or a number; give the clip its class"
+            f"{place}: the label is {label[:60]!r}, expected a word or a number; give the clip its"
+            " class"
         )
     if split not in (None, "train", "val"):
         raise DataError(f"{place}: the split is {split[:60]!r}, expected train or val")
@@ -194,7 +204,8 @@ def _inside(root: Path, file: str, place: str) -> tuple[str, Path]:
     pure, shown = PurePosixPath(file.replace("\\", "/")), repr(file[:200])
     if not file or pure.is_absolute() or PureWindowsPath(file).drive or ".." in pure.parts:
         raise DataError(
-            f"{place}: file {shown} is no path inside the folder; write it as seen from {root}, without .."
+            f"{place}: file {shown} is no path inside the folder; write it as seen from {root},"
+            " without .."
         )
     if pure.suffix.lower() not in KINDS:
         raise DataError(f"{place}: file {shown} is no kind of clip; known: {', '.join(KINDS)}")

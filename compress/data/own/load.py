@@ -1,15 +1,21 @@
-"""Own recordings: a folder with one `.npy`, `.csv` or `.json` a clip, `labels.csv` (file,label[,split]) and `dataset.yaml`.
+"""Own recordings: a folder with one `.npy`, `.csv` or `.json` a clip, `labels.csv`
+(file,label[,split]) and `dataset.yaml`.
 
-Formats of clips: `own_files.py`; `dataset.yaml`: `own_description.py`; `labels.csv`: `own_labels.py`. What is messy is mended by these
-rules, and counted in the notes:
+Formats of clips: `own_files.py`; `dataset.yaml`: `own_description.py`; `labels.csv`:
+`own_labels.py`. What is messy is mended by these rules, and counted in the notes:
 
-- a frame with NaN, infinity or a missing number takes the nearest good frame; a frame of nothing but zeros is one that nobody is
-  in, and stays; a clip of one frame is a clip; without one good frame in it, a clip is refused;
-- of more persons than `persons` those of most energy (`ntu_persons.energy`) stay, in their order; missing ones are zeros;
-- clips are in the order of their names, however files and lines are sorted; frame numbers that are left out are closed up;
-- the same content in training and validation stays, as do files that `labels.csv` does not name out of it.
+- a frame with NaN, infinity or a missing number takes the nearest good frame; a frame of nothing
+  but zeros is one that nobody is in, and stays; a clip of one frame is a clip; without one good
+  frame in it, a clip is refused;
+- of more persons than `persons` those of most energy (`ntu_persons.energy`) stay, in their order;
+  missing ones are zeros;
+- clips are in the order of their names, however files and lines are sorted; frame numbers that are
+  left out are closed up;
+- the same content in training and validation stays, as do files that `labels.csv` does not name out
+  of it.
 
-What could mean two things is refused, with file and line: a clip named twice, a label that is no class, a file that is not there.
+What could mean two things is refused, with file and line: a clip named twice, a label that is no
+class, a file that is not there.
 """
 
 from __future__ import annotations
@@ -66,7 +72,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     """Read the folder; the clips are kept in memory.
 
     Raises:
-        DataError: something is missing or cannot be used; file, line or place, and the fix are named.
+        DataError: something is missing or cannot be used; file, line or place, and the fix are
+            named.
         RecipeError: the same of `dataset.yaml`.
     """
     root = Path(config.root).expanduser()
@@ -111,7 +118,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
 
 
 def read(entry: Entry, description: Description, survey: Survey) -> np.ndarray:
-    """The clip (C, T, V, M) float32 of one line of `labels.csv`; what was mended goes to the survey.
+    """The clip (C, T, V, M) float32 of one line of `labels.csv`; what was mended goes to the
+    survey.
 
     Raises:
         DataError: no such clip, or one without a good frame.
@@ -120,12 +128,13 @@ def read(entry: Entry, description: Description, survey: Survey) -> np.ndarray:
     clip, bad = repair_frames(of_persons(raw, description.persons))
     if bad == clip.shape[1] or not clip.any():
         raise DataError(
-            f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it again, or remove line "
-            f"{entry.line} of {own_labels.NAME}"
+            f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it"
+            f" again, or remove line {entry.line} of {own_labels.NAME}"
         )
     if bad:
         survey.case(
-            "clip repaired (frames with NaN, infinity or missing numbers take the nearest good frame)",
+            "clip repaired (frames with NaN, infinity or missing numbers take the nearest good"
+            " frame)",
             f"{entry.name}: {bad} of {clip.shape[1]} frames",
         )
     if empty := int((~clip.any(axis=(0, 2, 3))).sum()):
@@ -148,7 +157,8 @@ def read(entry: Entry, description: Description, survey: Survey) -> np.ndarray:
 
 
 def of_persons(raw: np.ndarray, persons: int) -> np.ndarray:
-    """(M', T, V, C) -> (C, T, V, M): of more than M persons those of most energy, in their order; zeros for missing ones."""
+    """(M', T, V, C) -> (C, T, V, M): of more than M persons those of most energy, in their order;
+    zeros for missing ones."""
     if len(raw) > persons:
         raw = raw[np.sort(np.argsort([-energy(one) for one in raw], kind="stable")[:persons])]
     padded = np.zeros((persons, *raw.shape[1:]), np.float32)
@@ -163,7 +173,8 @@ def _look(
     validates: np.ndarray,
     survey: Survey,
 ) -> None:
-    """Count what concerns more than one clip: the same content on both sides, and files without a line."""
+    """Count what concerns more than one clip: the same content on both sides, and files without a
+    line."""
     contents = [
         hashlib.sha256(repr(clip.shape).encode() + clip.tobytes()).digest() for clip in clips
     ]
@@ -175,7 +186,8 @@ def _look(
     for entry, content, held in zip(entries, contents, validates):
         if held and content in trained:
             survey.case(
-                "clip to validate with that is one trained on, number for number (kept; accuracy is flattered)",
+                "clip to validate with that is one trained on, number for number (kept; accuracy is"
+                " flattered)",
                 f"{entry.name} = {trained[content]}",
             )
     for name in own_labels.unnamed(root, entries):

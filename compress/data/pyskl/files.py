@@ -1,8 +1,9 @@
 """Annotation pickles of PYSKL (arXiv 2205.09443) and mmaction2, read as they are and checked.
 
-Either one file, {"split": {name: [frame_dir]}, "annotations": [annotation]}, or the older form, a folder with a list of
-annotations for each split: train.pkl and val.pkl. An annotation is {"frame_dir", "label", "total_frames", "keypoint"
-(M, T, V, C)}, with "keypoint_score" (M, T, V) and "img_shape" (height, width) where key points are of images.
+Either one file, {"split": {name: [frame_dir]}, "annotations": [annotation]}, or the older form, a
+folder with a list of annotations for each split: train.pkl and val.pkl. An annotation is
+{"frame_dir", "label", "total_frames", "keypoint" (M, T, V, C)}, with "keypoint_score" (M, T, V) and
+"img_shape" (height, width) where key points are of images.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Part:
-    """One split: its name, its annotations in the order of the file, and how often it names one again."""
+    """One split: its name, its annotations in the order of the file, and how often it names one
+    again."""
 
     name: str
     annotations: tuple[Annotation, ...]
@@ -58,7 +60,8 @@ def read(root: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, i
         benchmark: which splits, see `pair`.
         scores: whether key points of images must have scores.
     Raises:
-        DataError: nothing to read at `root`, a damaged file, or content that does not go together; file, annotation and fix are named.
+        DataError: nothing to read at `root`, a damaged file, or content that does not go together;
+            file, annotation and fix are named.
     """
     if root.is_dir():
         files = {path.stem: path for path in sorted(root.glob("*.pkl"))}
@@ -71,15 +74,17 @@ def read(root: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, i
         *parts, unused = _from_file(root, benchmark, scores)
     else:
         raise DataError(
-            f"{root}: no such file; give data.root a .pkl file with splits, or a folder with train.pkl and val.pkl"
+            f"{root}: no such file; give data.root a .pkl file with splits, or a folder with"
+            " train.pkl and val.pkl"
         )
     _check_alike([one for part in parts for one in part.annotations])
     return *parts, unused
 
 
 def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, str]:
-    """The two splits of a benchmark: "xsub" -> xsub_train and xsub_val; "train" -> train and val; "train1" -> train1 and val1.
-    Without a val split, test takes its place. None: the only two there are.
+    """The two splits of a benchmark: "xsub" -> xsub_train and xsub_val; "train" -> train and val;
+    "train1" -> train1 and val1. Without a val split, test takes its place. None: the only two there
+    are.
 
     Raises:
         DataError: no such splits, or more than one choice; `where` and what there is are named.
@@ -92,14 +97,15 @@ def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, 
     there = f"{where} {', '.join(names) or '(none)'}"
     if not found:
         raise DataError(
-            f"{there}, but not one to train on and its test, such as xsub_train and xsub_val, or train and val; name "
-            "them so, or give data.root a .pkl file that has splits"
+            f"{there}, but not one to train on and its test, such as xsub_train and xsub_val, or"
+            " train and val; name them so, or give data.root a .pkl file that has splits"
         )
     if benchmark is None and len(found) > 1:
         raise DataError(f"{there}; choose with data.benchmark: {', '.join(found)}")
     if benchmark is not None and benchmark not in found:
         raise DataError(
-            f"{there}, nothing for benchmark {benchmark!r}; data.benchmark can be {', '.join(found)}"
+            f"{there}, nothing for benchmark {benchmark!r}; data.benchmark can be"
+            f" {', '.join(found)}"
         )
     return next(iter(found.values())) if benchmark is None else found[benchmark]
 
@@ -108,8 +114,8 @@ def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, P
     content = _load(path)
     if isinstance(content, list):
         raise DataError(
-            f"{path}: a list of annotations, without splits; give data.root a folder with one such file for each split, "
-            "train.pkl and val.pkl"
+            f"{path}: a list of annotations, without splits; give data.root a folder with one such"
+            " file for each split, train.pkl and val.pkl"
         )
     splits, annotations = (
         (content.get(key) for key in ("split", "annotations"))
@@ -118,8 +124,8 @@ def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, P
     )
     if not isinstance(splits, dict) or not isinstance(annotations, list):
         raise DataError(
-            f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got {_told(content)}; give a "
-            "file of PYSKL or mmaction2"
+            f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got"
+            f" {_told(content)}; give a file of PYSKL or mmaction2"
         )
     splits = {str(name): names for name, names in splits.items()}
     chosen = pair(benchmark, splits, f"{path}: has splits")
@@ -142,8 +148,8 @@ def _chosen(
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(
-            f"{path}: split {split!r} names {missing[0]!r}{more}, which no annotation has; copy the file again, or take the "
-            "names out"
+            f"{path}: split {split!r} names {missing[0]!r}{more}, which no annotation has; copy the"
+            " file again, or take the names out"
         )
     made = tuple(
         _annotation(entry, f"{path}: annotation {index} ({name!r})", scores)
@@ -157,7 +163,8 @@ def _from_list(path: Path, name: str, scores: bool) -> Part:
     content = _load(path)
     if not isinstance(content, list) or not content:
         raise DataError(
-            f"{path}: expected a list of annotations, got {_told(content)}; a file with splits in it is data.root itself"
+            f"{path}: expected a list of annotations, got {_told(content)}; a file with splits in"
+            " it is data.root itself"
         )
     return Part(
         name,
@@ -184,13 +191,14 @@ def _named(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
     for index, entry in enumerate(annotations):
         if not isinstance(entry, dict) or not isinstance(entry.get("frame_dir"), str):
             raise DataError(
-                f"{path}: annotation {index} is {_told(entry)}, expected a mapping with {', '.join(NEEDED)}, of which "
-                "frame_dir is text; give a file of PYSKL or mmaction2"
+                f"{path}: annotation {index} is {_told(entry)}, expected a mapping with"
+                f" {', '.join(NEEDED)}, of which frame_dir is text; give a file of PYSKL or"
+                " mmaction2"
             )
         if entry["frame_dir"] in found:
             raise DataError(
-                f"{path}: annotations {found[entry['frame_dir']][0]} and {index} are both {entry['frame_dir']!r}; a name "
-                "stands for one clip, rename or remove one of them"
+                f"{path}: annotations {found[entry['frame_dir']][0]} and {index} are both"
+                f" {entry['frame_dir']!r}; a name stands for one clip, rename or remove one of them"
             )
         found[entry["frame_dir"]] = (index, entry)
     return found
@@ -207,21 +215,21 @@ def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
         or not 0 <= label < MOST_CLASSES
     ):
         raise DataError(
-            f"{where}: its label is {label!r}, expected a whole number from 0 to {MOST_CLASSES - 1}; correct it, or take "
-            "the clip out of the split"
+            f"{where}: its label is {label!r}, expected a whole number from 0 to"
+            f" {MOST_CLASSES - 1}; correct it, or take the clip out of the split"
         )
     if not _is_array(keypoint, 4) or keypoint.shape[3] not in (2, 3) or 0 in keypoint.shape[1:]:
         raise DataError(
-            f"{where}: its keypoint is {_told(keypoint)}, expected an array of numbers (persons, frames, joints, 2 or 3); "
-            "correct it, or take the clip out of the split"
+            f"{where}: its keypoint is {_told(keypoint)}, expected an array of numbers (persons,"
+            " frames, joints, 2 or 3); correct it, or take the clip out of the split"
         )
     flat, score = keypoint.shape[3] == 2, None
     if flat and scores:
         score = entry.get("keypoint_score")
         if not _is_array(score, 3) or score.shape != keypoint.shape[:3]:
             raise DataError(
-                f"{where}: its keypoint_score is {_told(score)}, expected an array of numbers {keypoint.shape[:3]}; set "
-                "data.scores to false to use x and y only"
+                f"{where}: its keypoint_score is {_told(score)}, expected an array of numbers"
+                f" {keypoint.shape[:3]}; set data.scores to false to use x and y only"
             )
     image = _image(entry.get("img_shape"), where) if flat else None
     miscounted = not np.array_equal(entry.get("total_frames", keypoint.shape[1]), keypoint.shape[1])
@@ -246,13 +254,15 @@ def _check_alike(annotations: list[Annotation]) -> None:
         if one.keypoint.shape[2:] != first.keypoint.shape[2:]:
             V, C = one.keypoint.shape[2:]
             raise DataError(
-                f"{one.where}: has {V} joints of {C} coordinates, the first annotation {first.keypoint.shape[2]} of "
-                f"{first.keypoint.shape[3]}; all must be of one skeleton"
+                f"{one.where}: has {V} joints of {C} coordinates, the first annotation"
+                f" {first.keypoint.shape[2]} of {first.keypoint.shape[3]}; all must be of one"
+                " skeleton"
             )
         if (one.image is None) != (first.image is None):
             bare, other = (one, first) if one.image is None else (first, one)
             raise DataError(
-                f"{bare.where}: has no img_shape, but {other.name!r} has one; give all of them one, or none"
+                f"{bare.where}: has no img_shape, but {other.name!r} has one; give all of them one,"
+                " or none"
             )
 
 

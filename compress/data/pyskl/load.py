@@ -1,13 +1,16 @@
-"""Annotation pickles of PYSKL (Duan et al., arXiv 2205.09443) and mmaction2: NTU and any other skeletons, 3D or key points of images.
+"""Annotation pickles of PYSKL (Duan et al., arXiv 2205.09443) and mmaction2: NTU and any other
+skeletons, 3D or key points of images.
 
-Files are read as they are (`pyskl_files.py`). The arrays stay as the file has them, mostly float16; a clip becomes float32 when
-asked for, before anything is computed of it.
+Files are read as they are (`pyskl_files.py`). The arrays stay as the file has them, mostly float16;
+a clip becomes float32 when asked for, before anything is computed of it.
 
-Key points of images stay pixels here, so that pixels are what a deployed network is fed. PYSKL divides every clip by the size of
-its own images. That comes to the same as bringing all clips to images of one size first, the most common size in the file, and
-dividing by this one; the first is done here, the second is a step of the input (`normalise_2d` with `image`), and so is in
-`deployed.json`: pixels of images of another size must be scaled to that one. No clip is normalised twice. Without img_shape in
-the file, every clip is divided by its own extent, unless the recipe's `input.image` says otherwise.
+Key points of images stay pixels here, so that pixels are what a deployed network is fed. PYSKL
+divides every clip by the size of its own images. That comes to the same as bringing all clips to
+images of one size first, the most common size in the file, and dividing by this one; the first is
+done here, the second is a step of the input (`normalise_2d` with `image`), and so is in
+`deployed.json`: pixels of images of another size must be scaled to that one. No clip is normalised
+twice. Without img_shape in the file, every clip is divided by its own extent, unless the recipe's
+`input.image` says otherwise.
 """
 
 from __future__ import annotations
@@ -40,10 +43,14 @@ class Config:
 
     Attributes:
         root: the .pkl file, or a folder with a .pkl file for each split.
-        benchmark: "xsub" for the splits xsub_train and xsub_val, "train" for train and val (or test); null: the only ones there are.
-        persons: M of the clips. Of more persons those stay who are in most frames, of equal ones the first; missing ones are zeros.
-        scores: key points of images have their score as third channel, as PYSKL trains them; false: x and y only.
-        classes: names of the classes. Default: NTU's, 60 or 120, where clips and labels are NTU's, else "class 0" and so on.
+        benchmark: "xsub" for the splits xsub_train and xsub_val, "train" for train and val (or
+            test); null: the only ones there are.
+        persons: M of the clips. Of more persons those stay who are in most frames, of equal ones
+            the first; missing ones are zeros.
+        scores: key points of images have their score as third channel, as PYSKL trains them; false:
+            x and y only.
+        classes: names of the classes. Default: NTU's, 60 or 120, where clips and labels are NTU's,
+            else "class 0" and so on.
     """
 
     root: str
@@ -58,7 +65,8 @@ class Config:
 
 
 class Clips(Sequence):
-    """Clips (C, T, V, M) float32 made of annotations when asked for; broken frames are mended, pixels are of images of one size."""
+    """Clips (C, T, V, M) float32 made of annotations when asked for; broken frames are mended,
+    pixels are of images of one size."""
 
     def __init__(
         self, annotations: Sequence[Annotation], persons: int, image: tuple[int, int] | None
@@ -94,13 +102,15 @@ class Clips(Sequence):
         clip, bad = repair_frames(clip)
         if bad == clip.shape[1]:
             raise DataError(
-                f"{one.where}: every frame holds NaN or infinity; take the clip out of the split, or record it again"
+                f"{one.where}: every frame holds NaN or infinity; take the clip out of the split,"
+                " or record it again"
             )
         return np.ascontiguousarray(clip), bad
 
 
 def longest(keypoint: np.ndarray, persons: int) -> np.ndarray:
-    """Which of the persons of (M, T, V, C) stay: the `persons` that are in most frames, of equal ones the first, in their order."""
+    """Which of the persons of (M, T, V, C) stay: the `persons` that are in most frames, of equal
+    ones the first, in their order."""
     frames = (keypoint != 0).any(axis=(2, 3)).sum(axis=1)
     return np.sort(np.argsort(-frames, kind="stable")[:persons])
 
@@ -109,7 +119,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
     """Read the file or the folder and look at every clip once.
 
     Raises:
-        DataError: nothing to read, or content that cannot be used; file, annotation and fix are named.
+        DataError: nothing to read, or content that cannot be used; file, annotation and fix are
+            named.
     """
     *parts, unused = files.read(Path(config.root).expanduser(), config.benchmark, config.scores)
     annotations = [one for part in parts for one in part.annotations]
@@ -145,7 +156,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
 
 
 class Survey:
-    """What one look at every clip found: the fingerprint, and the clips that a reader of the result should know of."""
+    """What one look at every clip found: the fingerprint, and the clips that a reader of the result
+    should know of."""
 
     def __init__(self, persons: int, image: tuple[int, int] | None):
         self._persons, self._image = persons, image
@@ -165,7 +177,8 @@ class Survey:
             self._case("empty, nothing but zeros (kept, and counted like any other)", one.name)
         if len(one.keypoint) > self._persons:
             self._case(
-                f"of more than {self._persons} person{'s' * (self._persons > 1)} (those in most frames stay)",
+                f"of more than {self._persons} person{'s' * (self._persons > 1)} (those in most"
+                " frames stay)",
                 one.name,
             )
         if one.image != self._image:
@@ -202,29 +215,33 @@ def _notes(parts: list[Part], unused: int) -> list[str]:
         else []
     )
     notes += [
-        f"split {part.name} names {part.repeated} clip{'s' * (part.repeated > 1)} more than once; each counts once"
+        f"split {part.name} names {part.repeated} clip{'s' * (part.repeated > 1)} more than once;"
+        " each counts once"
         for part in parts
         if part.repeated
     ]
     if unused:
         notes.append(
-            f"{unused} annotation{'s' * (unused > 1)} in neither {parts[0].name} nor {parts[1].name}, not used"
+            f"{unused} annotation{'s' * (unused > 1)} in neither {parts[0].name} nor"
+            f" {parts[1].name}, not used"
         )
     if first.keypoint.shape[3] == 2 and first.image is None:
         notes.append(
-            "no img_shape: every clip is scaled by its own extent, unless input.image is given (PYSKL assumes [1920, 1080])"
+            "no img_shape: every clip is scaled by its own extent, unless input.image is given"
+            " (PYSKL assumes [1920, 1080])"
         )
     return notes
 
 
 def _classes(config: Config, annotations: list[Annotation]) -> tuple[str, ...]:
-    """The names given, else NTU's where every clip is named like one of NTU and has its label, else numbers."""
+    """The names given, else NTU's where every clip is named like one of NTU and has its label, else
+    numbers."""
     largest = max(annotations, key=lambda one: one.label)
     if config.classes is not None:
         if largest.label >= len(config.classes):
             raise DataError(
-                f"{largest.where}: its label is {largest.label}, but data.classes names {len(config.classes)} classes; labels "
-                "count from 0, name all of them"
+                f"{largest.where}: its label is {largest.label}, but data.classes names"
+                f" {len(config.classes)} classes; labels count from 0, name all of them"
             )
         return config.classes
     actions = [_NTU_NAME.match(one.name) for one in annotations]

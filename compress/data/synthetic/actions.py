@@ -1,4 +1,5 @@
-"""The actions of the synthetic data set, as poses at moments; `kinematics.py` says what the angles mean."""
+"""The actions of the synthetic data set, as poses at moments; `kinematics.py` says what the angles
+mean."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ class Action:
     """One action for the right hand or foot.
 
     Attributes:
-        keys: (phase, pose added to the posture) within one repetition, which starts and ends in the posture.
+        keys: (phase, pose added to the posture) within one repetition, which starts and ends in the
+            posture.
         reps, period: range of repetitions, and of seconds a repetition.
-        hold, spread: where the hinges go before the repetitions, drawn from hold - spread to hold + spread; hinges that are
-            not named stay where the person happened to have them.
+        hold, spread: where the hinges go before the repetitions, drawn from hold - spread to hold +
+            spread; hinges that are not named stay where the person happened to have them.
         returns: false: stays in the last pose.
         lift: height of a jump between phases 0.4 and 0.75, metres.
         sitting: share of clips in which it is done on a chair.

@@ -1,16 +1,19 @@
-"""A kinematic person on the NTU-25 skeleton: proportions, joint angles over time, forward kinematics.
+"""A kinematic person on the NTU-25 skeleton: proportions, joint angles over time, forward
+kinematics.
 
-Body frame, metres: x to the person's right, y up, z backward (the person looks along -z), as the Kinect sees someone who
-faces it. A joint's angles turn everything beyond it: (pitch, twist, roll) in degrees, applied roll * pitch * twist.
-For a limb: pitch raises it forward, roll lifts it sideways, twist turns it inward; an elbow bends by positive pitch, a
-knee and the spine (forward) by negative pitch. Angles are written for the right-handed person; `mirror` gives the other one.
+Body frame, metres: x to the person's right, y up, z backward (the person looks along -z), as the
+Kinect sees someone who faces it. A joint's angles turn everything beyond it: (pitch, twist, roll)
+in degrees, applied roll * pitch * twist. For a limb: pitch raises it forward, roll lifts it
+sideways, twist turns it inward; an elbow bends by positive pitch, a knee and the spine (forward) by
+negative pitch. Angles are written for the right-handed person; `mirror` gives the other one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# NTU-25 joints (0-based) -> parent in the tree that moves, and the offset from it in units of body height.
+# NTU-25 joints (0-based) -> parent in the tree that moves, and the offset from it in units of body
+# height.
 # Hand tip and thumb both hang on the hand, so that every bone of the graph is rigid.
 PARENTS = (-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 7, 11, 11)
 ORDER = (
@@ -85,7 +88,8 @@ for _joint, _left in LEFT_OF.items():
 
 
 def pose_angles(pose: dict[str, tuple[float, float, float]]) -> np.ndarray:
-    """A pose {hinge: (pitch, twist, roll)} in degrees -> (25, 3). Twist and roll of "l." hinges are outward/inward alike."""
+    """A pose {hinge: (pitch, twist, roll)} in degrees -> (25, 3). Twist and roll of "l." hinges are
+    outward/inward alike."""
     angles = np.zeros((25, 3))
     for hinge, (pitch, twist, roll) in pose.items():
         side = -1 if hinge.startswith("l.") else 1
@@ -94,7 +98,8 @@ def pose_angles(pose: dict[str, tuple[float, float, float]]) -> np.ndarray:
 
 
 def within_limits(angles: np.ndarray) -> np.ndarray:
-    """Angles (..., 25, 3) with elbows and knees that bend one way only, and nobody tilted beyond lying."""
+    """Angles (..., 25, 3) with elbows and knees that bend one way only, and nobody tilted beyond
+    lying."""
     limited = angles.copy()
     limited[..., 0, :] = np.clip(limited[..., 0, :], -90, 90)
     limited[..., [9, 5], 0] = np.clip(limited[..., [9, 5], 0], 0, 150)
@@ -108,7 +113,8 @@ def mirror(angles: np.ndarray) -> np.ndarray:
 
 
 def body(rng: np.random.Generator) -> np.ndarray:
-    """Bone offsets (25, 3) in metres of one person: height, arm, leg, trunk and shoulder proportions drawn at random."""
+    """Bone offsets (25, 3) in metres of one person: height, arm, leg, trunk and shoulder
+    proportions drawn at random."""
     offsets = OFFSETS * rng.uniform(1.45, 1.95)
     arm, leg, trunk, width = 1 + np.clip(rng.normal(0, 0.06, 4), -0.12, 0.12)
     for joints, scale in (((9, 10, 11, 23, 24), arm), ((17, 18, 19), leg)):
@@ -120,7 +126,8 @@ def body(rng: np.random.Generator) -> np.ndarray:
 
 
 def rotations(angles: np.ndarray) -> np.ndarray:
-    """Degrees (..., 3) as (pitch, twist, roll) -> matrices (..., 3, 3) = Rz(roll) @ Rx(pitch) @ Ry(twist)."""
+    """Degrees (..., 3) as (pitch, twist, roll) -> matrices (..., 3, 3) = Rz(roll) @ Rx(pitch) @
+    Ry(twist)."""
     radians = np.deg2rad(angles)
     (cx, cy, cz), (sx, sy, sz) = (
         np.moveaxis(np.cos(radians), -1, 0),
@@ -141,7 +148,8 @@ def rotations(angles: np.ndarray) -> np.ndarray:
 
 
 def forward(angles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Joint angles (T, 25, 3) and bone offsets (25, 3) -> positions (T, 25, 3), the base of the spine at the origin."""
+    """Joint angles (T, 25, 3) and bone offsets (25, 3) -> positions (T, 25, 3), the base of the
+    spine at the origin."""
     own = rotations(angles).transpose(1, 0, 2, 3)  # (25, T, 3, 3)
     total, positions = own.copy(), np.zeros((25, len(angles), 3))
     for joint in ORDER:
@@ -158,7 +166,8 @@ def ease(phase: np.ndarray) -> np.ndarray:
 
 
 def through(keys: tuple[tuple[float, np.ndarray], ...], phase: np.ndarray) -> np.ndarray:
-    """Poses (25, 3) at increasing phases in [0, 1] -> (T, 25, 3), eased from one to the next; rest at phases 0 and 1."""
+    """Poses (25, 3) at increasing phases in [0, 1] -> (T, 25, 3), eased from one to the next; rest
+    at phases 0 and 1."""
     times = np.array([0, *(key for key, _ in keys), 1])
     poses = np.stack(
         [np.zeros_like(keys[0][1]), *(pose for _, pose in keys), np.zeros_like(keys[0][1])]

@@ -1,7 +1,8 @@
-"""Moving skeletons without a download: twelve actions by people of different size, tempo, handedness and place.
+"""Moving skeletons without a download: twelve actions by people of different size, tempo,
+handedness and place.
 
-Everything is a function of (seed, index). Training and validation share no person. `kinematics.py` is the body; this file
-is what people do with it, how a depth camera sees them, and the data set.
+Everything is a function of (seed, index). Training and validation share no person. `kinematics.py`
+is the body; this file is what people do with it, how a depth camera sees them, and the data set.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ BASE_OPS = ({"op": "drop_empty"}, {"op": "centre", "joint": 0, "frame": 0})
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys. `noise`: standard deviation of a joint in metres; `view_degrees`: the camera's largest angle from
-    the front; `missing`: share of clips with frames in which the sensor lost the person (all zero)."""
+    """Recipe keys. `noise`: standard deviation of a joint in metres; `view_degrees`: the camera's
+    largest angle from the front; `missing`: share of clips with frames in which the sensor lost the
+    person (all zero).
+    """
 
     train_clips: int = 480
     val_clips: int = 240
@@ -56,7 +59,8 @@ class Config:
 
 
 def load(config: Config, seed: int, progress=None) -> Dataset:
-    """Generate the data set; the same (config, seed) gives the same clips, without lost frames and standing at the origin."""
+    """Generate the data set; the same (config, seed) gives the same clips, without lost frames and
+    standing at the origin."""
     total, splits = config.train_clips + config.val_clips, {}
     for split, count, before in (
         ("train", config.train_clips, 0),
@@ -94,7 +98,8 @@ def person_of(split: str, index: int) -> int:
 
 
 def clip(config: Config, seed: int, split: str, index: int) -> np.ndarray:
-    """One clip as recorded, (3, T, 25, 1) float32 in camera coordinates (metres, z away from the camera), 30 frames a second."""
+    """One clip as recorded, (3, T, 25, 1) float32 in camera coordinates (metres, z away from the
+    camera), 30 frames a second."""
     person = np.random.default_rng([seed, person_of(split, index)])
     offsets, handedness = kinematics.body(person), person.random()
     style = person.uniform(0.88, 1.12, size=2)  # tempo, amplitude
@@ -112,7 +117,8 @@ def clip(config: Config, seed: int, split: str, index: int) -> np.ndarray:
 def performance(
     action: Action, rng: np.random.Generator, tempo: float, amplitude: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One doing of an action with idle time around it: angles (T, 25, 3) in degrees and lift off the ground (T,) in metres."""
+    """One doing of an action with idle time around it: angles (T, 25, 3) in degrees and lift off
+    the ground (T,) in metres."""
     period = rng.uniform(*action.period) / tempo
     active = period * rng.uniform(*action.reps)
     get_ready, (before, after) = rng.uniform(0.15, 0.3), rng.uniform(*IDLE, size=2)
@@ -159,7 +165,8 @@ def idle(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
 
 
 def posture(action: Action, rng: np.random.Generator) -> np.ndarray:
-    """How someone stands or sits while not acting, (25, 3) in degrees: arms, legs and trunk drawn apart from the action."""
+    """How someone stands or sits while not acting, (25, 3) in degrees: arms, legs and trunk drawn
+    apart from the action."""
     legs = SITTING if rng.random() < action.sitting else STANDING
     return sum(
         kinematics.pose_angles(centre) + drawn(spread, rng)
@@ -168,7 +175,8 @@ def posture(action: Action, rng: np.random.Generator) -> np.ndarray:
 
 
 def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
-    """Positions (T, 25, 3) of a person on the ground -> what a depth camera reports, (3, T, 25, 1) float32."""
+    """Positions (T, 25, 3) of a person on the ground -> what a depth camera reports, (3, T, 25, 1)
+    float32."""
     T = len(positions)
     view, tilt = np.deg2rad(
         [rng.uniform(-config.view_degrees, config.view_degrees), rng.uniform(-8, 8)]

@@ -1,4 +1,4 @@
-"""Shared fixtures. Real data and checkpoints are optional: tests that need them skip with a reason."""
+"""Shared fixtures. Real data and checkpoints are optional: what needs them skips and says why."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def tiny_dataset():
     def split(name: str, count: int) -> Split:
         labels = np.arange(count, dtype=np.int64) % 3
         clips = generator.normal(0, 0.3, (count, 3, 8, 5, 2)).astype("float32")
-        for clip, label in zip(clips, labels):
+        for clip, label in zip(clips, labels, strict=True):
             clip[:, :, label] += np.sin(np.arange(8, dtype="float32"))[None, :, None]
         return Split(tuple(f"{name}{index}" for index in range(count)), list(clips), labels)
 

@@ -101,7 +101,7 @@ def test_the_same_clips_as_annotations(tmp_path):
                 "frame_dir": f"{split}{index}",
                 "total_frames": 150,
             }
-            for index, (clip, label) in enumerate(zip(features(split), labels))
+            for index, (clip, label) in enumerate(zip(features(split), labels, strict=True))
         ]
         (tmp_path / f"babel60_{split}.pkl").write_bytes(pickle.dumps(annotations))
     dataset = pyskl.load(pyskl.Config(str(tmp_path), persons=1), seed=1)

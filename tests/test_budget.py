@@ -419,6 +419,7 @@ def test_the_command_runs_from_any_folder(tmp_path):
             capture_output=True,
             text=True,
             cwd=ROOT if "-m" in command else tmp_path,
+            check=False,
         )
         assert done.returncode == 2, done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["total_bytes"] == 5

@@ -1,4 +1,4 @@
-"""CTR-GCN: published counts, golden outputs, equality with the published form, pruning by block id."""
+"""CTR-GCN: published counts, golden outputs, equality with the published form, pruning by block."""
 
 import numpy as np
 import paddle

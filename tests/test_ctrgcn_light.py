@@ -30,7 +30,7 @@ def seeded():
 
 
 def tiny(light):
-    """Twelve frames, twenty joints, two persons, five classes; V2's branches are of unequal widths."""
+    """Twelve frames, twenty joints, two persons, five classes; V2's branches differ in width."""
     return light.default_spec(5, UCLA_20, 12, 2, config=light.Config(12 if light is v1 else 14))
 
 

@@ -32,7 +32,7 @@ def recorded(split: str) -> np.ndarray:
         .normal(size=(len(VALID[split]), 3, 300, 25, 2))
         .astype(np.float32)
     )
-    for clip, valid in zip(data, VALID[split]):
+    for clip, valid in zip(data, VALID[split], strict=True):
         clip[:, valid:] = 0
     data[0, ..., 1] = 0
     return data
@@ -92,7 +92,7 @@ def test_transformed_clips_are_not_transformed_again_but_recordings_are(tmp_path
         seen(dataset, view_transform=True),
         seen(original, view_transform=True),
     )
-    for clip, raw in zip(dataset.train.clips, recorded("train")):
+    for clip, raw in zip(dataset.train.clips, recorded("train"), strict=True):
         assert clip.shape == (3, 300, 25, 2)
         expected = turned.prepare(raw)
         for made in (

@@ -241,7 +241,10 @@ def test_an_ensemble_of_streams_teaches_and_stays_frozen(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Trainer, "step", watched)
         loop.fit(one)
-    assert all(equal(*pair) for pair in zip(before, [state(member.network) for member in members]))
+    assert all(
+        equal(*pair)
+        for pair in zip(before, [state(member.network) for member in members], strict=True)
+    )
     assert seen and all(difference < 1e-5 for _, difference in seen)
     assert all(
         np.allclose(batch["tiny view"].numpy(), 2 * batch["halved"].numpy(), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Inputs: every pipeline on every skeleton, the published views exactly, settings that cannot work."""
+"""Inputs: every pipeline on every skeleton, the published views exactly, impossible settings."""
 
 from __future__ import annotations
 

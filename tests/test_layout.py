@@ -11,7 +11,12 @@ def test_paddleslim_imports_after_paddle_in_a_fresh_interpreter():
     """Paddle before zlib breaks scipy and sklearn behind paddleslim; `teachers` must prevent it."""
     code = "import teachers, paddle, paddleslim, sklearn; print('ok')"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.stdout.strip().endswith("ok"), done.stderr[-2000:]
 
@@ -24,6 +29,7 @@ def test_project_imports_without_a_warning():
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
     assert done.stdout.strip().endswith("ok"), done.stderr[-2000:]
     assert "Warning" not in done.stderr

@@ -31,7 +31,7 @@ def noisy(clip, rng):
 
 
 def collect(*args, **kwargs) -> tuple[np.ndarray, np.ndarray]:
-    x, y = zip(*loader.batches(*args, **kwargs))
+    x, y = zip(*loader.batches(*args, **kwargs), strict=True)
     return np.concatenate(x), np.concatenate(y)
 
 

@@ -28,7 +28,7 @@ def clips(split: str, frames: int = 120) -> np.ndarray:
         .astype(np.float32)
     )
     data -= data[:, :, :1, 1:2, :1]
-    for clip, valid in zip(data, VALID[split]):
+    for clip, valid in zip(data, VALID[split], strict=True):
         clip[:, valid:] = 0
     data[0, :, :, :, 1] = 0  # one person
     return data

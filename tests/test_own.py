@@ -187,7 +187,11 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
     )
     dataset = load(tmp_path)
     clips = dict(
-        zip(dataset.train.names + dataset.val.names, [*dataset.train.clips, *dataset.val.clips])
+        zip(
+            dataset.train.names + dataset.val.names,
+            [*dataset.train.clips, *dataset.val.clips],
+            strict=True,
+        )
     )
     np.testing.assert_array_equal(clips["a.npy"], CLIPS[0][:, [0, 0, 3, 3, 4]])
     np.testing.assert_array_equal(clips["b.npy"], lost)

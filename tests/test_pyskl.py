@@ -184,7 +184,9 @@ def test_pixels_become_pysklS_numbers(tmp_path):
     """PreNormalize2D written out: every clip by its own image, joints that are hardly seen at the
     middle."""
     sizes = [(1080, 1920), (480, 640), (1080, 1920), (720, 1280), (480, 640)]
-    annotations = [flat(name, size=size, dtype="float32") for name, size in zip("abcde", sizes)]
+    annotations = [
+        flat(name, size=size, dtype="float32") for name, size in zip("abcde", sizes, strict=True)
+    ]
     annotations[1]["keypoint_score"][0, 3, 5:7] = [0.01, 0.0100001]
     dataset = load(write(tmp_path / "hrnet.pkl", annotations), persons=1)
     assert (dataset.channels, dataset.coordinates, dataset.skeleton, dataset.image) == (
@@ -193,7 +195,7 @@ def test_pixels_become_pysklS_numbers(tmp_path):
         COCO_17,
         (1920, 1080),
     )
-    for clip, one in zip([*dataset.train.clips, *dataset.val.clips], annotations):
+    for clip, one in zip([*dataset.train.clips, *dataset.val.clips], annotations, strict=True):
         height, width = one["img_shape"]
         expected = (
             np.concatenate([one["keypoint"], one["keypoint_score"][..., None]], axis=3)

@@ -23,7 +23,8 @@ RECIPE = """
 data: {{name: pyskl, root: hands.pkl, scores: false, persons: 1}}
 skeleton: {{name: hand, joints: 21, bones: {bones}, centre: 1}}
 input: {{frames: 16}}
-teacher: {{name: stgcnpp, width: 12, stages: 6, inflate: [3, 5], down: [3, 6], weights: hand.pdparams}}
+teacher: {{name: stgcnpp, width: 12, stages: 6, inflate: [3, 5], down: [3, 6],
+          weights: hand.pdparams}}
 budget: {{max_size: 10MB, max_top1_drop: 0}}
 """
 
@@ -80,7 +81,7 @@ def workplace(tmp_path, monkeypatch):
             "keypoint": one,
             "img_shape": (HEIGHT, WIDTH),
         }
-        for name, one, label in zip(names, points, labels)
+        for name, one, label in zip(names, points, labels, strict=True)
     ]
     content = {
         "split": {"train": names[:CLASSES], "val": names[CLASSES:]},

@@ -55,7 +55,7 @@ def run(network, x):
 
 
 def test_the_persons_of_a_recording_are_the_published_ones_bit_for_bit(golden, recorded):
-    raws = dict(zip(golden["name"].tolist(), golden["raw"]))
+    raws = dict(zip(golden["name"].tolist(), golden["raw"], strict=True))
     for name, path in recorded.items():
         ((stem, clip),) = clips.read_clip(path)
         T = clip.shape[1]
@@ -99,7 +99,7 @@ def test_published_weights_know_the_recordings_by_either_preparation(
     found = {
         name: clip
         for part in (dataset.train, dataset.val)
-        for name, clip in zip(part.names, part.clips)
+        for name, clip in zip(part.names, part.clips, strict=True)
     }
     assert sorted(found) == sorted(recorded)
     network = checkpoints.load(shared / "weights" / f"efficientgcn_b0_sg_ntu60_{split}.pdparams")

@@ -1,4 +1,4 @@
-"""Recipes: what loads, what is refused and in which words, overrides, and every file in configs/."""
+"""Recipes: what loads, what is refused and in which words, overrides, every file in configs/."""
 
 from __future__ import annotations
 

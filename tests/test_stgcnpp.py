@@ -1,4 +1,4 @@
-"""STGCN++: published counts, golden outputs, checkpoints against the literal form, pruning, export."""
+"""STGCN++: published counts, golden outputs, checkpoints in the literal form, pruning, export."""
 
 import dataclasses
 import json

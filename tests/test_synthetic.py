@@ -69,7 +69,9 @@ def test_augmentation_depends_on_its_generator_alone(dataset, through):
 def test_same_seed_same_clips_and_fingerprint():
     small = Config(train_clips=24, val_clips=12)
     first, again, other = (synthetic.load(small, seed) for seed in (3, 3, 4))
-    assert all(np.array_equal(a, b) for a, b in zip(first.train.clips, again.train.clips))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(first.train.clips, again.train.clips, strict=True)
+    )
     assert first.fingerprint == again.fingerprint != other.fingerprint
     assert (
         first.fingerprint

@@ -409,7 +409,7 @@ def test_legacy_views_of_one_storage(tmp_path):
     ]
     tensors = [
         Call(Global("torch._utils", "_rebuild_tensor"), one, offset, (2,), (1,))
-        for one, offset in zip(storage, (4, 1))
+        for one, offset in zip(storage, (4, 1), strict=True)
     ]
     data = written("legacy", tensors).removesuffix(pickle.dumps([], 2)) + pickle.dumps(["0"], 2)
     data += struct.pack("<q6f", 6, *range(6))

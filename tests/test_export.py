@@ -153,6 +153,33 @@ def test_file_of_another_network_is_refused(trained, folder):
         verify.require_same(folder / "model.onnx", predict_, clips, reference * (1 + 1.05e-4))
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_another_answer_is_refused_however_close_the_logits_are(batch):
+    """Two classes are nearly equal: the logits differ by a tenth of what is allowed, the class
+    differs all the same, in one of the two ways that the file is run."""
+    reference = np.array([[1.0, 1.0 + 1e-6, 0.0]] * 3)
+    turned = reference[:, [1, 0, 2]]
+
+    def predict(clips):
+        return (turned if len(clips) == batch else reference)[: len(clips)]
+
+    assert verify.difference(turned, reference)["max_rel_diff"] < verify.TOLERANCE / 5
+    with pytest.raises(ExportMismatch, match=r"top-1 agreement 0.00% \(needed 100%\)"):
+        verify.require_same(Path("model.onnx"), predict, np.zeros((3, 3, 8, 5, 2)), reference)
+
+
+def test_an_older_export_leaves_nothing_in_the_folder(trained, tmp_path):
+    network, clips, reference = trained
+    about = {"classes": CLASSES, "data": "tiny", "preprocessing": []}
+    package.build(network, tmp_path, ("paddle", "onnx"), about, clips, reference)
+    package.build(network, tmp_path, ("onnx",), about, clips, reference)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deployed.json", "model.onnx"]
+    # The older description would pass a refused file off as verified.
+    with pytest.raises(ExportMismatch):
+        package.build(network, tmp_path, ("onnx",), about, clips, -reference)
+    assert not (tmp_path / deployed.NAME).exists()
+
+
 def test_damaged_model_is_named(folder, tmp_path):
     (tmp_path / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:500])
     with pytest.raises(ExportMismatch, match="model.onnx: its runtime cannot load it"):

@@ -92,6 +92,36 @@ def test_every_method_trains(name, tiny_job, tmp_path):
     assert ("teacher/top1" in progress.history[0]["val"]) == moves_teacher(config)
 
 
+def test_mixup_blends_clips_and_labels_by_the_same_share(
+    tiny_dataset, tiny_view, tiny_spec, tmp_path, monkeypatch
+):
+    """Every clip shows its own label, so what a blended clip shows is the label it must have."""
+    train = tiny_dataset.train
+    clips = []
+    for label in train.labels:
+        clip = np.zeros((3, 8, 5, 2), "float32")
+        clip[:, :, label] = 1.0
+        clips.append(clip)
+    dataset = dataclasses.replace(tiny_dataset, train=dataclasses.replace(train, clips=clips))
+    view = dataclasses.replace(tiny_view, augment=lambda clip, rng: clip)
+    config = Config(epochs=1, lr=0.05, batch_size=8, mixup=Mixup(0.5))
+    original = loop.Trainer.step
+    shown, taught = [], []
+
+    def recording(self, batch, labels, lr):
+        shown.append(batch[view.fingerprint].numpy()[:, 0, 0, :3, 0])
+        taught.append(labels.numpy())
+        return original(self, batch, labels, lr)
+
+    monkeypatch.setattr(loop.Trainer, "step", recording)
+    loop.fit(job(config, dataset, view, tiny_spec, tmp_path)[0])
+    shares = np.concatenate(taught)
+    # A share of one half, or of a clip with one of its own class, would hide labels blended by
+    # 1 - lambda.
+    assert ((shares > 0.05) & (shares < 0.4)).any()
+    np.testing.assert_allclose(shares, np.concatenate(shown), atol=1e-6)
+
+
 def test_frozen_teacher_never_moves_batchnorm_included(tiny_job, tmp_path):
     one, teacher = tiny_job(METHODS["one_way"])
     teacher.train()

@@ -268,9 +268,10 @@ def test_killed_preparation_goes_on_and_ends_the_same(raw, tmp_path):
 def test_a_prepared_set_opens_at_once_and_stays_on_disk(raw, monkeypatch):
     cache = build.open_or_build(raw[0], "ctrgcn")
     monkeypatch.setattr(ntu_shards, "make", None)  # nothing is prepared again
-    started = time.perf_counter()
+    # The processor time of this process: a busy machine only makes the clock on the wall later.
+    started = time.process_time()
     dataset = ntu.load(ntu.Config(str(raw[0])), seed=1)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     base = cache.clip(3)
     while not isinstance(base, np.memmap):
         base = base.base

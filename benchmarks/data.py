@@ -30,7 +30,7 @@ import paddle
 from benchmarks import raw_ntu
 from benchmarks.train_step import Stepper
 from compress.data import loader, ntu, nw_ucla
-from compress.data.ntu import build, clean, names as ntu_names, shards
+from compress.data.ntu import build, clean, naming, shards
 from compress.data.ntu.skeleton_text import Body, Recording
 from compress.inputs import (
     crop_resize,
@@ -118,9 +118,7 @@ def large(root: Path, count: int) -> Path:
         (root / f"{raw_ntu.name_of(index, 60)}.skeleton").touch()
 
     def stand_in(task: dict) -> dict:
-        names = np.array(
-            [name[: ntu_names.LENGTH] for name in task["files"]], f"S{ntu_names.LENGTH}"
-        )
+        names = np.array([name[: naming.LENGTH] for name in task["files"]], f"S{naming.LENGTH}")
         arrays = {
             "names": names,
             "lengths": np.ones(len(names), np.int64),

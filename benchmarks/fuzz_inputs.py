@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from compress.data import nw_ucla, pyskl
-from compress.data.ntu import prepared, skeleton_text
+from compress.data.ntu import prepared_files, skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
-from compress.data.own import description, files, labels as own_labels
+from compress.data.own import clip_files, dataset_yaml, labels_csv
 from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
-WANTED = description.Description(3, ((2, 1), (3, 2)), persons=2, coordinates=2)
+WANTED = dataset_yaml.Description(3, ((2, 1), (3, 2)), persons=2, coordinates=2)
 TOKENS = [
     b"0",
     b"-1",
@@ -180,21 +180,21 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         return run
 
     def labels(_: Path):
-        entries, _unused = own_labels.read(folder)
-        found, classes = own_labels.numbered(entries, None, folder)
-        return own_labels.validating(entries, found, None, folder), own_labels.unnamed(
+        entries, _unused = labels_csv.read(folder)
+        found, classes = labels_csv.numbered(entries, None, folder)
+        return labels_csv.validating(entries, found, None, folder), labels_csv.unnamed(
             folder, entries
         )
 
     return {
         "skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),
         "nw_ucla json": lambda data: nw_ucla.parse(data, "a01_s01_e00_v01.json", 0),
-        "own json": lambda data: files.parse_json(data, "x.json", WANTED),
-        "own csv": lambda data: files.parse_csv(data, "x.csv", WANTED),
-        "own npy": written("x.npy", lambda path: files.read(path, WANTED)),
+        "own json": lambda data: clip_files.parse_json(data, "x.json", WANTED),
+        "own csv": lambda data: clip_files.parse_csv(data, "x.csv", WANTED),
+        "own npy": written("x.npy", lambda path: clip_files.read(path, WANTED)),
         "labels.csv": written("labels.csv", labels),
-        "dataset.yaml": written("dataset.yaml", lambda path: description.read(folder)),
-        "label pickle": lambda data: prepared.names_and_labels(
+        "dataset.yaml": written("dataset.yaml", lambda path: dataset_yaml.read(folder)),
+        "label pickle": lambda data: prepared_files.names_and_labels(
             safe_pickle.load(data, "x.pkl", DataError), "x.pkl"
         ),
         "annotation pickle": written("x.pkl", lambda path: pyskl.load(pyskl.Config(str(path)), 1)),

@@ -21,8 +21,8 @@ import numpy as np
 from compress import recipe as recipes, registry
 from compress.data import clips, nw_ucla
 from compress.data.dataset import Dataset, Split
-from compress.data.ntu import names
-from compress.data.ntu.names import NTU_120
+from compress.data.ntu import naming
+from compress.data.ntu.naming import NTU_120
 from compress.inputs import view as views
 from compress.process import console
 from compress.reporting import drawing
@@ -204,7 +204,7 @@ def from_recipe(options) -> Subject:
 
 def label_of(name: str) -> str:
     """The class that a public data set's file name says, else ""."""
-    if names.NAME.fullmatch(name) and not names.problem(name):
+    if naming.NAME.fullmatch(name) and not naming.problem(name):
         return NTU_120[int(name[-3:]) - 1]
     found = nw_ucla.NAME.fullmatch(name)
     return nw_ucla.ACTIONS.get(int(found[1]), "") if found else ""

@@ -10,7 +10,7 @@ import pytest
 
 from compress.data import clips, efficientgcn
 from compress.data.efficientgcn import Config, load
-from compress.data.ntu.names import NTU_120
+from compress.data.ntu.naming import NTU_120
 from compress.inputs import branches, view
 from export.preprocess import normalise, ops
 from teachers.errors import DataError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from compress.data import ntu
-from compress.data.ntu import prepared
-from compress.data.ntu.names import NTU_120
+from compress.data.ntu import prepared_files
+from compress.data.ntu.naming import NTU_120
 from compress.inputs import crop_resize, view
 from export.preprocess import ops
 from teachers.errors import DataError
@@ -107,9 +107,9 @@ def test_clips_are_what_was_written_without_padding(tmp_path):
 
 def test_stored_arrays_stay_on_disk_and_compressed_ones_are_loaded(tmp_path):
     for save, kind in ((np.savez, np.memmap), (np.savez_compressed, np.ndarray)):
-        part, _ = prepared.read(write_npz(tmp_path / "NTU60_CS.npz", save=save), "xsub")
+        part, _ = prepared_files.read(write_npz(tmp_path / "NTU60_CS.npz", save=save), "xsub")
         assert type(part.data) is kind
-    part, _ = prepared.read(write_folder(tmp_path / "xsub"), "xsub")
+    part, _ = prepared_files.read(write_folder(tmp_path / "xsub"), "xsub")
     assert type(part.data) is np.memmap and part.names[1] == "S001C001P001R001A060.skeleton"
 
 

@@ -48,7 +48,7 @@ def seen(dataset, **keys):
 def test_real_set(shared):
     told = []
     config = nw_ucla.Config(str(shared / "data" / "NW-UCLA"))
-    dataset = nw_ucla.load(config, seed=1, progress=lambda *progress: told.append(progress))
+    dataset = nw_ucla.load(config, seed=1, callback=lambda *progress: told.append(progress))
     assert (len(dataset.train), len(dataset.val)) == (1020, 464)
     assert np.bincount(dataset.train.labels).tolist() == [
         102,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from compress.data import own
-from compress.data.own import description, files as own_files, labels as own_labels
-from compress.data.own.description import Description
+from compress.data.own import clip_files, dataset_yaml, labels_csv
+from compress.data.own.dataset_yaml import Description
 from teachers.errors import DataError, RecipeError
 
 YAML = "joints: 3\nedges: [[2, 1], [3, 2]]\ncoordinates: 2\npersons: 2\n"
@@ -110,7 +110,7 @@ def test_the_order_of_lines_does_not_matter_but_the_content_does(tmp_path):
 )
 def test_csv_columns_have_numbers_from_0_or_1_or_names(header):
     wanted = Description(3, ((2, 1), (3, 2)), coordinates=2, names=("hip", "knee", "foot"))
-    raw, left_out = own_files.parse_csv(
+    raw, left_out = clip_files.parse_csv(
         f"{header}\r\n1,2,3,4,5,6\r\n,2,3,4,5,1e999\r\n".encode(), "x", wanted
     )
     assert left_out == 0
@@ -120,7 +120,7 @@ def test_csv_columns_have_numbers_from_0_or_1_or_names(header):
 
 
 def test_csv_columns_in_any_order_and_frames_with_gaps():
-    raw, left_out = own_files.parse_csv(
+    raw, left_out = clip_files.parse_csv(
         b"y2,x2,y1,x1,y0,x0,frame\n6,5,4,3,2,1,12\n0,0,0,0,0,9,10\n", "x", WANTED
     )
     np.testing.assert_array_equal(raw[0], [[[9, 0], [0, 0], [0, 0]], [[1, 2], [3, 4], [5, 6]]])
@@ -129,7 +129,7 @@ def test_csv_columns_in_any_order_and_frames_with_gaps():
 
 def test_json_frames_hold_joints_or_persons_or_nobody():
     one, two = [[1, 2], [3, 4], [5, 6]], [[7, 8], [9, 10], [11, None]]
-    raw = own_files.parse_json(
+    raw = clip_files.parse_json(
         json.dumps({"fps": 30, "frames": [[one, two], [], None, [two], one]}).encode(), "x", WANTED
     )
     assert raw.shape == (2, 5, 3, 2) and not raw[:, 1:3].any()
@@ -139,10 +139,10 @@ def test_json_frames_hold_joints_or_persons_or_nobody():
 
 def test_arrays_that_fit_twice_are_decided_by_the_number_of_persons_or_refused():
     wanted = Description(3, ((2, 1),), persons=2)
-    assert own_files.from_array(np.zeros((3, 9, 3, 2)), "x", wanted).shape == (2, 9, 3, 3)
+    assert clip_files.from_array(np.zeros((3, 9, 3, 2)), "x", wanted).shape == (2, 9, 3, 3)
     square = np.arange(3 * 2 * 3 * 3).reshape(3, 2, 3, 3)
     np.testing.assert_array_equal(
-        own_files.from_array(square, "x", wanted), square.transpose(1, 0, 2, 3)
+        clip_files.from_array(square, "x", wanted), square.transpose(1, 0, 2, 3)
     )
     with pytest.raises(
         DataError,
@@ -151,7 +151,7 @@ def test_arrays_that_fit_twice_are_decided_by_the_number_of_persons_or_refused()
             r" C\); save it"
         ),
     ):
-        own_files.from_array(np.zeros((3, 5, 3, 3), int), "x", wanted)
+        clip_files.from_array(np.zeros((3, 5, 3, 3), int), "x", wanted)
 
 
 def test_what_is_messy_is_mended_and_counted(tmp_path):
@@ -525,12 +525,12 @@ def test_claims_of_files_cost_no_memory(tmp_path, monkeypatch):
     huge = b"\n".join([HEADER.encode(), b"0,0,1,1,1,1,1,1", b"9007199254740991,0,1,1,1,1,1,1"])
     tracemalloc.start()
     with pytest.raises(DataError):
-        own_files.read(tmp_path / "a.npy", WANTED)
-    assert own_files.parse_csv(huge, "x", WANTED)[0].shape == (1, 2, 3, 2)
+        clip_files.read(tmp_path / "a.npy", WANTED)
+    assert clip_files.parse_csv(huge, "x", WANTED)[0].shape == (1, 2, 3, 2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 300_000
-    monkeypatch.setattr(own_files, "LARGEST_FILE", 10)
+    monkeypatch.setattr(clip_files, "LARGEST_FILE", 10)
     assert "is larger than 10 bytes" in failure(write(tmp_path / "set"))
 
 
@@ -600,7 +600,7 @@ JSON = st.recursive(
     )
 )
 def test_any_csv_is_read_or_refused(data):
-    survives(own_files.parse_csv, data, "x", WANTED)
+    survives(clip_files.parse_csv, data, "x", WANTED)
 
 
 @quick
@@ -612,7 +612,7 @@ def test_any_csv_is_read_or_refused(data):
     )
 )
 def test_any_json_is_read_or_refused(data):
-    survives(own_files.parse_json, data, "x", WANTED)
+    survives(clip_files.parse_json, data, "x", WANTED)
 
 
 @quick
@@ -627,7 +627,7 @@ def test_any_npy_is_read_or_refused(tmp_path_factory, changes, length):
     for place, byte in changes:
         data[place % min(len(data), 130)] = byte
     path.write_bytes(data[: len(data) - length if length < 100 else len(data)])
-    survives(own_files.read, path, WANTED)
+    survives(clip_files.read, path, WANTED)
 
 
 @quick
@@ -662,7 +662,7 @@ def test_any_npy_is_read_or_refused(tmp_path_factory, changes, length):
 def test_any_description_is_read_or_refused(tmp_path_factory, text):
     root = tmp_path_factory.getbasetemp()
     (root / "dataset.yaml").write_text(text)
-    survives(description.read, root)
+    survives(dataset_yaml.read, root)
 
 
 @quick
@@ -684,8 +684,8 @@ def test_any_labels_are_read_or_refused(tmp_path_factory, data):
     (root / "labels.csv").write_bytes(data)
 
     def read():
-        entries, _ = own_labels.read(root)
-        labels, _ = own_labels.numbered(entries, None, root)
-        return own_labels.validating(entries, labels, None, root).any() and ()
+        entries, _ = labels_csv.read(root)
+        labels, _ = labels_csv.numbered(entries, None, root)
+        return labels_csv.validating(entries, labels, None, root).any() and ()
 
     survives(read)

@@ -20,12 +20,12 @@ from compress.data import clips, ntu, prepare
 from compress.data.loader import batches
 from compress.data.ntu import (
     build,
-    cache as ntu_cache,
     clean,
-    names as ntu_names,
+    clip_cache,
+    naming,
     parallel,
     report,
-    shards as ntu_shards,
+    shards,
     skeleton_text,
 )
 from compress.inputs import crop_resize, view
@@ -265,9 +265,15 @@ def test_killed_preparation_goes_on_and_ends_the_same(raw, tmp_path):
     assert tree(cut) == tree(whole)
 
 
+def test_workers_find_the_project_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert list(parallel.run("builtins:dict", [{"a": 1}], 1)) == [({"a": 1}, {"a": 1})]
+
+
 def test_a_prepared_set_opens_at_once_and_stays_on_disk(raw, monkeypatch):
     cache = build.open_or_build(raw[0], "ctrgcn")
-    monkeypatch.setattr(ntu_shards, "make", None)  # nothing is prepared again
+    monkeypatch.setattr(shards, "make", None)  # nothing is prepared again
     # The processor time of this process: a busy machine only makes the clock on the wall later.
     started = time.process_time()
     dataset = ntu.load(ntu.Config(str(raw[0])), seed=1)
@@ -286,18 +292,18 @@ def test_another_version_other_sources_and_damage_mean_preparing_again(raw, tmp_
     raw_ntu.write(folder, 12, defects=False)
 
     def made() -> int:
-        shards = []
+        finished = []
         monkeypatch.setattr(
-            ntu_shards, "make", lambda task: shards.append(original(task)) or shards[-1]
+            shards, "make", lambda task: finished.append(original(task)) or finished[-1]
         )
         build.open_or_build(folder, "ctrgcn", workers=1, shard_clips=4)
-        return len(shards)
+        return len(finished)
 
-    original = ntu_shards.make
+    original = shards.make
     assert (made(), made()) == (3, 0)
     os.utime(next(folder.glob("*.skeleton")), ns=(1, 1))
     assert (made(), made()) == (3, 0)
-    monkeypatch.setattr(ntu_cache, "VERSION", 99)
+    monkeypatch.setattr(clip_cache, "VERSION", 99)
     assert (made(), made()) == (3, 0)
     shard = build.place(folder, "ctrgcn") / "shards" / "00001.npz"
     shard.write_bytes(shard.read_bytes()[:-100])
@@ -313,29 +319,29 @@ def test_names_decide_the_published_splits():
             b"S002C001P038R001A002",
         ]
     )
-    numbers = ntu_names.numbers(names)
-    assert numbers.tolist()[2] == [17, 3, 40, 1, 13] and ntu_names.edition(numbers) == 60
-    assert ntu_names.trains(numbers, "xsub").tolist() == [True, False, False, True]
-    assert ntu_names.trains(numbers, "xview").tolist() == [False, True, True, False]
-    assert ntu_names.trains(numbers, "xset").tolist() == [False, False, False, True]
-    assert ntu_names.edition(ntu_names.numbers(np.array([b"S018C001P041R001A061"]))) == 120
-    trained = [subject for subject in range(1, 107) if subject in ntu_names.TRAIN_SUBJECTS]
+    numbers = naming.numbers(names)
+    assert numbers.tolist()[2] == [17, 3, 40, 1, 13] and naming.edition(numbers) == 60
+    assert naming.trains(numbers, "xsub").tolist() == [True, False, False, True]
+    assert naming.trains(numbers, "xview").tolist() == [False, True, True, False]
+    assert naming.trains(numbers, "xset").tolist() == [False, False, False, True]
+    assert naming.edition(naming.numbers(np.array([b"S018C001P041R001A061"]))) == 120
+    trained = [subject for subject in range(1, 107) if subject in naming.TRAIN_SUBJECTS]
     assert (
         len(trained) == 53 and len([subject for subject in trained if subject <= 40]) == 20
     )  # as both papers say
 
 
 def test_split_counts_are_held_against_the_published_ones(monkeypatch):
-    numbers = ntu_names.numbers(np.array([b"S001C001P001R001A001", b"S001C002P003R002A060"]))
+    numbers = naming.numbers(np.array([b"S001C001P001R001A001", b"S001C002P003R002A060"]))
     counts = {"xsub": (1, 1), "xview": (1, 1)}
-    monkeypatch.setitem(ntu_names.PUBLISHED, 60, (2, counts))
+    monkeypatch.setitem(naming.PUBLISHED, 60, (2, counts))
     assert report.checked(numbers, 0) == "all 2 clips of NTU RGB+D 60, split as published"
-    monkeypatch.setitem(ntu_names.PUBLISHED, 60, (2, counts | {"xsub": (2, 0)}))
+    monkeypatch.setitem(naming.PUBLISHED, 60, (2, counts | {"xsub": (2, 0)}))
     assert (
         report.checked(numbers, 302)
         == "2 clips, where NTU RGB+D 60 has 2 published ones, and the splits differ"
     )
-    monkeypatch.setitem(ntu_names.PUBLISHED, 60, (1, counts | {"xsub": (1, 0)}))
+    monkeypatch.setitem(naming.PUBLISHED, 60, (1, counts | {"xsub": (1, 0)}))
     assert report.checked(numbers, 0).endswith(
         "differ; give --missing the list of missing skeletons, after which they were counted"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compress.data import pyskl
-from compress.data.ntu.names import NTU_120
+from compress.data.ntu.naming import NTU_120
 from compress.data.pyskl import files
 from compress.inputs import loop, uniform, view
 from compress.recipe.types import Choice

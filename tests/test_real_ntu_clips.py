@@ -9,7 +9,7 @@ import pytest
 
 from compress.data import clips, ntu
 from compress.data.dataset import Dataset, Split
-from compress.data.ntu.names import NTU_120
+from compress.data.ntu.naming import NTU_120
 from compress.inputs import branches, view
 from compress.predict import main
 from export import package, runtimes, serving, verify

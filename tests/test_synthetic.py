@@ -210,7 +210,7 @@ def test_impossible_settings_are_refused(field, value, message):
 def test_progress_reaches_the_total():
     seen = []
     synthetic.load(
-        Config(train_clips=24, val_clips=12), 1, progress=lambda *report: seen.append(report)
+        Config(train_clips=24, val_clips=12), 1, callback=lambda *report: seen.append(report)
     )
     assert seen[0] == (1, 36, "generating clips") and seen[-1] == (36, 36, "generating clips")
 

@@ -14,23 +14,26 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from compress.data import ntu
-from compress.data.arrays import content, open_npy
-from compress.data.dataset import Dataset
-from compress.data.ntu import prepared
-from compress.data.ntu.prepared import Part
+from compress.data.arrays import open_npy
+from compress.data.data_report import counted
+from compress.data.dataset import Callback, Dataset
+from compress.data.ntu.prepared_files import Part, name_text
+from compress.data.text_files import read_bytes
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 from teachers.weights import safe_pickle
 
 INPUT = "loop"
-INPUT_DEFAULTS = {"frames": 150, "normalise": "none"}  # five seconds; as mmaction2 trains it
+# Five seconds at 30 frames a second; as mmaction2 trains it.
+INPUT_DEFAULTS = {"frames": 150, "normalise": "none"}
 NAMES = "action_label_2_idx.json"
-LARGEST_NAMES = 10_000_000  # bytes
+# Bytes; the public label files have a few megabytes.
+LARGEST_NAMES = 10_000_000
 LARGEST_LABELS = 200_000_000
 
 
@@ -47,7 +50,7 @@ class Config:
             raise ValueError("benchmark: must be 60 or 120")
 
 
-def load(config: Config, seed: int, progress=None) -> Dataset:
+def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
     """Find the files, look at every clip once, leave them on disk.
 
     Raises:
@@ -55,120 +58,128 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
             place and fix are named.
     """
     root = Path(config.root).expanduser()
-    found = [
-        count
-        for count in (60, 120)
-        if config.benchmark in (None, count) and (root / f"train_ntu_sk_{count}.npy").is_file()
-    ]
-    if len(found) != 1:
-        raise DataError(
-            f"{root}: holds both 60 and 120 classes; choose with data.benchmark"
-            if found
-            else (
-                f"{root}: holds no train_ntu_sk_{config.benchmark or 60}.npy; give data.root the"
-                " folder of BABEL's features, train_ntu_sk_60.npy, train_label_60.pkl and the same"
-                " of val"
-            )
-        )
-    classes = found[0]
-    (train, first), (val, second) = (_part(root, split, classes) for split in ("train", "val"))
-    splits, survey = ntu.examine((train, val), progress, "BABEL")
+    classes = _find_classes(root, config.benchmark)
+    train, train_notes = _part(root, "train", classes)
+    val, val_notes = _part(root, "val", classes)
+    # The arrays have NTU's shape and joints, so NTU's reader looks at them.
+    inspection = ntu.inspect(train, val, callback, "BABEL")
     return Dataset(
         "babel",
-        *splits,
+        inspection.train,
+        inspection.val,
         _names(root / NAMES, classes),
         NTU_25,
         persons=1,
         channels=3,
-        fingerprint=survey.digest.hexdigest(),
+        fingerprint=inspection.fingerprint,
         notes=(
-            *survey.notes(),
-            *first,
-            *second,
-            *ntu.overlap((train, val)),
-            *_tail(train.labels, classes),
+            *inspection.notes,
+            *train_notes,
+            *val_notes,
+            *ntu.overlap(train, val),
+            _class_sizes(train.labels, classes),
         ),
         input=INPUT,
     )
 
 
+def _find_classes(root: Path, benchmark: int | None) -> int:
+    """60 or 120: how many classes the files are of."""
+    present = [
+        count
+        for count in (60, 120)
+        if benchmark in (None, count) and (root / f"train_ntu_sk_{count}.npy").is_file()
+    ]
+    if not present:
+        raise DataError(
+            f"{root}: holds no train_ntu_sk_{benchmark or 60}.npy; give data.root the folder of"
+            " BABEL's features, train_ntu_sk_60.npy, train_label_60.pkl and the same of val"
+        )
+    if len(present) > 1:
+        raise DataError(f"{root}: holds both 60 and 120 classes; choose with data.benchmark")
+    return present[0]
+
+
 def _part(root: Path, split: str, classes: int) -> tuple[Part, list[str]]:
     """(one split, notes on it)."""
-    path, data = (
-        root / f"{split}_label_{classes}.pkl",
-        open_npy(root / f"{split}_ntu_sk_{classes}.npy"),
-    )
+    path = root / f"{split}_label_{classes}.pkl"
     where = str(root / f"{split}_ntu_sk_{classes}.npy")
-    if (
-        data.ndim != 5
-        or data.shape[1] != 3
-        or data.shape[3:] != (25, 1)
-        or 0 in data.shape
-        or data.dtype.kind != "f"
-    ):
+    data = open_npy(Path(where))
+    fits = data.ndim == 5 and data.shape[1] == 3 and data.shape[3:] == (25, 1)
+    if not fits or 0 in data.shape or data.dtype.kind != "f":
         raise DataError(
             f"{where} has shape {data.shape} of {data.dtype}, expected (N, 3, frames, 25, 1) of"
             " floats, at least one clip"
         )
-    try:
-        segments, (labels, *others) = safe_pickle.load(
-            content(path, LARGEST_LABELS), str(path), DataError
-        )
-        names = ["_".join(map(_word, parts)) for parts in zip(segments, *others, strict=True)]
-        labels = np.asarray(labels)
-        if labels.dtype.kind not in "iu" or labels.shape != (len(names),):
-            raise ValueError(
-                f"{len(names)} segments, labels {labels.dtype} of shape {labels.shape}"
-            )
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"{path}: expected [segments, [labels, sequences, chunks, annotations]], as many of"
-            f" each ({error}); copy it again"
-        ) from error
+    names, labels = _names_and_labels(path)
     if len(labels) != len(data):
         raise DataError(
             f"{where} has {len(data)} clips, but {path.name} has {len(labels)} labels; they must"
             " come from the same download"
         )
-    if (wrong := np.flatnonzero((labels < 0) | (labels >= classes))).size:
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
         raise DataError(
             f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside"
             f" 0-{classes - 1}"
         )
-    unique, notes = _told_apart(names, path)
+    unique, notes = _unique_names(names, path)
     return Part(where, data, labels.astype(np.int64), unique, classes), notes
 
 
+def _names_and_labels(path: Path) -> tuple[list[str], np.ndarray]:
+    """(names of the clips, (n,) whole numbers) of a label pickle."""
+    try:
+        content: Any = safe_pickle.load(read_bytes(path, LARGEST_LABELS), str(path), DataError)
+        segments, (numbers, *others) = content
+        # A segment alone names several clips: long ones are cut into chunks.
+        names = ["_".join(map(_word, parts)) for parts in zip(segments, *others, strict=True)]
+        labels = np.asarray(numbers)
+        if labels.dtype.kind not in "iu" or labels.shape != (len(names),):
+            raise ValueError(
+                f"{len(names)} segments, labels {labels.dtype} of shape {labels.shape}"
+            )
+    # Unpacking something of another form raises one of these; what is in a pickle can be anything.
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected [segments, [labels, sequences, chunks, annotations]], as many of"
+            f" each ({error}); copy it again"
+        ) from error
+    return names, labels
+
+
 def _word(part: object) -> str:
-    return (
-        str(part)
-        if isinstance(part, (int, np.integer)) and abs(part) < 2**63
-        else prepared.text(part)
-    )
+    # Python refuses to print a whole number of thousands of digits, which a pickle can hold.
+    if isinstance(part, (int, np.integer)) and abs(int(part)) < 2**63:
+        return str(part)
+    return name_text(part)
 
 
-def _told_apart(names: list[str], path: Path) -> tuple[tuple[str, ...], list[str]]:
-    """Names that are there once each: one seen before gets a number behind it; and the note that
+def _unique_names(names: list[str], path: Path) -> tuple[tuple[str, ...], list[str]]:
+    """Names that occur once each: one seen before gets a number behind it; and the note that
     says so."""
-    seen, unique = Counter(), []
+    # A sequence with several annotations is in the set once for each; the rest of the project
+    # knows a clip by its name.
+    seen: Counter[str] = Counter()
+    unique = []
     for name in names:
         seen[name] += 1
         unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     repeated = len(names) - len(seen)
-    return tuple(unique), [
-        f"{path.name}: {repeated} clip{'s' * (repeated > 1)} named like another, told apart by a"
-        " number"
-    ] * bool(repeated)
+    if not repeated:
+        return tuple(unique), []
+    note = f"{path.name}: {counted(repeated, 'clip')} named like another, told apart by a number"
+    return tuple(unique), [note]
 
 
-def _tail(labels: np.ndarray, classes: int) -> list[str]:
+def _class_sizes(labels: np.ndarray, classes: int) -> str:
     """The note on how unequal the classes are."""
     counts = np.bincount(labels, minlength=classes)
-    return [
+    return (
         f"classes have {counts.min()} to {counts.max()} clips to train on, median"
         f" {int(np.median(counts))}; `focal` of a train step weighs them, class_mean judges them"
         " alike"
-    ]
+    )
 
 
 def _names(path: Path, classes: int) -> tuple[str, ...]:
@@ -176,7 +187,8 @@ def _names(path: Path, classes: int) -> tuple[str, ...]:
     known: dict[int, str] = {}
     if path.is_file():
         try:
-            numbers = json.loads(content(path, LARGEST_NAMES))
+            numbers = json.loads(read_bytes(path, LARGEST_NAMES))
+            # Not isinstance, for which true is the number 1.
             known = {number: name for name, number in numbers.items() if type(number) is int}
         except (ValueError, AttributeError, RecursionError) as error:
             raise DataError(

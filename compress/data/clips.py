@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from compress.data import arrays, nw_ucla, own
+from compress.data.frames import repair_frames
 from compress.data.ntu import skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
-from compress.data.ntu.prepared import as_clip
-from compress.data.own import description, files
+from compress.data.ntu.prepared_files import as_clip
+from compress.data.own import clip_files, dataset_yaml
 from teachers.errors import DataError
 
 KINDS = (
@@ -23,10 +24,10 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     """The clips of one file as (name, raw (C, T, V, M) float32), C = 3 or, in `.npy` files, 2.
 
     Frames with NaN or infinity take the nearest good frame. Of a recording, the two persons of most
-    energy (`ntu_persons.efficientgcn_raw`) where the camera saw them.
+    energy (`compress.data.ntu.clean.efficientgcn_raw`) where the camera saw them.
 
     Args:
-        recorded: what own recordings (`compress.data.own.files`) hold, as `deployed.json` says it:
+        recorded: what own recordings (`compress.data.own.clip_files`) hold, as `deployed.json` says it:
             channels, joints, persons, perhaps names of joints. Without it their formats are not
             read.
     Raises:
@@ -37,19 +38,17 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
     if recorded is not None and _is_own(path, recorded):
-        wanted = description.of_recording(recorded)
-        return [
-            (
-                path.stem,
-                _checked(own.of_persons(files.read(path, wanted)[0], wanted.persons), str(path)),
-            )
-        ]
+        wanted = dataset_yaml.of_recording(recorded)
+        persons, _ = clip_files.read(path, wanted)
+        clip = own.of_persons(persons, wanted.persons)
+        return [(path.stem, _checked(clip, str(path)))]
     if path.suffix == ".json":
-        return [
-            (path.stem, _checked(nw_ucla.parse(nw_ucla.read_bytes(path), str(path))[0], str(path)))
-        ]
+        clip, _ = nw_ucla.parse(nw_ucla.read_bytes(path), str(path))
+        return [(path.stem, _checked(clip, str(path)))]
     if path.suffix == ".skeleton":
-        return [(path.stem, _checked(efficientgcn_raw(skeleton_text.read(path)), str(path)))]
+        # As recorded: what a network was trained on, CTR-GCN's actors or not, is in its steps.
+        clip = efficientgcn_raw(skeleton_text.read(path))
+        return [(path.stem, _checked(clip, str(path)))]
     if path.suffix == ".npy":
         return _from_npy(path)
     if path.suffix == ".npz":
@@ -60,15 +59,16 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
 def _is_own(path: Path, recorded: dict) -> bool:
     """Whether a file is of the formats of own recordings, and of no other."""
     if path.suffix == ".json":
+        # NW-UCLA's key; a clip of own recordings has "frames".
         return b'"skeletons"' not in nw_ucla.read_bytes(path)
     if path.suffix == ".npy":
-        C, V, shape = recorded["channels"], recorded["joints"], arrays.open_npy(path).shape
-        return (
-            len(shape) == 3
-            or len(shape) == 4
-            and shape[2:] == (V, C)
-            and (shape[0], shape[2]) != (C, V)
-        )
+        C = recorded["channels"]
+        V = recorded["joints"]
+        shape = arrays.open_npy(path).shape
+        if len(shape) == 3:
+            return True
+        # (T, M, V, C), unless it could be (C, T, V, M) as well, which is what .npy means elsewhere.
+        return len(shape) == 4 and shape[2:] == (V, C) and (shape[0], shape[2]) != (C, V)
     return path.suffix == ".csv"
 
 
@@ -87,21 +87,20 @@ def _from_npy(path: Path) -> list[tuple[str, np.ndarray]]:
 
 
 def _from_npz(path: Path) -> list[tuple[str, np.ndarray]]:
-    found = arrays.open_npz(path, ("x_train", "x_test"))
-    raws = [
-        (f"{key}[{index}]", raw)
-        for key, values in found.items()
-        if values.ndim
-        for index, raw in enumerate(values)
-    ]
-    if not raws:
+    clips = []
+    for key, values in arrays.open_npz(path, ("x_train", "x_test")).items():
+        # A single number in place of an array cannot be gone through.
+        if not values.ndim:
+            continue
+        for index, raw in enumerate(values):
+            where = f"{path}: {key}[{index}]"
+            clip = _checked(as_clip(raw, where), where)
+            clips.append((f"{path.stem} {key}[{index}]", clip))
+    if not clips:
         raise DataError(
             f"{path}: holds no clip in x_train or x_test; give a file as CTR-GCN prepares them"
         )
-    return [
-        (f"{path.stem} {place}", _checked(as_clip(raw, f"{path}: {place}"), f"{path}: {place}"))
-        for place, raw in raws
-    ]
+    return clips
 
 
 def _checked(clip: np.ndarray, where: str) -> np.ndarray:
@@ -112,8 +111,9 @@ def _checked(clip: np.ndarray, where: str) -> np.ndarray:
         )
     if clip.dtype.kind not in "fiu":
         raise DataError(f"{where}: holds {clip.dtype}, expected numbers (float32)")
-    with np.errstate(over="ignore"):  # beyond float32 is infinity, and so mended
-        clip, bad = arrays.repair_frames(np.array(clip, dtype=np.float32))
+    # Beyond float32 is infinity, and so mended.
+    with np.errstate(over="ignore"):
+        clip, bad = repair_frames(np.array(clip, dtype=np.float32))
     if bad == clip.shape[1]:
         raise DataError(
             f"{where}: every frame holds NaN or infinity; record or export the clip again"

@@ -6,12 +6,35 @@ That is an input's business (`compress/inputs`); a data set only names the one t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
 from teachers.skeleton import Skeleton
+
+# callback(done, total, what): called while a data set is read.
+Callback = Callable[[int, int, str], None]
+
+
+class LazyClips(Sequence[np.ndarray]):
+    """Clips (C, T, V, M) float32 that are made when asked for, so that a set may be larger than
+    memory."""
+
+    @abstractmethod
+    def clip(self, index: int) -> np.ndarray:
+        """Clip `index`."""
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(index, slice):
+            return [self.clip(number) for number in range(*index.indices(len(self)))]
+        return self.clip(index)
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,23 @@ from pathlib import Path
 from typing import Literal
 
 from compress.data import ntu
-from compress.data.dataset import Dataset
-from compress.data.ntu import prepared as ntu_files
+from compress.data.dataset import Callback, Dataset
+from compress.data.ntu import prepared_files
 from export.preprocess import normalise
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
 INPUT = "branches"
 PREPARED = ("original", "transformed")
+# The published program's configurations say ntu-xsub; people also name folders as benchmarks are.
 FOLDERS = {
     "xsub": ("xsub", "ntu-xsub"),
     "xview": ("xview", "ntu-xview"),
     "xset": ("xset", "xset120", "ntu-xset120"),
     "xsub120": ("xsub120", "ntu-xsub120"),
 }
-FRAMES = 300  # what the view transform loops over
+# What the view transform loops over: the published preparation pads every clip to it.
+FRAMES = 300
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Config:
             raise ValueError(f"prepared: must be one of {', '.join(PREPARED)}")
 
 
-def load(config: Config, seed: int, progress=None) -> Dataset:
+def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
     """Find the folder, look at every clip once, leave them on disk.
 
     Raises:
@@ -62,26 +64,30 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
             place and fix are named.
     """
     prepared, folder = find(Path(config.root).expanduser(), config.benchmark, config.prepared)
-    parts = tuple(ntu_files.from_folder(folder, split, lengths=True) for split in ("train", "eval"))
-    classes = ntu.classes_of(parts)
-    splits, survey = ntu.examine(parts, progress)
-    turned = (
+    train = prepared_files.from_folder(folder, "train", lengths=True)
+    val = prepared_files.from_folder(folder, "eval", lengths=True)
+    classes = ntu.classes_of(train, val)
+    inspection = ntu.inspect(train, val, callback)
+    # A deployed network is fed recordings, which must go through what the files have behind them;
+    # `once` makes that harmless for the clips of the files.
+    turned: tuple[dict, ...] = (
         {"op": "fit", "frames": FRAMES},
         {"op": "view_transform", **normalise.frame_of(NTU_25, None, None), "once": True},
     )
-    notes = (*survey.notes(), *ntu.overlap(parts))
+    notes = (*inspection.notes, *ntu.overlap(train, val))
     if prepared == "original" and config.benchmark == "xview":
         notes += (
             "clips as recorded; the published X-View weights expect input.view_transform: true",
         )
     return Dataset(
         "efficientgcn",
-        *splits,
+        inspection.train,
+        inspection.val,
         classes,
         NTU_25,
         persons=2,
         channels=3,
-        fingerprint=survey.digest.hexdigest(),
+        fingerprint=inspection.fingerprint,
         notes=notes,
         input=INPUT,
         base_ops=turned if prepared == "transformed" else (),
@@ -94,18 +100,15 @@ def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:
     Raises:
         DataError: there is none, or a choice.
     """
-    places = [
-        (name, folder)
-        for name in PREPARED
-        if prepared in (None, name)
-        for folder in ([root] if root.resolve().name == name else []) + [root / name]
-    ]
-    found = [
-        (name, folder / bench)
-        for name, folder in places
-        for bench in FOLDERS[benchmark]
-        if (folder / bench / "train_data.npy").is_file()
-    ]
+    candidates = []
+    for name in PREPARED:
+        if prepared not in (None, name):
+            continue
+        # resolve(): root may be "." inside the folder `original`.
+        folders = [root, root / name] if root.resolve().name == name else [root / name]
+        for folder in folders:
+            candidates += [(name, folder / subfolder) for subfolder in FOLDERS[benchmark]]
+    found = [(name, folder) for name, folder in candidates if (folder / "train_data.npy").is_file()]
     expected = (
         f"{prepared or 'original'}/{benchmark}/train_data.npy, train_label.pkl, eval_data.npy and"
         " eval_label.pkl"
@@ -116,9 +119,9 @@ def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:
             f" that holds {expected}"
         )
     if len(found) > 1:
-        there = ", ".join(str(path.relative_to(root)) for _, path in found)
+        folders_found = ", ".join(str(folder.relative_to(root)) for _, folder in found)
         raise DataError(
-            f"{root}: holds more than one {benchmark} preparation ({there}); "
+            f"{root}: holds more than one {benchmark} preparation ({folders_found}); "
             "choose with data.prepared, or remove one"
         )
     return found[0]

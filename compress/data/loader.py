@@ -11,14 +11,19 @@ import numpy as np
 from compress.data.dataset import Split
 from teachers.errors import DataError, FeatherboneError
 
-AHEAD = 4  # batches in preparation while one is used
+# Batches in preparation while one is used. One clip that takes long to read must not stall the
+# network; more would only hold memory.
+AHEAD = 4
 
-Prepare = Callable[[np.ndarray, np.random.Generator], "np.ndarray | tuple[np.ndarray, ...]"]
+Arrays = np.ndarray | tuple[np.ndarray, ...]
+Prepare = Callable[[np.ndarray, np.random.Generator], Arrays]
 
 
 def sample_rng(key: tuple[int, ...], index: int) -> np.random.Generator:
     """The generator of one sample: a function of (key, index) alone, so that a resumed run sees the
     same batches."""
+    # One generator for all samples would make them depend on the order in which threads reach it.
+    # Philox is cheap to seed, unlike a Mersenne twister, whose state has 2.5 kB.
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([*key, index])))
 
 
@@ -29,7 +34,7 @@ def batches(
     order: np.ndarray,
     rng_key: tuple[int, ...] = (0,),
     workers: int = 2,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Arrays, np.ndarray]]:
     """Yields (x (N, C, T, V, M) float32, y (N,) int64) along `order`; the last batch is as small as
     it is.
 
@@ -44,27 +49,33 @@ def batches(
     """
     chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
-    def load(indices: np.ndarray):
-        clips = [_one(split, prepare, int(index), rng_key) for index in indices]
-        views = tuple(_stack(split, indices, one) for one in zip(*clips))
-        return views[0] if len(views) == 1 else views, split.labels[indices]
+    def load(indices: np.ndarray) -> tuple[Arrays, np.ndarray]:
+        prepared = [_prepared(split, prepare, int(index), rng_key) for index in indices]
+        views = tuple(_stack(split, indices, clips) for clips in zip(*prepared, strict=True))
+        x = views[0] if len(views) == 1 else views
+        return x, split.labels[indices]
+
+    # Threads, not processes: numpy lets go of the interpreter's lock while it computes, and a
+    # process would have to copy every batch.
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loader") as pool:
         waiting: deque[Future] = deque()
         try:
             for chunk in chunks:
+                # Batches leave in the order they were asked for, whichever thread is first.
                 waiting.append(pool.submit(load, chunk))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
+            # Whoever stops early must not wait for batches that nobody wants.
             for future in waiting:
                 future.cancel()
 
 
 def _stack(split: Split, indices: np.ndarray, clips: tuple[np.ndarray, ...]) -> np.ndarray:
-    for index, clip in zip(indices, clips):
+    for index, clip in zip(indices, clips, strict=True):
         if clip.shape != clips[0].shape:
             raise DataError(
                 f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the"
@@ -73,18 +84,19 @@ def _stack(split: Split, indices: np.ndarray, clips: tuple[np.ndarray, ...]) -> 
     return np.stack(clips)
 
 
-def _one(
+def _prepared(
     split: Split, prepare: Prepare, index: int, rng_key: tuple[int, ...]
 ) -> tuple[np.ndarray, ...]:
+    """The views of one clip."""
     try:
-        made = prepare(split.clips[index], sample_rng(rng_key, index))
-        return tuple(
-            np.ascontiguousarray(one, dtype=np.float32)
-            for one in (made if isinstance(made, tuple) else (made,))
-        )
+        views = prepare(split.clips[index], sample_rng(rng_key, index))
+        if not isinstance(views, tuple):
+            views = (views,)
+        return tuple(np.ascontiguousarray(view, dtype=np.float32) for view in views)
     except FeatherboneError as error:
         raise DataError(f"clip {split.names[index]!r}: {error}") from error
-    except Exception as error:  # whatever a clip can break: the message must name it
+    # Whatever a clip can break: in a thread the traceback alone would not say which clip it was.
+    except Exception as error:
         raise DataError(
             f"clip {split.names[index]!r}: cannot be prepared ({type(error).__name__}: {error})"
         ) from error

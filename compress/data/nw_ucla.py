@@ -18,11 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.data.arrays import repair_frames
-from compress.data.dataset import Dataset, Split
+from compress.data.data_report import counted, shortened
+from compress.data.dataset import Callback, Dataset, Split
+from compress.data.frames import repair_frames
 from teachers.errors import DataError
 from teachers.skeleton import UCLA_20
 
+# The public set numbers its ten actions with gaps; classes count them without.
 ACTIONS = {
     1: "pick up with one hand",
     2: "pick up with two hands",
@@ -37,9 +39,12 @@ ACTIONS = {
 }
 CLASS_OF = {action: index for index, action in enumerate(ACTIONS)}
 NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)")
-PUBLISHED = (1020, 464)  # clips to train and to test
+# Clips to train and to test.
+PUBLISHED = (1020, 464)
 INPUT = "min_max_sample"
-LARGEST_FILE = 20_000_000  # bytes; the longest public clip has 201 frames, about 0.3 MB
+LabelledClip = tuple[str, np.ndarray, int]
+# Bytes; the longest public clip has 201 frames, about 0.3 MB.
+LARGEST_FILE = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Config:
     root: str
 
 
-def load(config: Config, seed: int, progress=None) -> Dataset:
+def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
     """Read the folder.
 
     Raises:
@@ -57,24 +62,29 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
             named.
     """
     files = _files(Path(config.root).expanduser())
-    digest, repairs = hashlib.sha256(), []
-    clips: dict[str, list] = {"train": [], "val": []}
+    digest = hashlib.sha256()
+    repairs = []
+    clips: dict[str, list[LabelledClip]] = {"train": [], "val": []}
     for done, path in enumerate(files, start=1):
         label, view = _from_name(path)
         data = read_bytes(path)
+        # The files' bytes, not the clips: a change of how clips are mended is no change of the data.
         digest.update(path.name.encode() + data)
         clip, repaired = parse(data, str(path), label)
-        repairs += [f"{path.name}: {repaired}"] if repaired else []
+        if repaired:
+            repairs.append(f"{path.name}: {repaired}")
+        # The published protocol: a camera that no training clip was seen by.
         clips["val" if view == 3 else "train"].append((path.stem, clip, label))
-        if progress:
-            progress(done, len(files), "reading NW-UCLA")
-    for split, views in (("train", "1 or 2"), ("val", "3")):
+        if callback:
+            callback(done, len(files), "reading NW-UCLA")
+    for split, views, purpose in (("train", "1 or 2", "train on"), ("val", "3", "test with")):
         if not clips[split]:
             raise DataError(
-                f"{config.root}: has no clip of view {views}, so nothing to "
-                f"{'train on' if split == 'train' else 'test with'}; copy the whole public folder"
+                f"{config.root}: has no clip of view {views}, so nothing to {purpose}; copy the"
+                " whole public folder"
             )
-    train, val = _split(clips["train"]), _split(clips["val"])
+    train = _split(clips["train"])
+    val = _split(clips["val"])
     return Dataset(
         "nw_ucla",
         train,
@@ -93,20 +103,24 @@ def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:
     """What a reader of the result should know of the data."""
     if repairs:
         yield (
-            f"{len(repairs)} clip{'s' * (len(repairs) > 1)} repaired (frames with NaN or infinity"
-            f" take the nearest good frame): {'; '.join(repairs[:5])}{'; ...' * (len(repairs) > 5)}"
+            f"{counted(len(repairs), 'clip')} repaired (frames with NaN or infinity"
+            f" take the nearest good frame): {shortened(repairs)}"
         )
     if (len(train), len(val)) != PUBLISHED:
         yield (
             f"{len(train)} training and {len(val)} test clips, where the public set has"
             f" {PUBLISHED[0]} and {PUBLISHED[1]}"
         )
+    # The public set itself has test clips that are training clips under another name.
     known = {clip.tobytes() for clip in train.clips}
-    seen = [name for name, clip in zip(val.names, val.clips) if clip.tobytes() in known]
-    if seen:
+    repeated = [
+        name for name, clip in zip(val.names, val.clips, strict=True) if clip.tobytes() in known
+    ]
+    if repeated:
+        actions = sorted({name[:3] for name in repeated})
         yield (
-            f"{len(seen)} of the {len(val)} test clips (actions"
-            f" {', '.join(sorted({name[:3] for name in seen}))}) are the same, number for number,"
+            f"{len(repeated)} of the {len(val)} test clips (actions"
+            f" {', '.join(actions)}) are the same, number for number,"
             " as a training clip; the published split is kept, but its accuracy is not all of"
             " unseen clips"
         )
@@ -142,9 +156,8 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
     """
     try:
         content = json.loads(data)
-        skeletons = np.array(
-            content["skeletons"], dtype=np.float32
-        )  # a null coordinate becomes NaN
+        # A null coordinate becomes NaN, and is mended below.
+        skeletons = np.array(content["skeletons"], dtype=np.float32)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it"
@@ -160,10 +173,12 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
     clip, bad = repair_frames(np.ascontiguousarray(skeletons.transpose(2, 0, 1)[..., None]))
     if bad == len(skeletons):
         raise DataError(f"{where}: every frame holds NaN or infinity; remove the clip")
-    return np.ascontiguousarray(clip), f"{bad} of {len(skeletons)} frames" if bad else ""
+    repaired = f"{bad} of {len(skeletons)} frames" if bad else ""
+    return np.ascontiguousarray(clip), repaired
 
 
 def _check_identity(content: dict, where: str, label: int) -> None:
+    # A file that was renamed would train as another class without a word.
     if content.get("label", label + 1) != label + 1:
         raise DataError(
             f"{where}: its label {content['label']!r} is not that of its name ({label + 1});"
@@ -178,12 +193,14 @@ def _check_identity(content: dict, where: str, label: int) -> None:
 
 
 def _files(root: Path) -> list[Path]:
+    # The public archive unpacks to all_sqe; people give either folder.
     folder = root / "all_sqe" if (root / "all_sqe").is_dir() else root
     if not folder.is_dir():
         raise DataError(
             f"{root}: no such folder; give data.root the NW-UCLA folder that holds"
             " a01_s01_e00_v01.json and the others"
         )
+    # Sorted: the order that a file system lists them in would change every batch.
     files = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
     if not files:
         raise DataError(
@@ -194,7 +211,9 @@ def _files(root: Path) -> list[Path]:
 
 
 def _from_name(path: Path) -> tuple[int, int]:
-    action, _, _, view = map(int, NAME.fullmatch(path.stem).groups())
+    match = NAME.fullmatch(path.stem)
+    assert match is not None  # `_files` lists such names alone
+    action, _, _, view = map(int, match.groups())
     if action not in CLASS_OF or view not in (1, 2, 3):
         raise DataError(
             f"{path}: action {action}, view {view} is not of NW-UCLA (actions "
@@ -203,6 +222,7 @@ def _from_name(path: Path) -> tuple[int, int]:
     return CLASS_OF[action], view
 
 
-def _split(clips: list) -> Split:
-    names, arrays, labels = zip(*clips)
-    return Split(tuple(names), list(arrays), np.array(labels, dtype=np.int64))
+def _split(clips: list[LabelledClip]) -> Split:
+    names = tuple(name for name, _, _ in clips)
+    labels = np.array([label for _, _, label in clips], dtype=np.int64)
+    return Split(names, [clip for _, clip, _ in clips], labels)

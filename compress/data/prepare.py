@@ -3,8 +3,8 @@ report.
 
 Run: python -m compress.data.prepare FOLDER [--preparation ctrgcn|efficientgcn] [--missing LIST]
 
-A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. What is killed
-goes on where it was. The last line of stdout is one JSON object.
+A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. A run that
+was killed resumes. The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from compress.data.ntu import build, report, shards
+from compress.data.ntu import build, recordings, report
 from compress.data.ntu.clean import PREPARATIONS
+from compress.data.ntu.clip_cache import Cache
 from compress.process.console import bar, say
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
@@ -26,17 +27,17 @@ from teachers.errors import FeatherboneError
 
 def parser() -> Parser:
     """The command line."""
-    found = Parser(
+    command = Parser(
         prog="python -m compress.data.prepare",
         description=__doc__.split("\n\n")[0],
         epilog=__doc__.split("\n\n")[2],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    found.add_argument(
+    command.add_argument(
         "root", type=Path, help="the folder of .skeleton files, or of folders of them"
     )
-    found.add_argument("--preparation", choices=PREPARATIONS, default=PREPARATIONS[0])
-    found.add_argument(
+    command.add_argument("--preparation", choices=PREPARATIONS, default=PREPARATIONS[0])
+    command.add_argument(
         "--missing",
         type=Path,
         help=(
@@ -44,7 +45,7 @@ def parser() -> Parser:
             "(default: the *missing*skeletons*.txt in the folder)"
         ),
     )
-    found.add_argument(
+    command.add_argument(
         "--cache",
         type=Path,
         help=(
@@ -52,8 +53,8 @@ def parser() -> Parser:
             "written; recipes look nowhere else)"
         ),
     )
-    found.add_argument("--workers", type=int, help="processes (default: one a core)")
-    return found
+    command.add_argument("--workers", type=int, help="processes (default: one a core)")
+    return command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.workers is not None and options.workers < 1:
         command.error("--workers: must be at least 1")
     started = time.monotonic()
+    # Everything for people goes to stderr or the console; the JSON line is for programs.
     try:
         cache = _with_bar(options)
     except FeatherboneError as error:
@@ -70,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}))
         return error.exit_code
     except KeyboardInterrupt:
+        # 128 + SIGINT, as shells have it, so that a script can tell it from a failure.
         say("interrupted; everything finished is kept. Run the same again to continue")
         return 130
     report.show(cache.report, Console())
@@ -91,13 +94,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _with_bar(options):
+def _with_bar(options: argparse.Namespace) -> Cache:
     """The cache, with a bar that starts where an earlier run stopped."""
     root = options.root.expanduser()
     shown = 0
-    with bar("preparing recordings", len(shards.listing(root).files)) as advance:
-
-        def progress(done: int, total: int, what: str) -> None:
+    with bar("preparing recordings", len(recordings.listing(root).files)) as advance:
+        # The bar wants steps, the builder reports totals: shards of an earlier run come as one step.
+        def callback(done: int, total: int, what: str) -> None:
             nonlocal shown
             advance(done - shown)
             shown = done
@@ -107,7 +110,7 @@ def _with_bar(options):
             options.preparation,
             options.missing,
             options.workers,
-            progress,
+            callback,
             options.cache and options.cache.expanduser(),
         )
 

@@ -1,7 +1,7 @@
-"""Makes the cache of a folder of NTU RGB+D recordings (`ntu_cache.py`), in parallel processes, or
-opens what is there.
+"""Makes the cache of a folder of NTU RGB+D recordings (`clip_cache.py`), in parallel processes, or
+opens the one there is.
 
-Work that was killed goes on where it was, and ends with the same files to the byte.
+Work that was killed resumes, and ends with the same files to the byte.
 """
 
 from __future__ import annotations
@@ -11,38 +11,36 @@ import fnmatch
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from compress.data.ntu import (
-    cache as ntu_cache,
-    names as ntu_names,
-    parallel,
-    report,
-    shards as ntu_shards,
-)
-from compress.data.ntu.shards import Source
+from compress.data.dataset import Callback
+from compress.data.ntu import clip_cache, naming, parallel, recordings, report, shards
+from compress.data.ntu.recordings import Source
 from teachers import storage
 from teachers.errors import DataError, StorageError
 
+# A few seconds of work for a process, so that little is lost when it is killed; and 46 MB of clips
+# of 300 frames, which many processes can hold at once.
 SHARD_CLIPS = 256
+# A leading dot: neither a listing of the recordings nor a wildcard meets it.
 BESIDE = ".featherbone-cache"
 IN_HOME = Path("~/.cache/featherbone")
-
-Progress = Callable[[int, int, str], None]
 
 
 def place(root: Path, preparation: str) -> Path:
     """The cache's folder: in the source folder where it can be written, else in the home folder."""
-    beside = root / BESIDE
-    if not (beside.is_dir() or os.access(root, os.W_OK)):
-        beside = (
-            IN_HOME.expanduser() / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-        )
-    return beside / f"ntu-{preparation}"
+    parent = root / BESIDE
+    # Data sets often lie on a drive that is shared and read-only. A cache that somebody made there
+    # is used even so.
+    if not (parent.is_dir() or os.access(root, os.W_OK)):
+        name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+        parent = IN_HOME.expanduser() / name
+    return parent / f"ntu-{preparation}"
 
 
 def open_or_build(
@@ -50,10 +48,10 @@ def open_or_build(
     preparation: str,
     missing: Path | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    callback: Callback | None = None,
     folder: Path | None = None,
     shard_clips: int = SHARD_CLIPS,
-) -> ntu_cache.Cache:
+) -> clip_cache.Cache:
     """The cache of a folder of recordings, made first where there is none of this version and these
     files.
 
@@ -61,28 +59,32 @@ def open_or_build(
         missing: a list of missing skeletons; None for the one beside the recordings, or else the
             cache's own.
         workers: processes, by default one a core.
-        progress: is told (clips done, all clips, what is done).
+        callback: called as callback(done, total, what) after each shard; clips are counted.
 
     Raises:
         DataError: no recordings, or none of them can be used. StorageError: the cache cannot be
             written.
     """
-    source, folder = ntu_shards.listing(root), folder or place(root, preparation)
+    source = recordings.listing(root)
+    folder = folder or place(root, preparation)
     left_out = _missing(root, folder, missing)
+    # A cache is used where all of this is equal, and replaced otherwise.
     manifest = {
-        "version": ntu_cache.VERSION,
+        "version": clip_cache.VERSION,
         "preparation": preparation,
         "shard_clips": shard_clips,
         "source": _fingerprint(source, left_out),
     }
-    if (cache := ntu_cache.opened(folder, manifest)) is not None:
+    cache = clip_cache.open_cache(folder, manifest)
+    if cache is not None:
         return cache
-    with _alone(folder):
-        if (
-            cache := ntu_cache.opened(folder, manifest)
-        ) is None:  # nobody else has finished it in the meantime
-            _build(folder, manifest, source, left_out, workers or os.cpu_count() or 1, progress)
-            cache = ntu_cache.opened(folder, manifest)
+    with _exclusive(folder):
+        # Another process may have finished it while this one waited for the lock.
+        cache = clip_cache.open_cache(folder, manifest)
+        if cache is None:
+            workers = workers or os.cpu_count() or 1
+            _build(folder, manifest, source, left_out, workers, callback)
+            cache = clip_cache.open_cache(folder, manifest)
     if cache is None:
         raise StorageError(
             f"{folder}: was prepared but cannot be opened; remove that folder and prepare again"
@@ -92,124 +94,153 @@ def open_or_build(
 
 def _build(
     folder: Path,
-    manifest: dict,
+    manifest: dict[str, Any],
     source: Source,
     missing: tuple[str, ...],
     workers: int,
-    progress: Progress | None,
+    callback: Callback | None,
 ) -> None:
-    if ntu_cache.read_json(folder / "manifest.json") != manifest:
-        for old in (
-            folder / "manifest.json",
-            folder / "index.npz",
-            folder / "report.json",
-            *folder.glob("shards/*.npz"),
-        ):
-            old.unlink(missing_ok=True)
-        storage.write_text(folder / "missing.txt", "".join(f"{name}\n" for name in missing))
-        storage.write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
-    for pattern in (
-        "shards/.*.npz",
-        ".*.npz",
-        ".*.json",
-        ".*.txt",
-    ):  # half written when something was killed
-        for unfinished in folder.glob(pattern):
-            unfinished.unlink(missing_ok=True)
-    files, skipped = _wanted(source, missing)
+    _prepare_folder(folder, manifest, missing)
+    files, skipped = _select(source, missing)
     size = manifest["shard_clips"]
     tasks = [
         {
             "root": str(source.root.resolve()),
             "files": files[start : start + size],
             "preparation": manifest["preparation"],
-            "target": str(ntu_cache.shard_path(folder, start // size).resolve()),
+            "target": str(clip_cache.shard_path(folder, start // size).resolve()),
         }
         for start in range(0, len(files), size)
     ]
-    done = {
-        number: told
-        for number in range(len(tasks))
-        if (told := ntu_shards.summary(ntu_cache.shard_path(folder, number))) is not None
-    }
-    ready = sum(told["files"] for told in done.values())
-    for number, told in _made(
-        {number: task for number, task in enumerate(tasks) if number not in done}, workers
-    ):
-        done[number] = told
-        ready += told["files"]
-        if progress:
-            progress(ready, len(files), "preparing recordings")
-    _finish(
-        folder,
-        manifest,
-        [done[number] for number in range(len(tasks))],
-        skipped,
-        len(source.files),
-        len(missing),
-    )
+    # What an earlier run finished is kept: shards are written whole or not at all.
+    summaries: dict[int, dict[str, Any]] = {}
+    for number in range(len(tasks)):
+        summary = shards.summary(clip_cache.shard_path(folder, number))
+        if summary is not None:
+            summaries[number] = summary
+    ready = sum(summary["files"] for summary in summaries.values())
+    remaining = {number: task for number, task in enumerate(tasks) if number not in summaries}
+    for number, summary in _make_shards(remaining, workers):
+        summaries[number] = summary
+        ready += summary["files"]
+        if callback:
+            callback(ready, len(files), "preparing recordings")
+    # By number, not as they were finished: the index is the same however many processes there are.
+    ordered = [summaries[number] for number in range(len(tasks))]
+    _write_index(folder, manifest, ordered, skipped, len(source.files), len(missing))
 
 
-def _made(tasks: dict[int, dict], workers: int) -> Iterator[tuple[int, dict]]:
+def _prepare_folder(folder: Path, manifest: dict[str, Any], missing: tuple[str, ...]) -> None:
+    """Removes a cache of another manifest, and what was left half written."""
+    if clip_cache.read_json(folder / "manifest.json") != manifest:
+        # The manifest first: killed in between, nobody takes the rest for a cache of it.
+        outdated = (
+            folder / "manifest.json",
+            folder / "index.npz",
+            folder / "report.json",
+            *folder.glob("shards/*.npz"),
+        )
+        for path in outdated:
+            path.unlink(missing_ok=True)
+        storage.write_text(folder / "missing.txt", "".join(f"{name}\n" for name in missing))
+        storage.write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+    # `storage` writes to a hidden name and renames; kill -9 leaves the hidden file.
+    for pattern in ("shards/.*.npz", ".*.npz", ".*.json", ".*.txt"):
+        for unfinished in folder.glob(pattern):
+            unfinished.unlink(missing_ok=True)
+
+
+def _make_shards(
+    tasks: dict[int, dict[str, Any]], workers: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """(number, summary) of shards as they are finished."""
+    # Starting a process costs more than a single shard of a small folder.
     if workers == 1 or len(tasks) < 2:
-        yield from ((number, ntu_shards.make(task)) for number, task in tasks.items())
-    else:
-        numbers = {task["target"]: number for number, task in tasks.items()}
-        for task, told in parallel.run(
-            "compress.data.ntu.shards:make", tasks.values(), min(workers, len(tasks))
-        ):
-            yield numbers[task["target"]], told
+        for number, task in tasks.items():
+            yield number, shards.make(task)
+        return
+    numbers = {task["target"]: number for number, task in tasks.items()}
+    replies = parallel.run(
+        "compress.data.ntu.shards:make", tasks.values(), min(workers, len(tasks))
+    )
+    for task, summary in replies:
+        yield numbers[task["target"]], summary
 
 
-def _finish(
+def _write_index(
     folder: Path,
-    manifest: dict,
-    shards: list[dict],
+    manifest: dict[str, Any],
+    summaries: list[dict[str, Any]],
     skipped: list[list[str]],
-    found: int,
+    recorded: int,
     missing: int,
 ) -> None:
-    """Index and report of finished shards."""
-    lengths = np.array([length for told in shards for length in told["lengths"]], np.int64)
-    names = np.array([name for told in shards for name in told["names"]], f"S{ntu_names.LENGTH}")
-    numbers = np.repeat(np.arange(len(shards)), [len(told["names"]) for told in shards])
-    offsets = np.concatenate(
-        [np.cumsum([0, *told["lengths"]])[:-1] * 150 for told in shards] or [np.zeros(0)]
-    ).astype(np.int64)
-    skipped = skipped + [entry for told in shards for entry in told["skipped"]]
-    repaired = [entry for told in shards for entry in told["repaired"]]
-    told = report.report(
-        manifest["preparation"], found, names, int(lengths.sum()), skipped, repaired, missing
+    """Index and report of finished shards.
+
+    Args:
+        skipped: of the recordings that no shard has seen.
+        recorded: how many recordings the folder has.
+        missing: entries of the list of missing skeletons.
+    """
+    names = []
+    lengths = []
+    offsets = []
+    repaired = []
+    for summary in summaries:
+        names += summary["names"]
+        lengths += summary["lengths"]
+        ends = np.cumsum([0, *summary["lengths"]])
+        offsets += (ends[:-1] * shards.FRAME_SIZE).tolist()
+        skipped = skipped + summary["skipped"]
+        repaired += summary["repaired"]
+    clips_in = [len(summary["names"]) for summary in summaries]
+    # Bytes of a fixed length: 114,000 names are an array of 2 MB that opens in an instant.
+    arrays = {
+        "names": np.array(names, f"S{naming.LENGTH}"),
+        "shards": np.repeat(np.arange(len(summaries)), np.array(clips_in, np.int64)),
+        "offsets": np.array(offsets, np.int64),
+        "lengths": np.array(lengths, np.int64),
+    }
+    counts = report.report(
+        manifest["preparation"],
+        recorded,
+        arrays["names"],
+        sum(lengths),
+        skipped,
+        repaired,
+        missing,
     )
-    storage.write_text(folder / "report.json", json.dumps(told, indent=1))
-    if not len(names):
+    # Before the check below: it is the report that says why nothing could be prepared.
+    storage.write_text(folder / "report.json", json.dumps(counts, indent=1))
+    if not names:
         raise DataError(
-            f"{folder / 'report.json'}: none of {found} recordings could be prepared"
-            f" ({report.note(told)}); it says why"
+            f"{folder / 'report.json'}: none of {recorded} recordings could be prepared"
+            f" ({report.note(counts)}); it says why"
         )
+    # The index comes last: where it is, everything is.
     storage.write_arrays(
         folder / "index.npz",
-        {"names": names, "shards": numbers, "offsets": offsets, "lengths": lengths},
+        arrays,
         {
             "manifest": manifest,
-            "sizes": [told["size"] for told in shards],
-            "digests": [told["digest"] for told in shards],
+            "sizes": [summary["size"] for summary in summaries],
+            "digests": [summary["digest"] for summary in summaries],
         },
     )
 
 
-def _wanted(source: Source, missing: tuple[str, ...]) -> tuple[list[str], list[list[str]]]:
+def _select(source: Source, missing: tuple[str, ...]) -> tuple[list[str], list[list[str]]]:
     """(files to read, [file, reason, details] of those that are not): by list, by name, by being
     there twice."""
-    names, patterns = (
-        {name for name in missing if ntu_names.NAME.fullmatch(name)},
-        [name for name in missing if set(name) & set("*?[")],
-    )
-    files, skipped, seen = [], [], {}
+    # Names in a set, as the published list has 535 of them; only patterns are tried one by one.
+    names = {name for name in missing if naming.NAME.fullmatch(name)}
+    patterns = [name for name in missing if set(name) & set("*?[")]
+    files: list[str] = []
+    skipped: list[list[str]] = []
+    seen: dict[str, str] = {}
     for path, _, _ in source.files:
-        name = os.path.basename(path)[: -len(ntu_shards.SUFFIX)]
-        if problem := ntu_names.problem(name):
+        name = os.path.basename(path)[: -len(recordings.SUFFIX)]
+        if problem := naming.problem(name):
             skipped.append([path, "unknown name", problem])
         elif name in names or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
             skipped.append([path, "missing-skeleton list", "is on the list"])
@@ -221,19 +252,26 @@ def _wanted(source: Source, missing: tuple[str, ...]) -> tuple[list[str], list[l
     return files, skipped
 
 
-def _missing(root: Path, folder: Path, given: Path | None) -> tuple[str, ...]:
-    path = given or ntu_shards.find_missing_list(root) or folder / "missing.txt"
-    if given is None and path == folder / "missing.txt" and not ntu_cache.size_of(path):
-        return ()
-    return ntu_shards.missing_list(path)
+def _missing(root: Path, folder: Path, path: Path | None) -> tuple[str, ...]:
+    """The entries of the list at `path`, or else of the one beside the recordings, or else of the
+    one that the cache was made with."""
+    path = path or recordings.find_missing_list(root)
+    if path is None:
+        # A recipe cannot name a list. With the cache's own, it opens what
+        # `prepare --missing LIST` made, in place of making it anew without the list.
+        path = folder / "missing.txt"
+        if not clip_cache.size_of(path):
+            return ()
+    return recordings.missing_list(path)
 
 
 def _fingerprint(source: Source, missing: tuple[str, ...]) -> str:
+    # Names, sizes and times: reading 114,000 files to be sure would take as long as preparing them.
     return hashlib.sha256(repr((source.files, missing)).encode()).hexdigest()
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """Waits until no other process prepares this cache; the lock falls with the process."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -244,5 +282,6 @@ def _alone(folder: Path) -> Iterator[None]:
             " folder with python -m compress.data.prepare --cache"
         ) from error
     with file:
+        # A lock of the kernel, not a file that says "busy": that would stay behind after kill -9.
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

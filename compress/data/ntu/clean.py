@@ -12,16 +12,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compress.data.arrays import energy, repair_frames
+from compress.data.data_report import counted
+from compress.data.frames import energy, repair_frames
 from compress.data.ntu.skeleton_text import JOINTS, Recording
 from export.preprocess.ops import trim
 
-PLACES, PERSONS = 4, 2
+# EfficientGCN looks at the first four bodies of a frame, and keeps two.
+PLACES = 4
+PERSONS = 2
 
-SHORTEST = 11  # frames; a body must have more
-WIDEST = 0.8  # a frame is noise where x spreads over more than this part of what y does
-NOISE = 0.69754  # a body with this share of such frames is dropped
-CENTRE = 1  # joint 2 counted from 1, the middle of the spine
+# The published filter of tracked furniture, as its program has the numbers. A body must have more
+# frames than SHORTEST; a frame is noise where x spreads over more than WIDEST times what y does; a
+# body with a share NOISE of such frames is dropped.
+SHORTEST = 11
+WIDEST = 0.8
+NOISE = 0.69754
+# Joint 2 counted from 1, the middle of the spine.
+CENTRE = 1
 PREPARATIONS = ("ctrgcn", "efficientgcn")
 
 
@@ -42,16 +49,18 @@ class Track:
 def prepare(recording: Recording, preparation: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """(the clip (3, T, 25, 2) float32, what was repaired in words); no clip where nobody with
     finite coordinates is in it."""
-    return (ctrgcn if preparation == "ctrgcn" else efficientgcn)(recording)
+    if preparation == "ctrgcn":
+        return ctrgcn(recording)
+    return efficientgcn(recording)
 
 
 def efficientgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """As `ntu_persons.efficientgcn_raw`, in camera coordinates, without the frames at the end that
+    """As `efficientgcn_raw`, in camera coordinates, without the frames at the end that
     nobody is in (they are zero, as padding is); frames with NaN take the nearest good frame."""
     clip, bad = repair_frames(efficientgcn_raw(recording))
     if bad == clip.shape[1] or not clip.any():
         return None, ()
-    return np.ascontiguousarray(trim(clip)), _told(bad)
+    return np.ascontiguousarray(trim(clip)), _mended_note(bad)
 
 
 def ctrgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -69,25 +78,29 @@ def ctrgcn(recording: Recording) -> tuple[np.ndarray | None, tuple[str, ...]]:
         long = [track for track in tracks if len(track.joints) > SHORTEST]
         if not long:
             repairs += (f"no body is longer than {SHORTEST} frames, so all were kept",)
+        # sorted() is stable: of equal motion, whoever was tracked first stays first, as published.
         tracks = sorted(_by_spread(long or tracks), key=lambda track: track.motion, reverse=True)
     frames = len(np.unique(np.concatenate([body.frames for body in recording.bodies.values()])))
     actors = _joined(tracks, frames)  # (T, 2, 25, 3)
     actors = actors[actors.any(axis=(1, 2, 3))]
     if not actors.any():
         return None, ()
-    there = actors.any(axis=(2, 3))  # (T, 2)
-    first = actors[:, 0][np.argmax(there[:, 0])]
-    centred = np.where(there[..., None, None], actors - first[CENTRE], np.float32(0))
+    present = actors.any(axis=(2, 3))  # (T, 2)
+    first = actors[:, 0][np.argmax(present[:, 0])]
+    # Whoever is missing stays zero: shifted with the others they would stand at minus the origin.
+    centred = np.where(present[..., None, None], actors - first[CENTRE], np.float32(0))
     return np.ascontiguousarray(centred.transpose(3, 0, 2, 1)), repairs
 
 
 def _tracks(recording: Recording) -> tuple[list[Track], tuple[str, ...]]:
     """Bodies as the published program numbers their frames: frames without anybody do not count,
     and a body that comes back goes on where it was lost."""
-    somebody = np.unique(
-        np.concatenate([body.frames for body in recording.bodies.values()] or [np.zeros(0, int)])
-    )
-    tracks, mended, lost = [], 0, 0
+    frames_of_bodies = [body.frames for body in recording.bodies.values()]
+    # numpy cannot concatenate nothing.
+    somebody = np.unique(np.concatenate(frames_of_bodies or [np.zeros(0, int)]))
+    tracks = []
+    mended = 0
+    lost = 0
     for body in recording.bodies.values():
         joints, bad = repair_frames(body.joints.transpose(2, 0, 1)[..., None])
         if bad == len(body.frames):
@@ -95,22 +108,25 @@ def _tracks(recording: Recording) -> tuple[list[Track], tuple[str, ...]]:
             continue
         mended += bad
         joints = np.ascontiguousarray(joints[..., 0].transpose(1, 2, 0))
-        tracks.append(
-            Track(int(np.searchsorted(somebody, body.frames[0])), joints, _motion(joints))
-        )
-    return tracks, _told(mended) + (
-        (f"{lost} bod{'ies' if lost > 1 else 'y'} of nothing but NaN left out",) if lost else ()
-    )
+        start = int(np.searchsorted(somebody, body.frames[0]))
+        tracks.append(Track(start, joints, _motion(joints)))
+    repairs = _mended_note(mended)
+    if lost:
+        bodies = "body" if lost == 1 else "bodies"
+        repairs += (f"{lost} {bodies} of nothing but NaN left out",)
+    return tracks, repairs
 
 
 def _by_spread(tracks: list[Track]) -> list[Track]:
     """Without the bodies that are mostly wider than tall, as long as one remains; the others'
     motion without such frames."""
-    kept, left = [], len(tracks)
+    kept = []
+    left = len(tracks)
     for track in tracks:
         spread = track.joints.max(axis=1) - track.joints.min(axis=1)  # (n, 3)
         good = spread[:, 0] <= WIDEST * spread[:, 1]
         noise = int((~good).sum())
+        # The last one stays however wide: somebody acts in every recording.
         if left == 1 or not noise:
             kept.append(track)
         elif noise / len(good) >= NOISE:
@@ -124,12 +140,14 @@ def _joined(tracks: list[Track], frames: int) -> np.ndarray:
     """(T, 2, 25, 3): each track, the most motion first, goes to the first actor whose interval it
     does not overlap."""
     actors = np.zeros((frames, 2, JOINTS, 3), np.float32)
-    intervals = [[tracks[0].start, tracks[0].end], [0, 0]]  # nobody's is [0, 0], as published
+    # An actor without frames has the interval [0, 0], as published.
+    intervals = [[tracks[0].start, tracks[0].end], [0, 0]]
     actors[tracks[0].start : tracks[0].end + 1, 0] = tracks[0].joints
     for track in tracks[1:]:
         for person, (start, end) in enumerate(intervals):
             if min(end, track.end) - max(start, track.start) <= 0:
                 actors[track.start : track.end + 1, person] = track.joints
+                # As published, gaps in between count as taken.
                 intervals[person] = [min(start, track.start), max(end, track.end)]
                 break
     return actors
@@ -139,12 +157,10 @@ def _motion(joints: np.ndarray) -> float:
     return float(np.sum(np.var(joints.reshape(-1, 3), axis=0)))
 
 
-def _told(frames: int) -> tuple[str, ...]:
-    return (
-        (f"{frames} frame{'s' * (frames > 1)} with NaN replaced by the nearest good one",)
-        if frames
-        else ()
-    )
+def _mended_note(frames: int) -> tuple[str, ...]:
+    if not frames:
+        return ()
+    return (f"{counted(frames, 'frame')} with NaN replaced by the nearest good one",)
 
 
 def efficientgcn_raw(recording: Recording) -> np.ndarray:
@@ -162,5 +178,6 @@ def efficientgcn_raw(recording: Recording) -> np.ndarray:
     for body in recording.bodies.values():
         kept = body.places < PLACES
         places[body.places[kept], body.frames[kept]] = body.joints[kept]
+    # Reversed after a stable sort, as published: of equal energies the later place comes first.
     highest = np.argsort([energy(place) for place in places], kind="stable")[::-1][:PERSONS]
     return np.ascontiguousarray(places[highest].transpose(3, 1, 2, 0))

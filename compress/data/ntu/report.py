@@ -4,6 +4,7 @@ a table."""
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from rich.columns import Columns
@@ -11,38 +12,41 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compress.data.ntu import names as ntu_names
-from compress.data.ntu.names import NTU_120
+from compress.data.ntu import naming
+from compress.data.ntu.naming import NTU_120
 
-SHOWN = 5  # examples of a kind on screen; the report has all
+# Examples of a kind on screen; the report has all.
+SHOWN = 5
 
 
 def report(
     preparation: str,
-    found: int,
+    recorded: int,
     names: np.ndarray,
     frames: int,
     skipped: list[list[str]],
     repaired: list[list[str]],
     missing: int,
-) -> dict:
+) -> dict[str, Any]:
     """The report as JSON.
 
     Args:
+        recorded: how many recordings the folder has.
         names: of the prepared clips, (n,) bytes.
         frames: of all of them.
         skipped: [file, reason, details] each; repaired: [file, what] each.
         missing: entries of the list of missing skeletons.
     """
-    numbers = ntu_names.numbers(names)
+    numbers = naming.numbers(names)
     labels = Counter((numbers[:, 4] - 1).tolist())
-    edition = ntu_names.edition(numbers) if len(names) else 60
+    # Without a clip there is nothing to tell by; the report is about to say that none was prepared.
+    edition = naming.edition(numbers) if len(names) else 60
     return {
         "preparation": preparation,
         "edition": edition,
         "missing_list": missing,
         "clips": {
-            "found": found,
+            "found": recorded,
             "prepared": len(names),
             "repaired": len(repaired),
             "skipped": len(skipped),
@@ -52,16 +56,17 @@ def report(
         "splits": splits(numbers),
         "published": checked(numbers, missing),
         "classes": {NTU_120[label]: labels.get(label, 0) for label in range(edition)},
+        # Sorted: the same report however many processes there were.
         "skipped": sorted(skipped),
         "repaired": sorted(repaired),
     }
 
 
-def splits(numbers: np.ndarray) -> dict[str, dict]:
+def splits(numbers: np.ndarray) -> dict[str, dict[str, int]]:
     """{benchmark: {train, test, published_train, published_test}}."""
     if not len(numbers):
         return {}
-    published = ntu_names.PUBLISHED[ntu_names.edition(numbers)][1]
+    published = naming.PUBLISHED[naming.edition(numbers)][1]
     return {
         benchmark: {
             "train": train,
@@ -69,7 +74,7 @@ def splits(numbers: np.ndarray) -> dict[str, dict]:
             "published_train": published[benchmark][0],
             "published_test": published[benchmark][1],
         }
-        for benchmark, (train, test) in ntu_names.split_counts(numbers).items()
+        for benchmark, (train, test) in naming.split_counts(numbers).items()
     }
 
 
@@ -77,85 +82,71 @@ def checked(numbers: np.ndarray, missing: int) -> str:
     """How the clips compare with the published counts, in words."""
     if not len(numbers):
         return "no clip was prepared"
-    edition = ntu_names.edition(numbers)
-    total, published = ntu_names.PUBLISHED[edition]
-    if ntu_names.split_counts(numbers) == published:
+    edition = naming.edition(numbers)
+    total, published = naming.PUBLISHED[edition]
+    if naming.split_counts(numbers) == published:
         return f"all {total} clips of NTU RGB+D {edition}, split as published"
     if len(numbers) < total:
         return (
             f"{len(numbers)} of the {total} clips of NTU RGB+D {edition} are here, so the splits"
             " cannot be checked"
         )
-    fix = (
-        ""
-        if missing
-        else "; give --missing the list of missing skeletons, after which they were counted"
-    )
+    # The published counts are of what remains after the list of missing skeletons; without it a
+    # complete set has more clips than they say.
+    fix = ""
+    if not missing:
+        fix = "; give --missing the list of missing skeletons, after which they were counted"
     return (
         f"{len(numbers)} clips, where NTU RGB+D {edition} has {total} published ones, and the"
         f" splits differ{fix}"
     )
 
 
-def note(told: dict) -> str:
+def note(counts: dict[str, Any]) -> str:
     """The report in one line."""
-    clips = told["clips"]
-    because = ", ".join(f"{count} {reason}" for reason, count in told["skipped_because"].items())
+    clips = counts["clips"]
+    reasons = [f"{count} {reason}" for reason, count in counts["skipped_because"].items()]
+    because = f" ({', '.join(reasons)})" if reasons else ""
     return (
-        f"{clips['prepared']} of {clips['found']} recordings prepared ({told['preparation']}),"
-        f" {clips['repaired']} of them repaired, {clips['skipped']}"
-        f" skipped{f' ({because})' if because else ''}; {told['published']}"
+        f"{clips['prepared']} of {clips['found']} recordings prepared ({counts['preparation']}),"
+        f" {clips['repaired']} of them repaired, {clips['skipped']} skipped{because};"
+        f" {counts['published']}"
     )
 
 
-def show(told: dict, console: Console) -> None:
+def show(counts: dict[str, Any], console: Console) -> None:
     """The report as tables."""
-    clips = told["clips"]
-    table = Table(
-        "recordings",
-        "clips",
-        "which",
-        title=f"NTU RGB+D {told['edition']}, prepared as {told['preparation']}",
-    )
+    console.print(_recordings_table(counts))
+    splits_table = Table("split", "train", "test", "published")
+    for benchmark, split in counts["splits"].items():
+        published = f"{split['published_train']} / {split['published_test']}"
+        splits_table.add_row(benchmark, str(split["train"]), str(split["test"]), published)
+    console.print(splits_table)
+    classes = [f"{escape(name)} {count}" for name, count in counts["classes"].items()]
+    console.print(Columns(classes, title="clips of a class"))
+    console.print(counts["published"], markup=False)
+
+
+def _recordings_table(counts: dict[str, Any]) -> Table:
+    clips = counts["clips"]
+    title = f"NTU RGB+D {counts['edition']}, prepared as {counts['preparation']}"
+    table = Table("recordings", "clips", "which", title=title)
     table.add_row("found", str(clips["found"]), "")
     table.add_row("prepared", str(clips["prepared"]), f"{clips['frames']} frames")
-    table.add_row(
-        "  repaired",
-        str(clips["repaired"]),
-        _some([f"{file}: {what}" for file, what in told["repaired"]]),
-    )
+    repairs = [f"{file}: {what}" for file, what in counts["repaired"]]
+    table.add_row("  repaired", str(clips["repaired"]), _some(repairs))
     table.add_row("skipped", str(clips["skipped"]), "")
-    for reason, count in told["skipped_because"].items():
-        table.add_row(
-            f"  {reason}",
-            str(count),
-            _some(
-                [f"{file}: {details}" for file, kind, details in told["skipped"] if kind == reason]
-            ),
-        )
-    console.print(table)
-    table = Table("split", "train", "test", "published")
-    for benchmark, counts in told["splits"].items():
-        table.add_row(
-            benchmark,
-            str(counts["train"]),
-            str(counts["test"]),
-            f"{counts['published_train']} / {counts['published_test']}",
-        )
-    console.print(table)
-    console.print(
-        Columns(
-            [f"{escape(name)} {count}" for name, count in told["classes"].items()],
-            title="clips of a class",
-        )
-    )
-    console.print(told["published"], markup=False)
+    for reason, count in counts["skipped_because"].items():
+        files = [
+            f"{file}: {details}" for file, kind, details in counts["skipped"] if kind == reason
+        ]
+        table.add_row(f"  {reason}", str(count), _some(files))
+    return table
 
 
 def _some(lines: list[str]) -> str:
-    return escape(
-        "\n".join(
-            lines[:SHOWN]
-            + [f"and {len(lines) - SHOWN} more, in report.json"] * (len(lines) > SHOWN)
-        )
-    )
+    shown = lines[:SHOWN]
+    if len(lines) > SHOWN:
+        shown.append(f"and {len(lines) - SHOWN} more, in report.json")
+    # File names may hold square brackets, which rich takes for styles.
+    return escape("\n".join(shown))

@@ -21,10 +21,11 @@ COLUMNS = 12
 BODY_LINES = 2 + JOINTS
 # Bytes; 300 frames, the longest that networks are trained on, of four bodies have 4 MB
 LARGEST_FILE = 20_000_000
-MOST_FRAMES = 20_000  # eleven minutes
-NUMBERS = (
-    b"0123456789+-.eE \t\r\n" + b"aAfFiInNtTyY"
-)  # the letters of nan and infinity, which `float` reads
+# Eleven minutes. The number is read before the frames are, and must not decide how long that takes.
+MOST_FRAMES = 20_000
+# With the letters of nan and infinity, which `float` reads. Without a check, `float` would also take
+# "1_000" and digits of other scripts for numbers.
+NUMBERS = b"0123456789+-.eE \t\r\n" + b"aAfFiInNtTyY"
 FIX = "copy the file again, or remove it"
 
 
@@ -84,9 +85,11 @@ def parse(data: bytes, where: str) -> Recording:
             f"{where}: more than {LARGEST_FILE} bytes are no NTU RGB+D recording; remove it"
         )
     lines = data.splitlines()
-    if odd := data.translate(None, NUMBERS):
-        at = len(data[: data.index(odd[:1]) + 1].splitlines()) - 1
-        raise _wrong(where, at, f"holds {odd[:1]!r}", "numbers")
+    # One pass over the bytes in C, in place of a check of every number.
+    strange = data.translate(None, NUMBERS)
+    if strange:
+        at = len(data[: data.index(strange[:1]) + 1].splitlines()) - 1
+        raise _wrong(where, at, f"holds {strange[:1]!r}", "numbers")
     frames = _count(lines, 0, where, "the number of frames")
     if not 1 <= frames <= min(MOST_FRAMES, len(lines) - 1):
         raise _wrong(
@@ -100,6 +103,7 @@ def parse(data: bytes, where: str) -> Recording:
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(names):
         same = rows.setdefault(name, [])
+        # Rows come frame by frame, so a repeated body can only be the last one of its name.
         if same and frame_of[same[-1]] == frame_of[row]:
             raise _wrong(
                 where,
@@ -108,16 +112,18 @@ def parse(data: bytes, where: str) -> Recording:
                 "every body once",
             )
         same.append(row)
-    frame_of, place_of = np.array(frame_of, int), np.array(place_of, int)
-    return Recording(
-        frames,
-        {name: Body(frame_of[same], place_of[same], joints[same]) for name, same in rows.items()},
-    )
+    frame_numbers = np.array(frame_of, int)
+    places = np.array(place_of, int)
+    bodies = {
+        name: Body(frame_numbers[same], places[same], joints[same]) for name, same in rows.items()
+    }
+    return Recording(frames, bodies)
 
 
 def kind_of(error: DataError) -> str:
     """What is wrong with a recording that `read` refused: "truncated", "wrong joint count" or
     "unreadable"."""
+    # By its words: the report counts kinds, and a field of the error would be of use nowhere else.
     text = str(error)
     if "(lines left: " in text or "the end of the file" in text:
         return "truncated"
@@ -129,11 +135,15 @@ def _layout(
 ) -> tuple[list[str], list[int], list[int], list[int]]:
     """Of every body in every frame: its id, the frame, its place there, and the index of its first
     joint's line."""
-    names, frame_of, place_of, first_lines = [], [], [], []
+    names: list[str] = []
+    frame_of: list[int] = []
+    place_of: list[int] = []
+    first_lines: list[int] = []
     at = 1
     for frame in range(frames):
         bodies = _count(lines, at, where, f"the number of bodies in frame {frame}")
         at += 1
+        # Before the loop: a number of a billion bodies is believed as far as the lines go.
         if bodies * BODY_LINES > len(lines) - at:
             raise _wrong(
                 where,
@@ -150,7 +160,8 @@ def _layout(
                 or not all(map(_is_number, info[1:]))
             ):
                 raise _wrong(where, at, _quoted(lines[at]), "the id of a body and nine numbers")
-            if (joints := _count(lines, at + 1, where, "the number of joints")) != JOINTS:
+            joints = _count(lines, at + 1, where, "the number of joints")
+            if joints != JOINTS:
                 raise _wrong(where, at + 1, f"{joints} joints", f"{JOINTS}")
             names.append(info[0].decode())
             frame_of.append(frame)
@@ -168,16 +179,21 @@ def _joints(lines: list[bytes], first_lines: list[int], where: str) -> np.ndarra
         return np.zeros((0, JOINTS, 3), np.float32)
     rows = [line for first in first_lines for line in lines[first : first + JOINTS]]
     try:
+        # Of nothing but empty lines loadtxt warns in place of raising.
         if not rows[0].strip():
-            raise ValueError("an empty line")  # of nothing else, loadtxt warns
-        values = np.loadtxt(rows, np.float64, comments=None, ndmin=2)  # skips empty lines
+            raise ValueError("an empty line")
+        # In C, faster than `float` on each of 30,000 numbers a recording. It skips empty
+        # lines; the shape tells.
+        values = np.loadtxt(rows, np.float64, comments=None, ndmin=2)
         if values.shape != (len(rows), COLUMNS):
             raise ValueError(f"shape {values.shape}")
     except ValueError as error:
+        # Only now one by one: to name the line.
         row = next((row for row, line in enumerate(rows) if not _is_joint(line.split())), 0)
         at = first_lines[row // JOINTS] + row % JOINTS
         raise _wrong(where, at, _quoted(lines[at]), f"the {COLUMNS} numbers of a joint") from error
-    with np.errstate(over="ignore"):  # beyond float32 is infinity, and refused below
+    # Beyond float32 is infinity, and refused below.
+    with np.errstate(over="ignore"):
         joints = values.reshape(-1, JOINTS, COLUMNS)[..., :3].astype(np.float32)
     if np.isinf(joints).any():
         body, joint, _ = np.argwhere(np.isinf(joints))[0]
@@ -189,9 +205,12 @@ def _joints(lines: list[bytes], first_lines: list[int], where: str) -> np.ndarra
 
 
 def _count(lines: list[bytes], at: int, where: str, what: str) -> int:
-    text = lines[at].strip() if at < len(lines) else b""
+    if at >= len(lines):
+        raise _wrong(where, at, "the end of the file", what)
+    text = lines[at].strip()
+    # Python refuses to read whole numbers of more than 4300 digits, with an error of its own.
     if not text.isdigit() or len(text) > 12:
-        raise _wrong(where, at, _quoted(text) if at < len(lines) else "the end of the file", what)
+        raise _wrong(where, at, _quoted(text), what)
     return int(text)
 
 

@@ -19,7 +19,8 @@ from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
 NEEDED = ("frame_dir", "label", "keypoint")
-MOST_CLASSES = 100_000  # a larger label is a mistake, and would make as many names
+# A larger label is a mistake, and would make as many names.
+MOST_CLASSES = 100_000
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,19 @@ def read(root: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, i
     """
     if root.is_dir():
         files = {path.stem: path for path in sorted(root.glob("*.pkl"))}
-        parts = tuple(
-            _from_list(files[name], name, scores)
-            for name in pair(benchmark, files, f"{root}: holds the .pkl files")
-        )
+        first, second = pair(benchmark, files, f"{root}: holds the .pkl files")
+        train = _from_list(files[first], first, scores)
+        test = _from_list(files[second], second, scores)
         unused = 0
     elif root.is_file():
-        *parts, unused = _from_file(root, benchmark, scores)
+        train, test, unused = _from_file(root, benchmark, scores)
     else:
         raise DataError(
             f"{root}: no such file; give data.root a .pkl file with splits, or a folder with"
             " train.pkl and val.pkl"
         )
-    _check_alike([one for part in parts for one in part.annotations])
-    return *parts, unused
+    _check_alike([*train.annotations, *test.annotations])
+    return train, test, unused
 
 
 def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, str]:
@@ -89,25 +89,33 @@ def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, 
     Raises:
         DataError: no such splits, or more than one choice; `where` and what there is are named.
     """
-    names, found = sorted(names), {}
+    names = sorted(names)
+    pairs: dict[str, tuple[str, str]] = {}
     for name in names:
-        others = [name.replace("train", other) for other in ("val", "test") if "train" in name]
-        if test := next((other for other in others if other in names), None):
-            found[name.removesuffix("_train")] = (name, test)
-    there = f"{where} {', '.join(names) or '(none)'}"
-    if not found:
+        if "train" not in name:
+            continue
+        # val first: where a file has both, PYSKL and mmaction2 report accuracy on val.
+        for other in ("val", "test"):
+            partner = name.replace("train", other)
+            if partner in names:
+                pairs[name.removesuffix("_train")] = (name, partner)
+                break
+    present = f"{where} {', '.join(names) or '(none)'}"
+    if not pairs:
         raise DataError(
-            f"{there}, but not one to train on and its test, such as xsub_train and xsub_val, or"
+            f"{present}, but not one to train on and its test, such as xsub_train and xsub_val, or"
             " train and val; name them so, or give data.root a .pkl file that has splits"
         )
-    if benchmark is None and len(found) > 1:
-        raise DataError(f"{there}; choose with data.benchmark: {', '.join(found)}")
-    if benchmark is not None and benchmark not in found:
+    if benchmark is None and len(pairs) > 1:
+        raise DataError(f"{present}; choose with data.benchmark: {', '.join(pairs)}")
+    if benchmark is None:
+        return next(iter(pairs.values()))
+    if benchmark not in pairs:
         raise DataError(
-            f"{there}, nothing for benchmark {benchmark!r}; data.benchmark can be"
-            f" {', '.join(found)}"
+            f"{present}, nothing for benchmark {benchmark!r}; data.benchmark can be"
+            f" {', '.join(pairs)}"
         )
-    return next(iter(found.values())) if benchmark is None else found[benchmark]
+    return pairs[benchmark]
 
 
 def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, int]:
@@ -117,25 +125,24 @@ def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, P
             f"{path}: a list of annotations, without splits; give data.root a folder with one such"
             " file for each split, train.pkl and val.pkl"
         )
-    splits, annotations = (
-        (content.get(key) for key in ("split", "annotations"))
-        if isinstance(content, dict)
-        else (None, None)
-    )
+    mapping = content if isinstance(content, dict) else {}
+    splits = mapping.get("split")
+    annotations = mapping.get("annotations")
     if not isinstance(splits, dict) or not isinstance(annotations, list):
         raise DataError(
             f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got"
-            f" {_told(content)}; give a file of PYSKL or mmaction2"
+            f" {_described(content)}; give a file of PYSKL or mmaction2"
         )
     splits = {str(name): names for name, names in splits.items()}
-    chosen = pair(benchmark, splits, f"{path}: has splits")
-    entries = _named(annotations, path)
-    parts = tuple(_chosen(entries, name, splits[name], path, scores) for name in chosen)
-    used = {one.name for part in parts for one in part.annotations}
-    return *parts, len(entries) - len(used)
+    first, second = pair(benchmark, splits, f"{path}: has splits")
+    entries = _by_name(annotations, path)
+    train = _part(entries, first, splits[first], path, scores)
+    test = _part(entries, second, splits[second], path, scores)
+    used = {annotation.name for annotation in (*train.annotations, *test.annotations)}
+    return train, test, len(entries) - len(used)
 
 
-def _chosen(
+def _part(
     entries: dict[str, tuple[int, dict]], split: str, names: object, path: Path, scores: bool
 ) -> Part:
     """The annotations that a split names."""
@@ -151,28 +158,27 @@ def _chosen(
             f"{path}: split {split!r} names {missing[0]!r}{more}, which no annotation has; copy the"
             " file again, or take the names out"
         )
-    made = tuple(
+    # In the order of the annotations, as a split may be a set, which has none.
+    annotations = tuple(
         _annotation(entry, f"{path}: annotation {index} ({name!r})", scores)
         for name, (index, entry) in entries.items()
         if name in counted
     )
-    return Part(split, made, counted.total() - len(counted))
+    return Part(split, annotations, counted.total() - len(counted))
 
 
 def _from_list(path: Path, name: str, scores: bool) -> Part:
     content = _load(path)
     if not isinstance(content, list) or not content:
         raise DataError(
-            f"{path}: expected a list of annotations, got {_told(content)}; a file with splits in"
+            f"{path}: expected a list of annotations, got {_described(content)}; a file with splits in"
             " it is data.root itself"
         )
-    return Part(
-        name,
-        tuple(
-            _annotation(entry, f"{path}: annotation {index} ({one!r})", scores)
-            for one, (index, entry) in _named(content, path).items()
-        ),
+    annotations = tuple(
+        _annotation(entry, f"{path}: annotation {index} ({clip_name!r})", scores)
+        for clip_name, (index, entry) in _by_name(content, path).items()
     )
+    return Part(name, annotations)
 
 
 def _load(path: Path) -> object:
@@ -182,57 +188,63 @@ def _load(path: Path) -> object:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again"
         ) from error
+    # Not pickle.load, which runs whatever a downloaded file says.
     return safe_pickle.load(data, str(path), DataError)
 
 
-def _named(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
+def _by_name(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
     """{frame_dir: (number, annotation)} in the order of the file."""
-    found: dict[str, tuple[int, dict]] = {}
+    by_name: dict[str, tuple[int, dict]] = {}
     for index, entry in enumerate(annotations):
         if not isinstance(entry, dict) or not isinstance(entry.get("frame_dir"), str):
             raise DataError(
-                f"{path}: annotation {index} is {_told(entry)}, expected a mapping with"
+                f"{path}: annotation {index} is {_described(entry)}, expected a mapping with"
                 f" {', '.join(NEEDED)}, of which frame_dir is text; give a file of PYSKL or"
                 " mmaction2"
             )
-        if entry["frame_dir"] in found:
+        name = entry["frame_dir"]
+        if name in by_name:
             raise DataError(
-                f"{path}: annotations {found[entry['frame_dir']][0]} and {index} are both"
-                f" {entry['frame_dir']!r}; a name stands for one clip, rename or remove one of them"
+                f"{path}: annotations {by_name[name][0]} and {index} are both {name!r}; a name"
+                " stands for one clip, rename or remove one of them"
             )
-        found[entry["frame_dir"]] = (index, entry)
-    return found
+        by_name[name] = (index, entry)
+    return by_name
 
 
 def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
     missing = [key for key in NEEDED if key not in entry]
     if missing:
         raise DataError(f"{where}: has no {missing[0]!r}; an annotation needs {', '.join(NEEDED)}")
-    label, keypoint = entry["label"], entry["keypoint"]
-    if (
-        not isinstance(label, (int, np.integer))
-        or isinstance(label, bool)
-        or not 0 <= label < MOST_CLASSES
-    ):
+    label = entry["label"]
+    keypoint = entry["keypoint"]
+    # A bool is an int to Python, and never meant as a class.
+    whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+    if not whole or not 0 <= label < MOST_CLASSES:
         raise DataError(
             f"{where}: its label is {label!r}, expected a whole number from 0 to"
             f" {MOST_CLASSES - 1}; correct it, or take the clip out of the split"
         )
+    # M may be 0: public files have clips in which nobody was detected.
     if not _is_array(keypoint, 4) or keypoint.shape[3] not in (2, 3) or 0 in keypoint.shape[1:]:
         raise DataError(
-            f"{where}: its keypoint is {_told(keypoint)}, expected an array of numbers (persons,"
+            f"{where}: its keypoint is {_described(keypoint)}, expected an array of numbers (persons,"
             " frames, joints, 2 or 3); correct it, or take the clip out of the split"
         )
-    flat, score = keypoint.shape[3] == 2, None
+    # Scores and images belong to key points of images; NTU's x y z may have stray ones beside them.
+    flat = keypoint.shape[3] == 2
+    score = None
     if flat and scores:
         score = entry.get("keypoint_score")
-        if not _is_array(score, 3) or score.shape != keypoint.shape[:3]:
+        if score is None or not _is_array(score, 3) or score.shape != keypoint.shape[:3]:
             raise DataError(
-                f"{where}: its keypoint_score is {_told(score)}, expected an array of numbers"
+                f"{where}: its keypoint_score is {_described(score)}, expected an array of numbers"
                 f" {keypoint.shape[:3]}; set data.scores to false to use x and y only"
             )
     image = _image(entry.get("img_shape"), where) if flat else None
-    miscounted = not np.array_equal(entry.get("total_frames", keypoint.shape[1]), keypoint.shape[1])
+    # array_equal, since a pickle may hold anything here, an array too.
+    frames = keypoint.shape[1]
+    miscounted = not np.array_equal(entry.get("total_frames", frames), frames)
     return Annotation(where, entry["frame_dir"], int(label), keypoint, score, image, miscounted)
 
 
@@ -250,16 +262,19 @@ def _image(shape: object, where: str) -> tuple[int, int] | None:
 
 def _check_alike(annotations: list[Annotation]) -> None:
     first = annotations[0]
-    for one in annotations:
-        if one.keypoint.shape[2:] != first.keypoint.shape[2:]:
-            V, C = one.keypoint.shape[2:]
+    for annotation in annotations:
+        if annotation.keypoint.shape[2:] != first.keypoint.shape[2:]:
+            V, C = annotation.keypoint.shape[2:]
             raise DataError(
-                f"{one.where}: has {V} joints of {C} coordinates, the first annotation"
+                f"{annotation.where}: has {V} joints of {C} coordinates, the first annotation"
                 f" {first.keypoint.shape[2]} of {first.keypoint.shape[3]}; all must be of one"
                 " skeleton"
             )
-        if (one.image is None) != (first.image is None):
-            bare, other = (one, first) if one.image is None else (first, one)
+        # Some clips divided by their image and others by their extent would be two data sets.
+        if (annotation.image is None) != (first.image is None):
+            bare, other = first, annotation
+            if annotation.image is None:
+                bare, other = annotation, first
             raise DataError(
                 f"{bare.where}: has no img_shape, but {other.name!r} has one; give all of them one,"
                 " or none"
@@ -270,7 +285,7 @@ def _is_array(value: object, dimensions: int) -> bool:
     return isinstance(value, np.ndarray) and value.ndim == dimensions and value.dtype.kind in "fiu"
 
 
-def _told(value: object) -> str:
+def _described(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} of shape {value.shape}"
     if isinstance(value, dict):

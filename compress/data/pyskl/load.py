@@ -1,7 +1,7 @@
 """Annotation pickles of PYSKL (Duan et al., arXiv 2205.09443) and mmaction2: NTU and any other
 skeletons, 3D or key points of images.
 
-Files are read as they are (`pyskl_files.py`). The arrays stay as the file has them, mostly float16;
+Files are read as they are (`files.py`). The arrays stay as the file has them, mostly float16;
 a clip becomes float32 when asked for, before anything is computed of it.
 
 Key points of images stay pixels here, so that pixels are what a deployed network is fed. PYSKL
@@ -15,18 +15,18 @@ twice. Without img_shape in the file, every clip is divided by its own extent, u
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from compress.data.arrays import repair_frames
-from compress.data.dataset import Dataset, Split
-from compress.data.ntu.names import NTU_120
+from compress.data.data_report import EMPTY, EXAMPLES, REPAIRED, DataReport, counted
+from compress.data.dataset import Callback, Dataset, LazyClips, Split
+from compress.data.frames import repair_frames
+from compress.data.ntu.naming import NTU_120
 from compress.data.pyskl import files
 from compress.data.pyskl.files import Annotation, Part
 from teachers.errors import DataError
@@ -64,19 +64,21 @@ class Config:
             raise ValueError("persons: must be at least 1")
 
 
-class Clips(Sequence):
+class AnnotationClips(LazyClips):
     """Clips (C, T, V, M) float32 made of annotations when asked for; broken frames are mended,
     pixels are of images of one size."""
 
     def __init__(
         self, annotations: Sequence[Annotation], persons: int, image: tuple[int, int] | None
     ):
-        self._annotations, self._persons, self._image = annotations, persons, image
+        self._annotations = annotations
+        self._persons = persons
+        self._image = image
 
     def __len__(self) -> int:
         return len(self._annotations)
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         return self.mended(index)[0]
 
     def mended(self, index: int) -> tuple[np.ndarray, int]:
@@ -85,24 +87,26 @@ class Clips(Sequence):
         Raises:
             DataError: all of them did.
         """
-        one = self._annotations[index]
-        with np.errstate(over="ignore"):  # beyond float32 is infinity, and so mended
-            keypoint = one.keypoint.astype(np.float32)  # (M, T, V, C)
-            if one.image != self._image:
-                keypoint *= np.divide(self._image, one.image).astype(np.float32)
-            if one.score is not None:
-                keypoint = np.concatenate(
-                    [keypoint, one.score.astype(np.float32)[..., None]], axis=3
-                )
+        annotation = self._annotations[index]
+        # Beyond float32 is infinity, and so mended.
+        with np.errstate(over="ignore"):
+            keypoint = annotation.keypoint.astype(np.float32)  # (M, T, V, C)
+            if self._image and annotation.image and annotation.image != self._image:
+                # In float32: pixels beyond 2048 have no halves in the file's float16.
+                keypoint *= np.divide(self._image, annotation.image).astype(np.float32)
+            if annotation.score is not None:
+                scores = annotation.score.astype(np.float32)[..., None]
+                keypoint = np.concatenate([keypoint, scores], axis=3)
         if len(keypoint) > self._persons:
-            keypoint = keypoint[longest(one.keypoint, self._persons)]
+            # By the file's own numbers: scores are no presence, and scaling could round to zero.
+            keypoint = keypoint[longest(annotation.keypoint, self._persons)]
         _, T, V, C = keypoint.shape
         clip = np.zeros((C, T, V, self._persons), np.float32)
         clip[..., : len(keypoint)] = keypoint.transpose(3, 1, 2, 0)
         clip, bad = repair_frames(clip)
         if bad == clip.shape[1]:
             raise DataError(
-                f"{one.where}: every frame holds NaN or infinity; take the clip out of the split,"
+                f"{annotation.where}: every frame holds NaN or infinity; take the clip out of the split,"
                 " or record it again"
             )
         return np.ascontiguousarray(clip), bad
@@ -115,116 +119,121 @@ def longest(keypoint: np.ndarray, persons: int) -> np.ndarray:
     return np.sort(np.argsort(-frames, kind="stable")[:persons])
 
 
-def load(config: Config, seed: int, progress=None) -> Dataset:
+def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
     """Read the file or the folder and look at every clip once.
 
     Raises:
         DataError: nothing to read, or content that cannot be used; file, annotation and fix are
             named.
     """
-    *parts, unused = files.read(Path(config.root).expanduser(), config.benchmark, config.scores)
-    annotations = [one for part in parts for one in part.annotations]
+    train, test, unused = files.read(
+        Path(config.root).expanduser(), config.benchmark, config.scores
+    )
+    annotations = [*train.annotations, *test.annotations]
     V, coordinates = annotations[0].keypoint.shape[2:]
-    sizes = Counter(one.image for one in annotations)
-    image = max(sizes, key=lambda size: (sizes[size], size)) if annotations[0].image else None
-    survey, splits, done = Survey(config.persons, image), [], 0
-    for part in parts:
-        clips = Clips(part.annotations, config.persons, image)
-        labels = np.array([one.label for one in part.annotations], np.int64)
-        survey.digest.update(labels.tobytes())
-        for index, one in enumerate(part.annotations):
-            survey.add(one, *clips.mended(index))
+    image = _common_image(annotations)
+    report = DataReport(repr((config.persons, image)).encode())
+    done = 0
+    splits = []
+    for part in (train, test):
+        clips = AnnotationClips(part.annotations, config.persons, image)
+        labels = np.array([annotation.label for annotation in part.annotations], np.int64)
+        report.digest.update(labels.tobytes())
+        for index, annotation in enumerate(part.annotations):
+            clip, bad = clips.mended(index)
+            report.add_clip(clip)
+            for what, example in _cases(annotation, clip, bad, config.persons, image):
+                report.add_case(what, example)
             done += 1
-            if progress and (done % 100 == 0 or done == len(annotations)):
-                progress(done, len(annotations), "checking PYSKL clips")
-        splits.append(Split(tuple(one.name for one in part.annotations), clips, labels))
-    channels = coordinates + (annotations[0].score is not None)
+            # A line or a bar for every clip would take longer than the clip.
+            if callback and (done % 100 == 0 or done == len(annotations)):
+                callback(done, len(annotations), "checking PYSKL clips")
+        names = tuple(annotation.name for annotation in part.annotations)
+        splits.append(Split(names, clips, labels))
+    channels = coordinates + (1 if annotations[0].score is not None else 0)
+    # A skeleton that nobody knows can still be trained on by a network that needs no edges.
     skeleton = KNOWN.get(V) or Skeleton(f"joints_{V}", V, (), centre=1)
     return Dataset(
         "pyskl",
-        *splits,
+        splits[0],
+        splits[1],
         _classes(config, annotations),
         skeleton,
         config.persons,
         channels,
-        survey.digest.hexdigest(),
-        (*survey.notes(), *_notes(parts, unused)),
+        report.digest.hexdigest(),
+        (*report.notes(), *_notes(train, test, unused)),
         INPUT,
         coordinates=coordinates,
         image=image,
     )
 
 
-class Survey:
-    """What one look at every clip found: the fingerprint, and the clips that a reader of the result
-    should know of."""
+def _common_image(annotations: Sequence[Annotation]) -> tuple[int, int] | None:
+    """The most common (width, height), of equally common ones the largest; None where the file has
+    no sizes."""
+    sizes = Counter(annotation.image for annotation in annotations if annotation.image)
+    if not sizes:
+        return None
+    return max(sizes, key=lambda size: (sizes[size], size))
 
-    def __init__(self, persons: int, image: tuple[int, int] | None):
-        self._persons, self._image = persons, image
-        self.digest = hashlib.sha256(repr((persons, image)).encode())
-        self._cases: dict[str, list[str]] = {}
 
-    def add(self, one: Annotation, clip: np.ndarray, bad: int) -> None:
-        """One annotation, the clip made of it, and how many of its frames were mended."""
-        self.digest.update(repr(clip.shape).encode())
-        self.digest.update(clip)
-        if bad:
-            self._case(
-                "repaired (frames with NaN or infinity take the nearest good frame)",
-                f"{one.name}: {bad} frame{'s' * (bad > 1)}",
-            )
-        if not clip[: one.keypoint.shape[3]].any():
-            self._case("empty, nothing but zeros (kept, and counted like any other)", one.name)
-        if len(one.keypoint) > self._persons:
-            self._case(
-                f"of more than {self._persons} person{'s' * (self._persons > 1)} (those in most"
-                " frames stay)",
-                one.name,
-            )
-        if one.image != self._image:
-            self._case(
-                "of images of another size, scaled to {} x {}, the most common".format(
-                    *self._image
-                ),
-                one.name,
-            )
-        if one.miscounted:
-            self._case(
-                "whose total_frames is not the number of frames in keypoint (the latter is used)",
-                one.name,
-            )
+def _cases(
+    annotation: Annotation,
+    clip: np.ndarray,
+    bad: int,
+    persons: int,
+    image: tuple[int, int] | None,
+) -> Iterator[tuple[str, str]]:
+    """(what, example) of all that a reader of the result should know of one clip.
 
-    def _case(self, what: str, told: str) -> None:
-        self._cases.setdefault(what, []).append(told)
-
-    def notes(self) -> tuple[str, ...]:
-        """What was found, in words."""
-        return tuple(
-            f"{_count(cases)} {what}: {'; '.join(cases[:5])}{'; ...' * (len(cases) > 5)}"
-            for what, cases in self._cases.items()
+    Args:
+        clip: what was made of the annotation.
+        bad: how many of its frames were mended.
+    """
+    name = annotation.name
+    if bad:
+        yield REPAIRED, f"{name}: {counted(bad, 'frame')}"
+    # Without the score, which an estimator may give for joints at (0, 0).
+    if not clip[: annotation.keypoint.shape[3]].any():
+        yield EMPTY, name
+    if len(annotation.keypoint) > persons:
+        yield f"clip of more than {counted(persons, 'person')} (those in most frames stay)", name
+    if image and annotation.image != image:
+        width, height = image
+        yield (
+            f"clip of images of another size, scaled to {width} x {height}, the most common",
+            name,
+        )
+    if annotation.miscounted:
+        yield (
+            "clip whose total_frames is not the number of frames in keypoint (the latter is used)",
+            name,
         )
 
 
-def _notes(parts: list[Part], unused: int) -> list[str]:
+def _notes(train: Part, test: Part, unused: int) -> list[str]:
     """What the splits say of each other, and what they leave out."""
-    train, test = ({one.name for one in part.annotations} for part in parts)
-    both, first = sorted(train & test), parts[0].annotations[0]
-    notes = (
-        [f"{_count(both)} named in both splits, so accuracy is flattered: {', '.join(both[:5])}"]
-        if both
-        else []
-    )
-    notes += [
-        f"split {part.name} names {part.repeated} clip{'s' * (part.repeated > 1)} more than once;"
-        " each counts once"
-        for part in parts
-        if part.repeated
-    ]
+    notes = []
+    train_names = {annotation.name for annotation in train.annotations}
+    test_names = {annotation.name for annotation in test.annotations}
+    both = sorted(train_names & test_names)
+    if both:
+        notes.append(
+            f"{counted(len(both), 'clip')} named in both splits, so accuracy is flattered:"
+            f" {', '.join(both[:EXAMPLES])}"
+        )
+    for part in (train, test):
+        if part.repeated:
+            notes.append(
+                f"split {part.name} names {counted(part.repeated, 'clip')} more than once; each"
+                " counts once"
+            )
     if unused:
         notes.append(
-            f"{unused} annotation{'s' * (unused > 1)} in neither {parts[0].name} nor"
-            f" {parts[1].name}, not used"
+            f"{counted(unused, 'annotation')} in neither {train.name} nor {test.name}, not used"
         )
+    first = train.annotations[0]
     if first.keypoint.shape[3] == 2 and first.image is None:
         notes.append(
             "no img_shape: every clip is scaled by its own extent, unless input.image is given"
@@ -236,7 +245,7 @@ def _notes(parts: list[Part], unused: int) -> list[str]:
 def _classes(config: Config, annotations: list[Annotation]) -> tuple[str, ...]:
     """The names given, else NTU's where every clip is named like one of NTU and has its label, else
     numbers."""
-    largest = max(annotations, key=lambda one: one.label)
+    largest = max(annotations, key=lambda annotation: annotation.label)
     if config.classes is not None:
         if largest.label >= len(config.classes):
             raise DataError(
@@ -244,13 +253,12 @@ def _classes(config: Config, annotations: list[Annotation]) -> tuple[str, ...]:
                 f" {len(config.classes)} classes; labels count from 0, name all of them"
             )
         return config.classes
-    actions = [_NTU_NAME.match(one.name) for one in annotations]
-    if largest.label < len(NTU_120) and all(
-        action and int(action[1]) == one.label + 1 for action, one in zip(actions, annotations)
-    ):
+    if largest.label < len(NTU_120) and all(map(_is_ntu, annotations)):
         return NTU_120[: 60 if largest.label < 60 else 120]
     return tuple(f"class {index}" for index in range(largest.label + 1))
 
 
-def _count(cases: list[str]) -> str:
-    return f"{len(cases)} clip{'s' * (len(cases) > 1)}"
+def _is_ntu(annotation: Annotation) -> bool:
+    # Name and label: files of other data sets keep NTU's names for clips that they label anew.
+    action = _NTU_NAME.match(annotation.name)
+    return action is not None and int(action[1]) == annotation.label + 1

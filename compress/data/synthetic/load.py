@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from compress.data.dataset import Dataset, Split
+from compress.data.dataset import Callback, Dataset, Split
 from compress.data.synthetic import kinematics
 from compress.data.synthetic.actions import ACTIONS, ARMS, SITTING, STANDING, TRUNK, Action, Pose
 from export.preprocess import ops
@@ -58,7 +58,7 @@ class Config:
             raise ValueError("missing: must be between 0 and 1")
 
 
-def load(config: Config, seed: int, progress=None) -> Dataset:
+def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
     """Generate the data set; the same (config, seed) gives the same clips, without lost frames and
     standing at the origin."""
     total, splits = config.train_clips + config.val_clips, {}
@@ -69,8 +69,8 @@ def load(config: Config, seed: int, progress=None) -> Dataset:
         clips = []
         for index in range(count):
             clips.append(ops.apply(clip(config, seed, split, index), BASE_OPS))
-            if progress:
-                progress(before + index + 1, total, "generating clips")
+            if callback:
+                callback(before + index + 1, total, "generating clips")
         labels = np.arange(count, dtype=np.int64) % len(ACTIONS)
         names = tuple(
             f"{split}_{index:05d}_p{person_of(split, index):03d}_a{labels[index]:02d}"

@@ -137,7 +137,10 @@ NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 LENGTH = 20
 PARTS = ("setup", "camera", "subject", "replication", "action")
 MOST = (32, 3, 106, 2, 120)
-SMALL_SETUPS, SMALL_CLASSES = 17, 60  # of NTU RGB+D 60; the rest came with 120
+# Of NTU RGB+D 60; the rest came with 120.
+SMALL_SETUPS = 17
+SMALL_CLASSES = 60
+# The 20 of NTU 60 are the first of these 53, so one list serves both editions.
 TRAIN_SUBJECTS = (
     1,
     2,
@@ -203,9 +206,10 @@ PUBLISHED = {
 
 def problem(name: str) -> str:
     """What is wrong with a name, in words; "" for a name of NTU RGB+D."""
-    if not (found := NAME.fullmatch(name)):
+    match = NAME.fullmatch(name)
+    if not match:
         return "its name is not like S001C001P001R001A001, which says class and split"
-    for part, number, most in zip(PARTS, map(int, found.groups()), MOST):
+    for part, number, most in zip(PARTS, map(int, match.groups()), MOST, strict=True):
         if not 1 <= number <= most:
             return f"{part} {number} in its name is none of NTU RGB+D, which has 1 to {most}"
     return ""
@@ -214,34 +218,37 @@ def problem(name: str) -> str:
 def numbers(names: np.ndarray) -> np.ndarray:
     """(n, 5) int64 setup, camera, subject, replication, action of (n,) names, all of them good, as
     bytes of length 20."""
-    digits = np.ascontiguousarray(names).astype(f"S{LENGTH}").view(np.uint8).reshape(-1, 5, 4)[
-        :, :, 1:
-    ].astype(np.int64) - ord("0")
+    # The letters as bytes, five groups of a letter and three digits: 114,000 regular expressions
+    # would take longer than all the rest of opening a cache.
+    letters = np.ascontiguousarray(names).astype(f"S{LENGTH}").view(np.uint8)
+    digits = letters.reshape(-1, 5, 4)[:, :, 1:].astype(np.int64) - ord("0")
     return digits @ np.array([100, 10, 1])
 
 
-def trains(numbers_: np.ndarray, benchmark: str) -> np.ndarray:
+def trains(recordings: np.ndarray, benchmark: str) -> np.ndarray:
     """(n,) whether a clip trains; the others test."""
-    setup, camera, subject = numbers_[:, 0], numbers_[:, 1], numbers_[:, 2]
+    setup = recordings[:, 0]
+    camera = recordings[:, 1]
+    subject = recordings[:, 2]
     if benchmark == "xset":
         return setup % 2 == 0
-    return (
-        np.isin(camera, TRAIN_CAMERAS) if benchmark == "xview" else np.isin(subject, TRAIN_SUBJECTS)
-    )
+    if benchmark == "xview":
+        return np.isin(camera, TRAIN_CAMERAS)
+    return np.isin(subject, TRAIN_SUBJECTS)
 
 
-def edition(numbers_: np.ndarray) -> int:
+def edition(recordings: np.ndarray) -> int:
     """60, or 120 where a setup or an action is there that came with it."""
-    return (
-        120
-        if (numbers_[:, 0] > SMALL_SETUPS).any() or (numbers_[:, 4] > SMALL_CLASSES).any()
-        else 60
-    )
+    # Either is enough: of a part of NTU 120 one may have the new setups with old actions.
+    later_setup = (recordings[:, 0] > SMALL_SETUPS).any()
+    later_action = (recordings[:, 4] > SMALL_CLASSES).any()
+    return 120 if later_setup or later_action else 60
 
 
-def split_counts(numbers_: np.ndarray) -> dict[str, tuple[int, int]]:
+def split_counts(recordings: np.ndarray) -> dict[str, tuple[int, int]]:
     """{benchmark: (clips to train, clips to test)} of the benchmarks that the set's edition has."""
-    return {
-        benchmark: (int(train := trains(numbers_, benchmark).sum()), int(len(numbers_) - train))
-        for benchmark in PUBLISHED[edition(numbers_)][1]
-    }
+    counts = {}
+    for benchmark in PUBLISHED[edition(recordings)][1]:
+        train = int(trains(recordings, benchmark).sum())
+        counts[benchmark] = (train, len(recordings) - train)
+    return counts

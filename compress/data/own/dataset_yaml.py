@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from compress.data.arrays import text
+from compress.data.text_files import read_text
 from compress.schema import strict, yaml_tree
 from teachers.errors import DataError
 from teachers.skeleton import Skeleton
 
 NAME = "dataset.yaml"
-LARGEST_FILE = 64 * 1024  # bytes
-MOST_JOINTS, MOST_PERSONS, MOST_CLASSES = 1000, 16, 10_000
+# Bytes.
+LARGEST_FILE = 64 * 1024
+# Far above any skeleton or data set; a slip of the keyboard should be an error, not a network that
+# fills the memory.
+MOST_JOINTS = 1000
+MOST_PERSONS = 16
+MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Holdout:
     val: tuple[str, ...] = ()
 
     def __post_init__(self):
+        # Both absent or both given.
         if (self.fraction is None) == (not self.val):
             raise ValueError(
                 "give either fraction (and seed) or val, a list of how file names begin"
@@ -96,21 +102,22 @@ def read(root: Path) -> Description:
             f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre,"
             " persons, split), labels.csv and the clips that it names"
         )
-    tree = yaml_tree.parse(text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
+    tree = yaml_tree.parse(read_text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
     if tree is None:
         raise DataError(f"{path}: is empty; it needs joints, edges, centre, persons and split")
-    description = strict.build(Description, tree, "")
+    description: Description = strict.build(Description, tree, "")
     description.skeleton().checked()
     return description
 
 
-def of_recording(recorded: dict) -> Description:
+def of_recording(recorded: dict[str, Any]) -> Description:
     """What the clips of a deployed network are, by `recorded` of its `deployed.json`.
 
     Raises:
         DataError: it says something impossible.
     """
     try:
+        # Without edges: clips are read by the number of joints, and the network is there already.
         return Description(
             recorded["joints"],
             (),

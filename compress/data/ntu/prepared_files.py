@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ NPZ = {
     "xview": ("NTU60_CV.npz",),
     "xset": ("NTU120_CSet.npz",),
 }
+# The class in a name, wherever it stands: PaddleVideo has S001C001P001R001A001 with an ending.
 _ACTION = re.compile(r"A(\d{3})")
 
 
@@ -69,10 +71,13 @@ def find(root: Path, benchmark: str) -> Path:
             f"{root}: no such folder; give data.root the folder that holds"
             f" {' or '.join(NPZ[benchmark])}, or {benchmark}/train_data.npy and its neighbours"
         )
+    # More than one is refused, not ranked: NTU 60 and 120 differ in classes, and the folders of one
+    # benchmark in their preparation.
     found = [root / name for name in NPZ[benchmark] if (root / name).is_file()]
     found += [
         folder
         for folder in (root / benchmark, root)
+        # A folder called xview is not taken for xsub although its files have the same names.
         if (folder / "train_data.npy").is_file()
         and (folder != root or root.name not in NPZ or root.name == benchmark)
     ]
@@ -93,6 +98,7 @@ def find(root: Path, benchmark: str) -> Path:
 def as_clip(raw: np.ndarray, where: str) -> np.ndarray:
     """One clip as stored, (T, 150) or (3, T, 25, M) -> (3, T, 25, M), M two or one, in the file's
     own precision."""
+    # CTR-GCN flattens a frame as person, joint, coordinate.
     if raw.ndim == 2 and raw.shape[1] == 150:
         return raw.reshape(-1, 2, 25, 3).transpose(3, 0, 2, 1)
     if raw.ndim == 4 and raw.shape[0] == 3 and raw.shape[2] == 25 and raw.shape[3] in (1, 2):
@@ -109,7 +115,9 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
             f"{path}: has no array {missing[0]}; prepare it with CTR-GCN's scripts, or copy it"
             " again"
         )
-    data, one_hot, where = arrays[f"x_{split}"], arrays[f"y_{split}"], f"{path}: x_{split}"
+    data = arrays[f"x_{split}"]
+    one_hot = arrays[f"y_{split}"]
+    where = f"{path}: x_{split}"
     _check_data(data, where, "(N, frames, 150)", data.ndim == 3 and data.shape[2] == 150)
     if one_hot.ndim != 2 or one_hot.shape[1] not in (60, 120):
         raise DataError(
@@ -117,16 +125,18 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
             " 120)"
         )
     _check_count(len(data), len(one_hot), where, f"y_{split}")
+    # argmax alone would make class 0 of a row without a mark.
     marked = np.asarray(one_hot > 0).sum(axis=1)
-    if (wrong := np.flatnonzero(marked != 1)).size:
+    wrong = np.flatnonzero(marked != 1)
+    if wrong.size:
         raise DataError(
             f"{path}: y_{split}[{wrong[0]}] marks {marked[wrong[0]]} classes, expected one; prepare"
             " the file again"
         )
+    # The file does not keep the recordings' names.
     names = tuple(f"x_{split}[{index}]" for index in range(len(data)))
-    return Part(
-        where, data, np.asarray(one_hot).argmax(axis=1).astype(np.int64), names, one_hot.shape[1]
-    )
+    labels = np.asarray(one_hot).argmax(axis=1).astype(np.int64)
+    return Part(where, data, labels, names, one_hot.shape[1])
 
 
 def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
@@ -148,13 +158,16 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
     _check_data(data, where, "(N, 3, frames, 25, 2)", fits)
     names, labels = _labels(path, lengths)
     _check_count(len(data), len(labels), where, path.name)
-    if (wrong := np.flatnonzero((labels < 0) | (labels >= 120))).size:
+    wrong = np.flatnonzero((labels < 0) | (labels >= 120))
+    if wrong.size:
         raise DataError(
             f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside"
             " 0-119; labels count from 0"
         )
-    for index, (name, label) in enumerate(zip(names, labels)):
-        if (action := _ACTION.search(name)) and int(action[1]) != label + 1:
+    # Names and labels that were sorted apart would train on noise without an error.
+    for index, (name, label) in enumerate(zip(names, labels, strict=True)):
+        action = _ACTION.search(name)
+        if action and int(action[1]) != label + 1:
             raise DataError(
                 f"{path}: entry {index}, {name!r}, has label {label}, but its name says "
                 f"{int(action[1]) - 1}; names or labels were reordered, copy the file again"
@@ -177,7 +190,7 @@ def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def names_and_labels(
-    content: object, where: str, lengths: bool = False
+    content: Any, where: str, lengths: bool = False
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """([n names], (n,) int64) of a pickle's content; names may be bytes or paths, labels a list or
     an array.
@@ -186,13 +199,12 @@ def names_and_labels(
         DataError: it is nothing of the kind.
     """
     try:
-        names, labels = (
-            content[:2]
-            if lengths and isinstance(content, (list, tuple)) and len(content) == 3
-            else content
-        )
-        names = tuple(text(name).replace("\\", "/").rpartition("/")[2] for name in names)
-        labels = np.asarray(labels)
+        if lengths and isinstance(content, (list, tuple)) and len(content) == 3:
+            content = content[:2]
+        entries, numbers = content
+        # Paths of the machine that prepared the file, which may have been a Windows one.
+        names = tuple(name_text(entry).replace("\\", "/").rpartition("/")[2] for entry in entries)
+        labels = np.asarray(numbers)
         if labels.dtype.kind not in "iu" or labels.shape != (len(names),):
             raise ValueError(f"{len(names)} names, labels {labels.dtype} of shape {labels.shape}")
     except (ValueError, TypeError, OverflowError) as error:
@@ -202,15 +214,17 @@ def names_and_labels(
     return names, labels.astype(np.int64)
 
 
-def text(name: object) -> str:
-    """A name as a pickle of Python 2 or 3 has it.
+def name_text(name: object) -> str:
+    """A name as a pickle of Python 2 or 3 has it: the former's text is bytes to the latter.
 
     Raises:
         TypeError: it is neither text nor bytes.
     """
     if not isinstance(name, (str, bytes)):
         raise TypeError(f"a name is a {type(name).__name__}")
-    return name if isinstance(name, str) else name.decode("utf-8", "replace")
+    if isinstance(name, bytes):
+        return name.decode("utf-8", "replace")
+    return name
 
 
 def _check_data(data: np.ndarray, where: str, expected: str, fits: bool) -> None:

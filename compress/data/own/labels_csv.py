@@ -14,15 +14,17 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
-from compress.data.arrays import text
-from compress.data.own import description
-from compress.data.own.description import MOST_CLASSES, Holdout
+from compress.data.own import dataset_yaml
+from compress.data.own.dataset_yaml import MOST_CLASSES, Holdout
+from compress.data.text_files import read_text
 from teachers.errors import DataError
 
 NAME = "labels.csv"
 KINDS = (".npy", ".csv", ".json")
-LARGEST_FILE = 64_000_000  # bytes, a million clips
-LONGEST_LABEL = 200  # letters
+# Bytes; a million clips.
+LARGEST_FILE = 64_000_000
+# Letters. Labels are printed in tables and on axes.
+LONGEST_LABEL = 200
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,12 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
             is missing or lies outside the folder; the line is named.
     """
     where = root / NAME
-    rows = csv.reader(io.StringIO(text(where, LARGEST_FILE), newline=""), strict=True)
+    # newline="": csv finds the ends of lines by itself, as a quoted cell may hold some.
+    text = io.StringIO(read_text(where, LARGEST_FILE), newline="")
+    rows = csv.reader(text, strict=True)
     try:
         header = [cell.strip().lower() for cell in next(rows, [])]
+        # All of them inside `try`: what is wrong with a row is raised when it is asked for.
         lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows]
     except csv.Error as error:
         raise DataError(
@@ -69,7 +74,8 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
                 f"{where}: line {number}: has {len(row)} columns, the first line {len(header)};"
                 " quote text with a comma"
             )
-        entry = _entry(root, where, number, dict(zip(header, row)))
+        entry = _entry(root, where, number, dict(zip(header, row, strict=True)))
+        # By the file behind a name: links and "./" make two names of one clip.
         same = entries.setdefault(entry.path, entry)
         if same is not entry:
             raise DataError(
@@ -78,9 +84,10 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
             )
     if not entries:
         raise DataError(f"{where}: names no clip; write a line for each")
-    return sorted(entries.values(), key=lambda entry: entry.name), tuple(
-        sorted(set(header) - {"file", "label", "split"})
-    )
+    # By name: the draw of validating clips must not depend on how somebody sorted the lines.
+    ordered = sorted(entries.values(), key=lambda entry: entry.name)
+    unused = tuple(sorted(set(header) - {"file", "label", "split"}))
+    return ordered, unused
 
 
 def unnamed(root: Path, entries: Sequence[Entry]) -> list[str]:
@@ -112,6 +119,7 @@ def numbered(
     elif classes is None:
         classes = tuple(sorted({entry.label for entry in entries}))[:MOST_CLASSES]
     index_of = {name: index for index, name in enumerate(classes)}
+    # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list.
     by_number = numbers and not all(entry.label in index_of for entry in entries)
     labels = []
     for entry in entries:
@@ -120,7 +128,7 @@ def numbered(
             raise DataError(
                 f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of"
                 f" the {len(classes)} classes ({_listed(classes)}); correct it, or the classes in"
-                f" {description.NAME} (at most {MOST_CLASSES})"
+                f" {dataset_yaml.NAME} (at most {MOST_CLASSES})"
             )
         labels.append(index)
     return np.array(labels, np.int64), classes
@@ -138,56 +146,67 @@ def validating(
     if holdout is None and None in split:
         raise DataError(
             f"{where}: nothing says which clips validate; add a column split (train or val), or to"
-            f" {description.NAME} `split: {{fraction: 0.2, seed: 1}}` or `split: {{val: [P03,"
+            f" {dataset_yaml.NAME} `split: {{fraction: 0.2, seed: 1}}` or `split: {{val: [P03,"
             " P07]}` (how file names begin)"
         )
     if holdout is not None and any(split):
         raise DataError(
-            f"{where}: has a column split, and {description.NAME} has the key split; remove one of"
+            f"{where}: has a column split, and {dataset_yaml.NAME} has the key split; remove one of"
             " them"
         )
     if holdout is None:
-        chosen = np.array([one == "val" for one in split])
+        chosen = np.array([part == "val" for part in split])
     elif holdout.fraction is None:
         chosen = _named(entries, holdout.val, where)
     else:
-        chosen = _drawn(labels, holdout)
-    if chosen.all() or not chosen.any():
+        chosen = _drawn(labels, holdout.fraction, holdout.seed)
+    if chosen.all():
         raise DataError(
-            f"{where}: all {len(entries)} clips {'validate' if chosen.all() else 'train'}, so"
-            f" nothing is left to {'train on' if chosen.all() else 'validate with'}; change the"
-            " split"
+            f"{where}: all {len(entries)} clips validate, so nothing is left to train on; change"
+            " the split"
+        )
+    if not chosen.any():
+        raise DataError(
+            f"{where}: all {len(entries)} clips train, so nothing is left to validate with; change"
+            " the split"
         )
     return chosen
 
 
 def _named(entries: Sequence[Entry], starts: tuple[str, ...], where: Path) -> np.ndarray:
     chosen = np.zeros(len(entries), bool)
+    names = [PurePosixPath(entry.name).name for entry in entries]
     for start in starts:
-        fits = np.array(
-            [fnmatchcase(PurePosixPath(entry.name).name, start + "*") for entry in entries]
-        )
+        # fnmatchcase, as fnmatch ignores case on some systems: the split would differ by machine.
+        fits = np.array([fnmatchcase(name, start + "*") for name in names])
         if not fits.any():
             raise DataError(
-                f"{where}: no file name begins with {start!r} (split.val in {description.NAME});"
-                f" the first is {PurePosixPath(entries[0].name).name!r}"
+                f"{where}: no file name begins with {start!r} (split.val in {dataset_yaml.NAME});"
+                f" the first is {names[0]!r}"
             )
         chosen |= fits
     return chosen
 
 
-def _drawn(labels: np.ndarray, holdout: Holdout) -> np.ndarray:
+def _drawn(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """The fraction of every class, one clip or more where it has two."""
-    generator, chosen = np.random.default_rng(holdout.seed), np.zeros(len(labels), bool)
+    generator = np.random.default_rng(seed)
+    chosen = np.zeros(len(labels), bool)
+    # Class by class: of the whole set at once, a rare class could be left without a clip to judge
+    # it by.
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))
-        count = min(max(round(holdout.fraction * len(members)), 1), len(members) - 1)
+        count = max(round(fraction * len(members)), 1)
+        # A class of one clip trains with it.
+        count = min(count, len(members) - 1)
         chosen[members[:count]] = True
     return chosen
 
 
 def _entry(root: Path, where: Path, number: int, row: dict[str, str]) -> Entry:
-    label, split, place = row["label"], row.get("split"), f"{where}: line {number}"
+    label = row["label"]
+    split = row.get("split")
+    place = f"{where}: line {number}"
     if not label or len(label) > LONGEST_LABEL or not label.isprintable():
         raise DataError(
             f"{place}: the label is {label[:60]!r}, expected a word or a number; give the clip its"
@@ -201,7 +220,9 @@ def _entry(root: Path, where: Path, number: int, row: dict[str, str]) -> Entry:
 
 def _inside(root: Path, file: str, place: str) -> tuple[str, Path]:
     """(the name, the file) that a line means, which lies in the folder."""
-    pure, shown = PurePosixPath(file.replace("\\", "/")), repr(file[:200])
+    # A labels.csv that was written on Windows is read too.
+    pure = PurePosixPath(file.replace("\\", "/"))
+    shown = repr(file[:200])
     if not file or pure.is_absolute() or PureWindowsPath(file).drive or ".." in pure.parts:
         raise DataError(
             f"{place}: file {shown} is no path inside the folder; write it as seen from {root},"
@@ -211,10 +232,12 @@ def _inside(root: Path, file: str, place: str) -> tuple[str, Path]:
         raise DataError(f"{place}: file {shown} is no kind of clip; known: {', '.join(KINDS)}")
     try:
         path = (root / pure).resolve(strict=True)
-    except (OSError, ValueError, RuntimeError) as error:  # also: a name with NUL, links in a circle
+    # ValueError: a name with NUL; RuntimeError: links in a circle, before Python 3.13.
+    except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
             f"{place}: file {shown} is not in {root}; copy it there, or remove the line"
         ) from error
+    # After links are followed: a folder from elsewhere must not read what is outside it.
     if not path.is_relative_to(root.resolve()):
         raise DataError(f"{place}: file {shown} leads out of the folder; copy the file into it")
     if not path.is_file():
@@ -223,4 +246,7 @@ def _inside(root: Path, file: str, place: str) -> tuple[str, Path]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(name[:40] for name in names[:8]) + ", ..." * (len(names) > 8)
+    shown = [name[:40] for name in names[:8]]
+    if len(names) > len(shown):
+        shown.append("...")
+    return ", ".join(shown)

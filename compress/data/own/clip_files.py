@@ -14,14 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from compress.data import arrays
-from compress.data.own.description import Description
+from compress.data.own.dataset_yaml import Description
+from compress.data.text_files import read_bytes
 from teachers.errors import DataError
 
-LARGEST_FILE = 32_000_000  # bytes of text
-MOST_FRAMES, MOST_NUMBERS = 100_000, 50_000_000  # of one clip
-NUMBERS = (
-    b"0123456789+-.eE, \t\r\n" + b"aAfFiInNtTyY"
-)  # the letters of nan and infinity, which `float` reads
+# Bytes of text.
+LARGEST_FILE = 32_000_000
+# Of one clip: an hour at 28 frames a second, and 200 MB of float32.
+MOST_FRAMES = 100_000
+MOST_NUMBERS = 50_000_000
+# With the letters of nan and infinity, which `float` reads. Without a check, `float` would also take
+# "1_000" for a number.
+NUMBERS = b"0123456789+-.eE, \t\r\n" + b"aAfFiInNtTyY"
 FIX = "correct it, or record the clip again"
 
 
@@ -36,18 +40,17 @@ def read(path: Path, wanted: Description) -> tuple[np.ndarray, int]:
     kind = path.suffix.lower()
     if kind == ".npy":
         return from_array(arrays.open_npy(path), str(path), wanted), 0
-    data = arrays.content(path, LARGEST_FILE)
-    return (
-        parse_csv(data, str(path), wanted)
-        if kind == ".csv"
-        else (parse_json(data, str(path), wanted), 0)
-    )
+    data = read_bytes(path, LARGEST_FILE)
+    if kind == ".csv":
+        return parse_csv(data, str(path), wanted)
+    return parse_json(data, str(path), wanted), 0
 
 
 def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarray:
     """(M, T, V, C) float32 of an array (T, V, C), (C, T, V, M) or (T, M, V, C), whichever fits the
     joints and coordinates."""
-    V, C = wanted.joints, wanted.coordinates
+    V = wanted.joints
+    C = wanted.coordinates
     fitting = {}
     if values.ndim == 3 and values.shape[1:] == (V, C):
         fitting["(T, V, C)"] = values[None]
@@ -55,19 +58,19 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
         fitting["(C, T, V, M)"] = values.transpose(3, 1, 2, 0)
     if values.ndim == 4 and values.shape[2:] == (V, C):
         fitting["(T, M, V, C)"] = values.transpose(1, 0, 2, 3)
-    if len(fitting) == 2:  # as many persons as are expected decide
-        fitting = {
-            name: one for name, one in fitting.items() if len(one) == wanted.persons
-        } or fitting
-    told = f"{where}: has shape {values.shape} of {values.dtype}"
+    # A shape such as (3, 9, 3, 2) fits twice; as many persons as are expected decide.
+    if len(fitting) == 2:
+        expected = {name: clip for name, clip in fitting.items() if len(clip) == wanted.persons}
+        fitting = expected or fitting
+    problem = f"{where}: has shape {values.shape} of {values.dtype}"
     if len(fitting) > 1:
         raise DataError(
-            f"{told}, which could be {' or '.join(fitting)}; save it with another number of frames,"
+            f"{problem}, which could be {' or '.join(fitting)}; save it with another number of frames,"
             " or as .json"
         )
     if not fitting or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise DataError(
-            f"{told}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V}"
+            f"{problem}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V}"
             f" joints and C = {C} coordinates; {FIX}"
         )
     (clip,) = fitting.values()
@@ -91,10 +94,13 @@ def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
         raise DataError(
             f'{where}: expected {{"frames": [[[x, y, z], ...], ...]}} with one frame or more; {FIX}'
         )
-    V, C = wanted.joints, wanted.coordinates
+    V = wanted.joints
+    C = wanted.coordinates
     people = [_persons(frame) for frame in frames]
-    _check_size(where, max(map(len, people)), len(frames), V, C)
-    clip = np.zeros((max(map(len, people)), len(frames), V, C), np.float32)
+    M = max(map(len, people))
+    # Before memory is taken for it: one frame with a thousand persons makes all frames as large.
+    _check_size(where, M, len(frames), V, C)
+    clip = np.zeros((M, len(frames), V, C), np.float32)
     for number, persons in enumerate(people):
         for place, person in enumerate(persons):
             joints = _joints(person, V, C)
@@ -111,8 +117,13 @@ def _persons(frame: object) -> list:
     """The persons of a frame, unchecked."""
     if frame is None or frame == []:
         return []
-    first = frame[0] if isinstance(frame, list) else None
-    return frame if isinstance(first, list) and first and isinstance(first[0], list) else [frame]
+    # A person is a list of joints, a joint a list of numbers: two levels are one person, three are
+    # several.
+    if isinstance(frame, list):
+        first = frame[0]
+        if isinstance(first, list) and first and isinstance(first[0], list):
+            return frame
+    return [frame]
 
 
 def _joints(person: object, V: int, C: int) -> np.ndarray | None:
@@ -124,11 +135,13 @@ def _joints(person: object, V: int, C: int) -> np.ndarray | None:
     ):
         return None
     flat = [value for joint in person for value in joint]
+    # Not isinstance, for which true is a number.
     if not all(value is None or type(value) in (int, float) for value in flat):
         return None
     try:
         return np.array([np.nan if value is None else float(value) for value in flat])
-    except OverflowError:  # a whole number beyond float64
+    # A whole number beyond float64.
+    except OverflowError:
         return None
 
 
@@ -151,17 +164,21 @@ def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray,
     order, and numbers that are left out are counted, not filled; with a column `person` beside it,
     a number, the same frame has a row for each person. An empty cell is a missing number.
     """
+    # Excel's byte order mark, and the quotes that some programs put around every cell; numbers and
+    # names of columns have neither.
     lines = data.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").splitlines()
     columns = _columns(lines[0] if lines else b"", where, wanted)
     values, numbers = _rows(lines, columns, where)
-    frames = (
-        values[:, columns.frame]
-        if columns.frame is not None
-        else np.arange(len(values), dtype=float)
-    )
-    people = values[:, columns.person] if columns.person is not None else np.zeros(len(values))
+    frames = np.arange(len(values), dtype=float)
+    if columns.frame is not None:
+        frames = values[:, columns.frame]
+    people = np.zeros(len(values))
+    if columns.person is not None:
+        people = values[:, columns.person]
     for key, whole in (("frame", frames), ("person", people)):
-        wrong = np.flatnonzero(~((np.abs(whole) < 2**53) & (whole == np.round(whole))))
+        # From 2**53 on, float64 has no room for every whole number. NaN fails both comparisons.
+        exact = (np.abs(whole) < 2**53) & (whole == np.round(whole))
+        wrong = np.flatnonzero(~exact)
         if wrong.size:
             raise DataError(
                 f"{where}: line {numbers[wrong[0]]}: {key} is {whole[wrong[0]]:g}, expected a whole"
@@ -169,7 +186,8 @@ def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray,
             )
     times, frame = np.unique(frames, return_inverse=True)
     ids, person = np.unique(people, return_inverse=True)
-    V, C = wanted.joints, wanted.coordinates
+    V = wanted.joints
+    C = wanted.coordinates
     _check_size(where, len(ids), len(times), V, C)
     _check_once(frame * len(ids) + person, numbers, frames, where)
     clip = np.zeros((len(ids), len(times), V, C), np.float32)
@@ -180,39 +198,48 @@ def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray,
 def _columns(header: bytes, where: str, wanted: Description) -> Columns:
     names = [name.strip() for name in header.decode("utf-8", "replace").split(",")]
     axes = "xyz"[: wanted.coordinates]
+    # People count joints from 0 or from 1; the header says which, as x0 is there or is not.
     forms = [
         [f"{axis}{joint + start}" for joint in range(wanted.joints) for axis in axes]
         for start in (0, 1)
     ]
     if wanted.names:
         forms.append([f"{name}_{axis}" for name in wanted.names for axis in axes])
-    found = {name: index for index, name in enumerate(names)}
-    points = found.keys() - {"frame", "person"}
+    index_of = {name: index for index, name in enumerate(names)}
+    points = index_of.keys() - {"frame", "person"}
     form = next((form for form in forms if points == set(form)), None)
-    if form is None or len(found) < len(names) or "person" in found and "frame" not in found:
-        shown, first = header[:60].decode("utf-8", "replace"), ", ".join(forms[-1][:4])
+    repeated = len(index_of) < len(names)
+    # Persons without frames: which rows belong together would be a guess.
+    frameless = "person" in index_of and "frame" not in index_of
+    if form is None or repeated or frameless:
+        shown = header[:60].decode("utf-8", "replace")
+        first = ", ".join(forms[-1][:4])
         raise DataError(
             f"{where}: line 1: the columns are {shown!r}..., expected {first}, ... to"
             f" {forms[-1][-1]} ({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates}"
             " coordinates), each once, and if need be frame, or frame and person"
         )
     return Columns(
-        len(names), tuple(found[name] for name in form), found.get("frame"), found.get("person")
+        len(names),
+        tuple(index_of[name] for name in form),
+        index_of.get("frame"),
+        index_of.get("person"),
     )
 
 
 def _rows(lines: list[bytes], columns: Columns, where: str) -> tuple[np.ndarray, list[int]]:
     """((n, columns) float64, the n numbers of their lines)."""
-    rows, numbers = [], []
+    rows = []
+    numbers = []
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
+        cells = line.split(b",")
         try:
-            if line.count(b",") + 1 != columns.count or line.translate(None, NUMBERS):
+            if len(cells) != columns.count or line.translate(None, NUMBERS):
                 raise ValueError
-            rows.append(
-                np.array([float(cell) if cell.strip() else np.nan for cell in line.split(b",")])
-            )
+            # An array a row: lists of Python floats take four times the memory.
+            rows.append(np.array([float(cell) if cell.strip() else np.nan for cell in cells]))
         except ValueError as error:
             raise DataError(
                 f"{where}: line {number}: {line[:40].decode('utf-8', 'replace')!r}, expected"
@@ -226,6 +253,7 @@ def _rows(lines: list[bytes], columns: Columns, where: str) -> tuple[np.ndarray,
 
 def _check_once(places: np.ndarray, numbers: list[int], frames: np.ndarray, where: str) -> None:
     """No person may be in a frame twice; `places` is a number for each pair of the two."""
+    # Sorted, equal places are neighbours; stable, so that the earlier line is named first.
     order = np.argsort(places, kind="stable")
     same = np.flatnonzero(np.diff(places[order]) == 0)
     if same.size:
@@ -245,5 +273,6 @@ def _check_size(where: str, M: int, T: int, V: int, C: int) -> None:
 
 
 def _float32(values: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # beyond float32 is infinity, and so mended
+    # Beyond float32 is infinity, and so mended.
+    with np.errstate(over="ignore"):
         return np.array(values, dtype=np.float32, order="C")

@@ -16,8 +16,10 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from compress.schema.yaml_tree import Value, error, join
+from teachers.errors import RecipeError
 
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -34,16 +36,23 @@ def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> 
     """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with
     `always_list`."""
     known = list(known)
+    # A little stricter than difflib's 0.6, by which any two short keys are alike.
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     listing = f"known: {', '.join(known)}" if known else "there are none"
     if not near:
         return f" ({listing})"
-    return f" (did you mean {near[0]!r}?{' ' + listing if always_list else ''})"
+    if always_list:
+        return f" (did you mean {near[0]!r}? {listing})"
+    return f" (did you mean {near[0]!r}?)"
 
 
 def build(
-    cls: type, value: Value, path: str, given: dict | None = None, beside: tuple[str, ...] = ()
-):
+    cls: type,
+    value: Value,
+    path: str,
+    given: dict[str, Any] | None = None,
+    beside: tuple[str, ...] = (),
+) -> Any:
     """An instance of the dataclass `cls` from a mapping.
 
     Args:
@@ -58,6 +67,7 @@ def build(
     given = given or {}
     entries = entries_of(value, path)
     hints = typing.get_type_hints(cls, include_extras=True)
+    # `from_` is the key `from`, which Python does not allow as a name.
     fields = {
         field.name.rstrip("_"): field
         for field in dataclasses.fields(cls)
@@ -70,17 +80,15 @@ def build(
             )
     missing = [key for key, field in fields.items() if key not in entries and _required(field)]
     if missing:
-        raise error(
-            value.place,
-            path,
-            f"missing key{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}",
-        )
+        noun = "key" if len(missing) == 1 else "keys"
+        raise error(value.place, path, f"missing {noun} {', '.join(map(repr, missing))}")
     arguments = {
         fields[key].name: convert(hints[fields[key].name], entry, join(path, key))
         for key, entry in entries.items()
     }
     try:
         return cls(**arguments, **given)
+    # from None: whoever wrote the recipe has no use for a traceback of the program.
     except ValueError as problem:
         raise _located(problem, value, path, fields) from None
 
@@ -92,11 +100,13 @@ def entries_of(value: Value, path: str) -> dict[str, Value]:
     return value.data
 
 
-def convert(hint, value: Value, path: str):
+def convert(hint: Any, value: Value, path: str) -> Any:
     """The content of `value` as the type `hint` wants it."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
     if origin is typing.Annotated:
         return next(extra for extra in arguments if isinstance(extra, Build)).function(value, path)
+    # `X | None` is one or the other, by how it was written and by the version of Python.
     if origin in (types.UnionType, typing.Union):
         (only,) = [argument for argument in arguments if argument is not type(None)]
         return None if value.data is None else convert(only, value, path)
@@ -104,14 +114,15 @@ def convert(hint, value: Value, path: str):
         return _choice(arguments, value, path)
     if origin is tuple:
         return _tuple(arguments, value, path)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, value, path)
+    # A mistake of the program, not of the recipe: no RecipeError.
     if hint not in EXPECTED:
         raise TypeError(f"{path}: no recipe value can have the type {hint}")
     return _plain(hint, value, path)
 
 
-def wrong(value: Value, path: str, expected: str, fix: str = ""):
+def wrong(value: Value, path: str, expected: str, fix: str = "") -> RecipeError:
     """The RecipeError of a value that has the wrong type."""
     return error(value.place, path, f"expected {expected}, got {describe(value)}{fix}")
 
@@ -132,19 +143,23 @@ def _required(field: dataclasses.Field) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _plain(hint: type, value: Value, path: str):
-    data, expected = value.data, EXPECTED[hint]
+def _plain(hint: type, value: Value, path: str) -> bool | int | float | str:
+    data = value.data
+    # A whole number will do for a float (`lr: 1`); true, an int to Python, will not.
     if hint is float and isinstance(data, (int, float)) and not isinstance(data, bool):
         if not math.isfinite(data):
             raise wrong(value, path, "a finite number")
         return float(data)
-    if type(data) is hint:
-        if hint is str and not data.isprintable():
-            raise error(
-                value.place, path, f"text with a character that cannot be printed: {data[:60]!r}"
-            )
-        return data
-    raise wrong(value, path, expected, _fix(hint, value))
+    # By exact type, as bool is a subclass of int.
+    if type(data) is not hint:
+        raise wrong(value, path, EXPECTED[hint], _fix(hint, value))
+    # Texts become file names and are printed; a control character could forge either.
+    if isinstance(data, str) and not data.isprintable():
+        raise error(
+            value.place, path, f"text with a character that cannot be printed: {data[:60]!r}"
+        )
+    assert isinstance(data, (bool, int, float, str))
+    return data
 
 
 def _fix(hint: type, value: Value) -> str:
@@ -156,15 +171,16 @@ def _fix(hint: type, value: Value) -> str:
     if not isinstance(data, str):
         return ""
     if hint is bool:
-        word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(
-            data.lower(), data.lower()
-        )
+        # What YAML 1.1 took for booleans, and many still write.
+        words = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+        word = words.get(data.lower(), data.lower())
         near = difflib.get_close_matches(word, ("true", "false"), n=1)
         return f" (did you mean {near[0]}?)" if near else ""
     return " (write it without quotes)" if value.quoted else ""
 
 
-def _choice(choices: tuple, value: Value, path: str):
+def _choice(choices: tuple, value: Value, path: str) -> Any:
+    # The type too: True == 1 == 1.0.
     for choice in choices:
         if type(value.data) is type(choice) and value.data == choice:
             return choice
@@ -177,16 +193,18 @@ def _tuple(arguments: tuple, value: Value, path: str) -> tuple:
     if not isinstance(value.data, tuple):
         fix = f" (write [{value.text}])" if isinstance(value.data, (bool, int, float, str)) else ""
         raise wrong(value, path, "a list", fix)
-    hints = arguments[:1] * len(value.data) if arguments[1:] == (...,) else arguments
+    hints = arguments
+    if arguments[1:] == (...,):
+        hints = arguments[:1] * len(value.data)
     if len(hints) != len(value.data):
         raise error(value.place, path, f"expected a list of {len(hints)}, got {len(value.data)}")
     return tuple(
         convert(hint, item, join(path, index))
-        for index, (hint, item) in enumerate(zip(hints, value.data))
+        for index, (hint, item) in enumerate(zip(hints, value.data, strict=True))
     )
 
 
-def _located(problem: ValueError, value: Value, path: str, fields: Iterable[str]):
+def _located(problem: ValueError, value: Value, path: str, fields: Iterable[str]) -> RecipeError:
     """The error of `__post_init__` at the place of the key it names first ("lr: ..." or "train.dml:
     ...")."""
     keys, separator, message = str(problem).partition(": ")
@@ -195,5 +213,7 @@ def _located(problem: ValueError, value: Value, path: str, fields: Iterable[str]
         return error(value.place, path, str(problem))
     for name in names:
         path = join(path, name)
-        value = value.data.get(name, value) if isinstance(value.data, dict) else value
+        # A key with its default is not in the file; its mapping is the nearest place there is.
+        if isinstance(value.data, dict):
+            value = value.data.get(name, value)
     return error(value.place, path, message)

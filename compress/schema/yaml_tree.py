@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import yaml
 
@@ -38,7 +39,8 @@ class Value:
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict = {}
+    # Empty: the inherited ones are YAML 1.1, where `no` is false, `1:30` is ninety and 1e-4 is text.
+    yaml_implicit_resolvers: ClassVar[dict[str, list]] = {}
 
 
 for _tag, _pattern, _first in (
@@ -84,6 +86,7 @@ def parse(
     try:
         node = yaml.compose(text, Loader=_Loader)
         return None if node is None else _Tree(place, overridden).value(node, path, node)
+    # from None, here and below: PyYAML's errors are of positions in a text that nobody sees.
     except yaml.reader.ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
         raise error(
@@ -92,15 +95,14 @@ def parse(
             f"not YAML: character U+{_code(problem.character):04X} is not allowed",
         ) from None
     except yaml.MarkedYAMLError as problem:
-        line = (problem.problem_mark or problem.context_mark).line + 1
+        mark = problem.problem_mark or problem.context_mark
+        line = mark.line + 1 if mark else 1
         hint = " (indent with spaces)" if r"'\t'" in str(problem.problem) else ""
         raise error(place(line), path, f"not YAML: {problem.problem}{hint}") from None
     except RecursionError:
         raise error(place(1), path, "nested too deeply") from None
-    except (
-        ValueError,
-        OverflowError,
-    ) as problem:  # PyYAML 6.0: an escape such as "\UFFFFFFFF", a version of 5000 digits
+    # PyYAML 6.0 lets these through: an escape such as "\UFFFFFFFF", a version of 5000 digits.
+    except (ValueError, OverflowError) as problem:
         raise error(
             place(1), path, f"not YAML: a number or an escaped character that cannot be ({problem})"
         ) from None
@@ -127,11 +129,12 @@ class _Tree:
         written."""
         if node in self.open:
             raise error(self.at(holder), path, "an alias refers to the value it stands in")
-        text, quoted = (
-            (node.value, node.style is not None)
-            if isinstance(node, yaml.ScalarNode)
-            else ("", False)
-        )
+        text = ""
+        quoted = False
+        if isinstance(node, yaml.ScalarNode):
+            text = node.value
+            quoted = node.style is not None
+        # Once for each node: aliases of aliases ("billion laughs") would otherwise be copied out.
         if node not in self.done:
             self.open.add(node)
             self.done[node] = self.data(node, path)
@@ -162,11 +165,14 @@ class _Tree:
         raise error(self.at(node), path, f"tag {tag!r} is not allowed (remove it)")
 
     def mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Value]:
-        entries, lines, merged = {}, {}, {}
+        entries: dict[str, Value] = {}
+        lines: dict[str, int] = {}
+        merged: dict[str, Value] = {}
         for key, content in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise error(self.at(key), path, "a key must be a word, not a list or a mapping")
             name = key.value
+            # PyYAML lets the later one win, silently.
             if name in lines:
                 raise error(
                     self.at(key), path, f"duplicate key {name!r} (first in line {lines[name]})"
@@ -176,14 +182,18 @@ class _Tree:
                 merged = self.merged(content, path, key)
             else:
                 entries[name] = self.value(content, join(path, name), key)
+        # What is written here wins over what is merged in.
         return merged | entries
 
     def merged(self, node: yaml.Node, path: str, key: yaml.Node) -> dict[str, Value]:
         sources = self.value(node, path, key).data
         entries: dict[str, Value] = {}
-        for source in sources if isinstance(sources, tuple) else (Value(sources, ""),):
+        if not isinstance(sources, tuple):
+            sources = (Value(sources, ""),)
+        for source in sources:
             if not isinstance(source.data, dict):
                 raise error(self.at(key), path, "`<<` merges mappings only")
+            # Of several, the earlier wins (the YAML merge type's rule).
             entries = source.data | entries
         return entries
 
@@ -194,6 +204,7 @@ def _scalar(kind: str, text: str) -> object:
     if kind == "bool":
         return {"true": True, "false": False}[text.lower()]
     if kind == "int":
+        # Beyond int64 neither numpy nor Paddle can take it.
         number = int(text)
         if abs(number) >= 2**63:
             raise ValueError

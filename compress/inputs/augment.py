@@ -18,6 +18,7 @@ def random_crop_resize(
     """CTR-GCN's training crop: ratio ~ U(low, high), but `shortest` frames or more if there are as
     many."""
     valid = valid_length(clip)
+    # The published floor of 64 frames: a shorter cut would be stretched over the whole input.
     length = min(max(int(np.floor(valid * rng.uniform(low, high))), shortest), valid)
     start = int(rng.integers(valid - length + 1))
     return resize(clip[:, start : start + length], frames)
@@ -29,6 +30,7 @@ def random_sample(
     """`frames` frames in order, drawn without replacement from `repeats` copies of the clip (public
     NW-UCLA pipeline); from more copies where a clip is so short that these do not hold enough."""
     T = clip.shape[1]
+    # The public pipeline fails for clips that 100 copies do not fill.
     repeats = max(repeats, -(-frames // T))
     return clip[:, np.sort(rng.choice(T * repeats, frames, replace=False) % T)]
 
@@ -42,6 +44,7 @@ def random_uniform(clip: np.ndarray, rng: np.random.Generator, frames: int) -> n
     T = clip.shape[1]
     if frames > T:
         return clip[:, (rng.integers(T) + np.arange(frames)) % T]
+    # Segments of one or two frames hardly vary; PYSKL spreads the frames left out instead.
     if 2 * frames > T:
         left_out = np.zeros(frames + 1, dtype=int)
         left_out[rng.choice(frames + 1, T - frames, replace=False)] = 1

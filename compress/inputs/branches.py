@@ -19,7 +19,9 @@ from export.preprocess.normalise import Pair
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
-EXTRA = 12  # the published 288 frames are the first of 300, which are what was prepared
+# The published 288 frames are the first of 300, which are what was prepared.
+EXTRA = 12
+# EfficientGCN's own pairs of joint and parent: its tree grows from joint 2, CTR-GCN's from joint 21.
 NTU_BONES = (
     (1, 2),
     (3, 21),
@@ -87,13 +89,14 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     ntu = normalise.is_ntu(skeleton)
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
-    done = any(op["op"] == "view_transform" for op in dataset.base_ops)  # by the data set
-    turn = config.view_transform and not done
-    turned = (
-        ({"op": "fit", "frames": config.frames + EXTRA}, {"op": "view_transform", **around})
-        if turn
-        else ()
-    )
+    turned: tuple[dict, ...] = ()
+    # A data set that comes transformed has the step among its own; twice would turn it further.
+    transformed = any(step["op"] == "view_transform" for step in dataset.base_ops)
+    if config.view_transform and not transformed:
+        turned = (
+            {"op": "fit", "frames": config.frames + EXTRA},
+            {"op": "view_transform", **around},
+        )
     steps = (
         *turned,
         {"op": "fit", "frames": config.frames},

@@ -17,6 +17,7 @@ from export.preprocess import ops, streams
 from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
 
+# The share of the valid frames that is tested, as published.
 TEST_CROP = 0.95
 
 
@@ -46,19 +47,20 @@ class Config:
 
 def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     """The view of a data set's clips; see the module."""
-    made = streams.steps(config.stream, skeleton, score=dataset.scored)
+    # Last, of the resized clip, as published: bones and motion are made of interpolated joints.
+    stream = streams.steps(config.stream, skeleton, score=dataset.scored)
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         turned = turn(clip, rng, config.rotation, dataset.coordinates)
         cut = random_crop_resize(
             turned, rng, config.frames, low=config.crop, shortest=config.frames
         )
-        return ops.apply(cut, made)
+        return ops.apply(cut, stream)
 
     return view(
         config,
         dataset,
-        ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *made),
+        ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *stream),
         augment,
     )
 
@@ -68,6 +70,7 @@ def turn(
 ) -> np.ndarray:
     """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two
     coordinates in their plane, a score behind them as it is."""
+    # Key points lie in the plane of the image, and their score is no coordinate.
     if coordinates == 2:
         matrix = np.eye(clip.shape[0])
         matrix[:2, :2] = ops.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2]

@@ -53,17 +53,19 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
             f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have"
             f" {dataset.coordinates} coordinates; take uniform"
         )
-    made = streams.steps(config.stream, skeleton)
+    stream = streams.steps(config.stream, skeleton)
     steps = (
         {"op": "centre", "joint": CENTRE, "frame": 0},
         {"op": "min_max", "low": -1.0, "high": 1.0},
         {"op": "sample", "frames": config.frames},
-        *made,
+        *stream,
     )
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        # min_max undoes the camera's scale again. It is drawn all the same, as published: without
+        # it, the generator's later draws would be others.
         moved = ops.rotate(ops.centre(clip, joint=CENTRE), camera(rng, config.turns))
-        return ops.apply(random_sample(ops.min_max(moved), rng, config.frames), made)
+        return ops.apply(random_sample(ops.min_max(moved), rng, config.frames), stream)
 
     return view(config, dataset, steps, augment)
 
@@ -71,6 +73,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
 def camera(rng: np.random.Generator, turns: str) -> np.ndarray:
     """(3, 3): yaw and pitch within 60 degrees in the order of `turns`, times a scale of 0.5-1.5."""
     pitch, yaw = rng.uniform(-np.pi / 3, np.pi / 3, size=2)
-    matrices = ops.rotation(pitch, 0, 0), ops.rotation(0, yaw, 0)
-    last, first = matrices if turns == "public" else matrices[::-1]
+    first = ops.rotation(0, yaw, 0)
+    last = ops.rotation(pitch, 0, 0)
+    if turns == "any_lean":
+        first, last = last, first
     return last @ first * rng.uniform(0.5, 1.5)

@@ -3,7 +3,7 @@ a data set."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from compress.data.dataset import Dataset
 from export.preprocess.normalise import UNSEEN, frame_of
@@ -13,10 +13,11 @@ from teachers.skeleton import Skeleton
 Normalise = Literal["auto", "3d", "2d", "none"]
 
 
-def steps(config, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]:
+def steps(config: Any, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]:
     """The steps, as data, of an input whose `config` has normalise, spine, shoulders and image.
 
-    "auto" is "3d" for clips of x y z and "2d" for key points of images. The image is the recipe's, else the data set's.
+    "auto" is "3d" for clips of x y z and "2d" for key points of images. The image is the recipe's,
+    else the data set's.
 
     Raises:
         RecipeError: clips of two coordinates cannot be normalised as three, nor three as two; a key
@@ -29,13 +30,18 @@ def steps(config, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]:
         return ({"op": "normalise_3d", **frame_of(skeleton, config.spine, config.shoulders)},)
     if kind == "none":
         return ({"op": "trim"},)
-    step: dict = {"op": "normalise_2d"}
+    step: dict[str, Any] = {"op": "normalise_2d"}
     image = config.image or dataset.image
-    step |= {"image": list(image)} if image else {}
-    return {"op": "trim"}, step | ({"threshold": UNSEEN} if dataset.scored else {})
+    if image:
+        step["image"] = list(image)
+    if dataset.scored:
+        step["threshold"] = UNSEEN
+    # normalise_3d drops the padding by itself; here it has to go first, or sampling would take
+    # frames of it.
+    return {"op": "trim"}, step
 
 
-def _check_kind(config, kind: str, dataset: Dataset) -> None:
+def _check_kind(config: Any, kind: str, dataset: Dataset) -> None:
     have = "x y z" if dataset.coordinates == 3 else "x y of an image"
     if kind != f"{dataset.coordinates}d":
         needs = "x y z" if kind == "3d" else "x y of an image"
@@ -43,7 +49,9 @@ def _check_kind(config, kind: str, dataset: Dataset) -> None:
             f"input.normalise: {kind} needs {needs}, the clips of {dataset.name!r} have {have}; set"
             " it to auto or none"
         )
-    for key in ("image",) if kind == "3d" else ("spine", "shoulders"):
+    # A key without effect is an error, lest somebody believes that it had one.
+    foreign = ("image",) if kind == "3d" else ("spine", "shoulders")
+    for key in foreign:
         if getattr(config, key) is not None:
             raise RecipeError(
                 f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised"

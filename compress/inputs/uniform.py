@@ -55,18 +55,19 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
     """
-    made = (
+    # Before sampling: motion between neighbouring frames, not between sampled ones.
+    before = (
         *steps(config, skeleton, dataset),
         *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
     )
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.ascontiguousarray(random_uniform(ops.apply(clip, made), rng, config.frames))
+        return np.ascontiguousarray(random_uniform(ops.apply(clip, before), rng, config.frames))
 
     return view(
         config,
         dataset,
-        (*made, {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips}),
+        (*before, {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips}),
         augment,
         clips=config.clips,
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from compress import registry
 from compress.data.dataset import Dataset
-from export.preprocess import ops as transforms
+from export.preprocess import ops
 from teachers.skeleton import Skeleton
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -42,12 +43,14 @@ class View:
     @property
     def title(self) -> str:
         """The view in words, for tables."""
-        stream = next((op["kind"] for op in self.eval_ops if op["op"] == "stream"), None)
-        return (
-            self.name
-            + (f", {stream.replace('_', ' ')} stream" if stream else "")
-            + (f", {self.clips} views" if self.clips > 1 else "")
-        )
+        title = self.name
+        for step in self.eval_ops:
+            if step["op"] == "stream":
+                title += f", {step['kind'].replace('_', ' ')} stream"
+                break
+        if self.clips > 1:
+            title += f", {self.clips} views"
+        return title
 
     def prepare(self, clip: np.ndarray, number: int = 0) -> np.ndarray:
         """View `number` of `clips` in evaluation, `shape`, float32.
@@ -55,33 +58,35 @@ class View:
         Raises:
             DataError: a step that does not fit the clip.
         """
-        return transforms.apply(clip, transforms.numbered(self.eval_ops, number, self.clips))
+        return ops.apply(clip, ops.numbered(self.eval_ops, number, self.clips))
 
 
-def build(name: str, config, dataset: Dataset, skeleton: Skeleton | None = None) -> View:
+def build(name: str, config: Any, dataset: Dataset, skeleton: Skeleton | None = None) -> View:
     """The view through the input `name` with its `Config`; `skeleton` gives bone pairs and centre,
     the data set's by default.
 
     Raises:
         RecipeError: the input cannot be made of these clips.
     """
+    # The network's skeleton, where it differs: PYSKL's graph has other bones than CTR-GCN's.
     return registry.INPUTS.load(name).build(config, dataset, skeleton or dataset.skeleton)
 
 
-def from_ops(ops: tuple[dict, ...], shape: tuple[int, int, int, int], clips: int = 1) -> View:
+def from_ops(steps: tuple[dict, ...], shape: Sequence[int], clips: int = 1) -> View:
     """The view that saved evaluation steps make of a clip; in training it is the first of them,
     without augmentation."""
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return transforms.apply(clip, ops)
+        return ops.apply(clip, steps)
 
-    return View(
-        "as trained", tuple(shape), tuple(ops), augment, _hash("as trained", shape, ops), clips
-    )
+    C, T, V, M = shape
+    # `shape` and `steps` as they came from JSON: lists and tuples are the same to the hash.
+    fingerprint = _hash("as trained", shape, steps)
+    return View("as trained", (C, T, V, M), tuple(steps), augment, fingerprint, clips)
 
 
 def view(
-    config,
+    config: Any,
     dataset: Dataset,
     steps: tuple[dict, ...],
     augment: Augment,
@@ -97,30 +102,36 @@ def view(
     """
     name = type(config).__module__.rpartition(".")[2]
     base = dataset.base_ops
-    ops = (*base, *(steps[1:] if base and steps[:1] == base[-1:] else steps))
+    # A data set that is centred and an input that centres: once is enough.
+    if base and steps[:1] == base[-1:]:
+        steps = steps[1:]
+    eval_ops = (*base, *steps)
     shape = (channels or dataset.channels, config.frames, dataset.skeleton.joints, dataset.persons)
-    return View(name, shape, ops, augment, _hash(name, shape, ops, asdict(config)), clips)
+    # The config too: it decides the training view, which has no steps.
+    fingerprint = _hash(name, shape, eval_ops, asdict(config))
+    return View(name, shape, eval_ops, augment, fingerprint, clips)
 
 
-def at_least(config, **lowest: int) -> None:
+def at_least(config: Any, **lowest: int) -> None:
     """Raises ValueError("key: ...") where a key of the config is below its lowest value."""
     for key, value in lowest.items():
         if getattr(config, key) < value:
             raise ValueError(f"{key}: must be at least {value}")
 
 
-def check_normalise(config) -> None:
+def check_normalise(config: Any) -> None:
     """Raises ValueError for keys of `compress.inputs.normalised.steps` that contradict each other."""
-    if config.image is not None and (
-        config.normalise not in ("auto", "2d") or min(config.image) < 1
-    ):
-        raise ValueError(
-            "image: (width, height) of the images in pixels, together with normalise: 2d"
-        )
+    # "auto" is decided by the clips, which are not known yet; `normalised.steps` looks again.
+    if config.image is not None:
+        flat = config.normalise in ("auto", "2d")
+        if not flat or min(config.image) < 1:
+            raise ValueError(
+                "image: (width, height) of the images in pixels, together with normalise: 2d"
+            )
     for key in ("spine", "shoulders"):
         if getattr(config, key) is not None and config.normalise not in ("auto", "3d"):
             raise ValueError(f"{key}: needs normalise: 3d, which turns the clip by it")
 
 
-def _hash(*told) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

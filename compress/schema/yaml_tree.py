@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import yaml
 
@@ -40,7 +39,8 @@ class Value:
 
 class _Loader(yaml.SafeLoader):
     # Empty: the inherited ones are YAML 1.1, where `no` is false, `1:30` is ninety and 1e-4 is text.
-    yaml_implicit_resolvers: ClassVar[dict[str, list]] = {}
+    # (PyYAML's stubs declare it on the instance, so it cannot be a ClassVar here.)
+    yaml_implicit_resolvers: dict[str, list] = {}  # noqa: RUF012
 
 
 for _tag, _pattern, _first in (

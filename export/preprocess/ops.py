@@ -23,6 +23,7 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
     Raises:
         DataError: a step that is not known, or one that cannot be done with its parameters.
     """
+    # Once for all steps: float16 files would lose digits in every difference.
     clip = np.asarray(clip, dtype=np.float32)
     for op in ops:
         parameters = {key: value for key, value in op.items() if key != "op"}
@@ -51,9 +52,8 @@ def centre(clip: np.ndarray, joint: int, frame: int = 0, person: int = 0) -> np.
     """Subtract one joint's position in one frame (all 0-based) from every point that is not missing
     (all zero)."""
     origin = clip[:, frame, joint, person].reshape(-1, 1, 1, 1)
-    missing = (clip == 0).all(
-        axis=(0, 2), keepdims=True
-    )  # (1, T, 1, M): a person absent from a frame stays zero
+    # (1, T, 1, M): a person absent from a frame stays zero.
+    missing = (clip == 0).all(axis=(0, 2), keepdims=True)
     return np.where(missing, clip, clip - origin)
 
 
@@ -70,10 +70,9 @@ def drop_empty(clip: np.ndarray) -> np.ndarray:
 
 def min_max(clip: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
     """Scale each axis to [low, high] over the whole clip; a flat axis goes to `low`."""
-    smallest, largest = (
-        clip.min(axis=(1, 2, 3), keepdims=True),
-        clip.max(axis=(1, 2, 3), keepdims=True),
-    )
+    smallest = clip.min(axis=(1, 2, 3), keepdims=True)
+    largest = clip.max(axis=(1, 2, 3), keepdims=True)
+    # A flat axis divides by 1, not by 0.
     extent = np.where(largest > smallest, largest - smallest, 1)
     return (clip - smallest) / extent * (high - low) + low
 
@@ -110,13 +109,16 @@ def uniform(raw: np.ndarray, frames: int, clip: int = 0, clips: int = 1) -> np.n
     """
     T = raw.shape[1]
     if frames > T:
+        # With more views than frames, every frame is a start once before one is again.
         start = clip if clips > T else clip * T // clips
         return raw[:, (start + np.arange(frames)) % T]
-    return raw[
-        :, (2 * (np.arange(frames) * clips + clip) + 1) * T // (2 * clips * frames)
-    ]  # whole numbers: no rounding
+    # (segment + (clip + 1/2) / clips) * T / frames in whole numbers: by floats, rounding could take
+    # a frame of the neighbouring segment.
+    return raw[:, (2 * (np.arange(frames) * clips + clip) + 1) * T // (2 * clips * frames)]
 
 
+# The functions' names are the names in deployed.json: a function that is renamed breaks files that
+# were written long ago.
 STEPS = {
     function.__name__: function
     for function in (
@@ -147,6 +149,7 @@ def valid_length(clip: np.ndarray) -> int:
 def resize(clip: np.ndarray, frames: int) -> np.ndarray:
     """Linear resize in time, pixel centres aligned (`align_corners=False`), edges repeated."""
     T = clip.shape[1]
+    # As PyTorch's interpolate(mode="bilinear"), which the published pipeline calls.
     position = np.clip((np.arange(frames) + 0.5) * T / frames - 0.5, 0, T - 1)
     left = np.floor(position).astype(int)
     weight = (position - left).astype(np.float32).reshape(1, -1, 1, 1)
@@ -160,7 +163,8 @@ def rotate(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def rotation(x: float, y: float, z: float) -> np.ndarray:
     """(3, 3) rotation by the angles (radians) around x, then y, then z: Rz @ Ry @ Rx."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos([x, y, z]), np.sin([x, y, z])
+    cx, cy, cz = np.cos([x, y, z])
+    sx, sy, sz = np.sin([x, y, z])
     around_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     around_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     around_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])

@@ -10,7 +10,7 @@ no child has bone zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,18 +22,19 @@ Bones = Sequence[Sequence[int]]
 
 def steps(
     kind: Stream, skeleton: Skeleton, absent: bool = False, score: bool = False
-) -> tuple[dict, ...]:
+) -> tuple[dict[str, Any], ...]:
     """The step that makes a stream of the joints, as data; none for "joint"."""
     if kind == "joint":
         return ()
-    step: dict = {"op": "stream", "kind": kind}
+    step: dict[str, Any] = {"op": "stream", "kind": kind}
     if kind.startswith("bone"):
         step["bones"] = [list(pair) for pair in skeleton.bone_pairs()]
-    return (
-        step
-        | ({"absent": True} if absent and kind.endswith("motion") else {})
-        | ({"score": True} if score else {}),
-    )
+    # Keys only where they say something: a view's fingerprint is made of the steps' text.
+    if absent and kind.endswith("motion"):
+        step["absent"] = True
+    if score:
+        step["score"] = True
+    return (step,)
 
 
 def stream(
@@ -48,38 +49,41 @@ def stream(
         score: the last channel is a confidence; a bone has the mean of its joints', motion that of
             its frames.
     """
-    clip = np.asarray(
-        clip, dtype=np.float32
-    )  # before any difference: float16 sources have few digits
-    there = (clip != 0).any(axis=(0, 2))  # (T, M)
+    # Before any difference: float16 sources have few digits.
+    clip = np.asarray(clip, dtype=np.float32)
+    # Before bones are made: a bone of a person who is there can be zero.
+    present = (clip != 0).any(axis=(0, 2))  # (T, M)
     if kind in ("bone", "bone_motion"):
         clip = bone(clip, bones, score)
     elif kind not in ("joint", "joint_motion"):
         raise ValueError(f"unknown stream {kind!r}")
-    return motion(clip, there if absent else None, score) if kind.endswith("motion") else clip
+    if not kind.endswith("motion"):
+        return clip
+    return motion(clip, present if absent else None, score)
 
 
 def bone(clip: np.ndarray, bones: Bones, score: bool = False) -> np.ndarray:
     """Every joint less its parent, (C, T, V, M)."""
     child, parent = np.array(bones, dtype=int).reshape(-1, 2).T - 1
-    found = np.zeros_like(clip)
-    found[:, :, child] = clip[:, :, child] - clip[:, :, parent]
+    vectors = np.zeros_like(clip)
+    vectors[:, :, child] = clip[:, :, child] - clip[:, :, parent]
     if score:
-        found[-1] = clip[-1]
-        found[-1][:, child] = (clip[-1][:, child] + clip[-1][:, parent]) / 2
-    return found
+        # A joint that is no child keeps its own score, as PYSKL has it.
+        vectors[-1] = clip[-1]
+        vectors[-1][:, child] = (clip[-1][:, child] + clip[-1][:, parent]) / 2
+    return vectors
 
 
-def motion(clip: np.ndarray, there: np.ndarray | None = None, score: bool = False) -> np.ndarray:
-    """The next frame less this one, zero in the last frame, (C, T, V, M); zero too where `there`
+def motion(clip: np.ndarray, present: np.ndarray | None = None, score: bool = False) -> np.ndarray:
+    """The next frame less this one, zero in the last frame, (C, T, V, M); zero too where `present`
     (T, M) is not true twice."""
-    found = np.zeros_like(clip)
-    found[:, :-1] = clip[:, 1:] - clip[:, :-1]
+    moved = np.zeros_like(clip)
+    moved[:, :-1] = clip[:, 1:] - clip[:, :-1]
     if score:
-        found[-1, :-1] = (clip[-1, 1:] + clip[-1, :-1]) / 2
-    if there is not None:
-        found[:, :-1] *= (there[1:] & there[:-1])[None, :, None]
-    return found
+        moved[-1, :-1] = (clip[-1, 1:] + clip[-1, :-1]) / 2
+    if present is not None:
+        moved[:, :-1] *= (present[1:] & present[:-1])[None, :, None]
+    return moved
 
 
 def branches(clip: np.ndarray, centre: int, bones: Bones) -> np.ndarray:
@@ -95,7 +99,9 @@ def branches(clip: np.ndarray, centre: int, bones: Bones) -> np.ndarray:
     velocity[0, :, :-2] = clip[:, 1:-1] - clip[:, :-2]
     velocity[1, :, :-2] = clip[:, 2:] - clip[:, :-2]
     vectors = bone(clip, bones)
-    exact = vectors.astype(np.float64)  # an angle loses digits near the axis
+    # In float64: the angle of a bone near an axis loses digits.
+    exact = vectors.astype(np.float64)
+    # 1e-4 is the published program's guard against bones of length zero; another would move angles.
     angles = np.arccos(exact / (np.sqrt((exact**2).sum(axis=0)) + 1e-4)).astype(np.float32)
     return np.concatenate(
         [clip, clip - clip[:, :, centre : centre + 1], *velocity, vectors, angles]

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-Pose = dict[str, tuple[float, float, float]]  # hinge -> (pitch, twist, roll) in degrees
+# hinge -> (pitch, twist, roll) in degrees
+Pose = dict[str, tuple[float, float, float]]
+# A centre, and how far either way of it.
+Range = tuple[Pose, Pose]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ def both(**hinges: tuple[float, float, float]) -> Pose:
     return {f"{side}.{name}": angles for name, angles in hinges.items() for side in "rl"}
 
 
+# Pairs that look alike in one frame are meant to: wave and hammer, clap and box, twist and sway can
+# be told by their motion alone, which is what the networks are for.
 ACTIONS = (
     Action(
         "wave",
@@ -181,14 +186,18 @@ ACTIONS = (
     ),
 )
 
-# Postures people are in whatever they do: a centre, and how far either way.
-ARMS = both(shoulder=(20, 10, 30), elbow=(60, 0, 0)), both(shoulder=(40, 45, 25), elbow=(50, 0, 0))
-TRUNK = {}, {"spine": (14, 8, 6), "chest": (12, 8, 6), "head": (15, 20, 8)}
-STANDING = (
+# Postures people are in whatever they do. They are drawn apart from the action, so that how somebody
+# holds the other arm says nothing of the class.
+ARMS: Range = (
+    both(shoulder=(20, 10, 30), elbow=(60, 0, 0)),
+    both(shoulder=(40, 45, 25), elbow=(50, 0, 0)),
+)
+TRUNK: Range = {}, {"spine": (14, 8, 6), "chest": (12, 8, 6), "head": (15, 20, 8)}
+STANDING: Range = (
     both(hip=(20, 0, 8), knee=(-30, 0, 0)),
     both(hip=(20, 8, 6), knee=(30, 0, 0), ankle=(6, 0, 0)),
 )
-SITTING = (
+SITTING: Range = (
     both(hip=(85, 0, 8), knee=(-85, 0, 0)),
     both(hip=(10, 8, 8), knee=(20, 0, 0), ankle=(6, 0, 0)),
 )

@@ -16,6 +16,7 @@ import numpy as np
 # height.
 # Hand tip and thumb both hang on the hand, so that every bone of the graph is rigid.
 PARENTS = (-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 7, 11, 11)
+# Parents before children.
 ORDER = (
     1,
     20,
@@ -41,7 +42,8 @@ ORDER = (
     13,
     14,
     15,
-)  # parents before children
+)
+# The right side and the middle; the left side is its mirror image.
 _RIGHT = {
     8: (0.105, -0.015, 0),
     9: (0.010, -0.172, 0),
@@ -109,6 +111,7 @@ def within_limits(angles: np.ndarray) -> np.ndarray:
 
 def mirror(angles: np.ndarray) -> np.ndarray:
     """Angles (..., 25, 3) of the same motion done with the other side."""
+    # In a mirror, turns about x keep their sense; those about y and z change it.
     return angles[..., _SWAP, :] * (1, -1, -1)
 
 
@@ -116,6 +119,7 @@ def body(rng: np.random.Generator) -> np.ndarray:
     """Bone offsets (25, 3) in metres of one person: height, arm, leg, trunk and shoulder
     proportions drawn at random."""
     offsets = OFFSETS * rng.uniform(1.45, 1.95)
+    # Clipped: a normal draw has tails, and nobody should have arms out of all proportion.
     arm, leg, trunk, width = 1 + np.clip(rng.normal(0, 0.06, 4), -0.12, 0.12)
     for joints, scale in (((9, 10, 11, 23, 24), arm), ((17, 18, 19), leg)):
         for joint in joints:
@@ -129,10 +133,9 @@ def rotations(angles: np.ndarray) -> np.ndarray:
     """Degrees (..., 3) as (pitch, twist, roll) -> matrices (..., 3, 3) = Rz(roll) @ Rx(pitch) @
     Ry(twist)."""
     radians = np.deg2rad(angles)
-    (cx, cy, cz), (sx, sy, sz) = (
-        np.moveaxis(np.cos(radians), -1, 0),
-        np.moveaxis(np.sin(radians), -1, 0),
-    )
+    cx, cy, cz = np.moveaxis(np.cos(radians), -1, 0)
+    sx, sy, sz = np.moveaxis(np.sin(radians), -1, 0)
+    # Multiplied out, in place of three matrix products for every joint and frame.
     rows = (
         cz * cy - sz * sx * sy,
         -sz * cx,
@@ -150,12 +153,13 @@ def rotations(angles: np.ndarray) -> np.ndarray:
 def forward(angles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Joint angles (T, 25, 3) and bone offsets (25, 3) -> positions (T, 25, 3), the base of the
     spine at the origin."""
-    own = rotations(angles).transpose(1, 0, 2, 3)  # (25, T, 3, 3)
-    total, positions = own.copy(), np.zeros((25, len(angles), 3))
+    local = rotations(angles).transpose(1, 0, 2, 3)  # (25, T, 3, 3)
+    total = local.copy()
+    positions = np.zeros((25, len(angles), 3))
     for joint in ORDER:
         parent = PARENTS[joint]
         positions[joint] = positions[parent] + total[parent] @ offsets[joint]
-        total[joint] = total[parent] @ own[joint]
+        total[joint] = total[parent] @ local[joint]
     return positions.transpose(1, 0, 2)
 
 
@@ -168,6 +172,7 @@ def ease(phase: np.ndarray) -> np.ndarray:
 def through(keys: tuple[tuple[float, np.ndarray], ...], phase: np.ndarray) -> np.ndarray:
     """Poses (25, 3) at increasing phases in [0, 1] -> (T, 25, 3), eased from one to the next; rest
     at phases 0 and 1."""
+    # At rest at both ends: repetitions follow each other without a jump.
     times = np.array([0, *(key for key, _ in keys), 1])
     poses = np.stack(
         [np.zeros_like(keys[0][1]), *(pose for _, pose in keys), np.zeros_like(keys[0][1])]

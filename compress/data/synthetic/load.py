@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,16 +20,23 @@ from compress.data.synthetic.actions import ACTIONS, ARMS, SITTING, STANDING, TR
 from export.preprocess import ops
 from teachers.skeleton import NTU_25
 
-RATE = 30  # frames a second
-IDLE = (0.0, 0.4)  # seconds before and after an action
+# Frames a second, as the Kinect's.
+RATE = 30
+# Seconds before and after an action.
+IDLE = (0.0, 0.4)
+# Nobody is in both: a network that knows people by their proportions must not gain by it.
 PEOPLE = {"train": range(60), "val": range(100, 130)}
 INPUT = "crop_resize"
+# A repetition or two, from the front.
 INPUT_DEFAULTS = {
     "frames": 16,
     "crop": 0.75,
     "rotation": 0.1,
-}  # a repetition or two, from the front
-BASE_OPS = ({"op": "drop_empty"}, {"op": "centre", "joint": 0, "frame": 0})
+}
+BASE_OPS: tuple[dict[str, Any], ...] = (
+    {"op": "drop_empty"},
+    {"op": "centre", "joint": 0, "frame": 0},
+)
 
 
 @dataclass(frozen=True)
@@ -61,16 +69,19 @@ class Config:
 def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
     """Generate the data set; the same (config, seed) gives the same clips, without lost frames and
     standing at the origin."""
-    total, splits = config.train_clips + config.val_clips, {}
+    total = config.train_clips + config.val_clips
+    splits = {}
     for split, count, before in (
         ("train", config.train_clips, 0),
         ("val", config.val_clips, config.train_clips),
     ):
         clips = []
         for index in range(count):
-            clips.append(ops.apply(clip(config, seed, split, index), BASE_OPS))
+            recorded = clip(config, seed, split, index)
+            clips.append(ops.apply(recorded, BASE_OPS))
             if callback:
                 callback(before + index + 1, total, "generating clips")
+        # In turn, so that every class has as many clips, give or take one.
         labels = np.arange(count, dtype=np.int64) % len(ACTIONS)
         names = tuple(
             f"{split}_{index:05d}_p{person_of(split, index):03d}_a{labels[index]:02d}"
@@ -101,15 +112,20 @@ def clip(config: Config, seed: int, split: str, index: int) -> np.ndarray:
     """One clip as recorded, (3, T, 25, 1) float32 in camera coordinates (metres, z away from the
     camera), 30 frames a second."""
     person = np.random.default_rng([seed, person_of(split, index)])
-    offsets, handedness = kinematics.body(person), person.random()
-    style = person.uniform(0.88, 1.12, size=2)  # tempo, amplitude
+    offsets = kinematics.body(person)
+    handedness = person.random()
+    tempo, amplitude = person.uniform(0.88, 1.12, size=2)
+    # A generator for the person and one for the clip: the same person is the same in all clips, and
+    # a clip does not depend on how many came before it.
     rng = np.random.default_rng([seed, 1000 + list(PEOPLE).index(split), index])
     action = ACTIONS[index % len(ACTIONS)]
-    angles, lift = performance(action, rng, tempo=style[0], amplitude=style[1])
+    angles, lift = performance(action, rng, tempo=tempo, amplitude=amplitude)
+    # Left-handers use the right hand now and then, and the other way round.
     if rng.random() < (0.85 if handedness < 0.3 else 0.15):
         angles = kinematics.mirror(angles)
     positions = kinematics.forward(angles, offsets)
-    lowest = positions[:, :, 1].min(axis=1)  # whoever moves stands, sits or lies on the ground
+    # Whoever moves stands, sits or lies on the ground; without this, a squat would hang in the air.
+    lowest = positions[:, :, 1].min(axis=1)
     positions[:, :, 1] += (lift - lowest)[:, None]
     return seen(positions, config, rng)
 
@@ -121,13 +137,16 @@ def performance(
     the ground (T,) in metres."""
     period = rng.uniform(*action.period) / tempo
     active = period * rng.uniform(*action.reps)
-    get_ready, (before, after) = rng.uniform(0.15, 0.3), rng.uniform(*IDLE, size=2)
-    time = (
-        np.arange(int((before + 2 * get_ready + active + after) * RATE)) / RATE - before - get_ready
-    )
+    get_ready = rng.uniform(0.15, 0.3)
+    before, after = rng.uniform(*IDLE, size=2)
+    frames = int((before + 2 * get_ready + active + after) * RATE)
+    # Seconds, 0 where the repetitions begin.
+    time = np.arange(frames) / RATE - before - get_ready
     strength = amplitude * rng.uniform(0.9, 1.15)
-    taken = kinematics.ease(time / get_ready + 1)  # 0: resting posture, 1: the action's own
-    if action.returns:  # someone is caught anywhere in the cycle
+    # 0: resting posture, 1: the action's own.
+    taken = kinematics.ease(time / get_ready + 1)
+    if action.returns:
+        # Someone is caught anywhere in the cycle, so that phase 0 does not give the class away.
         taken = taken * kinematics.ease((active - time) / get_ready + 1)
         phase = (time / period + rng.random()) % 1.0
     else:
@@ -135,7 +154,7 @@ def performance(
     resting = posture(action, rng)
     hold = kinematics.pose_angles(action.hold)
     held = hold.any(axis=1)[:, None]  # (25, 1)
-    own = np.where(held, hold + drawn(action.spread, rng), resting)
+    started = np.where(held, hold + drawn(action.spread, rng), resting)
     moves = kinematics.through(
         tuple(
             (at, kinematics.pose_angles(pose) * rng.uniform(0.85, 1.15, size=(25, 1)))
@@ -143,8 +162,11 @@ def performance(
         ),
         phase,
     )
-    lift = action.lift * strength * taken * np.sin(np.pi * np.clip((phase - 0.4) / 0.35, 0, 1))
-    angles = resting + (own - resting + moves * strength) * taken[:, None, None] + idle(rng, time)
+    # Off the ground between phases 0.4 and 0.75.
+    flight = np.sin(np.pi * np.clip((phase - 0.4) / 0.35, 0, 1))
+    lift = action.lift * strength * taken * flight
+    acting = started - resting + moves * strength
+    angles = resting + acting * taken[:, None, None] + idle(rng, time)
     return kinematics.within_limits(angles), lift
 
 
@@ -158,9 +180,8 @@ def idle(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
     hinges = list(kinematics.HINGES.values())
     rate, shift = rng.uniform(0.2, 0.7, size=(2, len(hinges), 3)) * [[[1]], [[10]]]
     sway = np.zeros((len(time), 25, 3))
-    sway[:, hinges] = np.sin(2 * np.pi * (time[:, None, None] * rate + shift)) * rng.uniform(
-        0, 4, size=(len(hinges), 3)
-    )
+    wave = np.sin(2 * np.pi * (time[:, None, None] * rate + shift))
+    sway[:, hinges] = wave * rng.uniform(0, 4, size=(len(hinges), 3))
     return sway
 
 
@@ -168,24 +189,25 @@ def posture(action: Action, rng: np.random.Generator) -> np.ndarray:
     """How someone stands or sits while not acting, (25, 3) in degrees: arms, legs and trunk drawn
     apart from the action."""
     legs = SITTING if rng.random() < action.sitting else STANDING
-    return sum(
-        kinematics.pose_angles(centre) + drawn(spread, rng)
-        for centre, spread in (ARMS, TRUNK, legs)
-    )
+    angles = np.zeros((25, 3))
+    for centre, spread in (ARMS, TRUNK, legs):
+        angles += kinematics.pose_angles(centre) + drawn(spread, rng)
+    return angles
 
 
 def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
     """Positions (T, 25, 3) of a person on the ground -> what a depth camera reports, (3, T, 25, 1)
     float32."""
     T = len(positions)
-    view, tilt = np.deg2rad(
-        [rng.uniform(-config.view_degrees, config.view_degrees), rng.uniform(-8, 8)]
-    )
+    view = np.deg2rad(rng.uniform(-config.view_degrees, config.view_degrees))
+    tilt = np.deg2rad(rng.uniform(-8, 8))
     drift = rng.uniform(-0.1, 0.1, size=3) * (1, 0, 1) * np.linspace(0, 1, T).reshape(T, 1, 1)
     place = rng.uniform((-0.6, -1.3, 2.2), (0.6, -0.8, 3.8))
     turn = ops.rotation(tilt, 0, 0) @ ops.rotation(0, view, 0)
     world = (positions + drift) @ turn.T + place
+    # Drawn even where the noise is 0, so that a recipe without noise has the same people and motion.
     world += rng.normal(0, 1, size=world.shape) * config.noise
+    # A sensor that loses somebody reports zeros, which NTU's recordings have too.
     if rng.random() < config.missing:
         lost = int(rng.integers(1, 6))
         first = int(rng.integers(0, T - lost + 1))
@@ -196,6 +218,6 @@ def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.
 def _fingerprint(config: Config, seed: int, splits: dict[str, Split]) -> str:
     digest = hashlib.sha256(json.dumps([asdict(config), seed], sort_keys=True).encode())
     for split in splits.values():
-        for one in split.clips:
-            digest.update(one.tobytes())
+        for recorded in split.clips:
+            digest.update(recorded.tobytes())
     return digest.hexdigest()

@@ -83,8 +83,8 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.n
     if info.compress_type != zipfile.ZIP_STORED:
         with archive.open(info) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
-    # np.load ignores mmap_mode for .npz, and NTU120_CSub.npz has 20 GB. A stored member is a .npy file as
-    # it is, somewhere inside the archive, so it can be mapped from there.
+    # np.load ignores mmap_mode for .npz, and NTU120_CSub.npz has 20 GB. A stored member is a .npy
+    # file as it is, somewhere inside the archive, so it can be mapped from there.
     with path.open("rb") as file:
         file.seek(info.header_offset)
         name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))

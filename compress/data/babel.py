@@ -174,6 +174,7 @@ def _unique_names(names: list[str], path: Path) -> tuple[tuple[str, ...], list[s
 
 def _class_sizes(labels: np.ndarray, classes: int) -> str:
     """The note on how unequal the classes are."""
+    # A few classes have most of the clips: accuracy alone would hide the rare ones.
     counts = np.bincount(labels, minlength=classes)
     return (
         f"classes have {counts.min()} to {counts.max()} clips to train on, median"

@@ -27,7 +27,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     energy (`compress.data.ntu.clean.efficientgcn_raw`) where the camera saw them.
 
     Args:
-        recorded: what own recordings (`compress.data.own.clip_files`) hold, as `deployed.json` says it:
+        recorded: what own recordings (`compress.data.own`) hold, as `deployed.json` says it:
             channels, joints, persons, perhaps names of joints. Without it their formats are not
             read.
     Raises:
@@ -74,6 +74,7 @@ def _is_own(path: Path, recorded: dict) -> bool:
 
 def _from_npy(path: Path) -> list[tuple[str, np.ndarray]]:
     values = arrays.open_npy(path)
+    # (C, T, V, M) is one clip, one axis more are several.
     if values.ndim == 4:
         return [(path.stem, _checked(values, str(path)))]
     if values.ndim != 5 or not len(values):
@@ -118,6 +119,7 @@ def _checked(clip: np.ndarray, where: str) -> np.ndarray:
         raise DataError(
             f"{where}: every frame holds NaN or infinity; record or export the clip again"
         )
+    # A network would name some class for an empty clip too.
     if not clip.any():
         raise DataError(
             f"{where}: nobody is in it, every coordinate is zero; give a clip with at least one"

@@ -55,6 +55,7 @@ class DataReport:
 
 def counted(number: int, what: str) -> str:
     """`clip repaired` -> "1 clip repaired", "2 clips repaired"; `class ...` -> "2 classes ..."."""
+    # English plurals as far as the notes need them.
     noun, *rest = what.split(" ", 1)
     if number != 1:
         noun += "es" if noun.endswith("s") else "s"

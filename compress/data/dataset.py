@@ -31,6 +31,7 @@ class LazyClips(Sequence[np.ndarray]):
     def __getitem__(self, index: int) -> np.ndarray: ...
     @overload
     def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+    # Here once, so that each kind of clips has nothing but `clip` to write.
     def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
         if isinstance(index, slice):
             return [self.clip(number) for number in range(*index.indices(len(self)))]

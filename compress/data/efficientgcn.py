@@ -67,6 +67,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     train = prepared_files.from_folder(folder, "train", lengths=True)
     val = prepared_files.from_folder(folder, "eval", lengths=True)
     classes = ntu.classes_of(train, val)
+    # The lengths in the pickle are not used: zeros behind a clip say the same, and cannot disagree.
     inspection = ntu.inspect(train, val, callback)
     # A deployed network is fed recordings, which must go through what the files have behind them;
     # `once` makes that harmless for the clips of the files.

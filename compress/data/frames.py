@@ -28,8 +28,8 @@ def repair_frames(clip: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def energy(person: np.ndarray) -> float:
-    """Of one person (T, V, C): the standard deviations of the coordinates over frames with somebody,
-    added up; 0.0 for nobody."""
+    """Of one person (T, V, C): the standard deviations of the coordinates over frames with
+    somebody, added up; 0.0 for nobody."""
     present = (person != 0).any(axis=(1, 2))
     finite = np.isfinite(person).all(axis=(1, 2))
     seen = person[present & finite]

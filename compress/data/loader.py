@@ -1,4 +1,4 @@
-"""Batches prepared by background threads, in order, the same ones whatever the number of threads."""
+"""Batches prepared by background threads, in order, the same whatever the number of threads."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     for done, path in enumerate(files, start=1):
         label, view = _from_name(path)
         data = read_bytes(path)
-        # The files' bytes, not the clips: a change of how clips are mended is no change of the data.
+        # The files' bytes: how clips are mended is no part of the data.
         digest.update(path.name.encode() + data)
         clip, repaired = parse(data, str(path), label)
         if repaired:
@@ -171,6 +171,7 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
     if label is not None:
         _check_identity(content, where, label)
     clip, bad = repair_frames(np.ascontiguousarray(skeletons.transpose(2, 0, 1)[..., None]))
+    # Without a good frame there is nothing to mend with.
     if bad == len(skeletons):
         raise DataError(f"{where}: every frame holds NaN or infinity; remove the clip")
     repaired = f"{bad} of {len(skeletons)} frames" if bad else ""
@@ -214,6 +215,7 @@ def _from_name(path: Path) -> tuple[int, int]:
     match = NAME.fullmatch(path.stem)
     assert match is not None  # `_files` lists such names alone
     action, _, _, view = map(int, match.groups())
+    # The set has no action 7 or 10; a file of that name is of something else.
     if action not in CLASS_OF or view not in (1, 2, 3):
         raise DataError(
             f"{path}: action {action}, view {view} is not of NW-UCLA (actions "

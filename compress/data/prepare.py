@@ -67,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Everything for people goes to stderr or the console; the JSON line is for programs.
     try:
         cache = _with_bar(options)
+    # Errors of data and disk, in words; anything else is a fault of the program and shown whole.
     except FeatherboneError as error:
         say(f"error: {error}")
         print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}))
@@ -99,7 +100,7 @@ def _with_bar(options: argparse.Namespace) -> Cache:
     root = options.root.expanduser()
     shown = 0
     with bar("preparing recordings", len(recordings.listing(root).files)) as advance:
-        # The bar wants steps, the builder reports totals: shards of an earlier run come as one step.
+        # The bar wants steps, the builder reports totals: what an earlier run made is one step.
         def callback(done: int, total: int, what: str) -> None:
             nonlocal shown
             advance(done - shown)

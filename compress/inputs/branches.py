@@ -21,7 +21,7 @@ from teachers.skeleton import Skeleton
 
 # The published 288 frames are the first of 300, which are what was prepared.
 EXTRA = 12
-# EfficientGCN's own pairs of joint and parent: its tree grows from joint 2, CTR-GCN's from joint 21.
+# EfficientGCN's own pairs of joint and parent: its tree grows from joint 2, CTR-GCN's from 21.
 NTU_BONES = (
     (1, 2),
     (3, 21),
@@ -87,6 +87,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
             f" {dataset.coordinates} coordinates; leave it out"
         )
     ntu = normalise.is_ntu(skeleton)
+    # The centre joint is needed without the view transform too: positions are relative to it.
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
     turned: tuple[dict, ...] = ()
@@ -103,6 +104,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         {"op": "branches", "centre": around["centre"], "bones": bones},
     )
 
+    # The published training has no augmentation.
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return ops.apply(clip, steps)
 

@@ -51,6 +51,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     stream = streams.steps(config.stream, skeleton, score=dataset.scored)
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        # Turned before it is cut: one rotation for the whole clip, in the published order.
         turned = turn(clip, rng, config.rotation, dataset.coordinates)
         cut = random_crop_resize(
             turned, rng, config.frames, low=config.crop, shortest=config.frames

@@ -45,9 +45,11 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     steps = (
         *normalised.steps(config, skeleton, dataset),
         *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
+        # After the stream: motion from the last frame to the first would be a jump.
         {"op": "loop", "frames": config.frames},
     )
 
+    # Nothing is random in the published training, so a training view is the evaluation view.
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return ops.apply(clip, steps)
 

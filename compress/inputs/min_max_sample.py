@@ -48,6 +48,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     Raises:
         RecipeError: clips of two coordinates, which no camera can go around.
     """
+    # A picture cannot be seen from the side.
     if dataset.coordinates != 3:
         raise RecipeError(
             f"input.name: min_max_sample needs x y z, the clips of {dataset.name!r} have"

@@ -100,6 +100,7 @@ def view(
         steps: the input's evaluation steps, without the data set's.
         channels: C of the network input, the clips' by default.
     """
+    # An input is called like its file, in recipes and in fingerprints.
     name = type(config).__module__.rpartition(".")[2]
     base = dataset.base_ops
     # A data set that is centred and an input that centres: once is enough.
@@ -120,7 +121,7 @@ def at_least(config: Any, **lowest: int) -> None:
 
 
 def check_normalise(config: Any) -> None:
-    """Raises ValueError for keys of `compress.inputs.normalised.steps` that contradict each other."""
+    """Raises ValueError for keys of `normalised.steps` that contradict each other."""
     # "auto" is decided by the clips, which are not known yet; `normalised.steps` looks again.
     if config.image is not None:
         flat = config.normalise in ("auto", "2d")

@@ -38,18 +38,21 @@ class Value:
 
 
 class _Loader(yaml.SafeLoader):
-    # Empty: the inherited ones are YAML 1.1, where `no` is false, `1:30` is ninety and 1e-4 is text.
+    # Empty: the inherited ones are YAML 1.1, where `no` is false, `1:30` ninety and 1e-4 text.
     # (PyYAML's stubs declare it on the instance, so it cannot be a ClassVar here.)
     yaml_implicit_resolvers: dict[str, list] = {}  # noqa: RUF012
 
 
+# YAML 1.2's core schema, and the underscores of 1.1 in numbers. The last of each row are the letters
+# that such a scalar can begin with, by which PyYAML looks a pattern up.
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9][0-9_]*", list("-+0123456789")),
     (
         "float",
-        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         list("-+.0123456789"),
     ),
     ("merge", r"<<", ["<"]),
@@ -97,6 +100,7 @@ def parse(
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         line = mark.line + 1 if mark else 1
+        # PyYAML says "cannot start any token", which helps nobody with a tab.
         hint = " (indent with spaces)" if r"'\t'" in str(problem.problem) else ""
         raise error(place(line), path, f"not YAML: {problem.problem}{hint}") from None
     except RecursionError:
@@ -161,6 +165,7 @@ class _Tree:
                 return _scalar(kind, node.value)
             except (ValueError, KeyError):
                 raise error(self.at(node), path, f"{node.value[:40]!r} is no {kind}") from None
+        # !!python/object and its kind: a recipe is data.
         tag = node.tag.replace(TAG, "!!")
         raise error(self.at(node), path, f"tag {tag!r} is not allowed (remove it)")
 

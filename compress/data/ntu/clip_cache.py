@@ -81,6 +81,7 @@ def open_cache(folder: Path, manifest: dict[str, Any]) -> Cache | None:
     """The cache, if it is whole and of this manifest."""
     try:
         arrays, meta = storage.read_arrays(folder / "index.npz")
+    # Missing or half written: to be made, which is no error.
     except CheckpointError:
         return None
     report = read_json(folder / "report.json")

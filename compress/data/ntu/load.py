@@ -28,6 +28,7 @@ from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
 INPUT = "crop_resize"
+# Joint 2, the middle of the spine: what every public preparation subtracts.
 CENTRED = ({"op": "centre", "joint": 1, "frame": 0},)
 
 
@@ -174,6 +175,7 @@ def _recorded(config: Config, root: Path, callback: Callback | None) -> Dataset:
         f"{config.benchmark}/train_data.npy",
         "train_data.npy",
     )
+    # Prepared files beside recordings: which of the two is meant would be a guess.
     prepared = [name for name in known if (root / name).is_file()]
     if prepared:
         raise DataError(
@@ -182,6 +184,7 @@ def _recorded(config: Config, root: Path, callback: Callback | None) -> Dataset:
         )
     cache = build.open_or_build(root, config.preparation, callback=callback)
     numbers = naming.numbers(cache.names)
+    # NTU 120 has no X-View; X-Set took its place.
     if config.benchmark == "xview" and naming.edition(numbers) == 120:
         raise DataError(
             f"{root}: X-View is a benchmark of NTU RGB+D 60, but clips of 120 are here; set"
@@ -218,7 +221,8 @@ def _recorded(config: Config, root: Path, callback: Callback | None) -> Dataset:
 
 
 def classes_of(train: Part, test: Part) -> tuple[str, ...]:
-    """The first 60 names, or all 120: as wide as the labels say, else as the largest of them needs."""
+    """The first 60 names, or all 120: as wide as the labels say, else as the largest needs."""
+    # One part of 60 classes and one of 120: files of two preparations under one name.
     if train.classes != test.classes:
         raise DataError(
             f"{train.where}: labels of {train.classes} classes, but the test part has"

@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 
+# In the order of the action numbers: the first 60 are NTU RGB+D 60.
 NTU_120 = (
     "drink water",
     "eat meal",
@@ -133,9 +134,11 @@ NTU_120 = (
     "rock-paper-scissors",
 )
 
+# Fixed widths: names are sorted, compared and kept as 20 bytes.
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 LENGTH = 20
 PARTS = ("setup", "camera", "subject", "replication", "action")
+# The highest number of each in NTU RGB+D 120; all of them count from 1.
 MOST = (32, 3, 106, 2, 120)
 # Of NTU RGB+D 60; the rest came with 120.
 SMALL_SETUPS = 17
@@ -196,6 +199,7 @@ TRAIN_SUBJECTS = (
     100,
     103,
 )
+# Cameras 2 and 3 train: front and side views; camera 1 sees everybody at 45 degrees.
 TRAIN_CAMERAS = (2, 3)
 # Clips that remain after the lists of missing skeletons, and how many of them train and test.
 PUBLISHED = {
@@ -206,6 +210,7 @@ PUBLISHED = {
 
 def problem(name: str) -> str:
     """What is wrong with a name, in words; "" for a name of NTU RGB+D."""
+    # fullmatch: copies are often called S001C001P001R001A001(1).
     match = NAME.fullmatch(name)
     if not match:
         return "its name is not like S001C001P001R001A001, which says class and split"

@@ -15,6 +15,7 @@ from compress.data.arrays import open_npy, open_npz
 from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
+# The names that CTR-GCN's scripts write. X-View exists for NTU 60 alone, X-Set for 120.
 NPZ = {
     "xsub": ("NTU60_CS.npz", "NTU120_CSub.npz"),
     "xview": ("NTU60_CV.npz",),
@@ -118,6 +119,8 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
     data = arrays[f"x_{split}"]
     one_hot = arrays[f"y_{split}"]
     where = f"{path}: x_{split}"
+    # (N, T, 150): T is padded to the longest clip of the set, zeros behind.
+    # Shapes first: everything below counts on them, and a slice of a wrong one is no error.
     _check_data(data, where, "(N, frames, 150)", data.ndim == 3 and data.shape[2] == 150)
     if one_hot.ndim != 2 or one_hot.shape[1] not in (60, 120):
         raise DataError(
@@ -172,6 +175,7 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
                 f"{path}: entry {index}, {name!r}, has label {label}, but its name says "
                 f"{int(action[1]) - 1}; names or labels were reordered, copy the file again"
             )
+    # A clip twice in training weighs twice; a clip twice in the test flatters or harms.
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]
         raise DataError(f"{path}: names {twice!r} twice; every clip may be in a split once")

@@ -23,8 +23,8 @@ BODY_LINES = 2 + JOINTS
 LARGEST_FILE = 20_000_000
 # Eleven minutes. The number is read before the frames are, and must not decide how long that takes.
 MOST_FRAMES = 20_000
-# With the letters of nan and infinity, which `float` reads. Without a check, `float` would also take
-# "1_000" and digits of other scripts for numbers.
+# With the letters of nan and infinity, which `float` reads. Without a check, `float` would also
+# take "1_000" and digits of other scripts for numbers.
 NUMBERS = b"0123456789+-.eE \t\r\n" + b"aAfFiInNtTyY"
 FIX = "copy the file again, or remove it"
 
@@ -193,6 +193,7 @@ def _joints(lines: list[bytes], first_lines: list[int], where: str) -> np.ndarra
         at = first_lines[row // JOINTS] + row % JOINTS
         raise _wrong(where, at, _quoted(lines[at]), f"the {COLUMNS} numbers of a joint") from error
     # Beyond float32 is infinity, and refused below.
+    # The other nine numbers of a joint must be numbers, and are not kept.
     with np.errstate(over="ignore"):
         joints = values.reshape(-1, JOINTS, COLUMNS)[..., :3].astype(np.float32)
     if np.isinf(joints).any():

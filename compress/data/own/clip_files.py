@@ -23,8 +23,8 @@ LARGEST_FILE = 32_000_000
 # Of one clip: an hour at 28 frames a second, and 200 MB of float32.
 MOST_FRAMES = 100_000
 MOST_NUMBERS = 50_000_000
-# With the letters of nan and infinity, which `float` reads. Without a check, `float` would also take
-# "1_000" for a number.
+# With the letters of nan and infinity, which `float` reads. Without a check, `float` would also
+# take "1_000" for a number.
 NUMBERS = b"0123456789+-.eE, \t\r\n" + b"aAfFiInNtTyY"
 FIX = "correct it, or record the clip again"
 
@@ -65,8 +65,8 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
     problem = f"{where}: has shape {values.shape} of {values.dtype}"
     if len(fitting) > 1:
         raise DataError(
-            f"{problem}, which could be {' or '.join(fitting)}; save it with another number of frames,"
-            " or as .json"
+            f"{problem}, which could be {' or '.join(fitting)}; save it with another number of"
+            " frames, or as .json"
         )
     if not fitting or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise DataError(

@@ -76,6 +76,7 @@ class Description:
                 raise ValueError(f"{key}: must be 1 to {highest}")
         if self.frame_rate is not None and self.frame_rate <= 0:
             raise ValueError("frame_rate: must be above 0 (frames a second)")
+        # A set: two joints of one name would make one column of two.
         if self.names is not None and len(set(self.names)) != self.joints:
             raise ValueError(f"names: must be {self.joints} different ones, one for each joint")
         if (
@@ -103,6 +104,7 @@ def read(root: Path) -> Description:
             " persons, split), labels.csv and the clips that it names"
         )
     tree = yaml_tree.parse(read_text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
+    # An empty file is valid YAML.
     if tree is None:
         raise DataError(f"{path}: is empty; it needs joints, edges, centre, persons and split")
     description: Description = strict.build(Description, tree, "")

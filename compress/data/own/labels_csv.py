@@ -92,6 +92,7 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
 
 def unnamed(root: Path, entries: Sequence[Entry]) -> list[str]:
     """The files that could be clips, but that `labels.csv` does not name."""
+    # labels.csv itself is a .csv in the folder.
     named = {entry.path for entry in entries}
     return sorted(
         path.relative_to(root).as_posix()

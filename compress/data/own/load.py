@@ -7,8 +7,8 @@ Formats of clips: `clip_files.py`; `dataset.yaml`: `dataset_yaml.py`; `labels.cs
 - a frame with NaN, infinity or a missing number takes the nearest good frame; a frame of nothing
   but zeros is one that nobody is in, and stays; a clip of one frame is a clip; without one good
   frame in it, a clip is refused;
-- of more persons than `persons` those of most energy (`compress.data.frames.energy`) stay, in their order;
-  missing ones are zeros;
+- of more persons than `persons` those of most energy (`compress.data.frames.energy`) stay, in
+  their order; missing ones are zeros;
 - clips are in the order of their names, however files and lines are sorted; frame numbers that are
   left out are closed up;
 - the same content in training and validation stays, as do files that `labels.csv` does not name out
@@ -35,6 +35,7 @@ from compress.data.own.dataset_yaml import Description
 from compress.data.own.labels_csv import Entry
 from teachers.errors import DataError
 
+# It takes clips of any length and frame rate, which is all that is known of them.
 INPUT = "crop_resize"
 
 
@@ -79,6 +80,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
 
     train = split(np.flatnonzero(~validates))
     val = split(np.flatnonzero(validates))
+    # A network will never answer with such a class; accuracy would not say why.
     for index in sorted(set(range(len(classes))) - set(train.labels.tolist())):
         report.add_case("class without a clip to train on", classes[index])
     for column in unused:
@@ -109,6 +111,7 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
     raw, left_out = clip_files.read(entry.path, description)
     # Persons are chosen before frames are mended, so one who is all NaN has no energy and leaves.
     clip, bad = repair_frames(of_persons(raw, description.persons))
+    # Public sets keep their empty clips, as everybody counts them; here one is a mistake.
     if bad == clip.shape[1] or not clip.any():
         raise DataError(
             f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it"
@@ -147,6 +150,7 @@ def of_persons(raw: np.ndarray, persons: int) -> np.ndarray:
         # In their order in the file, not by energy: who is first must not change between clips.
         ranked = np.argsort([-energy(person) for person in raw], kind="stable")
         raw = raw[np.sort(ranked[:persons])]
+    # Zeros are what every step takes for a person who is not there.
     padded = np.zeros((persons, *raw.shape[1:]), np.float32)
     padded[: len(raw)] = raw
     return padded.transpose(3, 1, 2, 0)

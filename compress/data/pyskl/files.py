@@ -120,6 +120,7 @@ def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, 
 
 def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, int]:
     content = _load(path)
+    # The older form, but one file: its other half is missing.
     if isinstance(content, list):
         raise DataError(
             f"{path}: a list of annotations, without splits; give data.root a folder with one such"
@@ -150,7 +151,9 @@ def _part(
         raise DataError(
             f"{path}: split {split!r} is no list of names, or empty; both splits need a clip"
         )
+    # As text: lists of an array are numpy's own kind of text.
     counted = Counter(map(str, names))
+    # Not left out in silence: the published accuracy is of all clips of the split.
     missing = [name for name in counted if name not in entries]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -171,8 +174,8 @@ def _from_list(path: Path, name: str, scores: bool) -> Part:
     content = _load(path)
     if not isinstance(content, list) or not content:
         raise DataError(
-            f"{path}: expected a list of annotations, got {_described(content)}; a file with splits in"
-            " it is data.root itself"
+            f"{path}: expected a list of annotations, got {_described(content)}; a file with"
+            " splits in it is data.root itself"
         )
     annotations = tuple(
         _annotation(entry, f"{path}: annotation {index} ({clip_name!r})", scores)
@@ -225,11 +228,11 @@ def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
             f"{where}: its label is {label!r}, expected a whole number from 0 to"
             f" {MOST_CLASSES - 1}; correct it, or take the clip out of the split"
         )
-    # M may be 0: public files have clips in which nobody was detected.
+    # M may be 0: a clip in which nobody was detected is a clip of zeros.
     if not _is_array(keypoint, 4) or keypoint.shape[3] not in (2, 3) or 0 in keypoint.shape[1:]:
         raise DataError(
-            f"{where}: its keypoint is {_described(keypoint)}, expected an array of numbers (persons,"
-            " frames, joints, 2 or 3); correct it, or take the clip out of the split"
+            f"{where}: its keypoint is {_described(keypoint)}, expected an array of numbers"
+            " (persons, frames, joints, 2 or 3); correct it, or take the clip out of the split"
         )
     # Scores and images belong to key points of images; NTU's x y z may have stray ones beside them.
     flat = keypoint.shape[3] == 2
@@ -257,10 +260,12 @@ def _image(shape: object, where: str) -> tuple[int, int] | None:
         raise DataError(
             f"{where}: its img_shape is {shape!r}, expected (height, width) in pixels; correct it"
         )
+    # Turned round: coordinates are x, y.
     return int(values[1]), int(values[0])
 
 
 def _check_alike(annotations: list[Annotation]) -> None:
+    # Batches are arrays: all clips need as many joints and coordinates.
     first = annotations[0]
     for annotation in annotations:
         if annotation.keypoint.shape[2:] != first.keypoint.shape[2:]:

@@ -33,6 +33,7 @@ from teachers.errors import DataError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, UCLA_20, Skeleton
 
 INPUT = "uniform"
+# By the number of joints, as the files do not say what their joints are.
 KNOWN = {skeleton.joints: skeleton for skeleton in (NTU_25, COCO_17, OPENPOSE_18, UCLA_20)}
 _NTU_NAME = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A(\d{3})")
 
@@ -103,11 +104,12 @@ class AnnotationClips(LazyClips):
         _, T, V, C = keypoint.shape
         clip = np.zeros((C, T, V, self._persons), np.float32)
         clip[..., : len(keypoint)] = keypoint.transpose(3, 1, 2, 0)
+        # Pixels, scores and x y z alike: a frame with a hole in any of them is replaced as a whole.
         clip, bad = repair_frames(clip)
         if bad == clip.shape[1]:
             raise DataError(
-                f"{annotation.where}: every frame holds NaN or infinity; take the clip out of the split,"
-                " or record it again"
+                f"{annotation.where}: every frame holds NaN or infinity; take the clip out of the"
+                " split, or record it again"
             )
         return np.ascontiguousarray(clip), bad
 
@@ -115,6 +117,7 @@ class AnnotationClips(LazyClips):
 def longest(keypoint: np.ndarray, persons: int) -> np.ndarray:
     """Which of the persons of (M, T, V, C) stay: the `persons` that are in most frames, of equal
     ones the first, in their order."""
+    # Not by energy, as of NTU's recordings: pixels grow with whoever is near the camera.
     frames = (keypoint != 0).any(axis=(2, 3)).sum(axis=1)
     return np.sort(np.argsort(-frames, kind="stable")[:persons])
 

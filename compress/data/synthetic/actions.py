@@ -42,8 +42,8 @@ def both(**hinges: tuple[float, float, float]) -> Pose:
     return {f"{side}.{name}": angles for name, angles in hinges.items() for side in "rl"}
 
 
-# Pairs that look alike in one frame are meant to: wave and hammer, clap and box, twist and sway can
-# be told by their motion alone, which is what the networks are for.
+# Within their spreads, arms of different actions are held alike (wave and hammer, clap and box): one
+# frame does not tell them, the motion does.
 ACTIONS = (
     Action(
         "wave",
@@ -113,6 +113,7 @@ ACTIONS = (
         keys=((0.25, both(shoulder=(0, 0, 60))), (0.75, both(shoulder=(0, 0, -45)))),
     ),
     Action(
+        # Trunk alone, so arms are wherever the person has them.
         "twist",
         (1.5, 2.2),
         (1.0, 1.5),
@@ -175,6 +176,7 @@ ACTIONS = (
     ),
     Action(
         "fall down",
+        # Once, and for good: nobody falls twice in two seconds.
         (1, 1),
         (0.9, 1.6),
         returns=False,
@@ -186,8 +188,8 @@ ACTIONS = (
     ),
 )
 
-# Postures people are in whatever they do. They are drawn apart from the action, so that how somebody
-# holds the other arm says nothing of the class.
+# Postures people are in whatever they do. They are drawn apart from the action, so that the other
+# arm says nothing of the class.
 ARMS: Range = (
     both(shoulder=(20, 10, 30), elbow=(60, 0, 0)),
     both(shoulder=(40, 45, 25), elbow=(50, 0, 0)),

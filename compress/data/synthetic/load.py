@@ -205,7 +205,7 @@ def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.
     place = rng.uniform((-0.6, -1.3, 2.2), (0.6, -0.8, 3.8))
     turn = ops.rotation(tilt, 0, 0) @ ops.rotation(0, view, 0)
     world = (positions + drift) @ turn.T + place
-    # Drawn even where the noise is 0, so that a recipe without noise has the same people and motion.
+    # Drawn even where the noise is 0: a recipe without noise has the same motion.
     world += rng.normal(0, 1, size=world.shape) * config.noise
     # A sensor that loses somebody reports zeros, which NTU's recordings have too.
     if rng.random() < config.missing:

@@ -43,16 +43,18 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list] = {}  # noqa: RUF012
 
 
-# YAML 1.2's core schema, and the underscores of 1.1 in numbers. The last of each row are the letters
-# that such a scalar can begin with, by which PyYAML looks a pattern up.
+# YAML 1.2's core schema, and the underscores of 1.1 in numbers. The letters that end each row are
+# those that such a scalar can begin with: by them PyYAML looks a pattern up.
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9][0-9_]*", list("-+0123456789")),
     (
         "float",
-        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        (
+            r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+        ),
         list("-+.0123456789"),
     ),
     ("merge", r"<<", ["<"]),

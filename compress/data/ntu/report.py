@@ -84,7 +84,7 @@ def checked(numbers: np.ndarray, missing: int) -> str:
         return "no clip was prepared"
     edition = naming.edition(numbers)
     total, published = naming.PUBLISHED[edition]
-    # All splits at once: a wrong clip moves at least one of the four counts.
+    # All splits at once: a clip too many or too few moves at least one of the four counts.
     if naming.split_counts(numbers) == published:
         return f"all {total} clips of NTU RGB+D {edition}, split as published"
     if len(numbers) < total:

@@ -42,8 +42,8 @@ def both(**hinges: tuple[float, float, float]) -> Pose:
     return {f"{side}.{name}": angles for name, angles in hinges.items() for side in "rl"}
 
 
-# Within their spreads, arms of different actions are held alike (wave and hammer, clap and box): one
-# frame does not tell them, the motion does.
+# Within their spreads, arms of different actions are held alike (wave and hammer, clap and box):
+# one frame does not tell them, the motion does.
 ACTIONS = (
     Action(
         "wave",

@@ -62,6 +62,7 @@ class Focal:
     gamma: float = 2.0
 
     def __post_init__(self):
+        # At 1 the weights of the paper's eq. 10 are 0 / 0.
         if not 0 <= self.beta < 1:
             raise ValueError("beta: must be in [0, 1)")
         if self.gamma < 0:
@@ -72,6 +73,8 @@ class Focal:
 class Config:
     """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration."""
 
+    # Field names and their order are part of `repr`, by which a kept training is recognised: a new
+    # field goes to the end, with a default.
     epochs: int
     lr: float
     batch_size: int = 16
@@ -118,6 +121,7 @@ class Config:
                 "milestones: a step schedule needs the epochs at which the rate falls, for example"
                 " [35, 55]"
             )
+        # An error, not a silent default: whoever lists milestones expects steps.
         if self.schedule == "cosine" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")
 

@@ -152,7 +152,7 @@ def _onnx_tensors(path: Path) -> tuple[list, int]:
 
     # External data are files of their own in the folder, and counted there.
     model = onnx.load(str(path), load_external_data=False)
-    # Protobuf reads an empty model out of files that are none, an empty one for example.
+    # Protobuf reads some files that are no model as an empty one.
     if not model.graph.node:
         raise ValueError("no graph in it")
     tensors = []

@@ -58,7 +58,7 @@ def measure(folder: Path, limit_bytes: int) -> dict:
 
 def _entries(folder: Path) -> Iterator[Path]:
     """Everything below the folder that is not a folder; links to folders are entries, not ways."""
-    # Not Path.rglob, which follows links to folders in Python 3.11 and skips what it cannot read.
+    # Not Path.rglob: it passes over folders that it may not read, and their bytes ship as well.
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False):
             yield from _entries(Path(entry.path))

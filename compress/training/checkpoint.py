@@ -1,4 +1,4 @@
-"""State of a training in progress, written atomically each epoch, so that a killed run continues
+"""State of a training in progress, written atomically each epoch, so that a killed run resumes
 bit for bit.
 
 One `.npz`: weights of every network, optimiser velocities, the average of the weights, the best
@@ -124,7 +124,6 @@ def _velocities(nets: dict[str, nn.Layer], optimizer) -> dict[str, np.ndarray]:
         # A parameter that never had a gradient has no velocity; nor has the average of weights.
         velocity = state.get(parameter.name + _VELOCITY)
         if velocity is not None:
-            # A copy: on CPU `numpy()` is a view that the next step writes to.
             velocities[name] = np.array(velocity.numpy())
     return velocities
 

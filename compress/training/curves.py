@@ -27,11 +27,11 @@ FILE_NAME = "vdlrecords.curves.log"
 class Curves:
     """Writer of one VisualDL run.
 
-    Opening a folder again continues it, and for every tag the last writer wins: writing a step that
-    is already there first removes that step and all later ones of the tag. So a run resumed after a
-    kill shows each step once, whatever the killed process wrote beyond the checkpoint. A record cut
-    short by a kill is dropped. A VisualDL server that was showing the run when records were removed
-    has to be restarted.
+    Opening a folder again appends to it, and for every tag the last writer wins: writing a step
+    that is already there first removes that step and all later ones of the tag. So a run resumed
+    after a kill shows each step once, whatever the killed process wrote beyond the checkpoint. A
+    record cut short by a kill is dropped. A VisualDL server that was showing the run when records
+    were removed has to be restarted.
     """
 
     def __init__(self, logdir: str | Path):

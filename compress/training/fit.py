@@ -84,7 +84,7 @@ class Trainer:
     def __init__(self, job: Job):
         self.job = job
         config = job.config
-        self.parameters = []
+        self.parameters: list[paddle.Tensor] = []
         for network in job.networks.values():
             self.parameters.extend(p for p in network.parameters() if not p.stop_gradient)
         clip = nn.ClipGradByGlobalNorm(config.clip_norm) if config.clip_norm else None

@@ -73,8 +73,6 @@ class Focal:
 class Config:
     """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration."""
 
-    # Field names and their order are part of `repr`, by which a kept training is recognised: a new
-    # field goes to the end, with a default.
     epochs: int
     lr: float
     batch_size: int = 16
@@ -103,6 +101,7 @@ class Config:
         for name in ("warmup_epochs", "warmup_lr", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative")
+        # The rate would never reach `lr`.
         if self.warmup_epochs > self.epochs:
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of"

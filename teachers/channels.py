@@ -1,11 +1,11 @@
-"""Channel pruning, what the files `NAME_prune.py` share: groups of channels that depend on each
+"""Channel pruning, what the files `NAME/prune.py` share: groups of channels that depend on each
 other.
 
 Such a file has `groups(spec)`, the groups of channels that can only go together; `importance(spec,
 state, group, criterion)`; `narrowed(spec, keep)`, the spec of the pruned network; and `prune(spec,
 state, keep)`, that spec and the weights that stay. State is NumPy arrays in our names, `keep` maps
 group ids to the channels that stay, (sets, kept) integers in rising order; a group that it does not
-name stays whole. `teachers/importance.py` has the criteria.
+name stays whole. `score` has the criteria.
 """
 
 from __future__ import annotations
@@ -55,24 +55,25 @@ class Group:
 def wiring(spec) -> dict[str, tuple[str | None, str | None, str]]:
     """Which groups (input, graph unit's output, output) each block is in; None: the coordinates of
     the clip, which all stay."""
+    # An identity residual adds channel by channel, so the blocks it spans lose the same channels
+    # or none. A projection mixes them and ends the chain.
     chains: list[list[str]] = []
     for block in spec.blocks:
         if chains and block.residual and not block.projects:
             chains[-1].append(block.id)
         else:
             chains.append([block.id])
-    named = {
-        one: f"{chain[0]}.out" if len(chain) == 1 else f"{chain[0]}-{chain[-1]}.out"
-        for chain in chains
-        for one in chain
-    }
-    tied, last = {}, None
+    named = {}
+    for chain in chains:
+        blocks = chain[0] if len(chain) == 1 else f"{chain[0]}-{chain[-1]}"
+        for block_id in chain:
+            named[block_id] = f"{blocks}.out"
+    tied: dict[str, tuple[str | None, str | None, str]] = {}
+    last: str | None = None
     for block in spec.blocks:
-        tied[block.id] = (
-            last,
-            f"{block.id}.graph" if block.graph_projects else last,
-            named[block.id],
-        )
+        # An identity residual inside the graph unit ties its output to the block's input.
+        graph = f"{block.id}.graph" if block.graph_projects else last
+        tied[block.id] = (last, graph, named[block.id])
         last = named[block.id]
     return tied
 
@@ -83,22 +84,22 @@ def narrowed(
     """The arrays that stay when each group keeps the channels of `kept`.
 
     Args:
-        parts: (block, its own arrays, inputs, graph unit's outputs, outputs) -> what its graph and
+        parts: (block, its own tensors, inputs, graph unit's outputs, outputs) -> what its graph and
             its temporal unit keep.
     """
-    smaller, tied = (
-        {name: value for name, value in state.items() if name.startswith("data_bn.")},
-        wiring(spec),
-    )
+    # The input's BatchNorm stays whole: its channels are the coordinates of the clip.
+    smaller = {name: value for name, value in state.items() if name.startswith("data_bn.")}
+    tied = wiring(spec)
     for block in spec.blocks:
         source, graph, name = tied[block.id]
         inputs = kept[source][0] if source else np.arange(block.in_channels)
         middle = kept[graph][0] if graph else np.arange(block.inside.graph)
-        own, out = own_of(state, block.id), kept[name][0]
-        stays = parts(block, own, inputs, middle, out)
+        tensors = tensors_of(state, block.id)
+        out = kept[name][0]
+        stays = parts(block, tensors, inputs, middle, out)
         if block.projects:
-            stays["residual.conv.weight"] = own["residual.conv.weight"][out][:, inputs]
-            stays |= under("residual.bn", rows_of(norm_of(own, "residual.bn"), out))
+            stays["residual.conv.weight"] = tensors["residual.conv.weight"][out][:, inputs]
+            stays |= under("residual.bn", rows_of(norm_of(tensors, "residual.bn"), out))
         smaller |= under(block.id, stays)
     return smaller | {"fc.weight": state["fc.weight"][out], "fc.bias": state["fc.bias"]}
 
@@ -110,16 +111,23 @@ def narrowed_spec(spec, kept: Mapping[str, np.ndarray], inside: Callable):
         inside: (block, graph unit's outputs, {"down", "projection"}) -> the widths inside it, as
             counts of channels that stay.
     """
-    tied, blocks, last = wiring(spec), [], spec.channels
+    tied = wiring(spec)
+    blocks = []
+    last = spec.channels
     for block in spec.blocks:
         _, graph, out = tied[block.id]
-        width, middle = kept[out].shape[1], kept[graph].shape[1] if graph else block.inside.graph
+        width = kept[out].shape[1]
+        middle = kept[graph].shape[1] if graph else block.inside.graph
+        # A projection whose two ends became equally wide would read as an identity: the spec has
+        # to say that it is still a conv.
         residuals = {
             "down": block.graph_projects and last == middle,
             "projection": block.projects and block.stride == 1 and last == width,
         }
         widths = inside(block, middle, residuals)
         plain = replace(block, in_channels=last, out_channels=width, widths=None)
+        # Widths that follow from the block's own are left out, so that a network pruned to the
+        # published shape has the published spec.
         blocks.append(plain if widths == plain.inside else replace(plain, widths=widths))
         last = width
     return replace(spec, blocks=tuple(blocks))
@@ -135,6 +143,8 @@ def strongest(group: Group, importance: np.ndarray, counts: Sequence[int]) -> np
     size)."""
     kept = []
     for values in importance:
+        # Stable, so that of two equal channels the first stays, whatever the NumPy version sorts
+        # with.
         order = [
             start + np.argsort(-values[start : start + size], kind="stable")[:count]
             for start, size, count in zip(group.starts(), group.sections, counts, strict=True)
@@ -156,13 +166,15 @@ def checked(groups: Sequence[Group], keep: Keep) -> dict[str, np.ndarray]:
             raise RecipeError(
                 f"prune_channels: no group of channels {name!r} (there are {', '.join(known)})"
             )
-    found = {}
+    kept = {}
     for name, group in known.items():
-        found[name] = rows = (
-            np.asarray(keep[name])
-            if name in keep
-            else np.tile(np.arange(group.size), (group.sets, 1))
-        )
+        if name in keep:
+            rows = np.asarray(keep[name])
+        else:
+            rows = np.tile(np.arange(group.size), (group.sets, 1))
+        kept[name] = rows
+        # Rising order keeps the channels' places among each other, so one index array serves a
+        # weight, its BatchNorm and what reads them.
         if (
             rows.ndim != 2
             or len(rows) != group.sets
@@ -175,15 +187,20 @@ def checked(groups: Sequence[Group], keep: Keep) -> dict[str, np.ndarray]:
                 f"prune_channels: {name}: expected ({group.sets}, kept) channels in rising order,"
                 f" each below {group.size}"
             )
-        if any((counts := section_counts(group.sections, one)).min() < 1 for one in rows):
-            raise RecipeError(
-                f"prune_channels: {name}: branch {counts.argmin() + 1} would have no channel left"
-            )
-    return found
+        # A branch without channels is a conv of no filters, which no runtime takes.
+        for chosen in rows:
+            counts = section_counts(group.sections, chosen)
+            if counts.min() < 1:
+                raise RecipeError(
+                    f"prune_channels: {name}: branch {counts.argmin() + 1} would have no channel"
+                    " left"
+                )
+    return kept
 
 
 def section_counts(sections: Sequence[int], rows: np.ndarray) -> np.ndarray:
     """How many of `rows` lie in each section."""
+    # Half a channel below each border, so that no channel lies on one.
     return np.histogram(rows, bins=np.cumsum([0, *sections]) - 0.5)[0]
 
 
@@ -199,8 +216,8 @@ def within(rows: np.ndarray, sections: Sequence[int]) -> list[np.ndarray]:
     ]
 
 
-def own_of(state: State, block: str) -> State:
-    """A block's arrays, without its name in theirs."""
+def tensors_of(state: State, block: str) -> State:
+    """A block's tensors, without its name in theirs."""
     return {
         name[len(block) + 1 :]: value
         for name, value in state.items()
@@ -208,9 +225,9 @@ def own_of(state: State, block: str) -> State:
     }
 
 
-def norm_of(own: State, name: str) -> State:
+def norm_of(tensors: State, name: str) -> State:
     """The arrays of one BatchNorm."""
-    return {key: own[f"{name}.{key}"] for key in NORM}
+    return {key: tensors[f"{name}.{key}"] for key in NORM}
 
 
 def rows_of(norm: State, rows) -> State:
@@ -235,6 +252,7 @@ class Producer:
 def folded(start: int, weight: np.ndarray, *norms: Mapping[str, np.ndarray]) -> Producer:
     """The producer of a conv's weight (n, ...) and the BatchNorms behind it, {weight, _variance};
     the last one says the scale."""
+    # A filter is worth what reaches the next layer, so the BatchNorm's gain belongs to its weight.
     gain = np.ones(len(weight))
     for norm in norms:
         gain = gain * norm["weight"] / np.sqrt(norm["_variance"].astype("float64") + 1e-5)
@@ -255,30 +273,38 @@ def score(size: int, producers: Sequence[Producer], criterion: str) -> np.ndarra
             f"prune_channels.criterion: unknown criterion {criterion!r} (known:"
             f" {', '.join(CRITERIA)})"
         )
-    total, count = np.zeros(size), np.zeros(size)
-    for one in producers:
-        rows = slice(one.start, one.start + len(one.weight))
-        total[rows] += {"bn_scale": _scale, "l1": _l1, "fpgm": _fpgm}[criterion](one)
+    measures = {"bn_scale": _scale, "l1": _l1, "fpgm": _fpgm}
+    total = np.zeros(size)
+    count = np.zeros(size)
+    for producer in producers:
+        rows = slice(producer.start, producer.start + len(producer.weight))
+        total[rows] += measures[criterion](producer)
         count[rows] += 1
+    # The mean, not the sum: a channel that two layers produce is not worth twice as much.
     return total / np.maximum(count, 1)
 
 
-def _scale(one: Producer) -> np.ndarray:
-    return np.abs(one.scale)
+def _scale(producer: Producer) -> np.ndarray:
+    # Network slimming (Liu et al., arXiv 1708.06519): BatchNorm makes scales comparable between
+    # layers as they are.
+    return np.abs(producer.scale)
 
 
-def _l1(one: Producer) -> np.ndarray:
-    return _relative(np.abs(one.weight).mean(1))
+def _l1(producer: Producer) -> np.ndarray:
+    return _relative(np.abs(producer.weight).mean(1))
 
 
-def _fpgm(one: Producer) -> np.ndarray:
-    squares = (one.weight**2).sum(1)
-    return _relative(
-        np.sqrt(
-            np.maximum(squares[:, None] + squares[None] - 2 * one.weight @ one.weight.T, 0)
-        ).mean(1)
-    )
+def _fpgm(producer: Producer) -> np.ndarray:
+    # Mean distance to the layer's other filters (He et al., arXiv 1811.00250): what lies near the
+    # others can be replaced by them.
+    weight = producer.weight
+    squares = (weight**2).sum(1)
+    # By a matrix product, without (n, n, inputs) differences; rounding can leave a square just
+    # below zero.
+    distances = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * weight @ weight.T, 0))
+    return _relative(distances.mean(1))
 
 
 def _relative(values: np.ndarray) -> np.ndarray:
+    # A layer of zeros is worth nothing, rather than 0 / 0.
     return values / max(values.mean(), 1e-30)

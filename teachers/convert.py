@@ -15,6 +15,7 @@ import json
 import sys
 from pathlib import Path
 
+# Run as a file, Python puts teachers/ on the path; the package lies one folder up.
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -23,12 +24,12 @@ from teachers.arguments import Parser
 from teachers.errors import FeatherboneError, RecipeError
 from teachers.skeleton import SKELETONS
 from teachers.weights import checkpoints, torch_legacy, torch_zip
-from teachers.weights.published import Hints
+from teachers.weights.published import NO_HINTS, Hints
 
 OURS = "this project's"
 
 
-def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:
+def convert(source: str, target: Path, hints: Hints = NO_HINTS) -> dict:
     """Read the weights of `source`, check them against their network, write them to `target`.
 
     Args:
@@ -43,16 +44,19 @@ def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:
         RecipeError: hints for a file that says everything itself, or the target is the source.
         StorageError: the target cannot be written.
     """
+    # `FILE#Teacher` names a part of a file, unless there is a file of that very name.
     file = Path(source) if Path(source).is_file() else Path(source.rpartition("#")[0])
     if file.is_file() and target.exists() and file.samefile(target):
         raise RecipeError(f"{target}: is the file to read; give another name for the result")
     kind = format_of(file) if file.is_file() else None
-    if kind == OURS and hints != Hints():
+    # An error rather than silence: whoever gives --frames expects them to count.
+    if kind == OURS and hints != NO_HINTS:
         raise RecipeError(
             f"{file}: says its input and skeleton itself; leave out --frames, --persons and"
             " --skeleton"
         )
     spec, state, about = checkpoints.read(source, hints)
+    # Built once though nothing runs: a file that cannot be loaded must not be written.
     networks.load_state(networks.build(spec), state, source)
     checkpoints.save_state(target, spec, state, about)
     return {
@@ -70,7 +74,7 @@ def convert(source: str, target: Path, hints: Hints = Hints()) -> dict:
 
 
 def format_of(path: Path) -> str:
-    """The format of a file, in words, by its content; whether it can be read is another question."""
+    """The format of a file, in words, by its content; it may still be damaged."""
     names = torch_zip.names(path)
     if names is not None:
         return OURS if f"{storage.META}.npy" in names else "torch"
@@ -102,7 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        found = convert(
+        # Nothing but FeatherboneError is caught: anything else is a bug, and its traceback helps.
+        converted = convert(
             options.source,
             options.target,
             Hints(options.frames, options.persons, SKELETONS.get(options.skeleton)),
@@ -110,19 +115,19 @@ def main(arguments: list[str] | None = None) -> int:
     except FeatherboneError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    C, T, V, M = found["input"]
+    C, T, V, M = converted["input"]
     print(
-        f"{options.source}: {found['network']} in {found['format']} format, {found['parameters']:,}"
-        f" parameters, {found['classes']} classes"
+        f"{options.source}: {converted['network']} in {converted['format']} format,"
+        f" {converted['parameters']:,} parameters, {converted['classes']} classes"
     )
-    if found["layouts"]:
-        print(f"key names: {' or '.join(found['layouts'])}")
+    if converted["layouts"]:
+        print(f"key names: {' or '.join(converted['layouts'])}")
+    persons = "person" if M == 1 else "persons"
     print(
-        f"input: {C} coordinates, {T} frames, {V} joints ({found['skeleton']}), {M}"
-        f" person{'s' * (M > 1)}"
+        f"input: {C} coordinates, {T} frames, {V} joints ({converted['skeleton']}), {M} {persons}"
     )
-    print(f"{found['bytes']:>12,} bytes  {options.target}")
-    print(json.dumps(found))
+    print(f"{converted['bytes']:>12,} bytes  {options.target}")
+    print(json.dumps(converted))
     return 0
 
 

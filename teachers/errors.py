@@ -44,6 +44,8 @@ class StorageError(FeatherboneError):
 class BudgetExceeded(FeatherboneError):
     """The deployed folder is larger than the recipe allows."""
 
+    # Codes of their own from here on, so that a CI job can tell a result that is not good enough
+    # from a run that failed.
     exit_code = 2
 
 

@@ -1,7 +1,7 @@
 """Layers without the costs that CPU training pays for nothing.
 
 A conv bias in front of BatchNorm changes nothing but costs a broadcast add larger than the conv
-itself (Paddle 2.6.2, CPU), so no layer here has one; the `*_keys.py` files absorb published biases
+itself (Paddle 2.6.2, CPU), so no layer here has one; the `keys.py` files absorb published biases
 into the BatchNorm mean. Feature maps are (B, C, V, T), B = N * M: joints before frames, so that the
 graph product is one batched matmul.
 """
@@ -26,6 +26,8 @@ class BatchNorm(nn.Layer):
             [channels], default_initializer=weight_init or Constant(1.0)
         )
         self.bias = self.create_parameter([channels], is_bias=True)
+        # Paddle's names, so that the keys of a checkpoint are those of nn.BatchNorm2D. Not that
+        # layer itself: it checks its input's rank, and maps here have three axes or four.
         self.register_buffer("_mean", paddle.zeros([channels]))
         self.register_buffer("_variance", paddle.ones([channels]))
 
@@ -36,13 +38,13 @@ class BatchNorm(nn.Layer):
 
     def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
         """The evaluation-mode BatchNorm as x * scale + shift, both (C,) float64."""
-        scale = self.weight.numpy().astype("float64") / np.sqrt(
-            self._variance.numpy().astype("float64") + 1e-5
-        )
-        return (
-            scale,
-            self.bias.numpy().astype("float64") - self._mean.numpy().astype("float64") * scale,
-        )
+        # float64: folded weights are rounded to float32 once, at the end, and not at every step.
+        weight = self.weight.numpy().astype("float64")
+        bias = self.bias.numpy().astype("float64")
+        mean = self._mean.numpy().astype("float64")
+        variance = self._variance.numpy().astype("float64")
+        scale = weight / np.sqrt(variance + 1e-5)
+        return scale, bias - mean * scale
 
 
 class Conv(nn.Layer):
@@ -60,13 +62,16 @@ class Conv(nn.Layer):
         groups: int = 1,
     ):
         super().__init__()
-        std = math.sqrt(
-            2.0 * groups / ((fan_out or out_channels) * kernel)
-        )  # kaiming normal, fan_out, as published
+        # Kaiming normal over the fan out, as published. `fan_out` says it where a conv here is
+        # several of the published ones in one.
+        std = math.sqrt(2.0 * groups / ((fan_out or out_channels) * kernel))
         self.weight = self.create_parameter(
             [out_channels, in_channels // groups, 1, kernel], default_initializer=Normal(0.0, std)
         )
-        self.stride, self.dilation, self.groups = stride, dilation, groups
+        self.stride = stride
+        self.dilation = dilation
+        self.groups = groups
+        # Kernels are odd: as many frames come out as go in, or half.
         self.padding = dilation * (kernel - 1) // 2
 
     def forward(self, x):

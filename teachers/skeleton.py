@@ -35,22 +35,23 @@ class Skeleton:
         inward = np.zeros((self.joints, self.joints))
         for child, parent in self.bones:
             inward[parent - 1, child - 1] = 1
-        return np.stack(
-            [np.eye(self.joints), column_normalise(inward), column_normalise(inward.T)]
-        ).astype("float32")
+        # Normalised before the cast: the published code does it in float64.
+        subsets = [np.eye(self.joints), column_normalise(inward), column_normalise(inward.T)]
+        return np.stack(subsets).astype("float32")
 
     def hops(self) -> np.ndarray:
         """(V, V) number of bones on the shortest way between two joints; infinity where there is
         none."""
         steps = np.eye(self.joints, dtype=bool)
         for child, parent in self.bones:
-            steps[child - 1, parent - 1] = steps[parent - 1, child - 1] = True
-        distance, reached = (
-            np.full((self.joints, self.joints), np.inf),
-            np.eye(self.joints, dtype=bool),
-        )
+            steps[child - 1, parent - 1] = True
+            steps[parent - 1, child - 1] = True
+        distance = np.full((self.joints, self.joints), np.inf)
+        reached = np.eye(self.joints, dtype=bool)
         for hop in range(self.joints):
             distance[reached & np.isinf(distance)] = hop
+            # `steps` has the diagonal, so what is reached stays reached; joints of another
+            # component stay at infinity.
             reached = (reached.astype(int) @ steps.astype(int)) > 0
         return distance
 
@@ -65,8 +66,11 @@ class Skeleton:
             RecipeError: an edge or the centre names a joint that does not exist, or an edge joins a
                 joint to itself.
         """
+        # Not in __post_init__: only a skeleton that a person describes needs it, and there the
+        # error is a RecipeError.
         for pair in (*self.bones, *self.stream_bones):
-            if not all(1 <= joint <= self.joints for joint in pair) or pair[0] == pair[1]:
+            inside = all(1 <= joint <= self.joints for joint in pair)
+            if not inside or pair[0] == pair[1]:
                 raise RecipeError(
                     f"skeleton {self.name!r}: bone {list(pair)} does not join two of its"
                     f" {self.joints} joints (counted from 1)"
@@ -85,6 +89,8 @@ def column_normalise(matrix: np.ndarray) -> np.ndarray:
     return matrix / np.where(total == 0, 1, total)
 
 
+# The pairs of the literature, in its order; they are counted from 1 so that they can be compared
+# with it.
 _NTU_BODY = (
     (1, 2),
     (2, 21),

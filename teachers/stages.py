@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, overload
 
 from teachers.errors import RecipeError
 from teachers.skeleton import NTU_25, NTU_25_PYSKL, Skeleton
@@ -28,10 +29,31 @@ class Block:
         return self.residual and (self.in_channels != self.out_channels or self.stride != 1)
 
 
+class Inside(Protocol):
+    """What the widths inside a block of any network say.
+
+    Attributes:
+        graph: channels behind the graph unit.
+        down, projection: the residual of the graph unit, and of the block, is a conv even where
+            both of its ends are as wide.
+    """
+
+    @property
+    def graph(self) -> int: ...
+    @property
+    def down(self) -> bool: ...
+    @property
+    def projection(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Sized(Block):
-    """A block that tells in `inside` how wide its parts are: `graph`, and whether `down` and
-    `projection` are convs all the same."""
+    """A block that tells in `inside` how wide its parts are."""
+
+    @property
+    def inside(self) -> Inside:
+        """The widths inside it, published or pruned."""
+        raise NotImplementedError
 
     @property
     def graph_projects(self) -> bool:
@@ -42,7 +64,9 @@ class Sized(Block):
     @property
     def projects(self) -> bool:
         """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
-        return super().projects or self.residual and self.inside.projection
+        # Channel pruning can leave a projection between ends that are equally wide by chance; its
+        # weights are no identity, so it stays.
+        return super().projects or (self.residual and self.inside.projection)
 
 
 @dataclass(frozen=True)
@@ -96,17 +120,32 @@ class Config:
 
     def narrowest(self) -> int:
         """Channels of the narrowest stage."""
-        return min(one.out_channels for one in plan(1, self))
+        return min(block.out_channels for block in plan(1, self))
 
 
+AnyBlock = TypeVar("AnyBlock", bound=Block)
+
+
+@overload
+def plan(channels: int, config: Config) -> tuple[Block, ...]: ...
+@overload
+def plan(
+    channels: int, config: Config, block: Callable[[str, int, int, int, bool], AnyBlock]
+) -> tuple[AnyBlock, ...]: ...
 def plan(channels: int, config: Config, block: Callable[..., Block] = Block) -> tuple[Block, ...]:
     """The blocks l1, l2, ... of a stage plan, for an input of `channels` channels; `block` makes
     one of its five fields."""
-    blocks, last, widened = [], channels, 0
+    blocks = []
+    last = channels
+    widened = 0
     for number in range(1, config.stages + 1):
-        widened += number in config.inflate
-        out = int(config.width * config.ratio**widened + 1e-4)  # the published rounding
-        blocks.append(block(f"l{number}", last, out, 2 if number in config.down else 1, number > 1))
+        if number in config.inflate:
+            widened += 1
+        # The published rounding: 1e-4 makes up for powers of a ratio that a float cannot hold.
+        out = int(config.width * config.ratio**widened + 1e-4)
+        stride = 2 if number in config.down else 1
+        # As published, the first block has no residual.
+        blocks.append(block(f"l{number}", last, out, stride, number > 1))
         last = out
     return tuple(blocks)
 
@@ -114,6 +153,7 @@ def plan(channels: int, config: Config, block: Callable[..., Block] = Block) -> 
 def graph_of(skeleton: Skeleton) -> Skeleton:
     """The skeleton with the edges these networks were published with: other ones for the hands of
     NTU-25."""
+    # Bone streams use the pairs of the literature all the same: `stream_bones` has them.
     return NTU_25_PYSKL if skeleton == NTU_25 else skeleton
 
 
@@ -126,13 +166,17 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
     """
     check_dropped(spec, ids)
     blocks: list[Block] = []
-    last, stride = spec.channels, 1
+    last = spec.channels
+    stride = 1
     for block in spec.blocks:
+        # Strides of dropped blocks add up, so that the blocks behind see as many frames as before.
         stride *= block.stride
         if block.id in ids:
             continue
+        # Ids stay (l1, l3, ...): weights are copied by them.
         blocks.append(replace(block, in_channels=last, stride=stride, residual=bool(blocks)))
-        last, stride = block.out_channels, 1
+        last = block.out_channels
+        stride = 1
     return replace(spec, blocks=tuple(blocks))
 
 

@@ -1,4 +1,4 @@
-"""Atomic files: a write ends with the whole file or with the old one, whatever happens in between."""
+"""Atomic files: a write ends with the whole file or with the old one, whatever happens."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +30,18 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder: a rename is atomic within one file system only. The suffix stays, as
+        # NumPy adds its own to a name without.
         handle, name = tempfile.mkstemp(
             prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
         )
         os.close(handle)
         temporary = Path(name)
         yield temporary
+        # Before the rename: else a crash of the machine can leave the new name with no content.
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        # mkstemp makes files that only their owner may read; a run's folder is to be shared.
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
@@ -63,9 +68,8 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """Write arrays and a JSON dict as one uncompressed `.npz`, atomically."""
-    content = (
-        io.BytesIO()
-    )  # not straight to disk: zipfile complains on its own when the disk fills half-way
+    # Not straight to disk: zipfile complains on its own when the disk fills half-way.
+    content = io.BytesIO()
     np.savez(content, **{META: np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}, **arrays)
     write_bytes(path, content.getbuffer())
 
@@ -85,12 +89,13 @@ def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, json.loads(arrays.pop(META).tobytes().decode())
 
 
-def _guarded(path: Path, read: Callable):
+def _guarded(path: Path, read: Callable[[Path], Any]) -> Any:
     try:
         return read(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; check the path") from error
-    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for a damaged file
+    # zipfile, zlib and numpy raise a dozen kinds for a damaged file.
+    except Exception as error:
         raise CheckpointError(
             f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy it again or "
             "delete it"

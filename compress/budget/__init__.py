@@ -1,1 +1,1 @@
-"""Every byte of a deployed folder, attributed. `python -m compress.budget FOLDER` is the command."""
+"""Every byte of a deployed folder, attributed: `python -m compress.budget FOLDER`."""

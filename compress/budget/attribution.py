@@ -23,15 +23,11 @@ from compress.budget.paddle_files import (
 
 KINDS = ("weights", "graph", "metadata", "other")
 METADATA_SUFFIXES = {".json", ".yaml", ".yml", ".txt", ".md", ".toml", ".info"}
-WRAPPERS = {
-    "model",
-    "module",
-    "network",
-    "net",
-    "_layers",
-}  # attribute names that hold a whole network
+# Attribute names that hold a whole network: they come before the block in a tensor's name.
+WRAPPERS = {"model", "module", "network", "net", "_layers"}
 
-Parts = Counter  # Counter[tuple[part, kind]] -> bytes
+# Bytes by (part, kind).
+Parts = Counter[tuple[str, str]]
 
 
 def block_of(name: str) -> str:
@@ -41,6 +37,8 @@ def block_of(name: str) -> str:
     Names that a framework made up go by layer type: `conv2d_12.w_0` -> `conv2d`, `onnx::Conv_7` ->
     `onnx::Conv`.
     """
+    # First, since the names that a framework makes up hold dots too: `conv2d_12.w_0` is no tensor
+    # of a block `conv2d_12`.
     if match := re.match(r"(.+?)_\d+\.(?:[wb]_\d+|tmp_\d+|quantized)", name):
         return match[1]
     components = [part for part in re.split(r"[./]", name) if part]
@@ -48,9 +46,8 @@ def block_of(name: str) -> str:
         components.pop(0)
     if not components:
         return "unnamed"
-    if (
-        len(components) == 1
-    ):  # a bare name is one tensor's, so its number is not a block's: `v173` tells nothing
+    # A bare name is one tensor's, so its number is not a block's: `v173` tells nothing.
+    if len(components) == 1:
         stem = re.sub(r"[_:]*\d+$", "", components[0])
         return stem if len(stem) > 1 else "unnamed"
     return components[0]
@@ -62,26 +59,14 @@ def parts_of(path: Path, size_bytes: int) -> list[dict]:
     suffix = path.suffix.lower()
     if size_bytes == 0:
         return []
-    reader = {".pdmodel": _pdmodel, ".pdiparams": _pdiparams, ".onnx": _onnx, ".npz": _npz}.get(
-        suffix
-    )
-    if reader:
-        try:
-            parts, rest = reader(path)
-        except _unreadable() as error:
-            parts, rest = Parts(), (f"unreadable {suffix} ({_first_line(error)})", "other")
-    elif external := _external_weights(path):
-        parts, rest = external, ("padding", "other")
-    elif suffix in METADATA_SUFFIXES:
-        parts, rest = (
-            Parts(),
-            ("graph", "graph") if _is_pir_program(path) else ("metadata", "metadata"),
-        )
-    else:
-        parts, rest = Parts(), (f"{suffix} file" if suffix else "file without a suffix", "other")
+    parts, rest = _read_parts(path, suffix)
     remainder = size_bytes - sum(parts.values())
-    if remainder < 0:  # the file changed while it was read, or lies about its tensors
-        parts, rest, remainder = Parts(), (f"inconsistent {suffix}", "other"), size_bytes
+    # The file changed while it was read, or lies about its tensors: the sum has to hold all the
+    # same, as the budget is decided by it.
+    if remainder < 0:
+        parts = Parts()
+        rest = (f"inconsistent {suffix}", "other")
+        remainder = size_bytes
     parts[rest] += remainder
     ordered = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
     return [
@@ -89,38 +74,69 @@ def parts_of(path: Path, size_bytes: int) -> list[dict]:
     ]
 
 
+def _read_parts(path: Path, suffix: str) -> tuple[Parts, tuple[str, str]]:
+    """What a reader names, and the (part, kind) of all that it does not."""
+    readers = {".pdmodel": _pdmodel, ".pdiparams": _pdiparams, ".onnx": _onnx, ".npz": _npz}
+    if suffix in readers:
+        try:
+            return readers[suffix](path)
+        except _unreadable() as error:
+            # Never an error of the command: a broken file takes its bytes on the device as well.
+            return Parts(), (f"unreadable {suffix} ({_first_line(error)})", "other")
+    # Before the suffix is judged: a file of any name may be the data of an .onnx beside it.
+    external = _external_weights(path)
+    if external:
+        return external, ("padding", "other")
+    if suffix in METADATA_SUFFIXES:
+        is_graph = _is_pir_program(path)
+        return Parts(), ("graph", "graph") if is_graph else ("metadata", "metadata")
+    return Parts(), (f"{suffix} file" if suffix else "file without a suffix", "other")
+
+
 def _unreadable() -> tuple[type[Exception], ...]:
+    # Late: a folder without .pdmodel or .onnx needs no protobuf.
     from google.protobuf.message import DecodeError
 
     return DecodeError, OSError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile
 
 
 def _first_line(error: Exception) -> str:
+    # The table has room for a line; the errors of protobuf and Paddle have many.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:90] if lines else type(error).__name__
 
 
 def _is_pir_program(path: Path) -> bool:
     """Whether a .json is a program of Paddle 3 and not metadata."""
+    if path.suffix.lower() != ".json":
+        return False
     try:
         with open(path, "rb") as file:
-            return path.suffix.lower() == ".json" and b'"magic":"pir"' in file.read(200).replace(
-                b" ", b""
-            )
+            # The magic stands first in it; a program may be too large to parse for one word.
+            head = file.read(200)
     except OSError:
         return False
+    return b'"magic":"pir"' in head.replace(b" ", b"")
 
 
 def _pdmodel(path: Path) -> tuple[Parts, tuple[str, str]]:
-    attributes = (a for block in read_program(path).blocks for op in block.ops for a in op.attrs)
-    stack_bytes = sum(a.ByteSize() for a in attributes if a.name == "op_callstack")
+    # The Python stacks of whoever traced the network: no output depends on them, so they are
+    # named apart from the graph, with advice to strip them.
+    stack_bytes = 0
+    for block in read_program(path).blocks:
+        for op in block.ops:
+            stack_bytes += sum(a.ByteSize() for a in op.attrs if a.name == "op_callstack")
     return Parts({("op call stacks", "graph"): stack_bytes}), ("graph", "graph")
 
 
 def _pdiparams(path: Path) -> tuple[Parts, tuple[str, str]]:
     """Tensors lie in sorted name order; the names are in the .pdmodel beside the file."""
-    sizes, names, parts = list(tensor_sizes(path.read_bytes())), parameter_names(path), Parts()
-    blocks = map(block_of, names) if len(names) == len(sizes) else [""] * len(sizes)
+    sizes = list(tensor_sizes(path.read_bytes()))
+    names = parameter_names(path)
+    parts = Parts()
+    # Names of another program would put bytes on the wrong block, which is worse than no names.
+    known = len(names) == len(sizes)
+    blocks = [block_of(name) for name in names] if known else [""] * len(sizes)
     for block, size in zip(blocks, sizes, strict=True):
         parts[f"{block} weights".strip(), "weights"] += size
     return parts, ("tensor headers", "metadata")
@@ -134,10 +150,14 @@ def _onnx_tensors(path: Path) -> tuple[list, int]:
     """
     import onnx
 
+    # External data are files of their own in the folder, and counted there.
     model = onnx.load(str(path), load_external_data=False)
+    # Protobuf reads some files that are no model as an empty one.
     if not model.graph.node:
         raise ValueError("no graph in it")
-    tensors, text_bytes, graphs = [], 0, [model.graph]
+    tensors = []
+    text_bytes = 0
+    graphs = [model.graph]
     while graphs:
         graph = graphs.pop()
         tensors += [(tensor.name, tensor) for tensor in graph.initializer]
@@ -152,9 +172,10 @@ def _onnx_tensors(path: Path) -> tuple[list, int]:
 
 def _onnx(path: Path) -> tuple[Parts, tuple[str, str]]:
     tensors, text_bytes = _onnx_tensors(path)
-    structured = next(
-        (structured_names(file) for file in sorted(path.parent.glob("*.pdiparams"))), {}
-    )
+    # paddle2onnx keeps Paddle's made-up names; the Paddle export beside it knows the blocks.
+    structured: dict[str, str] = {}
+    for parameters in sorted(path.parent.glob("*.pdiparams"))[:1]:
+        structured = structured_names(parameters)
     parts = Parts({("documentation text", "graph"): text_bytes})
     for name, tensor in tensors:
         if tensor.data_location != tensor.EXTERNAL:
@@ -167,17 +188,22 @@ def _external_weights(path: Path) -> Parts:
     """Parts of a file in which an .onnx beside it keeps its weights ("external data"); empty for
     any other file."""
     parts = Parts()
-    for model in sorted(path.parent.glob("*.onnx")) if path.suffix not in METADATA_SUFFIXES else ():
+    if path.suffix in METADATA_SUFFIXES:
+        return parts
+    for model in sorted(path.parent.glob("*.onnx")):
+        # A link may lead out of the folder, to something of any size.
+        if model.is_symlink():
+            continue
         try:
-            tensors = _onnx_tensors(model)[0] if not model.is_symlink() else []
+            tensors, _ = _onnx_tensors(model)
         except _unreadable():
             continue
         for name, tensor in tensors:
             external = {entry.key: entry.value for entry in tensor.external_data}
             if tensor.data_location == tensor.EXTERNAL and external.get("location") == path.name:
-                parts[f"{block_of(name)} weights", "weights"] += max(
-                    0, int(external.get("length", 0))
-                )
+                # A negative length would let a file lie about the others.
+                length = max(0, int(external.get("length", 0)))
+                parts[f"{block_of(name)} weights", "weights"] += length
     return parts
 
 
@@ -186,7 +212,7 @@ def _npz(path: Path) -> tuple[Parts, tuple[str, str]]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
-            parts[f"{block_of(name) if '.' in name else name} weights", "weights"] += (
-                member.compress_size
-            )
+            # Without a dot it is an array of its own, a label list for example, and no block's.
+            block = block_of(name) if "." in name else name
+            parts[f"{block} weights", "weights"] += member.compress_size
     return parts, ("zip headers", "metadata")

@@ -58,6 +58,7 @@ def measure(folder: Path, limit_bytes: int) -> dict:
 
 def _entries(folder: Path) -> Iterator[Path]:
     """Everything below the folder that is not a folder; links to folders are entries, not ways."""
+    # Not Path.rglob: it passes over folders that it may not read, and their bytes ship as well.
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False):
             yield from _entries(Path(entry.path))
@@ -66,23 +67,23 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _measure_file(folder: Path, path: Path) -> dict:
-    from compress.budget.attribution import parts_of  # late: a recipe needs only `parse_size`
+    # Late: whoever reads a recipe needs only `parse_size`, not the readers of formats.
+    from compress.budget.attribution import parts_of
 
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
-        inside = path.resolve().is_relative_to(folder.resolve())
-        name = (
-            "link"
-            if inside and path.exists()
-            else "link out of the folder"
-            if not inside
-            else "broken link"
-        )
+        if not path.resolve().is_relative_to(folder.resolve()):
+            name = "link out of the folder"
+        elif path.exists():
+            name = "link"
+        else:
+            name = "broken link"
         parts = [{"part": name, "kind": "other", "bytes": status.st_size}]
     elif stat.S_ISREG(status.st_mode):
         parts = parts_of(path, status.st_size)
     else:
         parts = [{"part": "not a file", "kind": "other", "bytes": status.st_size}]
+    # File names are bytes on Linux; the report is UTF-8.
     shown = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
     return {"file": shown, "bytes": status.st_size, "parts": parts}
 
@@ -104,7 +105,8 @@ def _advice(measured: dict) -> str:
     says.insert(
         0, f"{format_size(measured['total_bytes'] - limit)} over the limit of {format_size(limit)}."
     )
-    remedies = Counter()
+    # By remedy, not by part: many narrow blocks that one change shrinks make one line.
+    remedies: Counter[tuple[str, str]] = Counter()
     for part, name in parts:
         remedies[name, _remedy(part["kind"], part["part"])] += part["bytes"]
     for (name, remedy), size in remedies.most_common(3):
@@ -146,15 +148,14 @@ def print_table(measured: dict, console=None) -> None:
     from rich.text import Text
 
     console = console or Console(highlight=False)
-    total, limit = measured["total_bytes"], measured["limit_bytes"]
-    rows = sorted(
-        (
-            (part["bytes"], file["file"], part["part"], part["kind"])
-            for file in measured["files"]
-            for part in file["parts"]
-        ),
-        key=lambda row: (-row[0], row[1:]),
-    )
+    total = measured["total_bytes"]
+    limit = measured["limit_bytes"]
+    rows = []
+    for file in measured["files"]:
+        for part in file["parts"]:
+            rows.append((part["bytes"], file["file"], part["part"], part["kind"]))
+    # Ties by name, so that two runs print the same table.
+    rows.sort(key=lambda row: (-row[0], row[1:]))
     if len(rows) > SHOWN_PARTS:
         rest = rows[SHOWN_PARTS - 1 :]
         rows = rows[: SHOWN_PARTS - 1] + [
@@ -167,15 +168,16 @@ def print_table(measured: dict, console=None) -> None:
     styles = {"weights": "blue", "graph": "yellow", "metadata": "bright_black", "other": "magenta"}
     longest = max((row[0] for row in rows), default=1)
     for size, name, part, kind in rows:
+        # Text, not markup: file names may hold square brackets.
         bar = Text("█" * round(16 * size / longest) or "▏", styles.get(kind, ""))
         share = f"{100 * size / total:.1f}%" if total else ""
         table.add_row(Text(name), Text(part), Text(kind), format_size(size), share, bar)
     if rows:
         console.print(table)
-    verdict = Text(
-        "within the limit" if measured["within"] else "OVER THE LIMIT",
-        "bold green" if measured["within"] else "bold red",
-    )
+    if measured["within"]:
+        verdict = Text("within the limit", "bold green")
+    else:
+        verdict = Text("OVER THE LIMIT", "bold red")
     console.print(
         Text(f"{len(measured['files'])} files, {format_size(total)} of {format_size(limit)}: ")
         + verdict
@@ -185,6 +187,7 @@ def print_table(measured: dict, console=None) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
+    # argparse would exit with 2, which means "over budget" here.
     def error(self, message: str):
         raise RecipeError(f"{message}; see `python -m compress.budget --help`")
 
@@ -205,6 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
         measured = measure(options.folder, limit_bytes)
     except FeatherboneError as error:
         print(f"error: {error}", file=sys.stderr)
+        # The last line of standard output is JSON in every case, so a CI job needs one parser.
         print(json.dumps({"exit_code": error.exit_code, "error": str(error)}))
         return error.exit_code
     print_table(measured)

@@ -33,11 +33,13 @@ def parameter_names(path: Path) -> list[str]:
         return []
     from google.protobuf.message import DecodeError
 
+    # Names only make the table nicer: without them the bytes are still counted.
     try:
         variables = read_program(model).blocks[0].vars
     except (DecodeError, OSError, ValueError):
         return []
     structured = structured_names(path)
+    # Sorted, for that is the order in which Paddle lays the tensors down.
     names = sorted(v.name for v in variables if v.persistable and v.type.HasField("lod_tensor"))
     return [structured.get(name, name) for name in names]
 
@@ -53,12 +55,14 @@ def structured_names(path: Path) -> dict[str, str]:
     """{`conv2d_0.w_0`: `l1.conv.weight`} from the .pdiparams.info that `paddle.jit.save` writes; {}
     without one."""
     info = path.with_suffix(".pdiparams.info")
+    # A list of names has kilobytes; a file far beyond that is something else.
     if info.is_symlink() or not info.is_file() or info.stat().st_size > 10**7:
         return {}
     try:
         entries = _PlainUnpickler(io.BytesIO(info.read_bytes())).load()
         return {name: entry["structured_name"] for name, entry in entries.items()}
-    except Exception:  # a damaged pickle raises almost anything; the names are only nicer with it
+    # A damaged pickle raises almost anything, and the names are only nicer with it.
+    except Exception:  # noqa: BLE001
         return {}
 
 
@@ -66,11 +70,15 @@ def tensor_sizes(data: bytes) -> Iterator[int]:
     """Bytes of data of each tensor of a combined parameter file (SerializeToStream in Paddle's
     lod_tensor.cc)."""
     position = 0
+    # Every claim of the file is checked against what is there before it is believed: the folder
+    # that is measured may come from anywhere.
     while position < len(data):
         version, lod_levels = struct.unpack_from("<IQ", data, position)
         position += 12
         if version != 0 or lod_levels > 8:
             raise ValueError("not a file of Paddle parameters")
+        # Levels of detail (lengths of sequences) are none in a parameter, but allowed by the
+        # format.
         for _ in range(lod_levels):
             position += 8 + struct.unpack_from("<Q", data, position)[0]
         _, header_bytes = struct.unpack_from("<Ii", data, position)

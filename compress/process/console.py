@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+# On stderr, for standard output belongs to what a program reads: its last line is JSON. No
+# wrapping: a path that is cut in two cannot be copied.
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """One line for a person, on stderr."""
+    # No markup: recipes and paths may hold square brackets.
     err.print(text, markup=False)
 
 
@@ -26,18 +29,15 @@ def bar(title: str, total: int, unit: str = "clips") -> Iterator[Callable[[int],
     """A progress bar; yields `advance(count)`. Where there is no terminal, one line when it is
     done."""
     started = time.monotonic()
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(title, total=max(total, 1), info="")
         done = 0
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            progress.update(
-                task,
-                completed=done,
-                info=f"{done / max(time.monotonic() - started, 1e-9):.0f} {unit}/s",
-            )
+            seconds = max(time.monotonic() - started, 1e-9)
+            progress.update(task, completed=done, info=f"{done / seconds:.0f} {unit}/s")
 
         yield advance
     if not err.is_terminal and done:
@@ -58,7 +58,8 @@ def reading() -> Callable[[int, int, str], None]:
     return show
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """A bar on stderr that vanishes at its end and shows nothing where there is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -13,7 +13,9 @@ def select(name: str) -> str:
     Raises:
         RecipeError: `gpu` was asked for and this Paddle or this machine has none.
     """
-    paddle.disable_signal_handler()  # else Paddle 2.6.2 turns SIGTERM into a process that hangs
+    # Else Paddle 2.6.2 turns SIGTERM into a process that hangs.
+    paddle.disable_signal_handler()
+    # Both questions: the GPU build also runs on a machine without a GPU.
     usable = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if name == "gpu" and not usable:
         reason = "finds no CUDA device" if paddle.is_compiled_with_cuda() else "is the CPU build"
@@ -21,4 +23,7 @@ def select(name: str) -> str:
             f"--device gpu: the installed paddlepaddle {paddle.__version__} {reason}; install "
             "requirements-gpu.txt on a machine with an NVIDIA GPU, or use --device cpu"
         )
-    return paddle.set_device("gpu" if name == "gpu" or (name == "auto" and usable) else "cpu")
+    # `auto` falls back to the CPU; `gpu` never does, for a training that is silently many times
+    # slower is worse than an error.
+    on_gpu = name == "gpu" or (name == "auto" and usable)
+    return paddle.set_device("gpu" if on_gpu else "cpu")

@@ -10,7 +10,9 @@ import signal
 import threading
 from contextlib import contextmanager
 
-_came = _held = False
+# Of the process, as signal handlers are.
+_came = False
+_held = False
 
 
 def remember() -> None:
@@ -36,10 +38,14 @@ def finish_first():
         yield
     finally:
         _held = False
+    # Outside `finally`: an error of the block itself says more than that somebody also pressed
+    # Ctrl-C.
     check()
 
 
 def _listen() -> None:
+    # Python sets handlers in the main thread only. Set again at every use, since a library may
+    # have put its own there in the meantime.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _interrupt)
 
@@ -47,5 +53,6 @@ def _listen() -> None:
 def _interrupt(number: int, frame) -> None:
     global _came
     _came = True
+    # Python's own handler raises KeyboardInterrupt here and now, in whatever line runs.
     if not _held:
         signal.default_int_handler(number, frame)

@@ -1,4 +1,4 @@
-"""State of a training in progress, written atomically each epoch, so that a killed run continues
+"""State of a training in progress, written atomically each epoch, so that a killed run resumes
 bit for bit.
 
 One `.npz`: weights of every network, optimiser velocities, the average of the weights, the best
@@ -21,6 +21,7 @@ from paddle import nn
 from teachers import networks, storage
 from teachers.errors import CheckpointError
 
+# What Paddle 2.6.2 calls the velocity of a parameter in a Momentum optimiser's state.
 _VELOCITY = "_velocity_0"
 VERSION = 2
 
@@ -40,6 +41,8 @@ class Progress:
 
 def digest(data: object) -> str:
     """A short content hash of JSON-able data."""
+    # 64 bits tell the few trainings of a folder apart. Sorted keys: two dicts of the same content
+    # are the same settings.
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -51,11 +54,10 @@ def save(
     Raises:
         StorageError: the disk is full or not writable; the checkpoint of the epoch before stays.
     """
-    arrays = {
-        f"{role}/{name}": value
-        for role, net in nets.items()
-        for name, value in networks.state_of(net).items()
-    }
+    arrays = {}
+    for role, network in nets.items():
+        for name, value in networks.state_of(network).items():
+            arrays[f"{role}/{name}"] = value
     arrays |= {f"velocity/{name}": value for name, value in _velocities(nets, optimizer).items()}
     arrays |= {f"best/{name}": value for name, value in progress.best.items()}
     meta = {
@@ -83,26 +85,22 @@ def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: 
     if not path.exists():
         return Progress()
     arrays, meta = storage.read_arrays(path)
-    if [meta.get(key) for key in ("format", "version", "settings")] != [
-        "featherbone-training",
-        VERSION,
-        settings,
-    ]:
+    written = (meta.get("format"), meta.get("version"), meta.get("settings"))
+    # A refusal, not a fresh start: the file may hold days of training.
+    if written != ("featherbone-training", VERSION, settings):
         raise CheckpointError(
             f"{path}: was written under other settings (recipe, data, seed, weights or release);"
             " resume with the same ones, or start anew with another --output"
         )
-    for role, net in nets.items():
-        networks.load_state(net, _part(arrays, role), f"{path}: {role}")
-    velocities = _part(arrays, "velocity")
-    own = {
-        f"{role}/{name}": parameter
-        for role, net in nets.items()
-        for name, parameter in net.named_parameters()
-    }
-    optimizer.set_state_dict(
-        {own[name].name + _VELOCITY: paddle.to_tensor(value) for name, value in velocities.items()}
-    )
+    for role, network in nets.items():
+        networks.load_state(network, _part(arrays, role), f"{path}: {role}")
+    parameters = _named_parameters(nets)
+    # The file has structured names: Paddle's own (`conv2d_12.w_0`) count what the process has
+    # built before, and differ in the one that resumes.
+    velocities = {}
+    for name, value in _part(arrays, "velocity").items():
+        velocities[parameters[name].name + _VELOCITY] = paddle.to_tensor(value)
+    optimizer.set_state_dict(velocities)
     if scaler and meta["scaler"]:
         scaler.load_state_dict(meta["scaler"])
     return Progress(
@@ -110,14 +108,24 @@ def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: 
     )
 
 
+def _named_parameters(nets: dict[str, nn.Layer]) -> dict:
+    """{`role/name`: parameter} of all networks."""
+    parameters = {}
+    for role, network in nets.items():
+        for name, parameter in network.named_parameters():
+            parameters[f"{role}/{name}"] = parameter
+    return parameters
+
+
 def _velocities(nets: dict[str, nn.Layer], optimizer) -> dict[str, np.ndarray]:
     state = optimizer.state_dict()
-    return {
-        f"{role}/{name}": np.array(state[parameter.name + _VELOCITY].numpy())
-        for role, net in nets.items()
-        for name, parameter in net.named_parameters()
-        if parameter.name + _VELOCITY in state
-    }
+    velocities = {}
+    for name, parameter in _named_parameters(nets).items():
+        # A parameter that never had a gradient has no velocity; nor has the average of weights.
+        velocity = state.get(parameter.name + _VELOCITY)
+        if velocity is not None:
+            velocities[name] = np.array(velocity.numpy())
+    return velocities
 
 
 def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import os
 import struct
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,22 +27,24 @@ FILE_NAME = "vdlrecords.curves.log"
 class Curves:
     """Writer of one VisualDL run.
 
-    Opening a folder again continues it, and for every tag the last writer wins: writing a step that
-    is already there first removes that step and all later ones of the tag. So a run resumed after a
-    kill shows each step once, whatever the killed process wrote beyond the checkpoint. A record cut
-    short by a kill is dropped. A VisualDL server that was showing the run when records were removed
-    has to be restarted.
+    Opening a folder again appends to it, and for every tag the last writer wins: writing a step
+    that is already there first removes that step and all later ones of the tag. So a run resumed
+    after a kill shows each step once, whatever the killed process wrote beyond the checkpoint. A
+    record cut short by a kill is dropped. A VisualDL server that was showing the run when records
+    were removed has to be restarted.
     """
 
     def __init__(self, logdir: str | Path):
         self.path = Path(logdir) / FILE_NAME
-        self._last: dict[str, int] = {}  # tag -> its largest step in the file
+        # Tag -> its largest step in the file.
+        self._last: dict[str, int] = {}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             kept = list(read_records(self.path)) if self.path.exists() else []
-            if sum(8 + len(data) for data, _, _ in kept) != (
-                self.path.stat().st_size if kept else -1
-            ):
+            whole_bytes = sum(8 + len(data) for data, _, _ in kept)
+            # Bytes behind the last whole record are one that a kill cut short: anything appended
+            # to them would be read as its content. Without records the file needs its first one.
+            if not kept or whole_bytes != self.path.stat().st_size:
                 self._rewrite(kept)
         except OSError as error:
             raise self._storage_error(error) from error
@@ -52,6 +54,8 @@ class Curves:
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Write one value a tag, for example {"student/train/loss": 0.4}; NaN and infinity are
         shown as such."""
+        # Late, as in the rest of this file: VisualDL takes time to import, and a dry run or a
+        # recipe with an error writes no curve.
         from visualdl.component.base_component import scalar
 
         self._append(
@@ -64,7 +68,8 @@ class Curves:
         """Write a confusion matrix (K, K), rows true and columns predicted, as an image."""
         from visualdl.component.base_component import image
 
-        picture = draw_confusion(np.asarray(matrix), list(class_names))  # (H, W, 3) uint8
+        # (H, W, 3) uint8
+        picture = draw_confusion(np.asarray(matrix), list(class_names))
         self._append([image(_checked(tag), picture, step, _now_ms())])
 
     def hyperparameters(self, values: dict[str, object], metrics: dict[str, float]) -> None:
@@ -74,26 +79,30 @@ class Curves:
         from visualdl.utils.md5_util import md5
 
         plain = {name: _plain(value) for name, value in values.items()}
-        self._append(
-            [hparam(md5(str(self.path)), plain, [_checked(tag) for tag in metrics], _now_ms())]
-        )
+        # The name by which VisualDL tells runs apart; its own LogWriter takes the same hash.
+        run = md5(str(self.path))
+        self._append([hparam(run, plain, [_checked(tag) for tag in metrics], _now_ms())])
         self.scalars(0, metrics)
 
     def close(self) -> None:
         """Nothing is buffered: every call before this one is on disk already."""
 
-    def _append(self, records) -> None:
+    def _append(self, records: Iterable) -> None:
         values = [
             (record.SerializeToString(), record.values[0].tag, record.values[0].id)
             for record in records
         ]
+        # Steps that are in the file already: those of a killed run beyond its checkpoint. VisualDL
+        # would show both.
         again = {tag: step for _, tag, step in values if step <= self._last.get(tag, step - 1)}
         try:
             if again:
-                records = read_records(self.path)
-                self._rewrite(
-                    [record for record in records if record[2] < again.get(record[1], math.inf)]
-                )
+                earlier = [
+                    (data, tag, step)
+                    for data, tag, step in read_records(self.path)
+                    if step < again.get(tag, math.inf)
+                ]
+                self._rewrite(earlier)
             self._write_whole(b"".join(map(_framed, values)))
         except OSError as error:
             raise self._storage_error(error) from error
@@ -101,10 +110,12 @@ class Curves:
             self._last[tag] = step
 
     def _write_whole(self, content: bytes) -> None:
-        """Append all of it or, on a full disk, nothing: half a record would hide every later one."""
+        """Append all or, on a full disk, nothing: half a record would hide every later one."""
+        # Unbuffered, so that a full disk is an error here and not when the file is closed.
         with open(self.path, "ab", buffering=0) as file:
             before = file.seek(0, os.SEEK_END)
             try:
+                # An unbuffered write may take a part only, without an error.
                 while content:
                     content = content[file.write(content) :]
             except OSError:
@@ -114,8 +125,11 @@ class Curves:
     def _rewrite(self, records: list[tuple[bytes, str, int]]) -> None:
         from visualdl.component.base_component import meta_data
 
-        if not records:  # the first record of a VisualDL file is its meta data
+        # The first record of a VisualDL file is its meta data.
+        if not records:
             records = [(meta_data(walltime=_now_ms()).SerializeToString(), "meta_data_tag", 0)]
+        # Renamed over the old file when whole. "vdlrecords" must not be in the temporary name:
+        # VisualDL would read it as a record file.
         beside = self.path.with_name(f"{self.path.name.replace('vdlrecords', 'rewritten')}.tmp")
         beside.write_bytes(b"".join(map(_framed, records)))
         os.replace(beside, self.path)
@@ -133,7 +147,8 @@ def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
     from google.protobuf.message import DecodeError
     from visualdl.proto.record_pb2 import Record
 
-    data, position = path.read_bytes(), 0
+    data = path.read_bytes()
+    position = 0
     while position + 8 <= len(data):
         (length,) = struct.unpack_from("<Q", data, position)
         position += 8 + length
@@ -144,6 +159,7 @@ def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
             record = Record.FromString(content)
         except DecodeError:
             return
+        # Zeros parse as an empty record, and a crash of the machine can leave them in a file.
         if not record.values:
             return
         yield content, record.values[0].tag, record.values[0].id
@@ -152,21 +168,24 @@ def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
 def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
     """The picture (H, W, 3) uint8 of a confusion matrix (K, K): colour is the share of the true
     class, in percent."""
-    from matplotlib.backends.backend_agg import (
-        FigureCanvasAgg,  # needs no display and changes no global backend
-    )
+    # Not pyplot: this canvas needs no display, and a caller's own matplotlib backend stays.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     count = len(class_names)
     if matrix.shape != (count, count):
         raise ValueError(
             f"a confusion matrix of {count} classes is ({count}, {count}), not {matrix.shape}"
         )
+    # A class without clips has a row of zeros, not of 0 / 0.
     share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(3 + 0.35 * count, 14)
-    figure = Figure(figsize=(side + 1, side), dpi=100, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.1)
-    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    # Constrained, since class names of any length have to fit beside the matrix.
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1)
+    figure = Figure(figsize=(side + 1, side), dpi=100, layout=layout)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
     colours = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     figure.colorbar(colours, label="% of the true class", shrink=0.8)
     # "$" would start mathematics, which fails on names that are none.
@@ -176,6 +195,7 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
     axes.set_yticks(range(count), names, fontsize=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
+    # Numbers of more classes would run into each other.
     if count <= 20:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             axes.text(
@@ -185,9 +205,12 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
                 ha="center",
                 va="center",
                 fontsize=8,
+                # The darker half of the colour map swallows black.
                 color="white" if share[row, column] > 55 else "black",
             )
-    with warnings.catch_warnings():  # a class name in a script that the font lacks shows as boxes
+    # A class name in a script that the font lacks shows as boxes; a warning for every character
+    # does not help.
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -203,9 +226,12 @@ def _now_ms() -> int:
 
 def _plain(value: object) -> int | float | str:
     """VisualDL takes integers of 32 bits, floats and strings; a bool is none of them."""
+    # A bool is an int in Python, but VisualDL would show True as 1.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    return value if isinstance(value, float) or abs(value) < 2**31 else float(value)
+    if isinstance(value, int) and abs(value) >= 2**31:
+        return float(value)
+    return value
 
 
 def _checked(tag: str) -> str:

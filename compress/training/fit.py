@@ -22,11 +22,15 @@ from compress.process.interrupt import finish_first
 from compress.training import checkpoint, mixup, schedule
 from compress.training.model import Model, fused, views_of
 from compress.training.objectives import Objective
+from compress.training.settings import Config
+from compress.training.watch import Watch
 from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import TrainingError
 
-REPORT_SECONDS = 0.5  # how often the loss is fetched from the device
+# How often the loss is fetched from the device: every fetch waits for a GPU to finish, so one a
+# batch would leave it idle between batches.
+REPORT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,53 +42,54 @@ class Job:
         trained: networks that learn, by role.
         learner: the role that is judged and ends with its best weights, "student" or "teacher".
         frozen: networks that only predict, one or an ensemble a role; they stay in evaluation mode.
+        config: what the recipe says about this training.
         evaluation: the validation split through a view.
-        config: a `compress.training.settings.Config`.
-        state_path: where progress is kept; an existing file is continued.
+        state_path: where progress is kept; an existing file is resumed.
         settings: hash of all that the result depends on.
-        watch: a `compress.training.watch.Watch` that shows progress and draws curves.
+        watch: shows progress and draws curves.
         start_counts: whether the learner as it comes may be the best there is, as epoch 0.
     """
 
     title: str
     trained: dict[str, Model]
     frozen: dict[str, tuple[Model, ...]]
-    config: object
+    config: Config
     objective: Objective
     dataset: Dataset
     evaluation: Callable[[View], EvaluationSet]
     seed: int
     state_path: Path
     settings: str
-    watch: object
+    watch: Watch
     learner: str = "student"
     start_counts: bool = False
 
     @property
     def networks(self) -> dict[str, nn.Layer]:
         """The networks that learn, by role."""
-        return {role: one.network for role, one in self.trained.items()}
+        return {role: model.network for role, model in self.trained.items()}
 
     @property
     def views(self) -> tuple[View, ...]:
         """Every view that any of the networks needs."""
-        return views_of(
-            [*self.trained.values(), *(one for members in self.frozen.values() for one in members)]
-        )
+        models = list(self.trained.values())
+        for ensemble in self.frozen.values():
+            models.extend(ensemble)
+        return views_of(models)
 
 
 class Trainer:
     """What one training needs beyond its job: optimiser, gradient scaler, average of weights."""
 
     def __init__(self, job: Job):
-        self.job, config = job, job.config
-        self.parameters = [
-            one
-            for net in job.networks.values()
-            for one in net.parameters()
-            if not one.stop_gradient
-        ]
+        self.job = job
+        config = job.config
+        self.parameters: list[paddle.Tensor] = []
+        for network in job.networks.values():
+            self.parameters.extend(p for p in network.parameters() if not p.stop_gradient)
         clip = nn.ClipGradByGlobalNorm(config.clip_norm) if config.clip_norm else None
+        # One optimiser over all networks that learn: in mutual learning the gradients of both are
+        # clipped by their common norm.
         self.optimizer = paddle.optimizer.Momentum(
             config.lr,
             config.momentum,
@@ -93,33 +98,46 @@ class Trainer:
             weight_decay=config.weight_decay,
             grad_clip=clip,
         )
+        # Paddle 2.6.2 warns and ignores auto_cast on a CPU; a recipe with `amp` trains there in
+        # float32 without the noise.
         self.amp = config.amp and paddle.get_device().startswith("gpu")
         self.scaler = paddle.amp.GradScaler() if self.amp else None
         self.average = None
         if config.ema is not None:
-            self.average = networks.build(job.networks[job.learner].spec)
-            networks.load_state(
-                self.average, networks.state_of(job.networks[job.learner]), "average of weights"
-            )
+            learner = job.networks[job.learner]
+            # Starts as a copy of the learner, not from zeros, so it needs no bias correction in
+            # its first steps.
+            self.average = networks.build(learner.spec)
+            networks.load_state(self.average, networks.state_of(learner), "average of weights")
             self.average.eval()
-        for one in (one for members in job.frozen.values() for one in members):
-            one.network.eval()
+        # In train mode a frozen teacher's BatchNorm statistics would drift with every batch, and
+        # its logits with them.
+        for ensemble in job.frozen.values():
+            for model in ensemble:
+                model.network.eval()
 
     @property
     def saved(self) -> dict[str, nn.Layer]:
-        return self.job.networks | ({"average": self.average} if self.average is not None else {})
+        """The networks that a resumed training needs back."""
+        if self.average is None:
+            return self.job.networks
+        return self.job.networks | {"average": self.average}
 
     def step(self, batch: dict, labels, lr: float):
         """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts,
         logits by role), on the device."""
         job = self.job
         with paddle.no_grad():
-            logits = {role: fused(members, batch) for role, members in job.frozen.items()}
+            logits = {role: fused(ensemble, batch) for role, ensemble in job.frozen.items()}
         with paddle.amp.auto_cast(enable=self.amp):
-            logits |= {role: one(batch) for role, one in job.trained.items()}
+            logits |= {role: model(batch) for role, model in job.trained.items()}
+        # The losses are taken in float32 even under amp: a sum of logarithms of small
+        # probabilities loses too much in float16.
         loss, parts = job.objective(
             {role: value.astype("float32") for role, value in logits.items()}, labels
         )
+        # Set at every step from a pure function of the step number, so a resumed run needs no
+        # state of a scheduler.
         self.optimizer.set_lr(lr)
         if self.scaler:
             self.scaler.scale(loss).backward()
@@ -131,16 +149,21 @@ class Trainer:
         self.optimizer.clear_grad()
         if self.average is not None:
             self._follow()
-        return {"loss": loss.detach()} | {
-            name: part.detach() for name, part in parts.items()
-        }, logits
+        # Detached, since `_epoch` sums them up: else every batch's graph would live to the end of
+        # the epoch.
+        losses = {"loss": loss.detach()}
+        losses |= {name: part.detach() for name, part in parts.items()}
+        return losses, logits
 
     @paddle.no_grad()
     def _follow(self):
         decay = self.job.config.ema
-        own = self.job.networks[self.job.learner].state_dict()
+        learned = self.job.networks[self.job.learner].state_dict()
+        # BatchNorm statistics are averaged along: those of the learner belong to its own weights,
+        # not to the averaged ones.
         for name, value in self.average.state_dict().items():
-            paddle.assign(value * decay + own[name] * (1.0 - decay), output=value)
+            # In place: `state_dict` hands out the network's own tensors.
+            paddle.assign(value * decay + learned[name] * (1.0 - decay), output=value)
 
 
 def fit(job: Job) -> checkpoint.Progress:
@@ -160,6 +183,7 @@ def fit(job: Job) -> checkpoint.Progress:
     )
     job.watch.begin(job.title, job.learner, job.config.epochs, progress.history)
     judged = f"{job.learner}/top1"
+    # `start` is kept with the progress: after a resume the learner is no longer as it came.
     if job.start_counts and progress.start is None:
         progress.start = _validate(trainer)[judged]
         progress.best = networks.state_of(job.networks[job.learner])
@@ -176,13 +200,8 @@ def fit(job: Job) -> checkpoint.Progress:
         record["seconds"] = time.monotonic() - started
         progress.epoch += 1
         progress.history.append(record)
-        if record["val"][judged] >= max(
-            [one["val"][judged] for one in progress.history] + [progress.start or 0.0]
-        ):
-            progress.best_epoch = progress.epoch
-            progress.best = networks.state_of(
-                trainer.average if trainer.average is not None else job.networks[job.learner]
-            )
+        _keep_best(trainer, progress)
+        # A Ctrl-C waits for the file: half of an epoch's state would be no state at all.
         with finish_first():
             checkpoint.save(
                 job.state_path,
@@ -192,27 +211,46 @@ def fit(job: Job) -> checkpoint.Progress:
                 trainer.scaler,
                 job.settings,
             )
+        # After the save: a curve must never show an epoch that a resumed run does again.
         job.watch.epoch(record, progress.best_epoch)
     job.watch.end()
     networks.load_state(job.networks[job.learner], progress.best, f"best epoch of {job.title}")
-    for net in job.networks.values():
-        net.eval()
+    for network in job.networks.values():
+        network.eval()
     return progress
+
+
+def _keep_best(trainer: Trainer, progress: checkpoint.Progress) -> None:
+    """Take over the weights of the epoch just done if none before it was better."""
+    job = trainer.job
+    judged = f"{job.learner}/top1"
+    # The epoch itself is among them, so a tie goes to the later epoch: it has trained longer at a
+    # lower rate.
+    reached = [record["val"][judged] for record in progress.history]
+    if reached[-1] < max([*reached, progress.start or 0.0]):
+        return
+    progress.best_epoch = progress.epoch
+    judged_network = trainer.average if trainer.average is not None else job.networks[job.learner]
+    progress.best = networks.state_of(judged_network)
 
 
 def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     """One pass over the training split; means over samples of every loss part and each network's
     top-1."""
-    job, config = trainer.job, trainer.job.config
+    job = trainer.job
+    config = job.config
     samples = len(job.dataset.train.names)
     steps = math.ceil(samples / config.batch_size)
+    # All chance of an epoch comes from (seed, epoch), which is what makes a resumed run equal to
+    # one that was never interrupted.
     rng = np.random.default_rng([job.seed, epoch])
     paddle.seed(int(rng.integers(2**31)))
-    for net in job.networks.values():
-        net.train()
+    for network in job.networks.values():
+        network.train()
     sums: dict[str, paddle.Tensor] = {}
-    shown, seen, lr = time.monotonic(), 0, 0.0
-    keys = [view.fingerprint for view in job.views]
+    shown = time.monotonic()
+    seen = 0
+    lr = 0.0
     batches = loader.batches(
         job.dataset.train,
         _augment(job.views),
@@ -222,24 +260,16 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     )
     for step, (x, y) in enumerate(batches):
         lr = schedule.learning_rate(config, epoch * steps + step, steps)
-        batch = {
-            key: paddle.to_tensor(one)
-            for key, one in zip(keys, x if isinstance(x, tuple) else (x,))
-        }
-        labels = mixup.soft_labels(
-            paddle.to_tensor(y), len(job.dataset.classes), config.label_smoothing
-        )
-        if config.mixup is not None:
-            lam, permutation = mixup.draw(config.mixup.alpha, len(y), rng)
-            permutation = paddle.to_tensor(permutation)
-            batch = {key: mixup.blend(one, lam, permutation) for key, one in batch.items()}
-            labels = mixup.blend(labels, lam, permutation)
+        batch, labels = _prepared(job, x, y, rng)
         parts, logits = trainer.step(batch, labels, lr)
+        # Weighted by the batch's size: the last batch is smaller, and a mean of batch means would
+        # count its clips more. The sums stay on the device, for to read one waits for it.
         for name, part in (parts | _right(logits, labels, job.trained)).items():
             weighted = part * float(len(y))
             sums[name] = sums[name] + weighted if name in sums else weighted
         seen += len(y)
         if time.monotonic() - shown > REPORT_SECONDS or step + 1 == steps:
+            # A loss that is once not finite leaves the sum so, hence a look now and then suffices.
             _require_finite(job, float(sums["loss"]), epoch, step)
             job.watch.step(
                 (step + 1) / steps,
@@ -248,8 +278,31 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
                 seen,
             )
             shown = time.monotonic()
-    scale = {name: 100.0 if name.endswith("/top1") else 1.0 for name in sums}
-    return {name: float(value) / samples * scale[name] for name, value in sums.items()} | {"lr": lr}
+    means = {}
+    for name, value in sums.items():
+        percent = 100.0 if name.endswith("/top1") else 1.0
+        means[name] = float(value) / samples * percent
+    return means | {"lr": lr}
+
+
+def _prepared(job: Job, x, y: np.ndarray, rng: np.random.Generator):
+    """(batch {view: x (N, C, T, V, M)}, soft labels (N, K)) on the device, blended where the config
+    has mixup."""
+    config = job.config
+    keys = [view.fingerprint for view in job.views]
+    # The loader yields a tuple of arrays where there are several views, else the array itself.
+    inputs = x if isinstance(x, tuple) else (x,)
+    batch = {key: paddle.to_tensor(value) for key, value in zip(keys, inputs, strict=True)}
+    labels = mixup.soft_labels(
+        paddle.to_tensor(y), len(job.dataset.classes), config.label_smoothing
+    )
+    if config.mixup is None:
+        return batch, labels
+    # One draw for all views and the labels: teacher and student must see the same blend.
+    lam, drawn = mixup.draw(config.mixup.alpha, len(y), rng)
+    permutation = paddle.to_tensor(drawn)
+    batch = {key: mixup.blend(value, lam, permutation) for key, value in batch.items()}
+    return batch, mixup.blend(labels, lam, permutation)
 
 
 def _augment(views: tuple[View, ...]):
@@ -257,12 +310,15 @@ def _augment(views: tuple[View, ...]):
     alike."""
     if len(views) == 1:
         return views[0].augment
+    # Each view gets its own copy of the generator, so each draws the same numbers: teacher and
+    # student see the same crop of the same clip.
     return lambda clip, rng: tuple(view.augment(clip, copy.deepcopy(rng)) for view in views)
 
 
 def _right(logits: dict, labels, roles) -> dict[str, paddle.Tensor]:
     """Fraction of the batch whose largest logit is at the largest (mixed) label, of every network
     that learns."""
+    # Of the mixed label: under mixup no clip has one true class.
     wanted = labels.argmax(1)
     return {
         f"{role}/top1": (logits[role].detach().argmax(1) == wanted).astype("float32").mean()
@@ -272,6 +328,7 @@ def _right(logits: dict, labels, roles) -> dict[str, paddle.Tensor]:
 
 def _require_finite(job: Job, loss: float, epoch: int, step: int) -> None:
     if not math.isfinite(loss):
+        # The weights of this epoch are lost already, so the message points to the last good state.
         kept = (
             f"the state after epoch {epoch} is kept in {job.state_path}"
             if epoch
@@ -287,12 +344,14 @@ def _require_finite(job: Job, loss: float, epoch: int, step: int) -> None:
 def _validate(trainer: Trainer) -> dict[str, float]:
     """Top-1 and top-5 of every network that learns, on the validation split; the learner's is the
     average's if there is one."""
-    job, found = trainer.job, {}
-    for role, one in job.trained.items():
-        judged = (
-            trainer.average if role == job.learner and trainer.average is not None else one.network
-        )
-        clips = job.evaluation(one.view)
-        logits = logits_of(in_process(judged), clips, advance=job.watch.validating)
-        found |= {f"{role}/{key}": value for key, value in accuracy(logits, clips.labels).items()}
-    return found
+    job = trainer.job
+    measured: dict[str, float] = {}
+    for role, model in job.trained.items():
+        # What is judged is what would be kept: the average, not the weights that move.
+        averaged = role == job.learner and trainer.average is not None
+        network = trainer.average if averaged else model.network
+        clips = job.evaluation(model.view)
+        logits = logits_of(in_process(network), clips, advance=job.watch.validating)
+        for name, value in accuracy(logits, clips.labels).items():
+            measured[f"{role}/{name}"] = value
+    return measured

@@ -17,7 +17,10 @@ def blend(x, lam: float, permutation):
 
 def draw(alpha: float, size: int, rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """One lambda ~ Beta(alpha, alpha) and one permutation (size,) int64 for a batch."""
-    return float(rng.beta(alpha, alpha)), rng.permutation(size).astype("int64")
+    # NumPy's generator, not Paddle's: its numbers are the same on CPU and GPU and in every
+    # version.
+    lam = float(rng.beta(alpha, alpha))
+    return lam, rng.permutation(size).astype("int64")
 
 
 def soft_labels(y, classes: int, smoothing: float = 0.0):

@@ -3,6 +3,7 @@ teacher."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from paddle import nn
@@ -27,11 +28,16 @@ def fused(members: tuple[Model, ...], batch: dict):
     """Logits (N, K) of an ensemble: the members' logits, averaged by weight; one member's own
     logits."""
     if len(members) == 1:
+        # Not through the weighted sum: a product with 1.0 would keep the bits, but costs a pass.
         return members[0](batch)
-    total = sum(one.weight for one in members)
-    return sum(one(batch) * (one.weight / total) for one in members)
+    # Logits, not probabilities, are averaged: the losses soften the mean of the ensemble by their
+    # own temperature.
+    total = sum(model.weight for model in members)
+    return sum(model(batch) * (model.weight / total) for model in members)
 
 
-def views_of(models) -> tuple[View, ...]:
+def views_of(models: Iterable[Model]) -> tuple[View, ...]:
     """The different views among the models, each once, in order."""
-    return tuple({one.view.fingerprint: one.view for one in models}.values())
+    # By fingerprint: teacher and student often share a view, and each view costs a pass of the
+    # augmentation.
+    return tuple({model.view.fingerprint: model.view for model in models}.values())

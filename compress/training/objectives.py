@@ -9,6 +9,9 @@ import numpy as np
 import paddle
 from paddle.nn import functional as F
 
+from compress.data.dataset import Dataset
+from compress.training.settings import Config
+
 Logits = dict[str, paddle.Tensor]
 Objective = Callable[[Logits, paddle.Tensor], tuple[paddle.Tensor, dict[str, paddle.Tensor]]]
 
@@ -25,6 +28,7 @@ def focal(logits, labels, weights, gamma: float):
     Args:
         weights: (K,) of `class_weights`.
     """
+    # By log_softmax: the softmax of a very unlikely class rounds to zero, which has no logarithm.
     log_p = F.log_softmax(logits, axis=1)
     return -(weights * labels * (1.0 - log_p.exp()) ** gamma * log_p).sum(1).mean()
 
@@ -33,21 +37,27 @@ def class_weights(counts: np.ndarray, beta: float) -> np.ndarray:
     """(K,) float32, (1 - beta) / (1 - beta^n) of a class with n clips (Cui et al., arXiv
     1901.05555, eq. 10), scaled to a mean of one over the classes that occur; a class without clips
     weighs nothing."""
+    # float64: beta is close to one, and 1 - beta^n of small n cancels most digits.
     counts = np.asarray(counts, dtype="float64")
     present = counts > 0
+    # The inner `where` keeps 0 / 0 out of the branch that the outer one drops, but evaluates.
     raw = np.where(present, (1.0 - beta) / np.where(present, 1.0 - beta**counts, 1.0), 0.0)
+    # A mean of one keeps the size of the loss, so the learning rate of cross-entropy stays right.
     return (raw / raw[present].mean()).astype("float32")
 
 
-def class_counts(dataset) -> np.ndarray:
+def class_counts(dataset: Dataset) -> np.ndarray:
     """(K,) number of training clips of each class."""
+    # minlength: the last classes may have no training clip.
     return np.bincount(dataset.train.labels, minlength=len(dataset.classes))
 
 
 def kl(target, logits):
     """KL(softmax(target) || softmax(logits)), summed over classes, batch mean."""
-    log_target, log_own = F.log_softmax(target, axis=1), F.log_softmax(logits, axis=1)
-    return (log_target.exp() * (log_target - log_own)).sum(1).mean()
+    log_target = F.log_softmax(target, axis=1)
+    log_learner = F.log_softmax(logits, axis=1)
+    # Not F.kl_div, whose default mean divides by the number of classes too.
+    return (log_target.exp() * (log_target - log_learner)).sum(1).mean()
 
 
 def dml(student, teacher):
@@ -59,31 +69,40 @@ def dml(student, teacher):
 def kd(student, teacher, temperature: float):
     """temperature^2 * KL(teacher || student), both softened (Hinton et al., arXiv 1503.02531, eq.
     4)."""
+    # Gradients of softened logits shrink with temperature^2; the factor keeps the balance with
+    # cross-entropy when the temperature changes.
     return temperature**2 * kl(teacher / temperature, student / temperature)
 
 
-def build(config, learner: str = "student", counts: np.ndarray | None = None) -> Objective:
+def build(config: Config, learner: str = "student", counts: np.ndarray | None = None) -> Objective:
     """The objective of a training: CE or focal loss on the learner, plus what the config adds under
     the teacher.
 
     Args:
         counts: (K,) clips of each class, for the focal loss.
+    Raises:
+        ValueError: a focal loss without `counts`.
     """
-    weights = (
-        paddle.to_tensor(class_weights(counts, config.focal.beta))
-        if config.focal is not None
-        else None
-    )
+    weights = None
+    if config.focal is not None:
+        if counts is None:
+            raise ValueError("focal: give `counts`, the training clips of each class")
+        # Once, not at every batch: the tensor stays on the device.
+        weights = paddle.to_tensor(class_weights(counts, config.focal.beta))
 
     def objective(logits: Logits, labels):
-        if weights is None:
-            name, loss = "ce", cross_entropy(logits[learner], labels)
+        if config.focal is None:
+            loss = cross_entropy(logits[learner], labels)
+            parts = {"ce": loss}
         else:
-            name, loss = "focal", focal(logits[learner], labels, weights, config.focal.gamma)
-        parts = {name: loss}
+            loss = focal(logits[learner], labels, weights, config.focal.gamma)
+            parts = {"focal": loss}
         if config.dml is not None:
+            # Mutual learning with gradients through both sides: a teacher that moves gets half of
+            # the symmetric term, a frozen one has no gradient to take.
             parts["dml"] = dml(logits[learner], logits["teacher"])
             loss = loss + config.dml.weight * parts["dml"]
+            # A teacher that learns needs labels of its own, else both could agree on nonsense.
             if not config.dml.freeze_teacher:
                 parts["teacher_ce"] = cross_entropy(logits["teacher"], labels)
                 loss = loss + parts["teacher_ce"]

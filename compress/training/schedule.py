@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import math
 
+from compress.training.settings import Config
 
-def learning_rate(config, step: int, steps_per_epoch: int) -> float:
+
+def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
     """The rate of iteration `step` (from 0).
 
     Linear warm-up from `warmup_lr`, then `cosine` (lr/2 * (1 + cos(pi * epoch / epochs)), per
@@ -16,10 +18,12 @@ def learning_rate(config, step: int, steps_per_epoch: int) -> float:
     if config.schedule == "cosine":
         base = config.lr * 0.5 * (1.0 + math.cos(math.pi * epoch / config.epochs))
     else:
-        base = config.lr * config.gamma ** sum(
-            epoch >= milestone for milestone in config.milestones
-        )
+        passed = sum(epoch >= milestone for milestone in config.milestones)
+        base = config.lr * config.gamma**passed
     if epoch < config.warmup_epochs:
+        # step + 1: the first step already moves, even where warm-up starts from a rate of zero.
         done = (step + 1) / (config.warmup_epochs * steps_per_epoch)
+        # Towards lr itself, as CTR-GCN's own code does, though a cosine has fallen a little by
+        # then; with a fraction of an epoch the last step would overshoot without `min`.
         return config.warmup_lr + (config.lr - config.warmup_lr) * min(done, 1.0)
     return base

@@ -62,6 +62,7 @@ class Focal:
     gamma: float = 2.0
 
     def __post_init__(self):
+        # At 1 the weights of the paper's eq. 10 are 0 / 0.
         if not 0 <= self.beta < 1:
             raise ValueError("beta: must be in [0, 1)")
         if self.gamma < 0:
@@ -100,6 +101,7 @@ class Config:
         for name in ("warmup_epochs", "warmup_lr", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative")
+        # The rate would never reach `lr`.
         if self.warmup_epochs > self.epochs:
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of"
@@ -118,6 +120,7 @@ class Config:
                 "milestones: a step schedule needs the epochs at which the rate falls, for example"
                 " [35, 55]"
             )
+        # An error, not a silent default: whoever lists milestones expects steps.
         if self.schedule == "cosine" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")
 

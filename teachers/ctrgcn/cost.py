@@ -23,48 +23,46 @@ def cancelled_biases(spec: Spec) -> int:
     total = 0
     for block in spec.blocks:
         near, far, _, plain = block.inside.branches
-        total += (
-            _reduced(block)
-            + plain
-            + near
-            + far
-            + block.inside.graph * block.graph_projects
-            + block.out_channels * block.projects
-        )
+        total += _reduced(block) + plain + near + far
+        if block.graph_projects:
+            total += block.inside.graph
+        if block.projects:
+            total += block.out_channels
     return total
 
 
 def macs(spec: Spec) -> int:
     """Multiply-accumulates of one clip, convs, graph products and classifier (1.939 G for ten
     blocks on NTU-25)."""
-    V, T, total = spec.skeleton.joints, spec.frames, 0
+    V = spec.skeleton.joints
+    T = spec.frames
+    total = 0
     for block in spec.blocks:
-        C, G, Cin, R = (
-            block.out_channels,
-            block.inside.graph,
-            block.in_channels,
-            block.relation_channels,
-        )
+        C = block.out_channels
+        G = block.inside.graph
+        Cin = block.in_channels
+        R = block.relation_channels
+        # Padding keeps a last odd frame.
         out_frames = -(-T // block.stride)
+        # 2 * Cin * R * V * T: the published relation convs run over all frames, pooling follows.
+        # Counted so, our figures compare with the literature's.
         total += SUBSETS * (2 * Cin * R * V * T + Cin * G * V * T + R * G * V * V + G * V * V * T)
-        total += (Cin * G * V * T if block.graph_projects else 0) + (
-            Cin * C * V * out_frames if block.projects else 0
-        )
-        total += (
-            G * _reduced(block) * V * T
-            + (G * block.inside.branches[-1] + _taps(block)) * V * out_frames
-        )
+        if block.graph_projects:
+            total += Cin * G * V * T
+        if block.projects:
+            total += Cin * C * V * out_frames
+        total += G * _reduced(block) * V * T
+        total += (G * block.inside.branches[-1] + _taps(block)) * V * out_frames
         T = out_frames
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
 
 def _block_parameters(block: Block, V: int) -> int:
-    C, G, Cin, R = (
-        block.out_channels,
-        block.inside.graph,
-        block.in_channels,
-        block.relation_channels,
-    )
+    C = block.out_channels
+    G = block.inside.graph
+    Cin = block.in_channels
+    R = block.relation_channels
+    # + 1 a conv: its bias. + 2 a channel: its BatchNorm. So + 3 where a biased conv has one.
     near, far, _, plain = block.inside.branches
     graph = (
         SUBSETS * (2 * (Cin + 1) * R + (Cin + 1) * G + (R + 1) * G) + SUBSETS * V * V + 1 + 2 * G
@@ -81,6 +79,7 @@ def _reduced(block: Block) -> int:
 
 def _taps(block: Block) -> int:
     """Weights of the two convs over five frames."""
-    return 5 * sum(
-        inside * outside for inside, outside in zip(block.inside.inner, block.inside.branches)
-    )
+    inside = block.inside
+    # The pooled and the plain branch, which come last, have no conv over frames.
+    pairs = zip(inside.inner, inside.branches[: len(inside.inner)], strict=True)
+    return 5 * sum(before * width for before, width in pairs)

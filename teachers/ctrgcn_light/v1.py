@@ -2,7 +2,7 @@
 instead of ten.
 
 Blocks without a graph unit are a temporal unit and the block's residual; the temporal unit then
-changes the width. The maths of every unit is that of `teachers/ctrgcn.py`.
+changes the width. The maths of every unit is that of `teachers/ctrgcn/network.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from teachers import ctrgcn, stages
 from teachers.ctrgcn.network import CTRGCN, GraphUnit, TemporalUnit, Unit
 from teachers.skeleton import Skeleton
 
+# As published; no rule says which.
 GRAPH_BLOCKS = ("l1", "l4", "l6", "l7", "l9", "l10")
 
 
@@ -20,6 +21,8 @@ GRAPH_BLOCKS = ("l1", "l4", "l6", "l7", "l9", "l10")
 class Block(ctrgcn.Block):
     """One unit; `graph`: it has a graph unit in front of its temporal unit."""
 
+    # Follows the keyword-only `widths`, so it is the sixth positional field, as in specs written
+    # before there was one.
     graph: bool
 
     @property
@@ -51,20 +54,23 @@ class Config:
             )
 
 
+PUBLISHED = Config()
+
+
 def default_spec(
     classes: int,
     skeleton: Skeleton,
     frames: int,
     persons: int,
     channels: int = 3,
-    config: Config = Config(),
+    config: Config = PUBLISHED,
 ) -> Spec:
     """The published ten blocks."""
-    blocks = stages.plan(
-        channels,
-        stages.Config(config.width),
-        lambda id, *rest: Block(id, *rest, id in GRAPH_BLOCKS),
-    )
+
+    def block(name: str, last: int, out: int, stride: int, residual: bool) -> Block:
+        return Block(name, last, out, stride, residual, graph=name in GRAPH_BLOCKS)
+
+    blocks = stages.plan(channels, stages.Config(config.width), block)
     return Spec(blocks, classes, skeleton, frames, persons, channels)
 
 

@@ -10,18 +10,22 @@ has a conv in front of a BatchNorm a bias.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
+from teachers import stages
 from teachers.ctrgcn.keys import FRAMES
 from teachers.ctrgcn.network import SUBSETS
 from teachers.ctrgcn_light.v1 import Block, Spec
 from teachers.errors import CheckpointError
 from teachers.skeleton import NTU_25, UCLA_20
-from teachers.weights.published import Hints, Taker, under
+from teachers.weights.published import NO_HINTS, Hints, StrictReader, under
 
 READS = ("PaddleVideo", "the authors' own repository CTRGCN_Light (Paddle)")
-_OWN = re.compile(r"(l\d+)\.tcn1\.branches\.0\.0\.weight")
+# A leading temporal conv of its own, as the authors' repository has it.
+_UNFUSED = re.compile(r"(l\d+)\.tcn1\.branches\.0\.0\.weight")
 _NORM = ("weight", "bias", "_mean", "_variance")
 
 
@@ -33,7 +37,8 @@ def is_published(arrays: dict[str, np.ndarray]) -> bool:
 def relation_groups(arrays: dict[str, np.ndarray]) -> int | None:
     """How many relations a graph unit has: 3 in V1, 1 in V2; None: this is no CTRGCN_light."""
     for name, weight in arrays.items():
-        if _OWN.fullmatch(name) and name.removesuffix("weight") + "bias" not in arrays:
+        # The same names as CTR-GCN's; that one has biases in front of its BatchNorms.
+        if _UNFUSED.fullmatch(name) and name.removesuffix("weight") + "bias" not in arrays:
             return SUBSETS
         refine = arrays.get(name.replace("conv1", "conv2.0"))
         if (
@@ -42,14 +47,16 @@ def relation_groups(arrays: dict[str, np.ndarray]) -> int | None:
             and weight.ndim == refine.ndim == 4
         ):
             C, R = refine.shape[:2]
-            return {SUBSETS * C + 2 * groups * R: groups for groups in (1, SUBSETS)}.get(
-                weight.shape[0]
-            )
+            # The fused conv holds 2 relation convs a group and the values of each subset.
+            for groups in (1, SUBSETS):
+                if weight.shape[0] == SUBSETS * C + 2 * groups * R:
+                    return groups
+            return None
     return None
 
 
 def from_published(
-    arrays: dict[str, np.ndarray], hints: Hints = Hints()
+    arrays: dict[str, np.ndarray], hints: Hints = NO_HINTS
 ) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 
@@ -65,49 +72,65 @@ def from_published(
     return read(arrays, hints, block, Spec, "CTRGCN_light V1")
 
 
+AnySpec = TypeVar("AnySpec", bound=stages.Spec)
+
+
+# Any block: V1 has a field more than V2.
 def read(
-    arrays: dict[str, np.ndarray], hints: Hints, make_block, make_spec, network: str
-) -> tuple[object, dict[str, np.ndarray]]:
+    arrays: dict[str, np.ndarray],
+    hints: Hints,
+    make_block: Callable[[str, int, int, int, bool], Any],
+    make_spec: Callable[..., AnySpec],
+    network: str,
+) -> tuple[AnySpec, dict[str, np.ndarray]]:
     """`from_published` of either variant, from fused names."""
-    take = Taker(arrays)
+    take = StrictReader(arrays)
     spec = _spec_of(arrays, hints, make_block, make_spec)
     state = under("data_bn", take.norm("data_bn"))
     for block in spec.blocks:
         graph = _graph(take, block) if f"{block.id}.gcn1.PA" in arrays else {}
         state |= under(block.id, graph | _temporal(take, block))
-    state |= {"fc.weight": take("fc.weight"), "fc.bias": take("fc.bias")}
+    state["fc.weight"] = take("fc.weight")
+    state["fc.bias"] = take("fc.bias")
     take.finish(network)
     return spec, state
 
 
-def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, make_block, make_spec):
+def _spec_of(
+    arrays: dict[str, np.ndarray],
+    hints: Hints,
+    make_block: Callable[[str, int, int, int, bool], Any],
+    make_spec: Callable[..., AnySpec],
+) -> AnySpec:
+    # By number, since by name l10 comes before l2.
     ids = sorted(
         {name.split(".")[0] for name in arrays if re.match(r"l\d+\.", name)},
         key=lambda name: int(name[1:]),
     )
-    blocks = []
+    blocks: list[Any] = []
     for name in ids:
-        reduce, plain = (
-            _weight(arrays, f"{name}.tcn1.{part}.weight") for part in ("conv_pw.0", "branches.3.0")
-        )
-        first = (
-            _weight(arrays, f"{name}.gcn1.convs.conv1.weight")
-            if f"{name}.gcn1.PA" in arrays
-            else reduce
-        )
-        last, out = first.shape[1], reduce.shape[0] + plain.shape[0]
-        blocks.append(make_block(name, last, out, 2 if blocks and last != out else 1, bool(blocks)))
-    topology = next(
-        (value for name, value in arrays.items() if name.endswith("gcn1.PA") and value.ndim == 3),
-        None,
-    )
-    if topology is None:
+        reduce = _weight(arrays, f"{name}.tcn1.conv_pw.0.weight")
+        plain = _weight(arrays, f"{name}.tcn1.branches.3.0.weight")
+        # The first conv of the block takes its input: one of the graph unit, where there is one.
+        first = reduce
+        if f"{name}.gcn1.PA" in arrays:
+            first = _weight(arrays, f"{name}.gcn1.convs.conv1.weight")
+        last = first.shape[1]
+        out = reduce.shape[0] + plain.shape[0]
+        # Strides have no shape; as published a block halves the frames where it widens.
+        stride = 2 if blocks and last != out else 1
+        blocks.append(make_block(name, last, out, stride, bool(blocks)))
+    # Of any block: l1 may have been pruned away, and in V1 not every block has a graph.
+    topologies = [
+        value for name, value in arrays.items() if name.endswith("gcn1.PA") and value.ndim == 3
+    ]
+    if not topologies:
         raise CheckpointError("has no topology, 'l1.gcn1.PA' for example")
-    joints, channels = topology.shape[-1], blocks[0].in_channels
-    if "data_bn.weight" not in arrays or "fc.bias" not in arrays:
-        raise CheckpointError(
-            f"has no {'data_bn.weight' if 'data_bn.weight' not in arrays else 'fc.bias'!r}"
-        )
+    joints = topologies[0].shape[-1]
+    channels = blocks[0].in_channels
+    for name in ("data_bn.weight", "fc.bias"):
+        if name not in arrays:
+            raise CheckpointError(f"has no {name!r}")
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], channels * joints)
     if rest or not persons:
         raise CheckpointError(
@@ -131,19 +154,17 @@ def _weight(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     return value
 
 
-def _graph(take: Taker, block) -> dict[str, np.ndarray]:
-    gcn, Cin, C, R = (
-        f"{block.id}.gcn1",
-        block.in_channels,
-        block.graph_channels,
-        block.relation_channels,
-    )
+def _graph(take: StrictReader, block) -> dict[str, np.ndarray]:
+    gcn = f"{block.id}.gcn1"
+    Cin = block.in_channels
+    C = block.graph_channels
+    R = block.relation_channels
     refine = [take(f"{gcn}.convs.conv2.{index}.weight") for index in range(SUBSETS)]
     refine_bias = [take(f"{gcn}.convs.conv2.{index}.bias") for index in range(SUBSETS)]
-    fused, bias = take(f"{gcn}.convs.conv1.weight"), take(f"{gcn}.convs.conv1.bias")
-    relations = (
-        fused.shape[0] - SUBSETS * C
-    )  # 2 * groups * R output channels, ordered (role, group, R)
+    fused = take(f"{gcn}.convs.conv1.weight")
+    bias = take(f"{gcn}.convs.conv1.bias")
+    # 2 * groups * R output channels, ordered (role, group, R); ours are ordered (group, R, role).
+    relations = fused.shape[0] - SUBSETS * C
     order = np.arange(relations).reshape(2, -1).T.reshape(-1)
     if relations not in (2 * R, 2 * SUBSETS * R) or refine[0].shape != (C, R, 1, 1):
         raise CheckpointError(
@@ -169,7 +190,7 @@ def _graph(take: Taker, block) -> dict[str, np.ndarray]:
     return parts
 
 
-def _temporal(take: Taker, block) -> dict[str, np.ndarray]:
+def _temporal(take: StrictReader, block) -> dict[str, np.ndarray]:
     tcn = f"{block.id}.tcn1"
     norms = [take.norm(f"{tcn}.branches.{name}") for name in ("0.bn", "1.bn", "2.1", "3.1")]
     parts = {
@@ -183,12 +204,11 @@ def _temporal(take: Taker, block) -> dict[str, np.ndarray]:
     parts |= under(
         "temporal.bn", {key: np.concatenate([norm[key] for norm in norms]) for key in _NORM}
     )
-    if block.projects:  # a block without a graph unit has its residual inside the temporal unit
-        residual = (
-            f"{tcn}.residual"
-            if f"{tcn}.residual.conv.weight" in take.left
-            else f"{block.id}.residual"
-        )
+    if block.projects:
+        # A block without a graph unit has its residual inside the temporal unit.
+        residual = f"{block.id}.residual"
+        if f"{tcn}.residual.conv.weight" in take.left:
+            residual = f"{tcn}.residual"
         parts |= {"residual.conv.weight": take(f"{residual}.conv.weight")} | under(
             "residual.bn", take.norm(f"{residual}.bn")
         )
@@ -197,33 +217,36 @@ def _temporal(take: Taker, block) -> dict[str, np.ndarray]:
 
 def _fused(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The names of the authors' repository as those of PaddleVideo; others stay."""
-    ids = [match.group(1) for match in map(_OWN.fullmatch, arrays) if match]
+    ids = [match.group(1) for match in map(_UNFUSED.fullmatch, arrays) if match]
     if not ids:
         return arrays
-    take = Taker(arrays)
+    take = StrictReader(arrays)
     fused = {}
     for name in ids:
-        tcn, gcn = f"{name}.tcn1", f"{name}.gcn1"
-        for part, keys in (("0", ("weight",)), ("1", _NORM)):
-            for key in keys:
-                fused[f"{tcn}.conv_pw.{part}.{key}"] = np.concatenate(
-                    [take(f"{tcn}.branches.{index}.{part}.{key}") for index in range(3)]
-                )
+        tcn = f"{name}.tcn1"
+        gcn = f"{name}.gcn1"
+        # The fourth branch keeps its own leading conv in PaddleVideo too: no BatchNorm and ReLU
+        # stand between it and the end of the branch.
+        for key in ("0.weight", *(f"1.{key}" for key in _NORM)):
+            leading = [take(f"{tcn}.branches.{index}.{key}") for index in range(3)]
+            fused[f"{tcn}.conv_pw.{key}"] = np.concatenate(leading)
         for index in (0, 1):
             fused[f"{tcn}.branches.{index}.conv.weight"] = take(
                 f"{tcn}.branches.{index}.3.conv.weight"
             )
             fused |= under(f"{tcn}.branches.{index}.bn", take.norm(f"{tcn}.branches.{index}.3.bn"))
         fused |= under(f"{tcn}.branches.2.1", take.norm(f"{tcn}.branches.2.4"))
-        for key in ("weight", "bias") if f"{gcn}.PA" in arrays else ():
+        if f"{gcn}.PA" not in arrays:
+            continue
+        for key in ("weight", "bias"):
+            # conv1 and conv2 of all subsets, then the values: (role, subset, channels).
             parts = [
                 take(f"{gcn}.convs.{index}.conv{number}.{key}")
                 for number in (1, 2, 3)
                 for index in range(SUBSETS)
             ]
             fused[f"{gcn}.convs.conv1.{key}"] = np.concatenate(parts)
-            fused |= {
-                f"{gcn}.convs.conv2.{index}.{key}": take(f"{gcn}.convs.{index}.conv4.{key}")
-                for index in range(SUBSETS)
-            }
+            for index in range(SUBSETS):
+                refine = take(f"{gcn}.convs.{index}.conv4.{key}")
+                fused[f"{gcn}.convs.conv2.{index}.{key}"] = refine
     return take.left | fused

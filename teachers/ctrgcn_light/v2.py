@@ -2,7 +2,7 @@
 one relation.
 
 Where a block halves the frames, its graph unit keeps the input's width and the temporal unit
-widens. The maths of every unit is that of `teachers/ctrgcn.py`.
+widens. The maths of every unit is that of `teachers/ctrgcn/network.py`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,15 @@ class Spec(ctrgcn.Spec):
 class Config:
     """Recipe keys: `width`, the channels of l1 (62 as published)."""
 
+    # Not a multiple of 4: the last temporal branch takes what remains.
     width: int = 62
 
     def __post_init__(self):
         if self.width < 8:
             raise ValueError(f"width: CTRGCN_light V2 needs 8 channels or more, got {self.width}")
+
+
+PUBLISHED = Config()
 
 
 def default_spec(
@@ -50,7 +54,7 @@ def default_spec(
     frames: int,
     persons: int,
     channels: int = 3,
-    config: Config = Config(),
+    config: Config = PUBLISHED,
 ) -> Spec:
     """The published ten blocks."""
     return Spec(
@@ -75,6 +79,7 @@ def unit(block: Block, skeleton: Skeleton) -> Unit:
     """The unit of one block."""
     return Unit(
         block,
+        # The graph unit reads its width off the block, and it is narrower where the stride is.
         GraphUnit(replace(block, out_channels=block.graph_channels), skeleton, groups=1),
         TemporalUnit(block, block.graph_channels),
     )

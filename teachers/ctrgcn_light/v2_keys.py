@@ -6,7 +6,7 @@ import numpy as np
 
 from teachers.ctrgcn_light.v1_keys import read, relation_groups
 from teachers.ctrgcn_light.v2 import Block, Spec
-from teachers.weights.published import Hints
+from teachers.weights.published import NO_HINTS, Hints
 
 READS = ("PaddleVideo",)
 
@@ -17,7 +17,7 @@ def is_published(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def from_published(
-    arrays: dict[str, np.ndarray], hints: Hints = Hints()
+    arrays: dict[str, np.ndarray], hints: Hints = NO_HINTS
 ) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 

@@ -10,7 +10,9 @@ from teachers.efficientgcn.network import Block, Spec
 def parameters(spec: Spec) -> int:
     """Trainable parameters of the published form (306,201 for B0 with SG layers and edges, NTU-25,
     60 classes)."""
-    per_branch, edges = spec.channels // spec.branches, HOPS * spec.skeleton.joints**2 * spec.edge
+    per_branch = spec.channels // spec.branches
+    edges = HOPS * spec.skeleton.joints**2 if spec.edge else 0
+    # The stem's temporal layer is always Basic, whatever the blocks have.
     stem = (
         2 * per_branch
         + _graph_parameters(per_branch, spec.stem)
@@ -19,14 +21,13 @@ def parameters(spec: Spec) -> int:
     )
     total = spec.branches * stem + (spec.features + 1) * spec.classes
     for block in spec.blocks:
-        C, H = block.out_channels, block.attention
-        own = (
-            _graph_parameters(block.in_channels, C)
-            + edges
-            + sum(_parameters(layer) for layer in _layers(block))
-        )
-        own += (C + 3) * H + 2 * (H + 1) * C + 2 * C  # attention
-        total += own * (spec.branches if block.branched else 1)
+        C = block.out_channels
+        H = block.attention
+        each = _graph_parameters(block.in_channels, C) + edges
+        each += sum(_parameters(layer) for layer in _layers(block))
+        # Attention: conv with bias and BatchNorm into H, two convs with bias back, a BatchNorm.
+        each += (C + 3) * H + 2 * (H + 1) * C + 2 * C
+        total += each * (spec.branches if block.branched else 1)
     return total
 
 
@@ -37,21 +38,26 @@ def macs(spec: Spec) -> int:
 
 def conv_macs(spec: Spec) -> int:
     """Multiply-accumulates of the convs of one clip (2.63 G for B0 with SG layers)."""
-    V, T, per_branch = spec.skeleton.joints, spec.frames, spec.channels // spec.branches
+    V = spec.skeleton.joints
+    T = spec.frames
+    per_branch = spec.channels // spec.branches
     stem, _ = _temporal_macs((_layer("basic", spec.stem, 0, 1),), V, T)
     total = spec.branches * (stem + _graph_convs(per_branch, spec.stem) * V * T)
     for block in spec.blocks:
         temporal, frames = _temporal_macs(_layers(block), V, T)
-        own = _graph_convs(block.in_channels, block.out_channels) * V * T + temporal
-        own += 2 * block.out_channels * block.attention * (V + frames)
-        total += own * (spec.branches if block.branched else 1)
+        each = _graph_convs(block.in_channels, block.out_channels) * V * T + temporal
+        # Attention pools first: it sees V joints and as many frames as the layers leave.
+        each += 2 * block.out_channels * block.attention * (V + frames)
+        total += each * (spec.branches if block.branched else 1)
         T = frames
     return total * spec.persons
 
 
 def graph_macs(spec: Spec) -> int:
     """Multiply-accumulates of the products with the graph, of one clip."""
-    V, T = spec.skeleton.joints, spec.frames
+    V = spec.skeleton.joints
+    T = spec.frames
+    # Counted over output channels, as published; ours takes the narrower side.
     total = spec.branches * spec.stem * T
     for block in spec.blocks:
         total += block.out_channels * T * (spec.branches if block.branched else 1)
@@ -83,7 +89,8 @@ def _parameters(steps: tuple[Step, ...]) -> int:
 
 
 def _graph_convs(Cin: int, C: int) -> int:
-    return Cin * C * (HOPS + (Cin != C))
+    # One more where the residual is a conv.
+    return Cin * C * (HOPS if Cin == C else HOPS + 1)
 
 
 def _temporal_macs(layers, V: int, T: int) -> tuple[int, int]:
@@ -92,6 +99,7 @@ def _temporal_macs(layers, V: int, T: int) -> tuple[int, int]:
     for steps in layers:
         frames = T
         for step in steps:
+            # The residual takes the layer's input, not what the step before it left.
             out = -(-T // step.stride) if step.name == "residual" else -(-frames // step.stride)
             total += step.in_channels // step.groups * step.kernel * step.out_channels * V * out
             frames = out

@@ -19,10 +19,13 @@ from paddle.nn.initializer import Constant
 from teachers.layers import BatchNorm, Conv
 from teachers.skeleton import Skeleton, column_normalise
 
-HOPS = 3  # subsets of the graph: joints 0, 1 and 2 bones apart
-KERNEL = 5  # frames
+# Subsets of the graph: joints 0, 1 and 2 bones apart.
+HOPS = 3
+# Frames.
+KERNEL = 5
 LAYERS = ("sg", "epsep", "sep", "basic", "bottleneck")
-ACT_ON_SUM = ("basic", "bottleneck")  # the others end linearly
+# Swish comes after the residual in these; the others end linearly, as published.
+ACT_ON_SUM = ("basic", "bottleneck")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def temporal_steps(layer: str, channels: int, hidden: int, stride: int) -> tuple
         channels: C, in and out.
         hidden: channels in between; `basic` and `sep` have none.
     """
-    C, H = channels, hidden
+    C = channels
+    H = hidden
     if layer == "basic":
         return (Step("conv", C, C, KERNEL, stride),)
     if layer == "bottleneck":
@@ -110,7 +114,7 @@ class ConvNorm(nn.Layer):
 
     def __init__(self, step: Step):
         super().__init__()
-        # fan_out * groups: published initialisation does not see that a convolution is depthwise
+        # fan_out * groups: published initialisation does not see that a convolution is depthwise.
         self.conv = Conv(
             step.in_channels,
             step.out_channels,
@@ -138,7 +142,11 @@ class SpatialGraph(nn.Layer):
         self, in_channels: int, channels: int, skeleton: Skeleton, max_hop: int, edge: bool
     ):
         super().__init__()
-        self.in_channels, self.channels, self.joints = in_channels, channels, skeleton.joints
+        self.in_channels = in_channels
+        self.channels = channels
+        self.joints = skeleton.joints
+        # The graph's product costs as many multiplications a channel as there are joints, so it
+        # goes where there are fewer channels.
         self.graph_first = in_channels < channels
         if self.graph_first:
             self.values = Conv(HOPS * in_channels, channels, fan_out=HOPS * channels)
@@ -146,7 +154,7 @@ class SpatialGraph(nn.Layer):
             self.values = Conv(in_channels, HOPS * channels)
         self.values_bias = self.create_parameter([channels, HOPS], is_bias=True)
         # [hop, v, w]: how much of joint v reaches joint w. Stored, for published weights come with
-        # graphs of their own
+        # graphs of their own.
         self.register_buffer("adjacency", paddle.to_tensor(hop_adjacency(skeleton, max_hop)))
         self.edge = (
             self.create_parameter(
@@ -165,7 +173,10 @@ class SpatialGraph(nn.Layer):
         return self.adjacency if self.edge is None else self.adjacency * self.edge
 
     def forward(self, x):
-        C, V, T, topology = self.channels, self.joints, x.shape[3], self.topology()
+        C = self.channels
+        V = self.joints
+        T = x.shape[3]
+        topology = self.topology()
         if self.graph_first:
             left = topology.transpose([0, 2, 1]).reshape([HOPS * V, V])
             y = self.values(paddle.matmul(left, x).reshape([0, HOPS * self.in_channels, V, T]))
@@ -176,12 +187,11 @@ class SpatialGraph(nn.Layer):
             y = paddle.matmul(
                 left, self.values(x).reshape([0, C, HOPS, V, T]).reshape([0, C, HOPS * V, T])
             )
-        bias = paddle.matmul(self.values_bias, topology.sum(1)).reshape(
-            [C * V, 1]
-        )  # what of b_k reaches each joint
-        y = (y.reshape([0, C * V, T]) + bias).reshape(
-            [0, C, V, T]
-        )  # rank 3: a rank-4 broadcast is far slower on CPU
+        # What of b_k reaches each joint.
+        bias = paddle.matmul(self.values_bias, topology.sum(1)).reshape([C * V, 1])
+        # At rank 3: on CPU a rank-4 add is five times slower and more (Paddle 2.6.2,
+        # benchmarks/LOG.md).
+        y = (y.reshape([0, C * V, T]) + bias).reshape([0, C, V, T])
         return F.swish(self.bn(y) + (x if self.residual is None else self.residual(x)))
 
 
@@ -190,10 +200,8 @@ class Temporal(nn.Layer):
 
     def __init__(self, layer: str, channels: int, hidden: int, stride: int):
         super().__init__()
-        self.steps, self.act_on_sum = (
-            temporal_steps(layer, channels, hidden, stride),
-            layer in ACT_ON_SUM,
-        )
+        self.steps = temporal_steps(layer, channels, hidden, stride)
+        self.act_on_sum = layer in ACT_ON_SUM
         for step in self.steps:
             self.add_sublayer(step.name, ConvNorm(step))
         self.residual = (
@@ -216,15 +224,17 @@ class JointAttention(nn.Layer):
     def __init__(self, channels: int, hidden: int):
         super().__init__()
         self.reduce = ConvNorm(Step("reduce", channels, hidden))
-        self.joint, self.frame = Conv(hidden, channels), Conv(hidden, channels)
-        self.joint_bias, self.frame_bias = (
-            self.create_parameter([channels, 1], is_bias=True) for _ in range(2)
-        )
+        self.joint = Conv(hidden, channels)
+        self.frame = Conv(hidden, channels)
+        # `Conv` has no bias; here a sigmoid follows and no BatchNorm that would cancel it.
+        self.joint_bias = self.create_parameter([channels, 1], is_bias=True)
+        self.frame_bias = self.create_parameter([channels, 1], is_bias=True)
         self.bn = BatchNorm(channels)
 
     def forward(self, x):
-        C, V, T = x.shape[1], x.shape[2], x.shape[3]
-        pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)  # (B, C, 1, V + T)
+        C, V, T = x.shape[1:]
+        # (B, C, 1, V + T): joints and frames share one conv and one BatchNorm, as published.
+        pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)
         joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
         joint = F.sigmoid(self.joint(joint).reshape([0, C, V]) + self.joint_bias).unsqueeze(3)
         frame = F.sigmoid(self.frame(frame).reshape([0, C, T]) + self.frame_bias).unsqueeze(2)

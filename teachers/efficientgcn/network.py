@@ -21,13 +21,15 @@ from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 from teachers.stages import check_dropped
 
+# Id, channels, stride, depth of B0.
 PLAN = (
     ("i1", 48, 1, 0.5),
     ("i2", 24, 1, 0.5),
     ("m1", 64, 2, 1.0),
     ("m2", 128, 2, 1.0),
-)  # id, channels, stride, depth of B0
-REDUCTION = {"sg": 2}  # of attention and temporal layers; 4 for the others
+)
+# Of attention and temporal layers; 4 for the others.
+REDUCTION = {"sg": 2}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Spec:
     @property
     def features(self) -> int:
         """Channels that reach the classifier."""
+        # A student may have lost the whole main stream; its branches then meet at the classifier.
         last = self.blocks[-1]
         return last.out_channels * (self.branches if last.branched else 1)
 
@@ -101,10 +104,14 @@ class Config:
         for name, least in (("expand", 1), ("max_hop", 2), ("branches", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: must be {least} or more, got {getattr(self, name)}")
+        # Beyond 16 the narrowest block that the scaling makes, of 16 channels, has none inside.
         if self.reduction is not None and not 1 <= self.reduction <= 16:
             raise ValueError(f"reduction: must be from 1 to 16, got {self.reduction}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: must be from 0 to below 1, got {self.dropout}")
+
+
+PUBLISHED = Config()
 
 
 def default_spec(
@@ -113,13 +120,14 @@ def default_spec(
     frames: int,
     persons: int,
     channels: int = 18,
-    config: Config = Config(),
+    config: Config = PUBLISHED,
 ) -> Spec:
     """The published two blocks per branch and two of the main stream, scaled (section 4.3).
 
     Raises:
         RecipeError: the input's channels are not those of so many branches.
     """
+    # One channel a branch divides well, but no stream has one: it is an input of 3 coordinates.
     if channels % config.branches or channels == config.branches > 1:
         raise RecipeError(
             f"efficientgcn with {config.branches} branches cannot take an input of {channels}"
@@ -127,15 +135,16 @@ def default_spec(
             " `branches: 1` for one stream"
         )
     reduction = config.reduction or REDUCTION.get(config.layer, 4)
-    blocks, last = [], config.width
+    blocks: list[Block] = []
+    last = config.width
     for name, width, stride, depth in PLAN:
         branched = name.startswith("i")
         if not branched and blocks[-1].branched:
             last *= config.branches
+        # The paper's compound scaling: 1.2 a step in width, 1.35 in depth, widths in sixteens.
         width = max(16 * round(width * config.width / 64 * 1.2**config.scale / 16), 16)
-        depth = round(
-            depth * 1.35**config.scale
-        )  # half to even: B0's branches have no temporal layer
+        # Half to even: B0's branches have no temporal layer.
+        depth = round(depth * 1.35**config.scale)
         hidden = _hidden(config, width, reduction) if depth else 0
         blocks.append(
             Block(
@@ -175,17 +184,24 @@ def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:
     """
     check_dropped(spec, ids)
     blocks: list[Block] = []
-    last, stride, branched = spec.stem, 1, True
+    last = spec.stem
+    stride = 1
+    branched = True
     for block in spec.blocks:
-        if branched and not block.branched:  # the branches' channels are concatenated here
-            last, branched = last * spec.branches, False
+        # The branches' channels are concatenated here.
+        if branched and not block.branched:
+            last *= spec.branches
+            branched = False
         if block.id in ids:
             stride *= block.stride
             continue
-        blocks.append(
-            replace(block, in_channels=last, stride=stride * block.stride if block.depth else 1)
-        )
-        last, stride = block.out_channels, 1 if block.depth else stride
+        # Only a temporal layer can halve the frames: a block without one hands the stride on.
+        if block.depth:
+            blocks.append(replace(block, in_channels=last, stride=stride * block.stride))
+            stride = 1
+        else:
+            blocks.append(replace(block, in_channels=last, stride=1))
+        last = block.out_channels
     return replace(spec, blocks=tuple(blocks))
 
 
@@ -195,6 +211,7 @@ class EfficientGCN(nn.Layer):
     def __init__(self, spec: Spec):
         super().__init__()
         self.spec = spec
+        # Each graph has edge weights of its own, in every block and branch, as published.
         graph = (spec.skeleton, spec.max_hop, spec.edge)
         self.stem = nn.LayerList(
             [Stem(spec.channels // spec.branches, spec.stem, *graph) for _ in range(spec.branches)]
@@ -219,10 +236,12 @@ class EfficientGCN(nn.Layer):
     def forward(self, x):
         C, T, V, M = x.shape[1:]
         x = x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T])
-        each = paddle.split(x, self.spec.branches, axis=1)
-        x = paddle.concat([self.branch(number, one) for number, one in enumerate(each)], axis=1)
+        streams = paddle.split(x, self.spec.branches, axis=1)
+        maps = [self.branch(number, stream) for number, stream in enumerate(streams)]
+        x = paddle.concat(maps, axis=1)
         for block in self.spec.blocks:
             x = x if block.branched else getattr(self, block.id)(x)
+        # Persons are averaged last, behind joints and frames; an absent one counts as zeros do.
         x = x.mean([2, 3]).reshape([-1, M, self.spec.features]).mean(1)
         return self.fc(F.dropout(x, self.spec.dropout, training=self.training))
 

@@ -19,21 +19,24 @@ def parameters(spec: Spec) -> int:
 
 def macs(spec: Spec) -> int:
     """Multiply-accumulates of one clip: convs, graph products and classifier."""
-    V, T, total = spec.skeleton.joints, spec.frames, 0
+    V = spec.skeleton.joints
+    T = spec.frames
+    total = 0
     for block in spec.blocks:
+        # Padding keeps a last odd frame.
         out_frames = -(-T // block.stride)
-        total += graph_macs(block, V, T) + V * out_frames * (
-            9 * block.out_channels**2 + residual_macs(block)
-        )
+        total += graph_macs(block, V, T)
+        # The temporal conv spans nine frames.
+        total += V * out_frames * (9 * block.out_channels**2 + residual_macs(block))
         T = out_frames
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
 
 def around(spec: Spec) -> int:
     """Parameters outside the blocks: the input's BatchNorm and the classifier."""
-    return (
-        2 * spec.channels * spec.skeleton.joints + (spec.blocks[-1].out_channels + 1) * spec.classes
-    )
+    # The persons share the input's BatchNorm, so their number does not count.
+    norm = 2 * spec.channels * spec.skeleton.joints
+    return norm + (spec.blocks[-1].out_channels + 1) * spec.classes
 
 
 def graph(block: Block, V: int) -> int:

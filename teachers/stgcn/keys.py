@@ -9,6 +9,7 @@ is. What shapes do not tell: frames, persons, and whether a stage that widens al
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,13 +18,14 @@ from teachers.errors import CheckpointError
 from teachers.skeleton import COCO_17, NTU_25_PYSKL, OPENPOSE_18
 from teachers.stages import Block, graph_of
 from teachers.stgcn.network import SUBSETS, Spec
-from teachers.weights.published import Hints, Taker, under
+from teachers.weights.published import NO_HINTS, Hints, StrictReader, under
 
 READS = (
     "PYSKL and mmaction2 (torch)",
     "its first repository and mmaction2 0.x (torch)",
     "PaddleVideo",
 )
+# Layers of a block in the first repository: here.
 _FIRST = {
     "gcn.conv": "gcn.conv",
     "tcn.0": "gcn.bn",
@@ -31,7 +33,7 @@ _FIRST = {
     "tcn.3": "tcn.bn",
     "residual.0": "residual.conv",
     "residual.1": "residual.bn",
-}  # layers of a block there: here
+}
 
 
 def is_published(arrays: dict[str, np.ndarray]) -> bool:
@@ -43,7 +45,7 @@ def is_published(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def from_published(
-    arrays: dict[str, np.ndarray], hints: Hints = Hints()
+    arrays: dict[str, np.ndarray], hints: Hints = NO_HINTS
 ) -> tuple[Spec, dict[str, np.ndarray]]:
     """Spec and our state from published names.
 
@@ -52,38 +54,43 @@ def from_published(
     """
     if any(name.startswith("st_gcn_networks.") for name in arrays):
         arrays = _renamed(arrays)
-    spec, take = spec_of(arrays, hints, Spec), Taker(arrays)
+    spec = spec_of(arrays, hints, Spec)
+    take = StrictReader(arrays)
     state = around(take)
     for index, block in enumerate(spec.blocks):
-        own = under("graph.conv", graph_conv(take, f"gcn.{index}.gcn.conv", block))
-        own |= {
+        tensors = under("graph.conv", graph_conv(take, f"gcn.{index}.gcn.conv", block))
+        tensors |= {
             "graph.adjacency": take(f"gcn.{index}.gcn.A"),
             "graph.importance": take(f"gcn.{index}.gcn.PA"),
         }
-        own |= under("graph.bn", take.norm(f"gcn.{index}.gcn.bn")) | {
+        tensors |= under("graph.bn", take.norm(f"gcn.{index}.gcn.bn")) | {
             "temporal.conv.weight": take.conv(f"gcn.{index}.tcn.conv")
         }
-        own |= under(
+        tensors |= under(
             "temporal.bn", take.norm(f"gcn.{index}.tcn.bn", take(f"gcn.{index}.tcn.conv.bias"))
         )
-        state |= under(block.id, own | residual(take, index, block))
+        state |= under(block.id, tensors | residual(take, index, block))
     take.finish("ST-GCN")
     return spec, state
 
 
+AnySpec = TypeVar("AnySpec", bound=stages.Spec)
+
+
 def spec_of(
-    arrays: dict[str, np.ndarray], hints: Hints, kind: type[stages.Spec], block: type[Block] = Block
-) -> stages.Spec:
+    arrays: dict[str, np.ndarray], hints: Hints, kind: type[AnySpec], block: type[Block] = Block
+) -> AnySpec:
     """The spec that the shapes under PYSKL's names tell, completed by the hints; of ST-GCN or
     STGCN++.
 
     Raises:
         CheckpointError: the shapes are not those of one such network.
     """
-    down, blocks = getattr(hints.config, "down", None), []
-    for index in range(
-        len({name.split(".")[1] for name in arrays if re.match(r"gcn\.\d+\.", name)})
-    ):
+    # The hint may be another network's config: a weights file names its network, not the recipe.
+    down = getattr(hints.config, "down", None)
+    blocks: list[Block] = []
+    numbers = {name.split(".")[1] for name in arrays if re.match(r"gcn\.\d+\.", name)}
+    for index in range(len(numbers)):
         name = f"gcn.{index}.gcn.conv.weight"
         rows, Cin = _shape(arrays, name, 4)[:2]
         if rows % SUBSETS or (blocks and Cin != blocks[-1].out_channels):
@@ -92,15 +99,14 @@ def spec_of(
                 f"{name} has {Cin} -> {rows} channels, expected {SUBSETS} graphs for each"
                 f" channel{before}"
             )
-        C, projects = rows // SUBSETS, f"gcn.{index}.residual.conv.weight" in arrays
-        halves = projects and (
-            Cin == C or down is None or index + 1 in down
-        )  # same width: nothing else needs a projection
+        C = rows // SUBSETS
+        projects = f"gcn.{index}.residual.conv.weight" in arrays
+        # Between equal widths nothing but a stride needs a projection; between others only the
+        # config can tell.
+        halves = projects and (Cin == C or down is None or index + 1 in down)
         blocks.append(block(f"l{index + 1}", Cin, C, 2 if halves else 1, index > 0))
-    channels, classes = (
-        blocks[0].in_channels,
-        _shape(arrays, f"{classifier_name(arrays)}.bias", 1)[0],
-    )
+    channels = blocks[0].in_channels
+    classes = _shape(arrays, f"{classifier_name(arrays)}.bias", 1)[0]
     skeleton = hints.graph(_joints(arrays, channels), (NTU_25_PYSKL, COCO_17, OPENPOSE_18))
     return kind(
         tuple(blocks),
@@ -112,13 +118,13 @@ def spec_of(
     )
 
 
-def around(take: Taker) -> dict[str, np.ndarray]:
+def around(take: StrictReader) -> dict[str, np.ndarray]:
     """What lies outside the blocks, in our names: the input's BatchNorm and the classifier."""
     name = classifier_name(take.left)
     weight = take(f"{name}.weight")
-    weight = (
-        weight[:, :, 0, 0].T if weight.ndim == 4 else weight
-    )  # a 1x1 conv in the first repository
+    # A 1x1 conv in the first repository, (out, in) as torch has it.
+    if weight.ndim == 4:
+        weight = weight[:, :, 0, 0].T
     return under("data_bn", take.norm("data_bn")) | {
         "fc.weight": weight,
         "fc.bias": take(f"{name}.bias"),
@@ -128,21 +134,24 @@ def around(take: Taker) -> dict[str, np.ndarray]:
 def classifier_name(arrays: dict[str, np.ndarray]) -> str:
     """PYSKL's classifier is `fc_cls`, mmaction2's and PaddleVideo's `fc`, the first repository's
     `fcn`."""
-    return next((name for name in ("fc_cls", "fcn") if f"{name}.weight" in arrays), "fc")
+    for name in ("fc_cls", "fcn"):
+        if f"{name}.weight" in arrays:
+            return name
+    return "fc"
 
 
-def graph_conv(take: Taker, name: str, block: Block) -> dict[str, np.ndarray]:
+def graph_conv(take: StrictReader, name: str, block: Block) -> dict[str, np.ndarray]:
     """`GraphConv` from the published 1x1 conv, whose output channels are ordered (subset, C)."""
     weight = take(f"{name}.weight").reshape(SUBSETS, block.out_channels, block.in_channels)
+    # Ours comes after the graph, so the subsets are inputs: (C, Cin, subset).
+    weight = np.ascontiguousarray(weight.transpose(1, 2, 0))
     return {
-        "weight": (
-            np.ascontiguousarray(weight.transpose(1, 2, 0)).reshape(block.out_channels, -1, 1, 1)
-        ),
+        "weight": weight.reshape(block.out_channels, -1, 1, 1),
         "bias": take(f"{name}.bias").reshape(SUBSETS, block.out_channels).T,
     }
 
 
-def residual(take: Taker, index: int, block: Block) -> dict[str, np.ndarray]:
+def residual(take: StrictReader, index: int, block: Block) -> dict[str, np.ndarray]:
     """The projection of the block residual, or nothing."""
     return (
         conv_norm(take, "residual", f"gcn.{index}.residual.conv", f"gcn.{index}.residual.bn")
@@ -151,7 +160,7 @@ def residual(take: Taker, index: int, block: Block) -> dict[str, np.ndarray]:
     )
 
 
-def conv_norm(take: Taker, ours: str, conv: str, norm: str) -> dict[str, np.ndarray]:
+def conv_norm(take: StrictReader, ours: str, conv: str, norm: str) -> dict[str, np.ndarray]:
     """A published conv and BatchNorm as our `ConvBN`."""
     return {f"{ours}.conv.weight": take(f"{conv}.weight")} | under(
         f"{ours}.bn", take.norm(norm, take(f"{conv}.bias"))
@@ -159,6 +168,7 @@ def conv_norm(take: Taker, ours: str, conv: str, norm: str) -> dict[str, np.ndar
 
 
 def _joints(arrays: dict[str, np.ndarray], channels: int) -> int:
+    # PaddleVideo's STGCN++ stores no graph; the input's BatchNorm knows the joints as well.
     rows = _shape(arrays, "data_bn.weight", 1)[0]
     stored = [
         value.shape[-1] for name, value in arrays.items() if re.fullmatch(r"gcn\.\d+\.gcn\.A", name)
@@ -174,17 +184,16 @@ def _joints(arrays: dict[str, np.ndarray], channels: int) -> int:
 
 def _shape(arrays: dict[str, np.ndarray], name: str, dimensions: int) -> tuple[int, ...]:
     if name not in arrays or arrays[name].ndim != dimensions:
-        raise CheckpointError(f"has no {name!r} of {dimensions} dimension{'s' * (dimensions > 1)}")
+        noun = "dimension" if dimensions == 1 else "dimensions"
+        raise CheckpointError(f"has no {name!r} of {dimensions} {noun}")
     return arrays[name].shape
 
 
 def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The first repository's names as PYSKL's: one graph `A` for all blocks, their importance
     beside them (or none: ones)."""
-    renamed, blocks = (
-        {},
-        len({name.split(".")[1] for name in arrays if name.startswith("st_gcn_networks.")}),
-    )
+    renamed: dict[str, np.ndarray] = {}
+    numbers = {name.split(".")[1] for name in arrays if name.startswith("st_gcn_networks.")}
     for name, value in arrays.items():
         if match := re.fullmatch(r"st_gcn_networks\.(\d+)\.(\w+\.\w+)\.(\w+)", name):
             name = f"gcn.{match[1]}.{_FIRST.get(match[2], match[2])}.{match[3]}"
@@ -192,12 +201,12 @@ def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             name = f"gcn.{match[1]}.gcn.PA"
         renamed[name] = value
     if "A" in renamed:
-        graph, weighed = (
-            renamed.pop("A"),
-            any(name.startswith("edge_importance.") for name in arrays),
-        )
-        for index in range(blocks):
+        graph = renamed.pop("A")
+        weighed = any(name.startswith("edge_importance.") for name in arrays)
+        for index in range(len(numbers)):
             renamed[f"gcn.{index}.gcn.A"] = graph
+            # Trained with `edge_importance_weighting` off: the plain graph, which ones leave as it
+            # is.
             if not weighed:
                 renamed[f"gcn.{index}.gcn.PA"] = np.ones_like(graph)
     return renamed

@@ -5,13 +5,15 @@ Graph first, then one conv: the products of all three partitions with x are one 
 channels), and the published 1x1 conv into three times as many channels becomes one over the three
 products, the same sum in another order. The bias of that conv passes through the graph, so it stays
 a parameter: a constant for each channel and joint. The graph convolution and the network around the
-blocks also serve STGCN++ (`teachers/stgcnpp.py`).
+blocks also serve STGCN++ (`teachers/stgcnpp/network.py`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import paddle
@@ -24,7 +26,8 @@ from teachers.layers import BatchNorm, Conv, ConvBN
 from teachers.skeleton import Skeleton, column_normalise
 from teachers.stages import Block, Config, graph_of, plan
 
-SUBSETS = 3  # the joint itself, and its neighbours on either side
+# The joint itself, and its neighbours on either side.
+SUBSETS = 3
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,16 @@ class Spec(stages.Spec):
     network: str = "stgcn"
 
 
+PUBLISHED = Config()
+
+
 def default_spec(
     classes: int,
     skeleton: Skeleton,
     frames: int,
     persons: int,
     channels: int = 3,
-    config: Config = Config(),
+    config: Config = PUBLISHED,
 ) -> Spec:
     """The published network, ten blocks by default."""
     return Spec(plan(channels, config), classes, graph_of(skeleton), frames, persons, channels)
@@ -58,8 +64,12 @@ def partition(skeleton: Skeleton) -> np.ndarray:
     Distances to the centre count as published: 0, 1, or infinite, so that away from the centre
     every neighbour is in the second part.
     """
-    hops, centre = skeleton.hops(), skeleton.centre - 1
+    hops = skeleton.hops()
+    centre = skeleton.centre - 1
+    # Normalised before it is split: the three parts of a column sum to one together.
     weights = column_normalise((hops <= 1).astype("float64"))
+    # Not the true distance: the published code knows only hops up to one, and weights were trained
+    # on what it makes of that.
     distance = np.where(hops[:, centre] <= 1, hops[:, centre], np.inf)
     nearer = distance[:, None] < distance[None, :]
     return np.stack(
@@ -73,20 +83,25 @@ class GraphConv(nn.Layer):
 
     def __init__(self, block: Block):
         super().__init__()
-        Cin, C = self.in_channels, self.channels = block.in_channels, block.out_channels
+        Cin = block.in_channels
+        C = block.out_channels
+        self.in_channels = Cin
+        self.channels = C
+        # Of the published conv, which has Cin inputs and three times as many outputs.
         bound = _published(Cin)
-        self.weight = self.create_parameter(
-            [C, Cin * SUBSETS, 1, 1], default_initializer=bound
-        )  # inputs ordered (Cin, subset)
+        # Inputs ordered (Cin, subset): what the product with the graph leaves, without a transpose.
+        self.weight = self.create_parameter([C, Cin * SUBSETS, 1, 1], default_initializer=bound)
         self.bias = self.create_parameter([C, SUBSETS], default_initializer=bound)
 
     def forward(self, x, A):
-        V, T = x.shape[2], x.shape[3]
-        products = paddle.matmul(
-            A.transpose([0, 2, 1]).reshape([SUBSETS * V, V]), x
-        )  # (B, Cin, 3V, T)
+        V = x.shape[2]
+        T = x.shape[3]
+        # (B, Cin, 3V, T)
+        products = paddle.matmul(A.transpose([0, 2, 1]).reshape([SUBSETS * V, V]), x)
         y = F.conv2d(products.reshape([-1, self.in_channels * SUBSETS, V, T]), self.weight)
         constant = paddle.matmul(self.bias, A.sum(1)).reshape([self.channels * V, 1])
+        # At rank 3, broadcast over the last axis only: on CPU a rank-4 add is many times slower
+        # (3.4 against 0.5 ms on (2, 64, 25, 64), Paddle 2.6.2, benchmarks/LOG.md).
         return (y.reshape([-1, self.channels * V, T]) + constant).reshape([-1, self.channels, V, T])
 
 
@@ -98,6 +113,7 @@ class GraphUnit(nn.Layer):
         super().__init__()
         A = partition(skeleton)
         self.conv = GraphConv(block)
+        # Persistable, for published weights come with graphs of their own.
         self.register_buffer("adjacency", paddle.to_tensor(A))
         self.importance = self.create_parameter(list(A.shape), default_initializer=Constant(1.0))
         self.bn = BatchNorm(block.out_channels)
@@ -123,7 +139,8 @@ class Unit(nn.Layer):
 
     def __init__(self, block: Block, graph: nn.Layer, temporal: nn.Layer):
         super().__init__()
-        self.graph, self.temporal = graph, temporal
+        self.graph = graph
+        self.temporal = temporal
         self.has_residual = block.residual
         self.residual = (
             ConvBN(block.in_channels, block.out_channels, block.stride) if block.projects else None
@@ -139,13 +156,17 @@ class Unit(nn.Layer):
 class STGCN(nn.Layer):
     """x (N, C, T, V, M) float32 -> logits (N, K). `unit(block, skeleton)` makes a block's layer."""
 
-    def __init__(self, spec: Spec, unit):
+    # Any block: STGCN++ has its own class of blocks, and hands over the function that takes them.
+    def __init__(self, spec: stages.Spec, unit: Callable[[Any, Skeleton], nn.Layer]):
         super().__init__()
         self.spec = spec
         C, _, V, _ = spec.input_shape
-        self.data_bn = BatchNorm(V * C)  # each person for itself
+        # All persons share their statistics: `data_bn_type: VC` in PYSKL.
+        self.data_bn = BatchNorm(V * C)
         for block in spec.blocks:
             self.add_sublayer(block.id, unit(block, spec.skeleton))
+        # The published code initialises no conv, so its convs keep torch's default; `Conv` starts
+        # as CTR-GCN's do.
         for layer in self.sublayers():
             if isinstance(layer, Conv):
                 _published(int(np.prod(layer.weight.shape[1:])))(layer.weight)

@@ -21,32 +21,34 @@ def parameters(spec: Spec) -> int:
 
 def macs(spec: Spec) -> int:
     """Multiply-accumulates of one clip: convs, graph products and classifier."""
-    V, T, total = spec.skeleton.joints, spec.frames, 0
+    V = spec.skeleton.joints
+    T = spec.frames
+    total = 0
     for block in spec.blocks:
-        G, widths, out_frames = block.inside.graph, block.inside.branches, -(-T // block.stride)
+        G = block.inside.graph
+        widths = block.inside.branches
+        out_frames = -(-T // block.stride)
         total += graph_macs(block.graph(), V, T) + _down(block, 0) * V * T
-        total += G * _reduced(block) * V * T  # the plain branch computes only the frames it keeps
-        total += (
-            V
-            * out_frames
-            * (
-                G * widths[-1]
-                + _taps(block)
-                + sum(widths) * block.out_channels
-                + residual_macs(block)
-            )
-        )
+        total += G * _reduced(block) * V * T
+        # In the published form the plain branch has the stride itself, so it computes only the
+        # frames it keeps.
+        each = G * widths[-1] + _taps(block)
+        each += sum(widths) * block.out_channels + residual_macs(block)
+        total += V * out_frames * each
         T = out_frames
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
 
 def _down(block: Block, extra: int) -> int:
-    """Weights of the residual inside the graph unit, and `extra` a channel for bias and BatchNorm."""
+    """Weights of the graph unit's own residual, and `extra` a channel for bias and BatchNorm."""
     return (block.in_channels + extra) * block.inside.graph if block.graph_projects else 0
 
 
 def _temporal(block: Block) -> int:
-    G, C, widths = block.inside.graph, block.out_channels, block.inside.branches
+    G = block.inside.graph
+    C = block.out_channels
+    widths = block.inside.branches
+    # Published convs have biases, though a BatchNorm follows: + 1 a conv, 2 a BatchNorm.
     branches = (
         (G + 1) * (_reduced(block) + widths[-1])
         + 2 * _reduced(block)
@@ -64,6 +66,8 @@ def _reduced(block: Block) -> int:
 
 def _taps(block: Block) -> int:
     """Weights of the dilated convs over three frames."""
-    return 3 * sum(
-        before * width for before, width in zip(block.inside.inner, block.inside.branches)
-    )
+    inside = block.inside
+    # The pooled and the plain branch, which come last, have no conv over frames.
+    dilated = inside.branches[: len(inside.inner)]
+    pairs = zip(inside.inner, dilated, strict=True)
+    return 3 * sum(before * width for before, width in pairs)

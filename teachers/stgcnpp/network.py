@@ -21,7 +21,8 @@ from teachers.stages import graph_of, plan
 from teachers.stgcn.network import STGCN, GraphConv, Unit
 
 DILATIONS = (1, 2, 3, 4)
-BRANCHES = len(DILATIONS) + 2  # and a max pooling and a plain one
+# And a max pooling and a plain one.
+BRANCHES = len(DILATIONS) + 2
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,8 @@ class Widths:
 class Block(stages.Sized):
     """One stage; `widths`: None as published."""
 
-    widths: Widths | None = field(
-        default=None, kw_only=True, repr=False
-    )  # no part of `repr`, by which trained teachers are kept
+    # No part of `repr`, by which trained teachers are kept: those of before channel pruning stay.
+    widths: Widths | None = field(default=None, kw_only=True, repr=False)
 
     @property
     def inside(self) -> Widths:
@@ -84,13 +84,16 @@ class Config(stages.Config):
             )
 
 
+PUBLISHED = Config()
+
+
 def default_spec(
     classes: int,
     skeleton: Skeleton,
     frames: int,
     persons: int,
     channels: int = 3,
-    config: Config = Config(),
+    config: Config = PUBLISHED,
 ) -> Spec:
     """The published network, ten blocks by default."""
     return Spec(
@@ -102,7 +105,7 @@ drop_blocks = stages.drop_blocks
 
 
 def branch_widths(channels: int) -> tuple[int, ...]:
-    """Channels of the six branches; the first takes the remainder: 128 -> 23, 21, 21, 21, 21, 21."""
+    """Channels of the six branches, the first with the remainder: 128 -> 23, 21, 21, 21, 21, 21."""
     width = channels // BRANCHES
     return (channels - (BRANCHES - 1) * width, *[width] * (BRANCHES - 1))
 
@@ -115,6 +118,7 @@ class GraphUnit(nn.Layer):
         super().__init__()
         A = skeleton.adjacency()
         self.conv = GraphConv(block.graph())
+        # A parameter, where ST-GCN has a buffer and an importance: here the graph itself learns.
         self.adjacency = self.create_parameter(list(A.shape), default_initializer=Assign(A))
         self.bn = BatchNorm(block.inside.graph)
         self.down = ConvBN(block.in_channels, block.inside.graph) if block.graph_projects else None
@@ -135,18 +139,22 @@ class Temporal(nn.Layer):
 
     def __init__(self, block: Block):
         super().__init__()
-        inside, C = block.inside, block.out_channels
-        self.stride, self.branch_widths = block.stride, inside.branches
-        self.widths = (
-            *inside.inner,
-            *inside.branches[-2:],
-        )  # what the leading convs compute for each branch
+        inside = block.inside
+        C = block.out_channels
+        self.stride = block.stride
+        self.branch_widths = inside.branches
+        # What the leading convs compute for each branch. The pooled and the plain branch have no
+        # conv behind, so they are as wide there as at their end.
+        self.widths = (*inside.inner, *inside.branches[-2:])
         self.reduce = Conv(inside.graph, sum(self.widths))
+        # Of all but the plain branch, which has no BatchNorm or ReLU of its own as published.
         self.reduce_bn = BatchNorm(sum(self.widths[:-1]))
         self.branches = nn.LayerList(
             [
                 Conv(before, width, kernel=3, stride=block.stride, dilation=dilation)
-                for before, width, dilation in zip(inside.inner, inside.branches, DILATIONS)
+                for before, width, dilation in zip(
+                    inside.inner, inside.branches[: len(DILATIONS)], DILATIONS, strict=True
+                )
             ]
         )
         self.bn = BatchNorm(sum(inside.branches))
@@ -157,12 +165,14 @@ class Temporal(nn.Layer):
         *widths, last = self.widths
         reduced, plain = paddle.split(self.reduce(x), [sum(widths), last], axis=1)
         *parts, pooled = paddle.split(F.relu(self.reduce_bn(reduced)), widths, axis=1)
+        # The published conv has the stride itself; here it is one operator with five that have
+        # none.
         if self.stride > 1:
             plain = plain[:, :, :, :: self.stride]
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
-        y = paddle.concat(
-            [*[conv(part) for conv, part in zip(self.branches, parts)], pooled, plain], axis=1
-        )
+        # zip without `strict`: Paddle 2.6.2 traces it as a function of its own that has none.
+        dilated = [conv(part) for conv, part in zip(self.branches, parts)]  # noqa: B905
+        y = paddle.concat([*dilated, pooled, plain], axis=1)
         return self.mix_bn(self.mix(F.relu(self.bn(y))))
 
 

@@ -19,11 +19,11 @@ from teachers.channels import (
     checked,
     folded,
     norm_of,
-    own_of,
     rows_of,
     score,
     slices,
     staying,
+    tensors_of,
     wiring,
     within,
 )
@@ -34,63 +34,72 @@ from teachers.weights.published import under
 
 def groups(spec: Spec) -> tuple[Group, ...]:
     """The dependency groups of a network."""
-    tied, found = wiring(spec), []
+    tied = wiring(spec)
+    dependent: list[Group] = []
     for block in spec.blocks:
         _, graph, out = tied[block.id]
         if graph == f"{block.id}.graph":
-            found.append(Group(graph, (block.id,), (block.inside.graph,)))
-        found.append(Group(f"{block.id}.branches", (block.id,), block.inside.inner))
-        found.append(Group(f"{block.id}.mix", (block.id,), block.inside.branches))
-        members = tuple(one.id for one in spec.blocks if tied[one.id][2] == out)
+            dependent.append(Group(graph, (block.id,), (block.inside.graph,)))
+        dependent.append(Group(f"{block.id}.branches", (block.id,), block.inside.inner))
+        dependent.append(Group(f"{block.id}.mix", (block.id,), block.inside.branches))
+        # Once a chain, at its first block.
+        members = tuple(member.id for member in spec.blocks if tied[member.id][2] == out)
         if members[0] == block.id:
-            found.append(Group(out, members, (block.out_channels,)))
-    return tuple(found)
+            dependent.append(Group(out, members, (block.out_channels,)))
+    return tuple(dependent)
 
 
 def importance(spec: Spec, state: State, group: Group, criterion: str) -> np.ndarray:
     """What each channel of a group is worth, (1, size) float64, larger is more."""
-    producers, tied = [], wiring(spec)
+    producers: list[Producer] = []
+    tied = wiring(spec)
     for block in spec.blocks:
-        own, (_, graph, out) = own_of(state, block.id), tied[block.id]
+        tensors = tensors_of(state, block.id)
+        _, graph, out = tied[block.id]
         if group.id == graph:
-            producers.append(folded(0, own["graph.conv.weight"], norm_of(own, "graph.bn")))
+            # The learned graph mixes joints, not channels, so it takes no part in this.
+            producers.append(folded(0, tensors["graph.conv.weight"], norm_of(tensors, "graph.bn")))
             if block.graph_projects:
                 producers.append(
-                    folded(0, own["graph.down.conv.weight"], norm_of(own, "graph.down.bn"))
+                    folded(0, tensors["graph.down.conv.weight"], norm_of(tensors, "graph.down.bn"))
                 )
         if group.id == out:
-            producers.append(folded(0, own["temporal.mix.weight"], norm_of(own, "temporal.mix_bn")))
+            producers.append(
+                folded(0, tensors["temporal.mix.weight"], norm_of(tensors, "temporal.mix_bn"))
+            )
             if block.projects:
                 producers.append(
-                    folded(0, own["residual.conv.weight"], norm_of(own, "residual.bn"))
+                    folded(0, tensors["residual.conv.weight"], norm_of(tensors, "residual.bn"))
                 )
         if group.id == f"{block.id}.branches":
-            producers += [_reduced(own, rows) for rows in slices(block.inside.inner)]
+            producers += [_reduced(tensors, rows) for rows in slices(block.inside.inner)]
         if group.id == f"{block.id}.mix":
-            producers += _mixed(own, block)
+            producers += _mixed(tensors, block)
     return score(group.size, producers, criterion)[None]
 
 
-def _reduced(own: State, rows: slice) -> Producer:
+def _reduced(tensors: State, rows: slice) -> Producer:
     return folded(
         rows.start,
-        own["temporal.reduce.weight"][rows],
-        rows_of(norm_of(own, "temporal.reduce_bn"), rows),
+        tensors["temporal.reduce.weight"][rows],
+        rows_of(norm_of(tensors, "temporal.reduce_bn"), rows),
     )
 
 
-def _mixed(own: State, block: Block) -> list[Producer]:
+def _mixed(tensors: State, block: Block) -> list[Producer]:
     """The six branches."""
     *convs, pooled, plain = slices(block.inside.branches)
     pooled_in, plain_in = slices((*block.inside.inner, *block.inside.branches[-2:]))[-2:]
-    reduce, norm = own["temporal.reduce.weight"], norm_of(own, "temporal.bn")
-    found = [
-        folded(rows.start, own[f"temporal.branches.{number}.weight"], rows_of(norm, rows))
+    reduce = tensors["temporal.reduce.weight"]
+    norm = norm_of(tensors, "temporal.bn")
+    producers = [
+        folded(rows.start, tensors[f"temporal.branches.{number}.weight"], rows_of(norm, rows))
         for number, rows in enumerate(convs)
     ]
-    first = rows_of(norm_of(own, "temporal.reduce_bn"), pooled_in)
+    # Nothing but the pooling lies between the pooled branch's two BatchNorms: both scale it.
+    first = rows_of(norm_of(tensors, "temporal.reduce_bn"), pooled_in)
     return [
-        *found,
+        *producers,
         folded(pooled.start, reduce[pooled_in], first, rows_of(norm, pooled)),
         folded(plain.start, reduce[plain_in], rows_of(norm, plain)),
     ]
@@ -123,49 +132,53 @@ def prune(spec: Spec, state: State, keep: Keep) -> tuple[Spec, State]:
     """
     kept = checked(groups(spec), keep)
 
-    def parts(block, own, inputs, middle, out):
-        return _graph(own, block, inputs, middle) | _temporal(
-            own, block, middle, kept[f"{block.id}.branches"][0], kept[f"{block.id}.mix"][0], out
+    def parts(block, tensors, inputs, middle, out):
+        return _graph(tensors, block, inputs, middle) | _temporal(
+            tensors, block, middle, kept[f"{block.id}.branches"][0], kept[f"{block.id}.mix"][0], out
         )
 
     return narrowed(spec, keep), channels.narrowed(spec, state, kept, parts)
 
 
-def _graph(own: State, block: Block, inputs: np.ndarray, out: np.ndarray) -> State:
-    weight = own["graph.conv.weight"].reshape(-1, block.in_channels, SUBSETS)[out][:, inputs]
+def _graph(tensors: State, block: Block, inputs: np.ndarray, out: np.ndarray) -> State:
+    # Inputs are ordered (Cin, subset): a channel goes with all three of its products.
+    weight = tensors["graph.conv.weight"].reshape(-1, block.in_channels, SUBSETS)[out][:, inputs]
     parts = {
         "graph.conv.weight": weight.reshape(len(out), -1, 1, 1),
-        "graph.conv.bias": own["graph.conv.bias"][out],
-        "graph.adjacency": own["graph.adjacency"],
+        "graph.conv.bias": tensors["graph.conv.bias"][out],
+        # Of joints, not of channels: whole.
+        "graph.adjacency": tensors["graph.adjacency"],
     }
     if block.graph_projects:
-        parts["graph.down.conv.weight"] = own["graph.down.conv.weight"][out][:, inputs]
-        parts |= under("graph.down.bn", rows_of(norm_of(own, "graph.down.bn"), out))
-    return parts | under("graph.bn", rows_of(norm_of(own, "graph.bn"), out))
+        parts["graph.down.conv.weight"] = tensors["graph.down.conv.weight"][out][:, inputs]
+        parts |= under("graph.down.bn", rows_of(norm_of(tensors, "graph.down.bn"), out))
+    return parts | under("graph.bn", rows_of(norm_of(tensors, "graph.bn"), out))
 
 
 def _temporal(
-    own: State,
+    tensors: State,
     block: Block,
     inputs: np.ndarray,
     inner: np.ndarray,
     mixed: np.ndarray,
     out: np.ndarray,
 ) -> State:
-    inside, total = block.inside, sum(block.inside.inner)
-    before, after = within(inner, inside.inner), within(mixed, inside.branches)
+    inside = block.inside
+    # Where the pooled branch begins in the leading conv: behind the inputs of the dilated convs.
+    total = sum(inside.inner)
+    before = within(inner, inside.inner)
+    after = within(mixed, inside.branches)
     reduced = np.concatenate([inner, total + after[-2]])
     rows = np.concatenate([reduced, total + inside.branches[-2] + after[-1]])
-    parts = {
-        f"temporal.branches.{number}.weight": own[f"temporal.branches.{number}.weight"][
-            after[number]
-        ][:, before[number]]
-        for number in range(len(DILATIONS))
-    }
+    parts = {}
+    for number in range(len(DILATIONS)):
+        name = f"temporal.branches.{number}.weight"
+        parts[name] = tensors[name][after[number]][:, before[number]]
     parts |= {
-        "temporal.reduce.weight": own["temporal.reduce.weight"][rows][:, inputs],
-        "temporal.mix.weight": own["temporal.mix.weight"][out][:, mixed],
+        "temporal.reduce.weight": tensors["temporal.reduce.weight"][rows][:, inputs],
+        "temporal.mix.weight": tensors["temporal.mix.weight"][out][:, mixed],
     }
+    # A BatchNorm goes with the channels in front of it.
     for name, kept in (("reduce_bn", reduced), ("bn", mixed), ("mix_bn", out)):
-        parts |= under(f"temporal.{name}", rows_of(norm_of(own, f"temporal.{name}"), kept))
+        parts |= under(f"temporal.{name}", rows_of(norm_of(tensors, f"temporal.{name}"), kept))
     return parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from paddle import nn
@@ -16,11 +17,12 @@ from teachers import networks, storage
 from teachers.errors import CheckpointError
 from teachers.networks import from_json
 from teachers.weights import safe_pickle, torch_legacy, torch_zip
-from teachers.weights.published import Hints
+from teachers.weights.published import NO_HINTS, Hints
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "net")
 _PREFIXES = ("module.", "backbone.", "head.", "model.", "cls_head.")
-_PARTS = ("Student", "Teacher")  # of a checkpoint that PaddleVideo's distillation saved
+# Of a checkpoint that PaddleVideo's distillation saved.
+_PARTS = ("Student", "Teacher")
 _TORCH_TO_PADDLE = {"running_mean": "_mean", "running_var": "_variance"}
 
 
@@ -41,7 +43,7 @@ def save_state(path: Path, spec, state: dict[str, np.ndarray], about: dict | Non
     storage.write_arrays(path, state, meta)
 
 
-def load(path: Path | str, hints: Hints = Hints()) -> nn.Layer:
+def load(path: Path | str, hints: Hints = NO_HINTS) -> nn.Layer:
     """The network a weights file holds, in evaluation mode.
 
     Args:
@@ -52,17 +54,20 @@ def load(path: Path | str, hints: Hints = Hints()) -> nn.Layer:
         CheckpointError: what is wrong with the file, and where.
     """
     spec, state, _ = read(path, hints)
+    # Strictly, key by key and shape by shape: Paddle's own set_state_dict only warns.
     network = networks.build(spec)
     networks.load_state(network, state, str(path))
     network.eval()
     return network
 
 
-def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np.ndarray], dict]:
+# Any spec, as of every network there is: they share no class (EfficientGCN has one of its own).
+def read(path: Path | str, hints: Hints = NO_HINTS) -> tuple[Any, dict[str, np.ndarray], dict]:
     """(spec, state in our names, about) of a weights file; see `load`."""
     path, part = _file_and_part(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path of the weights")
+    # By content: people rename files, and .pth is what either framework may have written.
     names = torch_zip.names(path)
     if names is not None:
         if f"{storage.META}.npy" in names:
@@ -74,6 +79,7 @@ def read(path: Path | str, hints: Hints = Hints()) -> tuple[object, dict[str, np
     else:
         with path.open("rb") as file:
             head = file.read(32)
+        # A zip has its directory at the end: what a broken download loses first.
         if head.startswith(b"PK"):
             raise CheckpointError(
                 f"{path}: damaged or truncated (a zip without its directory); copy or download it"
@@ -96,17 +102,16 @@ def layouts() -> dict[str, tuple[str, ...]]:
 
 def _file_and_part(path: Path | str) -> tuple[Path, str | None]:
     file, separator, part = str(path).rpartition("#")
-    return (
-        (Path(file), part)
-        if separator and part in _PARTS and not Path(path).is_file()
-        else (Path(path), None)
-    )
+    # A file whose own name has a # in it is that file.
+    if separator and part in _PARTS and not Path(path).is_file():
+        return Path(file), part
+    return Path(path), None
 
 
 def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[str, np.ndarray]:
     """One network of a distillation checkpoint, whose keys start with `Student.` or `Teacher.`; or
     all there is."""
-    present = [one for one in _PARTS if any(name.startswith(f"{one}.") for name in arrays)]
+    present = [each for each in _PARTS if any(name.startswith(f"{each}.") for name in arrays)]
     if part is not None and part not in present:
         raise CheckpointError(
             f"{path}: has no part {part!r} (it holds {', '.join(present) or 'one network'})"
@@ -123,7 +128,8 @@ def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[s
 
 def _understand(
     arrays: dict[str, np.ndarray], path: Path, hints: Hints
-) -> tuple[object, dict[str, np.ndarray]]:
+) -> tuple[Any, dict[str, np.ndarray]]:
+    # torch's BatchNorm counts batches for a momentum of None, which no network here uses.
     arrays = {
         _plain_name(name): value
         for name, value in arrays.items()
@@ -135,12 +141,8 @@ def _understand(
                 return networks.keys(name).from_published(arrays, hints)
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: as {name}: {error}") from error
-            except (
-                KeyError,
-                ValueError,
-                IndexError,
-                TypeError,
-            ) as error:  # the right names, but not the shapes of one network
+            # The right names, but not the shapes of one network: NumPy's own errors.
+            except (KeyError, ValueError, IndexError, TypeError) as error:
                 raise CheckpointError(
                     f"{path}: as {name}: a tensor is missing, or shapes do not go together"
                     f" ({type(error).__name__}: {error}); the file is damaged or holds another"
@@ -155,7 +157,7 @@ def _understand(
     )
 
 
-def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
+def _read_ours(path: Path) -> tuple[Any, dict[str, np.ndarray], dict]:
     arrays, meta = storage.read_arrays(path)
     if meta.get("format") != "featherbone-network" or meta.get("version") != 1:
         raise CheckpointError(
@@ -174,6 +176,7 @@ def _read_ours(path: Path) -> tuple[object, dict[str, np.ndarray], dict]:
 def _flat(data: object, path: Path) -> dict[str, np.ndarray]:
     """The dict of named arrays inside whatever the file wraps it in. Paddle 2.0 to 2.2 saved (name,
     array) pairs."""
+    # Bounded, for a dict in a torch file may hold itself.
     for _ in range(3):
         if not isinstance(data, dict):
             break
@@ -203,4 +206,5 @@ def _plain_name(name: str) -> str:
 
 def _paddle_layout(name: str, value: np.ndarray) -> np.ndarray:
     """Linear weights are (out, in) in torch and (in, out) in Paddle."""
+    # By rank: of the tensors here only those of linear layers have two axes and this name.
     return value.T if name.endswith(".weight") and value.ndim == 2 else value

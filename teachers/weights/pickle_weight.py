@@ -11,7 +11,8 @@ import numpy as np
 # counted each time
 REPEATS = 10
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
-LARGEST_NUMBER = 4096  # bits; Python does not even print much larger ones
+# Bits; Python does not even print much larger ones (its limit is 4300 digits).
+LARGEST_NUMBER = 4096
 
 
 def check_weight(content: object, size_bytes: int) -> None:
@@ -24,36 +25,45 @@ def check_weight(content: object, size_bytes: int) -> None:
             that Python cannot print.
     """
     most = REPEATS * size_bytes + 1000
-    weights: dict[int, int | None] = {}  # of containers, by id; None while their parts are weighed
-    stack = [([content], False)]
+    # Of containers, by id: `content` keeps them alive, so no id is used twice.
+    weights: dict[int, int] = {}
+    # Containers whose parts are being weighed: to meet one of them again is a circle.
+    open_ids: set[int] = set()
+    # A stack of our own: lists nested a hundred thousand deep would overflow Python's.
+    root: object = [content]
+    stack = [(root, False)]
     while stack:
-        one, weighed = stack.pop()
-        parts = _parts(one)
+        container, parts_weighed = stack.pop()
+        key = id(container)
+        parts = _parts(container)
         inner = [part for part in parts if isinstance(part, CONTAINERS)]
-        if weighed:
-            weights[id(one)] = weight = (
-                1 + sum(map(_leaf, parts)) + sum(weights[id(part)] for part in inner)
-            )
+        if parts_weighed:
+            weight = 1 + sum(_leaf(part) for part in parts)
+            weight += sum(weights[id(part)] for part in inner)
             if weight > most:
                 raise pickle.UnpicklingError("the same containers in each other over and over")
-        elif id(one) not in weights:
-            weights[id(one)] = None
-            stack += [(one, True), *((part, False) for part in inner)]
-        elif weights[id(one)] is None:
+            weights[key] = weight
+            open_ids.remove(key)
+        elif key in open_ids:
             raise pickle.UnpicklingError("a container within itself")
+        elif key not in weights:
+            open_ids.add(key)
+            stack.append((container, True))
+            stack.extend((part, False) for part in inner)
 
 
-def _parts(one: object) -> list:
-    if isinstance(one, dict):
-        return [*one.keys(), *one.values()]
-    if isinstance(one, np.ndarray):
-        return list(one.flat) if one.dtype.hasobject else []
-    return list(one) if isinstance(one, (list, tuple, set, frozenset)) else []
+def _parts(container: object) -> list:
+    if isinstance(container, dict):
+        return [*container.keys(), *container.values()]
+    if isinstance(container, np.ndarray):
+        # Arrays of numbers have no parts that could repeat.
+        return list(container.flat) if container.dtype.hasobject else []
+    return list(container) if isinstance(container, (list, tuple, set, frozenset)) else []
 
 
-def _leaf(one: object) -> int:
-    if isinstance(one, int) and one.bit_length() > LARGEST_NUMBER:
-        raise pickle.UnpicklingError(f"a number of {one.bit_length()} bits")
-    return 1 + (
-        len(one) // 16 if isinstance(one, (str, bytes, bytearray)) else 0
-    )  # a container counts its parts itself
+def _leaf(part: object) -> int:
+    """What a part itself weighs; a container counts its parts where it is weighed."""
+    if isinstance(part, int) and part.bit_length() > LARGEST_NUMBER:
+        raise pickle.UnpicklingError(f"a number of {part.bit_length()} bits")
+    # A long text that many references share is as endless to print as nested lists.
+    return 1 + (len(part) // 16 if isinstance(part, (str, bytes, bytearray)) else 0)

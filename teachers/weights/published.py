@@ -1,4 +1,4 @@
-"""What the files `NAME_keys.py` share: they turn weights under published names into a spec and a
+"""What the files `NAME/keys.py` share: they turn weights under published names into a spec and a
 state in our names.
 
 Such a file has `READS`, the layouts it knows in words; `is_published(arrays)`, whether key names
@@ -47,17 +47,23 @@ class Hints:
                     f" {self.skeleton.joints}; give weights trained on this skeleton"
                 )
             return self.skeleton
-        for one in (*published, *SKELETONS.values()):
-            if one.joints == joints:
-                return one
+        # The network's own first: NTU-25 has two graphs of 25 joints, and each code trained on
+        # one of them.
+        for skeleton in (*published, *SKELETONS.values()):
+            if skeleton.joints == joints:
+                return skeleton
+        known = ", ".join(f"{each.name} ({each.joints})" for each in SKELETONS.values())
         raise CheckpointError(
             f"is for {joints} joints; known skeletons: "
-            + ", ".join(f"{one.name} ({one.joints})" for one in SKELETONS.values())
+            + known
             + "; describe yours in the recipe (`skeleton: {name, joints, bones, centre}`)"
         )
 
 
-class Taker:
+NO_HINTS = Hints()
+
+
+class StrictReader:
     """Hands out arrays by name and remembers what is left, so that nothing is skipped unseen."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
@@ -71,6 +77,8 @@ class Taker:
         """
         if name not in self.left:
             raise CheckpointError(f"has no {name!r}")
+        # float32 whatever the file has: half precision is a way to store weights, and ours are
+        # trained on.
         return np.asarray(self.left.pop(name), dtype="float32")
 
     def norm(self, name: str, conv_bias: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
@@ -97,6 +105,7 @@ class Taker:
         Raises:
             CheckpointError: some were not; they are named.
         """
+        # An error, not a warning: a tensor left over means another network than the one rebuilt.
         if self.left:
             raise CheckpointError(
                 f"holds {len(self.left)} tensors that {network} does not have:"

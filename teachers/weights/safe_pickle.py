@@ -6,7 +6,8 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +34,7 @@ def _container(kind: type):
     def made(items=()):
         if not isinstance(items, (list, tuple, set, frozenset, dict)):
             raise pickle.UnpicklingError(f"a {kind.__name__} of a {type(items).__name__}")
+        # Before the container is made: to hash a forged key is what takes for ever.
         if kind in (set, frozenset):
             _check_keys(items)
         elif issubclass(kind, dict) and not isinstance(items, dict):
@@ -60,15 +62,17 @@ def _reconstruct(kind: type, shape: tuple, dtype: object) -> np.ndarray:
     """The empty array that a pickled one begins as; its shape and content come with its state."""
     if kind is not _Array or shape != (0,):
         raise pickle.UnpicklingError("an array that begins with elements")
-    return np.core.multiarray._reconstruct(np.ndarray, shape, dtype)
+    # What numpy 1 and 2 pickle arrays by; numpy's stubs leave private names out.
+    return np.core.multiarray._reconstruct(np.ndarray, shape, dtype)  # type: ignore[attr-defined]
 
 
 def _scalar(dtype: np.dtype, value) -> np.generic:
     """A numpy number; without a value, numpy would fill the memory that the dtype claims."""
-    return np.core.multiarray.scalar(dtype, value)
+    return np.core.multiarray.scalar(dtype, value)  # type: ignore[attr-defined]
 
 
-# Paddle reduces its tensors to tuple((name, array))
+# Paddle reduces its tensors to tuple((name, array)); Python 2 called the module `__builtin__`, and
+# numpy 2 renamed `core` to `_core`.
 _BUILTINS = {
     "bytes": _bytes,
     **{kind.__name__: _container(kind) for kind in (set, frozenset, tuple, list, dict)},
@@ -90,13 +94,15 @@ ALLOWED = {
         for name, value in _MULTIARRAY.items()
     },
     **{
-        (f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer
+        # Of protocol 5, whose buffers lie in the pickle itself.
+        (f"numpy.{core}", "_frombuffer"): np.core.numeric._frombuffer  # type: ignore[attr-defined]
         for core in ("core.numeric", "_core.numeric")
     },
 }
 
 
-class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can be guarded
+# The unpickler written in Python: in the one in C no opcode can be guarded.
+class Unpickler(pickle._Unpickler):
     """Unpickles what `allowed` names, from a file that holds its bytes in memory (`io.BytesIO`).
 
     Attributes:
@@ -105,16 +111,20 @@ class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can 
         stateless: classes whose state is thrown away instead of refused.
     """
 
-    allowed = ALLOWED
+    allowed: ClassVar[dict[tuple[str, str], Any]] = ALLOWED
     holds = "pickles may only hold numpy arrays and plain containers"
     stateless: tuple[type, ...] = ()
-    dispatch = dict(pickle._Unpickler.dispatch)
+    # A copy, for pickle's own table serves every other unpickler of the process. Any: an opcode's
+    # function takes the class it stands in.
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(
         self, file: io.BytesIO, where: str, error: type[FeatherboneError] = CheckpointError
     ):
+        # latin1 keeps the bytes of Python 2's strings, which numpy arrays of Python 2 are made of.
         super().__init__(file, encoding="latin1")
-        self._where, self._error = where, error
+        self._where = where
+        self._error = error
 
     def find_class(self, module: str, name: str):
         if (module, name) not in self.allowed:
@@ -144,7 +154,8 @@ class Unpickler(pickle._Unpickler):  # the one written in Python: its BUILD can 
 
     def _global(self):
         """A name of which the file holds only the start is no other name: the file is truncated."""
-        module, name = self.readline(), self.readline()
+        module = self.readline()
+        name = self.readline()
         if not name.endswith(b"\n"):
             raise EOFError("within a name")
         self.append(self.find_class(module[:-1].decode(), name[:-1].decode()))
@@ -195,7 +206,8 @@ def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointErro
         return content
     except FeatherboneError:
         raise
-    except Exception as problem:  # a damaged pickle can raise nearly anything
+    # A damaged pickle can raise nearly anything, MemoryError and RecursionError included.
+    except Exception as problem:
         raise error(
             f"{where}: not a readable pickle, or truncated ({type(problem).__name__}: {problem});"
             " copy or download it again"

@@ -17,10 +17,11 @@ import numpy as np
 from teachers.errors import CheckpointError
 from teachers.weights import torch_pickle
 
-MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_MAGIC_PICKLE = pickle.dumps(MAGIC, 2)[
-    2:
-]  # behind the pickle protocol, which the writer may choose
+# As torch/serialization.py has them.
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+# Without its first two bytes, the pickle protocol, which the writer may choose.
+_MAGIC_PICKLE = pickle.dumps(MAGIC, 2)[2:]
 
 
 def recognises(head: bytes) -> bool:
@@ -39,8 +40,12 @@ def read(path: Path) -> object:
 
 
 def _read(path: Path) -> object:
-    file, where = io.BytesIO(path.read_bytes()), str(path)
-    magic, protocol, machine = (torch_pickle.Unpickler(file, where).load() for _ in range(3))
+    file = io.BytesIO(path.read_bytes())
+    where = str(path)
+    magic = torch_pickle.Unpickler(file, where).load()
+    protocol = torch_pickle.Unpickler(file, where).load()
+    machine = torch_pickle.Unpickler(file, where).load()
+    # Elements are in the order of bytes of the machine that wrote them.
     if (magic, protocol) != (MAGIC, PROTOCOL) or not machine["little_endian"]:
         raise CheckpointError(
             f"{path}: a torch checkpoint of an unknown kind (protocol {protocol}, {machine}); save"
@@ -62,7 +67,8 @@ class _Storages:
 
     def __init__(self, size: int):
         self.arrays: dict[str, np.ndarray] = {}
-        self._left = size  # no more bytes can be claimed than the file has
+        # No more bytes can be claimed than the file has, by all storages together.
+        self._left = size
 
     def __call__(self, reference: tuple) -> np.ndarray:
         """The storage of ('storage', type, key, location, elements, view), `view` being None or

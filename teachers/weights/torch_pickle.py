@@ -11,6 +11,8 @@ import io
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,15 +45,19 @@ def tensor(storage: Storage, offset: int, shape: tuple, stride: tuple, *_unused)
     if not isinstance(storage, Storage):
         raise CheckpointError("a tensor has no storage")
     elements = storage.elements
-    offset, shape, stride = int(offset), tuple(map(int, shape)), tuple(map(int, stride))
-    last = offset + sum((size - 1) * step for size, step in zip(shape, stride)) if all(shape) else 0
-    if (
-        len(shape) != len(stride)
-        or offset < 0
-        or min(shape + stride, default=0) < 0
-        or last >= max(elements.size, 1)
-    ):
+    offset = int(offset)
+    shape = tuple(int(size) for size in shape)
+    stride = tuple(int(step) for step in stride)
+    if len(shape) != len(stride):
         raise CheckpointError("a tensor points outside its storage")
+    # The last element the view reaches; an empty tensor reaches none.
+    last = 0
+    if all(shape):
+        steps = zip(shape, stride, strict=True)
+        last = offset + sum((size - 1) * step for size, step in steps)
+    if offset < 0 or min(shape + stride, default=0) < 0 or last >= max(elements.size, 1):
+        raise CheckpointError("a tensor points outside its storage")
+    # A stride of 0 stays inside the storage and still claims any amount of memory when copied.
     if math.prod(shape) > elements.size:
         raise CheckpointError(
             f"a tensor of shape {shape} is larger than its storage of {elements.size} elements"
@@ -80,13 +86,12 @@ _TENSORS = {
 
 
 class Unpickler(safe_pickle.Unpickler):
-    """Tensors become arrays: `storage(reference)` returns the elements that a persistent id names."""
+    """Tensors become arrays: `storage(reference)` returns what a persistent id names."""
 
-    allowed = safe_pickle.ALLOWED | {
+    allowed: ClassVar[dict[tuple[str, str], Any]] = safe_pickle.ALLOWED | {
         ("torch", "Size"): safe_pickle.ALLOWED["builtins", "tuple"],
-        ("collections", "Counter"): safe_pickle.ALLOWED[
-            "builtins", "dict"
-        ],  # Counter: the milestones of a schedule
+        # The milestones of a learning rate schedule, saved along with many checkpoints.
+        ("collections", "Counter"): safe_pickle.ALLOWED["builtins", "dict"],
         **{("torch._utils", name): function for name, function in _TENSORS.items()},
         **{("torch", name): StorageType(dtype) for name, dtype in _STORAGES.items()},
     }
@@ -94,34 +99,37 @@ class Unpickler(safe_pickle.Unpickler):
         "a torch checkpoint may only hold tensors, arrays and plain containers; save the state dict"
         " alone (torch.save(model.state_dict(), path))"
     )
-    stateless = (OrderedDict,)  # a state dict's `_metadata`
+    # A state dict carries `_metadata` as an attribute; nothing here reads it.
+    stateless = (OrderedDict,)
 
     def __init__(
         self, file: io.BytesIO, where: str, storage: Callable[[tuple], np.ndarray] | None = None
     ):
         super().__init__(file, where)
-        self._storage, self._references = storage, {}
+        self._storage = storage
+        self._references: dict[str, StorageType] = {}
 
     def persistent_load(self, reference: tuple) -> Storage:
         kind, storage_type, key = reference[:3]
         if kind != "storage" or not isinstance(storage_type, StorageType) or self._storage is None:
             raise CheckpointError(f"an unknown reference {kind!r} in the pickle")
+        # One storage read as two types would be bytes taken for other numbers.
         if self._references.setdefault(key, storage_type) is not storage_type:
             raise CheckpointError(f"storage {key!r} is of two kinds")
         return Storage(self._storage(reference))
 
 
-def guarded(path, read: Callable) -> object:
+def guarded(path: Path, read: Callable[[Path], object]) -> object:
     """`read(path)`, with every error as a CheckpointError that names the file."""
     try:
         return read(path)
     except CheckpointError as error:
-        raise (
-            error
-            if str(path) in str(error)
-            else CheckpointError(f"{path}: damaged: {error}; copy or download it again")
-        ) from error
-    except Exception as error:  # a damaged pickle or zip can raise nearly anything
+        # Errors from within a pickle do not know their file.
+        if str(path) in str(error):
+            raise
+        raise CheckpointError(f"{path}: damaged: {error}; copy or download it again") from error
+    # A damaged pickle or zip can raise nearly anything.
+    except Exception as error:
         raise CheckpointError(
             f"{path}: the torch checkpoint is damaged or truncated ({type(error).__name__}:"
             f" {error}); copy or download it again"

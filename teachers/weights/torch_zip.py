@@ -24,7 +24,8 @@ def names(path: Path) -> list[str] | None:
             return None
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except Exception as error:  # zipfile raises half a dozen kinds for a damaged directory
+    # zipfile raises half a dozen kinds for a damaged directory.
+    except Exception as error:
         raise CheckpointError(
             f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it"
             " again"
@@ -46,18 +47,22 @@ def _read(path: Path) -> object:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise CheckpointError(f"{path}: holds no torch checkpoint (no data.pkl in the archive)")
-        root, storages = pickles[0][: -len("data.pkl")], {}
+        root = pickles[0].removesuffix("data.pkl")
+        storages: dict[str, np.ndarray] = {}
 
         def content(name: str) -> bytearray:
-            if archive.getinfo(name).file_size > path.stat().st_size:  # torch does not compress
+            # torch does not compress, so a larger member is a zip bomb.
+            if archive.getinfo(name).file_size > path.stat().st_size:
                 raise CheckpointError(
                     f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole"
                     " file has"
                 )
+            # A bytearray, for arrays over `bytes` could not be written to.
             return bytearray(archive.read(name))
 
         def storage(reference: tuple) -> np.ndarray:
             _, storage_type, key = reference[:3]
+            # Once: tied weights are several tensors of one storage.
             if key not in storages:
                 storages[key] = np.frombuffer(content(f"{root}data/{key}"), storage_type.dtype)
             return storages[key]

@@ -50,7 +50,7 @@ from export import runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import prepare
 from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights
-from export.formats.ordinary import save_ordinary
+from export.formats.baseline import save_baseline
 from export.quantize.bits import make_plan
 from export.quantize.quantized import (
     Quantized,
@@ -130,8 +130,8 @@ def candidates(
 ) -> tuple[list[Candidate], list[str]]:
     """(everything that could be made, why the rest could not)."""
     spec, failed = network.spec, []
-    save_ordinary(network, folder / "ordinary")
-    default = folder / "ordinary" / "model.onnx"
+    save_baseline(network, folder / "baseline")
+    default = folder / "baseline" / "model.onnx"
     found = [onnx_file("paddle2onnx default", default)]
     found.append(
         onnx_file(
@@ -161,8 +161,8 @@ def candidates(
                 f"{title}: {type(problem).__name__}:"
                 f" {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
             )
-    found.append(paddle_folder("ordinary Paddle export", folder / "ordinary"))
-    found.append(paddle_folder("ordinary Paddle export, oneDNN", folder / "ordinary", onednn=True))
+    found.append(paddle_folder("baseline Paddle export", folder / "baseline"))
+    found.append(paddle_folder("baseline Paddle export, oneDNN", folder / "baseline", onednn=True))
     paddle_model.save(flatten(network), spec, folder / "paddle")
     found.append(paddle_folder("ours, Paddle float32", folder / "paddle", True))
     paddle_weights.save(quantized.flat(network), spec, folder / "paddle_int8", quantized.plan)

@@ -77,11 +77,11 @@ def _prepared(default: Path, folder: Path) -> Path:
 
 
 def paddleslim_ptq(network, default: Path, calibration: np.ndarray, folder: Path):
-    """PaddleSlim's `quant_post_static` of the ordinary export, in the plain predictor."""
+    """PaddleSlim's `quant_post_static` of the baseline export, in the plain predictor."""
     import paddle
     from paddleslim.quant import quant_post_static
 
-    source, out = folder / "ordinary", folder / "paddleslim"
+    source, out = folder / "baseline", folder / "paddleslim"
     paddle.enable_static()
     try:
         place = paddle.CPUPlace()

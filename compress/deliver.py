@@ -16,14 +16,14 @@ from compress.reporting.examples import examples
 from compress.steps.work import State, Work
 from compress.task import describe
 from export import deployed, package, runtimes, verify
-from export.formats.ordinary import save_ordinary
+from export.formats.baseline import save_baseline
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.runtimes import in_process
 from teachers import cpu, networks
 
 LAYER_CLIPS = 16  # validation clips of the layer report
-ORDINARY_CLIPS = 64  # the ordinary export is only compared and timed; it is not what ships
+BASELINE_CLIPS = 64  # the baseline export is only compared and timed; it is not what ships
 
 
 def deliver(
@@ -48,7 +48,7 @@ def deliver(
         "examples": examples(dataset, logits),
         "per_class": accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits),
     }
-    sample = next(clips.batches(ORDINARY_CLIPS))[:ORDINARY_CLIPS]
+    sample = next(clips.batches(BASELINE_CLIPS))[:BASELINE_CLIPS]
     folder = work.folder / "deploy"
     reference = verify.run(folder, in_process(student), sample)
     report["checked_on"] = cpu.read().to_json()
@@ -72,9 +72,9 @@ def deliver(
         report["runtimes"].append(
             accuracy.row(name, predict, clips, logits, files, deployed=True)[0]
         )
-    report["ordinary_export"] = save_ordinary(student, work.folder / "ordinary")
-    report["runtimes"] += _ordinary_rows(
-        work.folder / "ordinary", threads, clips, sample, reference
+    report["baseline_export"] = save_baseline(student, work.folder / "baseline")
+    report["runtimes"] += _baseline_rows(
+        work.folder / "baseline", threads, clips, sample, reference
     )
     interrupt.check()
     report["budget"] = measure(folder, recipe.budget.max_size)
@@ -88,20 +88,20 @@ def _layers(state: State, clips: np.ndarray) -> list[dict]:
     return layer_report(flat, bits.fake_quantized(flat, quantized.plan), clips)
 
 
-def _ordinary_rows(
+def _baseline_rows(
     folder: Path, threads: int, clips: EvaluationSet, sample: np.ndarray, reference: np.ndarray
 ) -> list[dict]:
     rows = []
     for name, predict, files in (
         (
-            "ordinary export, Paddle Inference",
+            "baseline export, Paddle Inference",
             runtimes.paddle_inference(
                 folder / "model.pdmodel", folder / "model.pdiparams", threads
             ),
             sorted(folder.glob("model.pd*")),
         ),
         (
-            "ordinary export, ONNX Runtime",
+            "baseline export, ONNX Runtime",
             runtimes.onnx_runtime(folder / "model.onnx", threads),
             [folder / "model.onnx"],
         ),

@@ -142,7 +142,7 @@ def sample_report(classes: tuple[str, ...] = CLASSES, epochs: int = 65) -> dict:
         ],
         "runtimes": _runtimes(),
         "budget": _budget(),
-        "ordinary_export": {
+        "baseline_export": {
             "bytes": 11_630_000,
             "files": [
                 {"file": "model.pdmodel", "bytes": 2_580_000},
@@ -232,7 +232,7 @@ def _runtimes() -> list[dict]:
         row("Paddle Inference", "model.pdmodel", True, 94.18, 1.0, 4.1e-6, 61.7, 66.0, 1_291_200),
         row("ONNX Runtime", "model.onnx", True, 93.97, 0.9978, 0.021, 21.4, 23.9, 1_391_500),
         row(
-            "Paddle Inference, ordinary export",
+            "Paddle Inference, baseline export",
             "model.pdmodel",
             False,
             94.18,
@@ -243,7 +243,7 @@ def _runtimes() -> list[dict]:
             5_930_000,
         ),
         row(
-            "ONNX Runtime, ordinary export",
+            "ONNX Runtime, baseline export",
             "model.onnx",
             False,
             94.18,

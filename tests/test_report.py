@@ -68,7 +68,7 @@ def test_the_page_says_what_was_reached():
         "points against the teacher's 93.97",
         "2.2× faster",
         "801.20 k",
-        "ONNX Runtime, ordinary export",
+        "ONNX Runtime, baseline export",
         "4.1e-06",
         "l9 weights",
         "tensor headers",
@@ -290,7 +290,7 @@ def test_the_summary_names_the_outcome(capsys):
         "Store weights as",
         "Paddle Inference *",
         "21.40",
-        "Deployed folder: 2.68 MB of 10.00 MB (ordinary export 11.63 MB)",
+        "Deployed folder: 2.68 MB of 10.00 MB (baseline export 11.63 MB)",
     ):
         assert part in printed, part
 
@@ -339,8 +339,8 @@ def test_settings_leave_out_what_is_unset():
     assert settings(values) == "epochs 65 · lr 0.1 · dml.weight 1 · dml.freeze True · drop l8, l10"
 
 
-@pytest.mark.parametrize("name", ["ONNX Runtime, ordinary export", "ordinary export, ONNX Runtime"])
-def test_the_speed_gain_is_against_the_ordinary_export_in_the_same_runtime(name):
+@pytest.mark.parametrize("name", ["ONNX Runtime, baseline export", "baseline export, ONNX Runtime"])
+def test_the_speed_gain_is_against_the_baseline_export_in_the_same_runtime(name):
     report = sample_report()
     report["runtimes"][-1]["name"] = name
     tiles = view_of(report)["tiles"]
@@ -351,7 +351,7 @@ def test_the_speed_gain_is_against_the_ordinary_export_in_the_same_runtime(name)
 
 def test_the_size_gain_compares_the_formats_that_are_deployed():
     report = sample_report()
-    report["ordinary_export"]["bytes"] = 1  # of some of the files only
+    report["baseline_export"]["bytes"] = 1  # of some of the files only
     assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(
         11_630_000 / 2_684_380, rel=1e-3
     )
@@ -360,7 +360,7 @@ def test_the_size_gain_compares_the_formats_that_are_deployed():
     ]
     report["budget"]["total_bytes"] = 1_000_000
     assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(5.93)
-    report["ordinary_export"] = {"bytes": 3_000_000}
+    report["baseline_export"] = {"bytes": 3_000_000}
     assert view_of(report)["tiles"]["gain"]["size"] == pytest.approx(3.0)
 
 

@@ -323,7 +323,7 @@ def test_accuracy_benchmark_takes_weights_ours_and_foreign_folders(finished):
         "cpu",
         "run/weights/student.npz",
         "run/deploy",
-        "run/ordinary/model.onnx",
+        "run/baseline/model.onnx",
     ]
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks/accuracy.py"), *arguments],
@@ -367,7 +367,7 @@ def test_foreign_budget_command(finished):
             sys.executable,
             "-m",
             "compress.budget",
-            str(finished[0] / "run/ordinary"),
+            str(finished[0] / "run/baseline"),
             "--limit",
             "10KB",
         ],

@@ -42,7 +42,7 @@ def last_line(report: dict) -> dict:
         },
         "total_bytes": report["budget"]["total_bytes"],
         "limit_bytes": report["budget"]["limit_bytes"],
-        "ordinary_bytes": report["ordinary_export"]["bytes"],
+        "baseline_bytes": report["baseline_export"]["bytes"],
         "seconds": round(report["provenance"]["wall_seconds"], 1),
         "report": f"{report['output']}/report.html",
     }
@@ -109,8 +109,8 @@ def print_summary(report: dict, console=None) -> None:
         ],
     )
     if budget := report.get("budget"):
-        ordinary = view.ordinary_export(report).get("bytes")
-        beside = f" (ordinary export {wording.size(ordinary)})" if ordinary else ""
+        baseline = view.baseline_export(report).get("bytes")
+        beside = f" (baseline export {wording.size(baseline)})" if baseline else ""
         console.print(
             Text(
                 f"Deployed folder: {wording.size(budget.get('total_bytes'))} of "

@@ -12,7 +12,7 @@ SECTIONS = {
     "gates": "the gates",
     "runtimes": "accuracy and latency of the deployed files",
     "budget": "the size of the deployed folder",
-    "ordinary_export": "the ordinary export to compare with",
+    "baseline_export": "the baseline export to compare with",
     "networks": "the networks",
     "steps": "the compression steps",
     "curves": "training curves",
@@ -96,11 +96,11 @@ def _tiles(report: dict, networks: dict) -> dict:
     deployed = [runtime for runtime in runtimes if runtime.get("deployed")]
     timed = [runtime for runtime in deployed if number(runtime.get("p50_ms"))]
     fastest = min(timed, key=lambda runtime: runtime["p50_ms"], default=None)
-    budget, ordinary = report.get("budget") or {}, ordinary_export(report)
+    budget, baseline = report.get("budget") or {}, baseline_export(report)
     teacher, student = networks.get("teacher") or {}, networks.get("student") or {}
     gain = {}
-    if number(budget.get("total_bytes")) and number(ordinary.get("bytes")):
-        gain["size"] = ordinary["bytes"] / budget["total_bytes"]
+    if number(budget.get("total_bytes")) and number(baseline.get("bytes")):
+        gain["size"] = baseline["bytes"] / budget["total_bytes"]
     if fastest:
         before = next(
             (
@@ -126,10 +126,10 @@ def _tiles(report: dict, networks: dict) -> dict:
     }
 
 
-def ordinary_export(report: dict) -> dict:
-    """{"bytes", "files"} of the ordinary export in the formats that are deployed: like compared
+def baseline_export(report: dict) -> dict:
+    """{"bytes", "files"} of the baseline export in the formats that are deployed: like compared
     with like."""
-    ordinary = report.get("ordinary_export") or {}
+    baseline = report.get("baseline_export") or {}
     deployed = {
         _is_onnx(file)
         for file in (report.get("budget") or {}).get("files") or []
@@ -137,10 +137,10 @@ def ordinary_export(report: dict) -> dict:
     }
     files = [
         file
-        for file in ordinary.get("files") or []
+        for file in baseline.get("files") or []
         if _is_onnx(file) in deployed and number(file.get("bytes"))
     ]
-    return {"bytes": sum(file["bytes"] for file in files), "files": files} if files else ordinary
+    return {"bytes": sum(file["bytes"] for file in files), "files": files} if files else baseline
 
 
 def _is_onnx(file: dict) -> bool:
@@ -172,9 +172,9 @@ def _size(report: dict) -> dict | None:
                 }
             ]
         files.append({"file": file["file"], "bytes": file["bytes"], "parts": parts})
-    ordinary = ordinary_export(report)
+    baseline = baseline_export(report)
     total, limit = budget.get("total_bytes") or 0, budget.get("limit_bytes") or 0
-    scale = max(total, ordinary.get("bytes") or 0, 1)
+    scale = max(total, baseline.get("bytes") or 0, 1)
     advice = [line for line in (budget.get("advice") or "").splitlines() if line]
     return {
         "total": total,
@@ -183,7 +183,7 @@ def _size(report: dict) -> dict | None:
         "within": budget.get("within"),
         "files": files,
         "kinds": [(kind, kinds[kind]) for kind in KINDS if kinds.get(kind)],
-        "ordinary": ordinary,
+        "baseline": baseline,
         "scale": max(scale, limit) if limit < 4 * scale else scale,
         "longest": max((part["bytes"] for file in files for part in file["parts"]), default=1),
     }

@@ -46,7 +46,7 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
 
 
 def trace(network: nn.Layer, spec, prefix: Path) -> None:
-    """The ordinary `paddle.jit.save` of a network, with a free batch size.
+    """The plain `paddle.jit.save` of a network, with a free batch size.
 
     Raises:
         StorageError: there is no room left at `prefix`.

@@ -1,5 +1,5 @@
-"""The export a person gets without this project: the published form through `paddle.jit.save` and
-paddle2onnx's defaults.
+"""The baseline export, which a person gets without this project: the published form through
+`paddle.jit.save` and paddle2onnx's defaults.
 
 It stands beside ours in every report, so that the gain is visible.
 """
@@ -16,7 +16,7 @@ from export.formats.onnx_model import OPSET, quiet
 from teachers import networks
 
 
-def save_ordinary(network: nn.Layer, folder: Path) -> dict:
+def save_baseline(network: nn.Layer, folder: Path) -> dict:
     """Write `model.pdmodel`, `.pdiparams`, `.pdiparams.info` and `model.onnx` of the published
     form.
 

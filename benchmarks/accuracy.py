@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -135,16 +136,22 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for row in rows:
         table.add_row(
-            row["name"],
-            *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")),
-            f"{100 * row['agreement']:.2f}",
-            f"{row['max_rel_diff']:.1e}",
-            f"{row['p50_ms']:.1f}",
-            f"{row['p95_ms']:.1f}",
-            f"{row['bytes']:,}",
+            row.name,
+            f"{row.top1:.2f}",
+            f"{row.top5:.2f}",
+            f"{row.class_mean:.2f}",
+            f"{100 * (row.agreement or 0.0):.2f}",
+            f"{row.max_rel_diff:.1e}",
+            f"{row.p50_ms:.1f}",
+            f"{row.p95_ms:.1f}",
+            f"{row.bytes:,}",
         )
     Console(soft_wrap=True).print(table)
-    print(json.dumps({"data": dataset.name, "clips": len(dataset.val), "rows": rows}))
+    print(
+        json.dumps(
+            {"data": dataset.name, "clips": len(dataset.val), "rows": [asdict(row) for row in rows]}
+        )
+    )
     return 0
 
 

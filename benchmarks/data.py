@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -207,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
             {
                 **found,
                 "commit": provenance.commit(),
-                "hardware": provenance.hardware(),
+                "hardware": asdict(provenance.hardware()),
                 "versions": provenance.versions(),
             }
         )

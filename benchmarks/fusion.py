@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -171,10 +172,12 @@ def compare(
     searched = weights is None
     weights = fusion.find_weights(logits, labels) if searched else weights
     rows = [
-        {"name": one.title, "weight": f"{weight:g}", **judged(one.logits, labels)}
+        {"name": one.title, "weight": f"{weight:g}", **asdict(judged(one.logits, labels))}
         for one, weight in zip(found, weights)
     ]
-    rows.append({"name": "fusion", "weight": "", **judged(fusion.fuse(logits, weights), labels)})
+    rows.append(
+        {"name": "fusion", "weight": "", **asdict(judged(fusion.fuse(logits, weights), labels))}
+    )
     if searched:
         rows[-1]["name"] = "fusion, weights found on these clips"
         rows[-1]["cross_validated_top1"] = fusion.cross_validated(logits, labels)

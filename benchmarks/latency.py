@@ -369,8 +369,8 @@ def _judged(
     for one in found:
         run = one.make(runtimes.default_threads())
         if clips:
-            row, logits = accuracy.score(one.name, run, clips)
-            judged[one.name] = {"top1": round(row["top1"], 2)}
+            scores, logits = accuracy.score(one.name, run, clips)
+            judged[one.name] = {"top1": round(scores.top1, 2)}
         else:
             logits = verify.run(Path(one.name), run, calibration[:8])
             judged[one.name] = {}

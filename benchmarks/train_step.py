@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -158,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "agreement": agree,
                 "batch": options.batch,
                 "skeleton": options.skeleton,
-                "hardware": provenance.hardware(),
+                "hardware": asdict(provenance.hardware()),
                 "versions": provenance.versions(),
             }
         )

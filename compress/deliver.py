@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,13 @@ from compress import recipe as recipes
 from compress.budget.measure import measure
 from compress.evaluation import accuracy
 from compress.evaluation.evaluate import EvaluationSet, confusion
+from compress.evaluation.record import RuntimeRow
 from compress.process import interrupt
-from compress.recipe.types import Recipe
+from compress.recipe.types import Budget, Recipe
+from compress.reporting import typed_json
 from compress.reporting.examples import examples
+from compress.reporting.record import BaselineExport, BudgetRecord, Gate, LayerRow
+from compress.reporting.recorder import Recorder, network_row
 from compress.steps.work import State, Work
 from compress.task import describe
 from export import deployed, package, runtimes, verify
@@ -20,14 +25,37 @@ from export.formats.baseline import save_baseline
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.runtimes import in_process
-from teachers import cpu, networks
+from teachers import cpu
 
 LAYER_CLIPS = 16  # validation clips of the layer report
-BASELINE_CLIPS = 64  # the baseline export is only compared and timed; it is not what ships
+# The baseline export is only compared and timed; it is not what ships.
+BASELINE_CLIPS = 64
+RUNTIMES = {"paddle": "Paddle Inference", "onnx": "ONNX Runtime"}
+# Differences of percentages end in float dust: 94.0 - 93.5 may be 0.5000000000000071.
+DUST = 1e-9
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the files of a run are checked with.
+
+    Attributes:
+        clips: the validation split, as the student sees it.
+        logits: (n, K), the student's on it, from the process that trained it.
+        sample: (BASELINE_CLIPS, C, T, V, M), the first clips of the split.
+        reference: the student's logits on the sample.
+        threads: of the runtimes.
+    """
+
+    clips: EvaluationSet
+    logits: np.ndarray
+    sample: np.ndarray
+    reference: np.ndarray
+    threads: int
 
 
 def deliver(
-    recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray, report: dict
+    recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray, recorder: Recorder
 ) -> None:
     """Export, verify, compare, weigh, judge; everything goes into the report.
 
@@ -36,145 +64,172 @@ def deliver(
     Raises:
         ExportMismatch, StorageError: see `export.package.build`.
     """
-    dataset, student = work.dataset, state.student.network
+    checked = _judge_student(work, state, teacher_logits, recorder)
+    _export(recipe, work, state, checked, recorder)
+    interrupt.check()
+    _compare(work.folder / "deploy", checked, recorder)
+    _export_baseline(work.folder / "baseline", state, checked, recorder)
+    interrupt.check()
+    weighed = typed_json.decode(
+        BudgetRecord, measure(work.folder / "deploy", recipe.budget.max_size), "budget"
+    )
+    recorder.report = replace(recorder.report, budget=weighed)
+    _judge(recipe.budget, weighed, recorder)
+    _draw(recipe, work, weighed, recorder)
+
+
+def _judge_student(
+    work: Work, state: State, teacher_logits: np.ndarray, recorder: Recorder
+) -> Checked:
+    """The student as it was trained, against the teacher: what every file is compared with."""
+    dataset = work.dataset
+    student = state.student.network
     view = state.student.view
-    clips, teacher_top1 = work.evaluation(view, view.clips), report["networks"][0]["top1"]
+    clips = work.evaluation(view, view.clips)
     row, logits = accuracy.row("trained network (dygraph)", in_process(student), clips)
-    report["networks"].append(described("student", student, row, "this run"))
+    recorder.network(network_row("student", student, row, "this run"))
+    recorder.runtimes(row)
     matrix = confusion(logits, clips.labels, len(dataset.classes))
-    report |= {
-        "runtimes": [row],
-        "confusion": matrix.tolist(),
-        "examples": examples(dataset, logits),
-        "per_class": accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits),
-    }
+    recorder.report = replace(
+        recorder.report,
+        confusion=tuple(tuple(counts) for counts in matrix.tolist()),
+        examples=examples(dataset, logits),
+        per_class=accuracy.per_class(dataset.classes, clips.labels, teacher_logits, logits),
+    )
+    # A batch may be larger: it holds whole samples, of several views each.
     sample = next(clips.batches(BASELINE_CLIPS))[:BASELINE_CLIPS]
-    folder = work.folder / "deploy"
-    reference = verify.run(folder, in_process(student), sample)
-    report["checked_on"] = cpu.read().to_json()
+    reference = verify.run(work.folder / "deploy", in_process(student), sample)
+    return Checked(clips, logits, sample, reference, runtimes.default_threads())
+
+
+def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder: Recorder) -> None:
+    """Write the deployed folder, each file verified, and what quantisation did to each layer."""
+    # Before the export, which may raise: a file that is wrong on one processor may be right on
+    # another, so the report has to name it.
+    recorder.report = replace(recorder.report, checked_on=cpu.read())
     package.build(
-        student,
-        folder,
+        state.student.network,
+        work.folder / "deploy",
         recipe.export.formats,
-        describe(dataset, view),
-        sample,
-        reference,
+        describe(work.dataset, state.student.view),
+        checked.sample,
+        checked.reference,
         state.quantized,
     )
     if state.quantized is not None:
-        report["layer_report"] = _layers(state, sample[:LAYER_CLIPS])
-    interrupt.check()
-    description = deployed.read(folder)
-    threads = runtimes.default_threads()
-    for kind, predict in deployed.predictors(folder, description, threads).items():
-        name = {"paddle": "Paddle Inference", "onnx": "ONNX Runtime"}[kind]
-        files = tuple(folder / file for file in description["files"][kind])
-        report["runtimes"].append(
-            accuracy.row(name, predict, clips, logits, files, deployed=True)[0]
-        )
-    report["baseline_export"] = save_baseline(student, work.folder / "baseline")
-    report["runtimes"] += _baseline_rows(
-        work.folder / "baseline", threads, clips, sample, reference
-    )
-    interrupt.check()
-    report["budget"] = measure(folder, recipe.budget.max_size)
-    _judge(recipe, work, report, teacher_top1, matrix)
+        layers = _layers(state, checked.sample[:LAYER_CLIPS])
+        recorder.report = replace(recorder.report, layer_report=layers)
 
 
-def _layers(state: State, clips: np.ndarray) -> list[dict]:
+def _layers(state: State, clips: np.ndarray) -> tuple[LayerRow, ...]:
     """Signal to noise of every layer's output, float against quantised."""
-    network, quantized = state.student.network, state.quantized
+    network = state.student.network
+    quantized = state.quantized
     flat = quantized.for_onnx(network)
-    return layer_report(flat, bits.fake_quantized(flat, quantized.plan), clips)
+    rows = layer_report(flat, bits.fake_quantized(flat, quantized.plan), clips)
+    return tuple(LayerRow(row["layer"], row["snr_db"], row["power"]) for row in rows)
 
 
-def _baseline_rows(
-    folder: Path, threads: int, clips: EvaluationSet, sample: np.ndarray, reference: np.ndarray
-) -> list[dict]:
-    rows = []
-    for name, predict, files in (
-        (
-            "baseline export, Paddle Inference",
-            runtimes.paddle_inference(
-                folder / "model.pdmodel", folder / "model.pdiparams", threads
-            ),
-            sorted(folder.glob("model.pd*")),
-        ),
-        (
-            "baseline export, ONNX Runtime",
-            runtimes.onnx_runtime(folder / "model.onnx", threads),
-            [folder / "model.onnx"],
-        ),
-    ):
-        rows.append(
-            {
-                "name": name,
-                "file": files[0].name,
-                "deployed": False,
-                "bytes": sum(file.stat().st_size for file in files),
-                "note": f"compared on the first {len(sample)} clips",
-                **verify.difference(verify.run(files[0], predict, sample), reference),
-                **accuracy.latency(predict, clips),
-            }
+def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
+    """Every deployed file in the runtime that serves it, on the whole validation split."""
+    description = deployed.read(folder)
+    for kind, predict in deployed.predictors(folder, description, checked.threads).items():
+        files = tuple(folder / file for file in description["files"][kind])
+        row, _ = accuracy.row(
+            RUNTIMES[kind], predict, checked.clips, checked.logits, files, deployed=True
         )
-    return rows
+        recorder.runtimes(row)
 
 
-def _judge(
-    recipe: Recipe, work: Work, report: dict, teacher_top1: float, matrix: np.ndarray
-) -> None:
+def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Recorder) -> None:
+    """The same network as a person would export it without this project, to show the gain."""
+    written = save_baseline(state.student.network, folder)
+    baseline = typed_json.decode(BaselineExport, written, "baseline_export")
+    recorder.report = replace(recorder.report, baseline_export=baseline)
+    model = folder / "model.pdmodel"
+    parameters = folder / "model.pdiparams"
+    paddle = runtimes.paddle_inference(model, parameters, checked.threads)
+    # With `.pdiparams.info`, which `paddle.jit.save` writes beside the two.
+    paddle_files = sorted(folder.glob("model.pd*"))
+    recorder.runtimes(_baseline_row(RUNTIMES["paddle"], paddle, paddle_files, checked))
+    onnx = runtimes.onnx_runtime(folder / "model.onnx", checked.threads)
+    recorder.runtimes(_baseline_row(RUNTIMES["onnx"], onnx, [folder / "model.onnx"], checked))
+
+
+def _baseline_row(
+    runtime: str, predict: accuracy.Predict, files: list[Path], checked: Checked
+) -> RuntimeRow:
+    """A row without accuracy: the file is compared on the sample only, and timed."""
+    logits = verify.run(files[0], predict, checked.sample)
+    differences = verify.difference(logits, checked.reference)
+    p50_ms, p95_ms = accuracy.latency(predict, checked.clips)
+    return RuntimeRow(
+        name=f"baseline export, {runtime}",
+        file=files[0].name,
+        agreement=differences["agreement"],
+        max_abs_diff=differences["max_abs_diff"],
+        max_rel_diff=differences["max_rel_diff"],
+        p50_ms=p50_ms,
+        p95_ms=p95_ms,
+        bytes=sum(file.stat().st_size for file in files),
+        note=f"compared on the first {len(checked.sample)} clips",
+    )
+
+
+def _judge(limits: Budget, weighed: BudgetRecord, recorder: Recorder) -> None:
     """Gates, status and exit code; over budget (2) comes before the accuracy gate (3)."""
-    limits = recipe.budget
-    rows = [one for one in report["runtimes"] if one["deployed"]]
-    worst = min(rows, key=lambda one: one["top1"])
-    drop = teacher_top1 - worst["top1"]
-    weighed = report["budget"]
-    report["gates"] = [
-        {
-            "name": "size",
-            "limit": limits.max_size,
-            "value": weighed["total_bytes"],
-            "passed": weighed["within"],
-            "says": f"{weighed['total_bytes'] / 1e6:.3f} MB of {limits.max_size / 1e6:g} MB",
-        },
-        {
-            "name": "top-1 drop",
-            "limit": limits.max_top1_drop,
-            "value": drop,
-            "passed": drop <= limits.max_top1_drop + 1e-9,
-            "says": (
-                f"{worst['top1']:.2f}% in {worst['name']}, teacher {teacher_top1:.2f}%: {drop:+.2f}"
-                f" points lost, {limits.max_top1_drop:g} allowed"
-            ),
-        },
-    ]
-    over, lost = not report["gates"][0]["passed"], not report["gates"][1]["passed"]
-    report |= {
-        "exit_code": 2 if over else 3 if lost else 0,
-        "status": "over budget" if over else "accuracy gate failed" if lost else "ok",
-    }
+    # The worst of the files that ship: whichever a user serves, it keeps the promise.
+    rows = [row for row in recorder.report.runtimes if row.deployed]
+    worst = min(rows, key=lambda row: _measured(row.top1))
+    teacher_top1 = _top1("teacher", recorder)
+    top1 = _measured(worst.top1)
+    drop = teacher_top1 - top1
+    size = Gate(
+        name="size",
+        limit=limits.max_size,
+        value=weighed.total_bytes,
+        passed=weighed.within,
+        says=f"{weighed.total_bytes / 1e6:.3f} MB of {limits.max_size / 1e6:g} MB",
+    )
+    lost = Gate(
+        name="top-1 drop",
+        limit=limits.max_top1_drop,
+        value=drop,
+        passed=drop <= limits.max_top1_drop + DUST,
+        says=(
+            f"{top1:.2f}% in {worst.name}, teacher {teacher_top1:.2f}%: {drop:+.2f}"
+            f" points lost, {limits.max_top1_drop:g} allowed"
+        ),
+    )
+    recorder.report = replace(recorder.report, gates=(size, lost))
+    if not size.passed:
+        recorder.close("over budget", 2)
+    elif not lost.passed:
+        recorder.close("accuracy gate failed", 3)
+    else:
+        recorder.close("ok", 0)
+
+
+def _draw(recipe: Recipe, work: Work, weighed: BudgetRecord, recorder: Recorder) -> None:
+    """The end of the run's VisualDL curves, where runs are compared with one another."""
+    matrix = np.asarray(recorder.report.confusion)
     work.curves.confusion(0, matrix, list(work.dataset.classes))
     work.curves.hyperparameters(
         recipes.flatten(recipes.to_dict(recipe)),
         {
-            "student/top1": report["networks"][1]["top1"],
-            "deployed/bytes": float(weighed["total_bytes"]),
+            "student/top1": _top1("student", recorder),
+            "deployed/bytes": float(weighed.total_bytes),
         },
     )
 
 
-def cost(network) -> dict:
-    """Parameters and MACs of a network, for the report."""
-    return {"params": networks.parameters(network.spec), "macs": networks.macs(network.spec)}
+def _top1(role: str, recorder: Recorder) -> float:
+    network = recorder.report.network(role)
+    return _measured(network.top1 if network is not None else None)
 
 
-def described(role: str, network, row: dict, origin: str) -> dict:
-    """A network's entry in the report; `row` has its accuracy."""
-    return {
-        "role": role,
-        "name": network.spec.network,
-        "blocks": [block.id for block in network.spec.blocks],
-        **cost(network),
-        **{key: row[key] for key in ("top1", "top5", "class_mean")},
-        "origin": origin,
-    }
+def _measured(value: float | None) -> float:
+    """A figure that this run has measured, so that it is there."""
+    if value is None:
+        raise ValueError("a gate is judged before its figure was measured")
+    return value

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import paddle
 
 from compress import plan, recipe as recipes, registry, teacher as teachers_
-from compress.deliver import cost, deliver, described
+from compress.deliver import deliver
 from compress.evaluation import accuracy, evaluate, fusion
 from compress.plan import load_data, planned_specs, seats
 from compress.process import console, interrupt
 from compress.recipe.types import Recipe
 from compress.reporting import provenance, report as reports
+from compress.reporting.record import MemberRow, Report
+from compress.reporting.recorder import (
+    Recorder,
+    data_record,
+    ensemble_row,
+    member_row,
+    network_row,
+    step_row,
+)
 from compress.steps.work import Outcome, State, Work
 from compress.task import describe, load_weights, spec_for
 from compress.training import checkpoint
@@ -49,82 +57,59 @@ class Run:
     command: str
 
 
-def execute(run: Run) -> dict:
+def execute(run: Run) -> Report:
     """Run the recipe; returns the report, which is on disk too, also after an error or Ctrl-C.
 
     Raises:
         FeatherboneError, KeyboardInterrupt: after the partial report was written.
     """
     started = time.monotonic()
-    report = _opening(run)
+    recorder = Recorder(
+        Report(
+            recipe=run.recipe.name,
+            output=str(run.folder),
+            provenance=provenance.of_run(run.recipe, run.command),
+        )
+    )
     try:
-        _stages(run, report)
-    except (FeatherboneError, KeyboardInterrupt) as problem:
-        interrupted = isinstance(problem, KeyboardInterrupt)
-        report |= {
-            "status": "interrupted" if interrupted else f"failed: {problem}",
-            "exit_code": 130 if interrupted else problem.exit_code,
-        }
+        _stages(run, recorder)
+    except KeyboardInterrupt:
+        recorder.close("interrupted", 130)
         raise
-    except Exception as problem:  # a mistake of ours: the report still says how far the run came
-        report |= {"status": f"failed: {type(problem).__name__}: {problem}", "exit_code": 1}
+    except FeatherboneError as problem:
+        recorder.close(f"failed: {problem}", problem.exit_code)
+        raise
+    except Exception as problem:
+        # A mistake of ours: the report still says how far the run came.
+        recorder.close(f"failed: {type(problem).__name__}: {problem}", 1)
         raise
     finally:
-        report["provenance"]["wall_seconds"] = time.monotonic() - started
-        _write_report(report, run.folder)
-    return report
+        recorder.took(time.monotonic() - started)
+        _write_report(recorder.report, run.folder)
+    return recorder.report
 
 
-def _write_report(report: dict, folder: Path) -> None:
+def _write_report(report: Report, folder: Path) -> None:
     try:
         reports.write(report, folder)
-    except (
-        FeatherboneError
-    ) as problem:  # a full disk: the run's own error matters more than the page about it
-        if report.get("exit_code") in (0, None):
+    except FeatherboneError as problem:
+        # A full disk: the run's own error matters more than the page about it.
+        if report.exit_code in (0, None):
             raise
         console.say(f"the report could not be written either: {problem}")
 
 
-def _opening(run: Run) -> dict:
-    return {
-        "recipe": run.recipe.name,
-        "status": "running",
-        "exit_code": None,
-        "output": str(run.folder),
-        "networks": [],
-        "steps": [],
-        "curves": [],
-        "provenance": {
-            "commit": provenance.commit(),
-            "recipe_yaml": run.recipe.text,
-            "overrides": list(run.recipe.overrides),
-            "effective": recipes.to_dict(run.recipe),
-            "seed": run.recipe.seed,
-            "versions": provenance.versions(),
-            "hardware": provenance.hardware(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": run.command,
-        },
-    }
-
-
-def _stages(run: Run, report: dict) -> None:
+def _stages(run: Run, recorder: Recorder) -> None:
     recipe = run.recipe
     dataset = load_data(recipe)
-    report["data"] = {
-        "name": dataset.name,
-        "classes": list(dataset.classes),
-        "train_clips": len(dataset.train),
-        "val_clips": len(dataset.val),
-        "skeleton": (recipe.skeleton or dataset.skeleton).name,
-        "notes": list(plan.notes(recipe, dataset)),
-    }
-    for note in report["data"]["notes"]:
+    skeleton = (recipe.skeleton or dataset.skeleton).name
+    notes = plan.notes(recipe, dataset)
+    recorder.data(data_record(dataset, skeleton, notes))
+    for note in notes:
         console.say(f"note: {note}")
     planned_specs(recipe, dataset)
     places, place = seats(recipe, dataset)
-    report["data"]["input"] = {"title": place.view.title, "shape": list(place.view.shape)}
+    recorder.data(data_record(dataset, skeleton, notes, place.view))
     members = recipe.teacher.members
     origin = [
         teachers_.identity(member, where, recipe.seed) for member, where in zip(members, places)
@@ -136,9 +121,9 @@ def _stages(run: Run, report: dict) -> None:
         recipe.seed,
         checkpoint.digest([origin, repr(recipe.student), place.view.fingerprint]),
     )
-    teacher, logits = _teachers(run, work, places, report)
+    teacher, logits = _teachers(run, work, places, recorder)
     student = _student(recipe, teacher[0], place)
-    state = _steps(run, work, State(student, teacher), report)
+    state = _steps(run, work, State(student, teacher), recorder)
     if state.quantized is not None:
         state.quantized.save(run.folder / "weights" / "quantized.npz")
     checkpoints.save(
@@ -146,80 +131,70 @@ def _stages(run: Run, report: dict) -> None:
         state.student.network,
         describe(dataset, state.student.view),
     )
-    deliver(recipe, work, state, logits, report)
+    deliver(recipe, work, state, logits, recorder)
     work.curves.close()
 
 
 def _teachers(
-    run: Run, work: Work, places: list, report: dict
+    run: Run, work: Work, places: list, recorder: Recorder
 ) -> tuple[tuple[Model, ...], np.ndarray]:
     """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in
     `weights/`."""
-    members, found, single = run.recipe.teacher.members, [], len(run.recipe.teacher.members) == 1
-    for number, (member, where) in enumerate(zip(members, places), start=1):
-        name = (
-            "teacher" if single else f"teacher {number}: {member.network.name}, {where.view.title}"
-        )
-        found.append(
-            teachers_.obtain(
-                member, where, work, run.shelf, "teacher" if single else f"teacher{number}"
-            )
-        )
-        report["curves"] += (
-            [{"title": name, "epochs": list(found[-1].history)}] if found[-1].history else []
-        )
-        model = found[-1].model
-        row, logits = accuracy.score(
+    members = run.recipe.teacher.members
+    single = len(members) == 1
+    models: list[Model] = []
+    rows: list[MemberRow] = []
+    logits: list[np.ndarray] = []
+    for number, (member, where) in enumerate(zip(members, places, strict=True), start=1):
+        role = "teacher" if single else f"teacher{number}"
+        title = f"teacher {number}: {member.network.name}, {where.view.title}"
+        name = "teacher" if single else title
+        teacher = teachers_.obtain(member, where, work, run.shelf, role)
+        recorder.curve(name, teacher.history)
+        model = teacher.model
+        scores, scored = accuracy.score(
             name, in_process(model.network), work.evaluation(model.view, model.view.clips)
         )
-        report.setdefault("members", []).append(
-            described(name, model.network, row, found[-1].origin)
-            | {
-                "name": model.network.spec.network if single else name,
-                "weight": member.weight,
-                "logits": logits,
-            }
-        )
-        file = "teacher.npz" if single else f"teacher{number}.npz"
+        models.append(model)
+        logits.append(scored)
         checkpoints.save(
-            run.folder / "weights" / file, model.network, describe(work.dataset, model.view)
+            run.folder / "weights" / f"{role}.npz",
+            model.network,
+            describe(work.dataset, model.view),
         )
-    models = tuple(one.model for one in found)
-    rows, logits = report["members"], [one.pop("logits") for one in report["members"]]
+        if single:
+            recorder.network(network_row("teacher", model.network, scores, teacher.origin))
+            return (model,), scored
+        rows.append(member_row(name, model.network, scores, teacher.origin, member.weight))
+        recorder.members(rows)
+    return _ensemble(run.recipe, work, models, rows, logits, recorder)
+
+
+def _ensemble(
+    recipe: Recipe,
+    work: Work,
+    models: list[Model],
+    rows: list[MemberRow],
+    logits: list[np.ndarray],
+    recorder: Recorder,
+) -> tuple[tuple[Model, ...], np.ndarray]:
+    """Several networks as one teacher: (they with their weights, their fused logits (n, K))."""
     labels = np.asarray(work.dataset.val.labels)
-    if run.recipe.teacher.find_weights:
+    if recipe.teacher.find_weights:
         weights = fusion.find_weights(logits, labels)
-        models = tuple(replace(one, weight=weight) for one, weight in zip(models, weights))
-        report["members"] = rows = [row | {"weight": weight} for row, weight in zip(rows, weights)]
-        report["data"]["notes"].append(
+        models = [
+            replace(model, weight=weight) for model, weight in zip(models, weights, strict=True)
+        ]
+        rows = [replace(row, weight=weight) for row, weight in zip(rows, weights, strict=True)]
+        recorder.members(rows)
+        # Weights that were found on the split that judges them flatter the ensemble.
+        recorder.note(
             "the ensemble's weights were found on the validation split; weights of one half judge"
             f" the other half to {fusion.cross_validated(logits, labels):.2f} %"
         )
-    fused = (
-        fusion.fuse(logits, tuple(one.weight for one in models)) if len(models) > 1 else logits[0]
-    )
-    report["networks"].append(_fused_row(rows, fused, labels))
-    if single:
-        del report["members"]
-    return models, fused
-
-
-def _fused_row(rows: list[dict], logits: np.ndarray, labels: np.ndarray) -> dict:
-    """The teacher in the report: its one network, or all of an ensemble together."""
-    if len(rows) == 1:
-        return {key: value for key, value in rows[0].items() if key != "weight"} | {
-            "role": "teacher"
-        }
-    named = ", ".join(f"{row['name']} x {row['weight']:g}" for row in rows)
-    return {
-        "role": "teacher",
-        "name": f"ensemble of {len(rows)}",
-        "blocks": [],
-        "params": sum(row["params"] for row in rows),
-        "macs": sum(row["macs"] for row in rows),
-        **evaluate.accuracy(logits, labels),
-        "origin": named,
-    }
+    fused = fusion.fuse(logits, tuple(model.weight for model in models))
+    recorder.network(ensemble_row(rows, evaluate.accuracy(fused, labels)))
+    return tuple(models), fused
 
 
 def _student(recipe: Recipe, teacher: Model, where) -> Model:
@@ -241,7 +216,7 @@ def _student(recipe: Recipe, teacher: Model, where) -> Model:
     return Model(network, where.view)
 
 
-def _steps(run: Run, work: Work, state: State, report: dict) -> State:
+def _steps(run: Run, work: Work, state: State, recorder: Recorder) -> State:
     """Apply the enabled steps in order; a step that an earlier attempt finished is read back."""
     for number, step in enumerate(run.recipe.steps, start=1):
         if not step.enabled:
@@ -255,26 +230,23 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
         state = outcome.state
         interrupt.check()
         student = state.student
-        row, _ = accuracy.score(
+        scores, _ = accuracy.score(
             f"step {number}: {module.title(step.config)}",
             in_process(state.served()),
             work.evaluation(student.view, student.view.clips),
         )
-        report["steps"].append(
-            {
-                "name": step.kind,
-                "title": module.title(step.config),
-                "config": recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
-                "seconds": time.monotonic() - started,
-                "notes": list(outcome.notes),
-                **cost(student.network),
-                **{key: row[key] for key in ("top1", "top5", "class_mean")},
-            }
-        )
-        if outcome.history:
-            report["curves"].append(
-                {"title": f"step {number}: {step.kind}", "epochs": list(outcome.history)}
+        recorder.step(
+            step_row(
+                step.kind,
+                module.title(step.config),
+                recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
+                time.monotonic() - started,
+                outcome.notes,
+                student.network,
+                scores,
             )
+        )
+        recorder.curve(f"step {number}: {step.kind}", outcome.history)
     return state
 
 

@@ -115,7 +115,8 @@ def _run(recipe, options, arguments: list[str] | None) -> int:
         return _failed(str(error), error.exit_code, folder)
     print_summary(result)
     print(json.dumps(last_line(result)))
-    return result["exit_code"]
+    # Only a run that came to its end is here, and such a run was judged.
+    return result.exit_code or 0
 
 
 def _folder(recipe, options) -> Path:

@@ -1,9 +1,11 @@
-"""A report as a finished run writes it, with plausible numbers, for tests and for looking at the
+"""A report.json as a finished run writes it, with plausible numbers, for tests and for looking at the
 page."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from compress.reporting.record import SCHEMA_VERSION
 
 CLASSES = (
     "pick up with one hand",
@@ -34,6 +36,7 @@ def sample_report(classes: tuple[str, ...] = CLASSES, epochs: int = 65) -> dict:
     """A passed run of two networks and three steps; deterministic."""
     rng = np.random.default_rng(3)
     return {
+        "schema_version": SCHEMA_VERSION,
         "recipe": "ctrgcn_lite_dml",
         "status": "ok",
         "exit_code": 0,
@@ -106,7 +109,7 @@ def sample_report(classes: tuple[str, ...] = CLASSES, epochs: int = 65) -> dict:
                 "top5": 71.12,
                 "class_mean": 29.9,
                 "params": 801_200,
-                "macs": 1.11e9,
+                "macs": 1_110_000_000,
             },
             {
                 "name": "train",
@@ -122,7 +125,7 @@ def sample_report(classes: tuple[str, ...] = CLASSES, epochs: int = 65) -> dict:
                 "top5": 99.57,
                 "class_mean": 94.21,
                 "params": 801_200,
-                "macs": 1.11e9,
+                "macs": 1_110_000_000,
             },
             {
                 "name": "quantize",
@@ -133,7 +136,7 @@ def sample_report(classes: tuple[str, ...] = CLASSES, epochs: int = 65) -> dict:
                 "top5": 99.57,
                 "class_mean": 94.02,
                 "params": 801_200,
-                "macs": 1.11e9,
+                "macs": 1_110_000_000,
             },
         ],
         "curves": [

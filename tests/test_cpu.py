@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from compress.reporting import provenance
+from compress.reporting.record import Provenance, Report
 from compress.reporting.report import render
 from teachers import cpu
 
@@ -76,21 +77,17 @@ def test_report_says_where_files_were_checked(tmp_path, monkeypatch):
     found = processor(AMD, tmp_path)
     monkeypatch.setattr(cpu, "read", lambda: found)
     hardware = provenance.hardware()
-    assert (hardware["cpu"], hardware["cpu_vendor"], hardware["cpu_instructions"]) == (
+    assert (hardware.cpu, hardware.cpu_vendor, hardware.cpu_instructions) == (
         "AMD EPYC: 7B13",
         "AuthenticAMD",
-        ["avx2"],
+        ("avx2",),
     )
-    page = render({"checked_on": found.to_json(), "provenance": {"hardware": hardware}})
+    page = render(Report(checked_on=found, provenance=Provenance(hardware=hardware)))
     assert "<dt>Files checked on</dt><dd>AuthenticAMD AMD EPYC: 7B13: avx2</dd>" in page
     assert "<dt>Processor</dt><dd>AuthenticAMD: avx2" in page and "['avx2']" not in page
     monkeypatch.setattr(cpu, "read", cpu.Cpu)
     hardware = provenance.hardware()
-    assert (
-        hardware["cpu"]
-        and hardware["cpu"] != "unknown"
-        and hardware["cpu_instructions"] == "unknown"
-    )
+    assert hardware.cpu and hardware.cpu != "unknown" and hardware.cpu_instructions == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -130,8 +127,12 @@ def test_mkl_is_prepared_before_paddle_is_there_and_recorded(own):
 
 def test_the_path_of_mkl_is_recorded(monkeypatch):
     monkeypatch.setenv("MKL_DEBUG_CPU_TYPE", "5")
-    assert provenance.hardware()["mkl_debug_cpu_type"] == "5"
-    assert "MKL_DEBUG_CPU_TYPE=5" in render({"provenance": {"hardware": provenance.hardware()}})
+    assert provenance.hardware().mkl_debug_cpu_type == "5"
+    assert "MKL_DEBUG_CPU_TYPE=5" in render(
+        Report(provenance=Provenance(hardware=provenance.hardware()))
+    )
     monkeypatch.delenv("MKL_DEBUG_CPU_TYPE")
-    assert provenance.hardware()["mkl_debug_cpu_type"] is None
-    assert "MKL_DEBUG_CPU_TYPE" not in render({"provenance": {"hardware": provenance.hardware()}})
+    assert provenance.hardware().mkl_debug_cpu_type is None
+    assert "MKL_DEBUG_CPU_TYPE" not in render(
+        Report(provenance=Provenance(hardware=provenance.hardware()))
+    )

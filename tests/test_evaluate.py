@@ -15,9 +15,9 @@ LOGITS = np.array(
 
 def test_accuracy_by_hand():
     found = accuracy(LOGITS, np.array([0, 0, 0, 2]))
-    assert found["top1"] == 75.0
-    assert found["top5"] == 75.0  # the second clip's class is its sixth choice
-    assert abs(found["class_mean"] - 100 * (2 / 3 + 1) / 2) < 1e-9
+    assert found.top1 == 75.0
+    assert found.top5 == 75.0  # the second clip's class is its sixth choice
+    assert abs(found.class_mean - 100 * (2 / 3 + 1) / 2) < 1e-9
 
 
 def test_confusion_rows_are_true_classes():

@@ -6,6 +6,7 @@ import numpy as np
 
 from compress.reporting.charts import skeletons
 from compress.reporting.examples import FRAMES, SIDE, examples, frames
+from compress.reporting.record import Report
 from compress.reporting.report import render
 
 
@@ -15,9 +16,7 @@ def test_right_clips_and_the_most_frequent_confusions(tiny_dataset):
     answers[[1, 4, 7]] = 2  # "two" taken for "three", most often
     answers[3] = 1
     found = examples(tiny_dataset, np.eye(3)[answers])
-    told = [
-        (clip["class"], clip["predicted"], clip["right"], clip["name"]) for clip in found["clips"]
-    ]
+    told = [(clip.class_, clip.predicted, clip.right, clip.name) for clip in found.clips]
     assert told == [
         ("one", "one", True, "val0"),
         ("two", "two", True, "val10"),
@@ -25,7 +24,7 @@ def test_right_clips_and_the_most_frequent_confusions(tiny_dataset):
         ("two", "three", False, "val1"),
         ("one", "two", False, "val3"),
     ]
-    page = render({"examples": found})
+    page = render(Report(examples=found))
     assert page.count('class="skeletons"') == 5 and "taken for" in page
 
 
@@ -43,7 +42,7 @@ def test_frames_are_squares_with_y_downwards():
         and all(0 <= value <= SIDE for point in drawn[0][0] for value in point)
     )
     assert frames(clip, coordinates=2)[0][0][1][1] > frames(clip, coordinates=2)[0][0][0][1]
-    assert frames(np.zeros_like(clip), coordinates=3) == [[]] * FRAMES
+    assert frames(np.zeros_like(clip), coordinates=3) == ((),) * FRAMES
 
 
 def test_drawing_escapes_and_ignores_bones_of_other_joints():
@@ -52,8 +51,10 @@ def test_drawing_escapes_and_ignores_bones_of_other_joints():
 
 
 def test_a_data_set_of_images_is_drawn_as_it_is(tiny_dataset):
-    up = examples(tiny_dataset, np.eye(3)[tiny_dataset.val.labels])["clips"][0]["frames"]
-    down = examples(replace(tiny_dataset, coordinates=2), np.eye(3)[tiny_dataset.val.labels])[
-        "clips"
-    ][0]["frames"]
+    up = examples(tiny_dataset, np.eye(3)[tiny_dataset.val.labels]).clips[0].frames
+    down = (
+        examples(replace(tiny_dataset, coordinates=2), np.eye(3)[tiny_dataset.val.labels])
+        .clips[0]
+        .frames
+    )
     assert up != down

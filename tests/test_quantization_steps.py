@@ -10,6 +10,7 @@ import pytest
 from paddle import nn
 
 from compress import recipe, run
+from compress.evaluation.record import Accuracy
 from compress.steps import ptq, qat, quantising, weight_only
 from compress.steps.work import State, Work
 from compress.training import fit
@@ -244,7 +245,8 @@ def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(
         tried.append(
             0 if title == "all quantised" else int(title.split()[0]) if title != "float" else None
         )
-        return {"top1": 90.0 if title == "float" else scores[tried[-1]]}, None
+        top1 = 90.0 if title == "float" else scores[tried[-1]]
+        return Accuracy(top1, 100.0, top1), None
 
     monkeypatch.setattr(quantising.accuracy, "score", score)
     monkeypatch.setattr(

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
+from compress.evaluation.record import Accuracy, ClassRow, RuntimeRow
 from compress.process import console
 from export.verify import difference
 
 Predict = Callable[[np.ndarray], np.ndarray]
 TIMED_CLIPS = 50
+# The first runs of a runtime allocate memory and choose kernels; they are no measure of the rest.
 WARM_UP = 5
 
 
@@ -24,7 +26,7 @@ def row(
     reference: np.ndarray | None = None,
     files: tuple[Path, ...] = (),
     deployed: bool = False,
-) -> tuple[dict, np.ndarray]:
+) -> tuple[RuntimeRow, np.ndarray]:
     """(a row of report.json's `runtimes`, the logits (n, K)).
 
     Args:
@@ -32,46 +34,68 @@ def row(
             network.
         files: what the runtime reads; their bytes are counted.
     """
-    found, logits = score(name, predict, clips)
-    found |= {"name": name, "file": files[0].name if files else None, "deployed": deployed}
-    found |= difference(logits, logits if reference is None else reference) | latency(
-        predict, clips
+    scores, logits = score(name, predict, clips)
+    differences = difference(logits, logits if reference is None else reference)
+    p50_ms, p95_ms = latency(predict, clips)
+    runtime = RuntimeRow(
+        name=name,
+        file=files[0].name if files else None,
+        deployed=deployed,
+        top1=scores.top1,
+        top5=scores.top5,
+        class_mean=scores.class_mean,
+        agreement=differences["agreement"],
+        max_abs_diff=differences["max_abs_diff"],
+        max_rel_diff=differences["max_rel_diff"],
+        p50_ms=p50_ms,
+        p95_ms=p95_ms,
+        # A network in this process has no file: nothing was counted, which is not 0 bytes.
+        bytes=sum(path.stat().st_size for path in files) or None,
     )
-    return found | {"bytes": sum(path.stat().st_size for path in files) or None}, logits
+    return runtime, logits
 
 
-def score(name: str, predict: Predict, clips: EvaluationSet) -> tuple[dict, np.ndarray]:
-    """(top1, top5 and class_mean in percent, the logits (n, K)) of the whole split, with a progress
-    bar."""
+def score(name: str, predict: Predict, clips: EvaluationSet) -> tuple[Accuracy, np.ndarray]:
+    """(accuracy, logits (n, K)) of the whole split, with a progress bar."""
     with console.bar(name, len(clips)) as advance:
         logits = logits_of(predict, clips, advance=advance)
     return accuracy(logits, clips.labels), logits
 
 
-def latency(predict: Predict, clips: EvaluationSet) -> dict[str, float]:
-    """Milliseconds at batch 1, median and 95th percentile over up to TIMED_CLIPS clips."""
+def latency(predict: Predict, clips: EvaluationSet) -> tuple[float, float]:
+    """Milliseconds at batch 1: (median, 95th percentile) over up to TIMED_CLIPS clips."""
     spent = []
     for x in clips.batches(1):
         started = time.perf_counter()
+        # A sample may come as several views; one of them is what a user would send.
         predict(x[:1])
         spent.append(1000 * (time.perf_counter() - started))
         if len(spent) == TIMED_CLIPS + WARM_UP:
             break
+    # A split of fewer clips than the warm-up takes is timed all the same, and reads slower.
     timed = spent[WARM_UP:] or spent
-    return {"p50_ms": float(np.percentile(timed, 50)), "p95_ms": float(np.percentile(timed, 95))}
+    return float(np.percentile(timed, 50)), float(np.percentile(timed, 95))
 
 
 def per_class(
     classes: tuple[str, ...], labels: np.ndarray, teacher: np.ndarray, student: np.ndarray
-) -> list[dict]:
+) -> tuple[ClassRow, ...]:
     """Recall (percent) of each class that occurs, for teacher's and student's logits (n, K)."""
     rows = []
     for label, name in enumerate(classes):
-        mine = labels == label
-        if mine.any():
-            right = {
-                role: 100 * float((logits[mine].argmax(1) == label).mean())
-                for role, logits in (("teacher", teacher), ("student", student))
-            }
-            rows.append({"class": name, "clips": int(mine.sum()), **right})
-    return rows
+        of_class = labels == label
+        # The recall of a class without clips is 0 / 0.
+        if of_class.any():
+            rows.append(
+                ClassRow(
+                    class_=name,
+                    clips=int(of_class.sum()),
+                    teacher=_recall(teacher[of_class], label),
+                    student=_recall(student[of_class], label),
+                )
+            )
+    return tuple(rows)
+
+
+def _recall(logits: np.ndarray, label: int) -> float:
+    return 100 * float((logits.argmax(1) == label).mean())

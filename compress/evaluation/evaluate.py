@@ -10,9 +10,14 @@ import numpy as np
 
 from compress.data import loader
 from compress.data.dataset import Split
+from compress.evaluation.record import Accuracy
 from compress.inputs.view import View
 
+# A split that is larger when prepared is prepared again for every evaluation: that of NTU RGB+D 120
+# would take 2 GB of float32 at 64 frames a clip.
 CACHE_BYTES = 512_000_000
+# Clips that are prepared at a time to be kept; the network's batches are cut from them.
+PREPARED = 64
 
 
 class EvaluationSet:
@@ -23,11 +28,9 @@ class EvaluationSet:
     """
 
     def __init__(self, split: Split, view: View, clips: int = 1):
-        self.split, self.view, self.clips = (
-            split,
-            view if clips == view.clips else replace(view, clips=clips),
-            clips,
-        )
+        self.split = split
+        self.view = view if clips == view.clips else replace(view, clips=clips)
+        self.clips = clips
         self.labels = np.asarray(split.labels)
         self._keep = len(split.names) * clips * int(np.prod(view.shape)) * 4 <= CACHE_BYTES
         self._prepared_clips: np.ndarray | None = None
@@ -39,16 +42,17 @@ class EvaluationSet:
         """(N, C, T, V, M) float32 in the order of the split, whole samples, the last one as small
         as it is."""
         if self._keep and self._prepared_clips is None:
-            self._prepared_clips = np.concatenate(list(self._prepared(64)))
+            self._prepared_clips = np.concatenate(list(self._prepared(PREPARED)))
         if self._prepared_clips is None:
             yield from self._prepared(batch_size)
         else:
+            # Whole samples: the views of one must not be cut apart, because they are averaged.
             step = max(1, batch_size // self.clips) * self.clips
             for start in range(0, len(self._prepared_clips), step):
                 yield self._prepared_clips[start : start + step]
 
     def _prepared(self, batch_size: int) -> Iterator[np.ndarray]:
-        def views(clip, _rng):
+        def views(clip: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
             return np.stack([self.view.prepare(clip, number) for number in range(self.clips)])
 
         for x, _ in loader.batches(
@@ -65,12 +69,12 @@ def logits_of(
 ) -> np.ndarray:
     """Logits (n, K) of a whole split; with several views a sample, the logarithm of their mean
     softmax."""
-    found = []
+    batches = []
     for x in clips.batches(batch_size):
-        found.append(predict(x))
+        batches.append(predict(x))
         if advance:
             advance(len(x) // clips.clips)
-    return averaged(np.concatenate(found), clips.clips)
+    return averaged(np.concatenate(batches), clips.clips)
 
 
 def averaged(logits: np.ndarray, views: int) -> np.ndarray:
@@ -78,32 +82,36 @@ def averaged(logits: np.ndarray, views: int) -> np.ndarray:
     unchanged for one view."""
     if views == 1:
         return logits
-    return np.log(softmax(logits).reshape(-1, views, logits.shape[1]).mean(1) + 1e-12).astype(
-        logits.dtype
-    )
+    scores = softmax(logits).reshape(-1, views, logits.shape[1]).mean(1)
+    # Back to logits, so that fusion and comparison take one view and several alike; the small term
+    # keeps a score that underflowed to 0 finite.
+    return np.log(scores + 1e-12).astype(logits.dtype)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Scores (n, K) that add up to one, from logits."""
+    # The largest logit becomes 0: exp of a float32 overflows above 88.
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
 
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Percent: `top1`, `top5`, and `class_mean`, the mean of the recalls of the classes that occur."""
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> Accuracy:
+    """Accuracy of logits (n, K), counted in samples."""
+    # Stable, so that of equal logits the first class is the answer, as it is for argmax.
     order = np.argsort(-logits, axis=1, kind="stable")
     right = order[:, 0] == labels
     recalls = [right[labels == label].mean() for label in np.unique(labels)]
-    return {
-        "top1": 100.0 * float(right.mean()),
-        "top5": 100.0 * float((order[:, :5] == labels[:, None]).any(1).mean()),
-        "class_mean": 100.0 * float(np.mean(recalls)),
-    }
+    return Accuracy(
+        top1=100.0 * float(right.mean()),
+        top5=100.0 * float((order[:, :5] == labels[:, None]).any(1).mean()),
+        class_mean=100.0 * float(np.mean(recalls)),
+    )
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """(K, K) counts, rows true, columns predicted."""
     matrix = np.zeros((classes, classes), dtype=np.int64)
+    # `matrix[labels, answers] += 1` would count a pair that occurs twice only once.
     np.add.at(matrix, (labels, logits.argmax(1)), 1)
     return matrix
 
@@ -111,6 +119,7 @@ def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarra
 def training_clips(split: Split, view: View, count: int) -> EvaluationSet:
     """`count` clips spread over a training split, seen as in validation: no augmentation, one view
     each."""
+    # Spread, because data sets come sorted by class or by person.
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
     part = Split(
         tuple(split.names[index] for index in chosen),

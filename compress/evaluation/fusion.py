@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-GRID = tuple(step / 10 for step in range(1, 11))  # weights tried, of which only ratios matter
+# Weights that are tried. `fuse` divides by their sum, so only their ratios matter.
+GRID = tuple(step / 10 for step in range(1, 11))
 ROUNDS = 4
 
 
 def fuse(logits: list[np.ndarray], weights: tuple[float, ...]) -> np.ndarray:
     """sum_i weight_i / sum(weights) * logits_i of (n, K) each."""
     total = sum(weights)
-    return sum(
-        one * np.float32(weight / total) for one, weight in zip(logits, weights, strict=True)
-    )
+    fused = np.zeros_like(logits[0])
+    for scores, weight in zip(logits, weights, strict=True):
+        # float32 like the logits: a float64 factor would make all that follows float64.
+        fused = fused + scores * np.float32(weight / total)
+    return fused
 
 
 def find_weights(logits: list[np.ndarray], labels: np.ndarray) -> tuple[float, ...]:
@@ -28,12 +31,15 @@ def find_weights(logits: list[np.ndarray], labels: np.ndarray) -> tuple[float, .
         before = tuple(weights)
         for member in range(len(weights)):
             tried = [(*weights[:member], value, *weights[member + 1 :]) for value in GRID]
-            weights = list(
-                max(
-                    tried,
-                    key=lambda one: (*_merit(fuse(logits, one), labels), tuple(one) == before),
-                )
+            # Among equals the weights stay as they are, or the search would go in a circle.
+            best = max(
+                tried,
+                key=lambda candidate: (
+                    *_merit(fuse(logits, candidate), labels),
+                    candidate == before,
+                ),
             )
+            weights = list(best)
         if tuple(weights) == before:
             break
     return tuple(weights)
@@ -44,13 +50,13 @@ def cross_validated(logits: list[np.ndarray], labels: np.ndarray) -> float:
     what found weights are worth on clips they were not found on. Clips, sorted by class, alternate
     between the halves."""
     halves = np.zeros(len(labels), dtype=bool)
+    # Every second clip of the clips sorted by class: both halves have every class.
     halves[np.argsort(labels, kind="stable")[::2]] = True
     right = 0
-    for mine in (halves, ~halves):
-        weights = find_weights([one[mine] for one in logits], labels[mine])
-        right += int(
-            (fuse([one[~mine] for one in logits], weights).argmax(1) == labels[~mine]).sum()
-        )
+    for half in (halves, ~halves):
+        weights = find_weights([scores[half] for scores in logits], labels[half])
+        judged = fuse([scores[~half] for scores in logits], weights)
+        right += int((judged.argmax(1) == labels[~half]).sum())
     return 100.0 * right / len(labels)
 
 
@@ -58,6 +64,7 @@ def _merit(logits: np.ndarray, labels: np.ndarray) -> tuple[int, float]:
     rows = np.arange(len(labels))
     others = logits.copy()
     others[rows, labels] = -np.inf
-    return int((logits.argmax(1) == labels).sum()), round(
-        float((logits[rows, labels] - others.max(1)).mean()), 6
-    )
+    right = int((logits.argmax(1) == labels).sum())
+    margin = float((logits[rows, labels] - others.max(1)).mean())
+    # Rounded, because equal ratios at another scale (1 : 2 and 0.5 : 1) differ in the last digits.
+    return right, round(margin, 6)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+# Of a line chart, in its own units; the page scales it. The margins leave room for the labels.
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 24
-NAMED_CLASSES = (
-    24  # up to here a confusion matrix shows class names beside its rows, above it numbers
-)
+# Up to here a confusion matrix shows class names beside its rows, above it numbers.
+NAMED_CLASSES = 24
+# The style sheet has this many colours, s0, s1, ...
+COLOURS = 8
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= raw * 0.999)
+    # The small terms: 0.3 / 0.1 is 2.9999999999999996, and the tick at 0.3 is wanted.
     first = math.ceil(low / step - 1e-9)
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -47,6 +51,7 @@ def tick_label(value: float) -> str:
 
 def line_chart(title: str, series: Sequence[Series]) -> Markup:
     """Lines over epochs. Series take the colours s0, s1, ... of the style sheet, in order."""
+    # A chart's range is that of all of its lines, so that they can be compared.
     xs = [x for line in series for x, _ in line.points]
     ys = [y for line in series for y in line.values]
     if not ys:
@@ -54,16 +59,14 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
     x_low, x_high = min(xs), max(xs)
     low, high = _padded(min(ys), max(ys))
 
-    def at(x: float, y: float) -> tuple[float, float]:
+    def at(x: float, y: float) -> Point:
+        # A training of one epoch has one point, which is drawn in the middle.
         across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
         return LEFT + across * (WIDTH - LEFT - RIGHT), TOP + (high - y) / (high - low) * (
             HEIGHT - TOP - BOTTOM
         )
 
-    out = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' aria-label="{escape(title)}">'
-    ]
+    out = [_opened("chart", f"0 0 {WIDTH} {HEIGHT}", title)]
     for y in ticks(low, high):
         _, height = at(x_low, y)
         out.append(
@@ -79,68 +82,88 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
     return Markup("".join(out) + "</svg>")
 
 
-def skeletons(title: str, frames: Sequence, bones: Sequence, side: float) -> Markup:
+def skeletons(
+    title: str,
+    frames: Sequence[Sequence[Sequence[Sequence[float]]]],
+    bones: Sequence[Sequence[int]],
+    side: float,
+) -> Markup:
     """Frames side by side; a frame is a list of persons, each with (x, y) by joint, bones are
     (child, parent) counted from 1."""
-    out = [
-        f'<svg class="skeletons" viewBox="0 0 {side * max(len(frames), 1):g} {side:g}" role="img"'
-        f' aria-label="{escape(title)}">'
-    ]
+    out = [_opened("skeletons", f"0 0 {side * max(len(frames), 1):g} {side:g}", title)]
     for place, persons in enumerate(frames):
         for person, points in enumerate(persons):
-            lines = "".join(
-                f"M{points[a - 1][0]:g} {points[a - 1][1]:g}L{points[b - 1][0]:g}"
-                f" {points[b - 1][1]:g}"
-                for a, b in bones
-                if 0 < a <= len(points) and 0 < b <= len(points)
-            )
             out.append(
-                f'<path class="s{person % 8}" transform="translate({place * side:g} 0)"'
-                f' d="{lines}"/>'
+                f'<path class="s{person % COLOURS}" transform="translate({place * side:g} 0)"'
+                f' d="{_bones(points, bones)}"/>'
             )
     return Markup("".join(out) + "</svg>")
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
+def _bones(points: Sequence[Sequence[float]], bones: Sequence[Sequence[int]]) -> str:
+    """A person as the data of one SVG path."""
+    lines = []
+    for child, parent in bones:
+        # A clip may have fewer joints than the skeleton names, and 0 is no joint.
+        if 0 < child <= len(points) and 0 < parent <= len(points):
+            x, y = points[child - 1]
+            to_x, to_y = points[parent - 1]
+            lines.append(f"M{x:g} {y:g}L{to_x:g} {to_y:g}")
+    return "".join(lines)
+
+
+def _padded(low: float, high: float) -> Point:
+    # A constant line has no range: a tenth of its value, or 1 around zero, gives it one.
     margin = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
+    # A loss ends near zero, and no axis should show negative losses.
     return (0.0 if 0 <= low <= margin else low - margin), high + margin
 
 
-def _line(line: Series, number: int, at) -> str:
+def _line(line: Series, number: int, at: Callable[[float, float], Point]) -> str:
     """The polylines of one series, one for each stretch without a gap, and a dot on the last point."""
-    stretches, stretch = [], []
-    for x, y in line.points:
-        if y is None:
-            stretches, stretch = stretches + [stretch], []
-        else:
-            stretch.append(at(x, y))
+    stretches = _stretches(line, at)
     dashes = ' stroke-dasharray="5 4"' if line.dashed else ""
-    out = [f'<g class="s{number % 8}"><title>{escape(line.label)}</title>']
-    for points in filter(None, stretches + [stretch]):
+    out = [f'<g class="s{number % COLOURS}"><title>{escape(line.label)}</title>']
+    for index, points in enumerate(stretches):
+        if not points:
+            continue
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         out.append(f'<polyline points="{path}"{dashes}/>')
-        if len(points) == 1 or points is stretch:
+        # A single point between two gaps is no line: without the dot nobody would see it.
+        if len(points) == 1 or index == len(stretches) - 1:
             out.append(f'<circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="3"/>')
     return "".join(out) + "</g>"
+
+
+def _stretches(line: Series, at: Callable[[float, float], Point]) -> list[list[Point]]:
+    """The points in the chart, cut where a value was not recorded."""
+    stretches: list[list[Point]] = [[]]
+    for x, y in line.points:
+        if y is None:
+            stretches.append([])
+        else:
+            stretches[-1].append(at(x, y))
+    return stretches
 
 
 def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
     """A confusion matrix (K, K), rows true, columns predicted; shade is the share of the true
     class."""
-    count, named = len(matrix), len(matrix) <= NAMED_CLASSES
+    count = len(matrix)
+    named = count <= NAMED_CLASSES
+    # 120 classes still have cells that can be told apart, two have none as large as a tile.
     cell = max(6, min(34, 520 // max(count, 1)))
-    left, top = (164 if named else 34), 34
+    left = 164 if named else 34
+    top = 34
     side = count * cell
     out = [
-        (
-            f'<svg class="heatmap" viewBox="0 0 {left + side + 4} {top + side + 4}" role="img" '
-            'aria-label="Confusion matrix">'
-        ),
+        _opened("heatmap", f"0 0 {left + side + 4} {top + side + 4}", "Confusion matrix"),
         f'<text x="{left + side / 2}" y="11" text-anchor="middle">predicted</text>',
         f'<rect class="plane" x="{left}" y="{top}" width="{side}" height="{side}"/>',
     ]
     for row, counts in enumerate(matrix):
-        total, y = sum(counts), top + row * cell
+        y = top + row * cell
+        # Names, or numbers of every fifth class: 60 of them would run into one another.
         if named or row % 5 == 4:
             label = f"{row + 1} {_shortened(classes[row])}" if named else str(row + 1)
             out.append(
@@ -148,21 +171,28 @@ def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
                 f' text-anchor="end">{escape(label)}</text><text x="{left + (row + 0.5) * cell}"'
                 f' y="{top - 6}" text-anchor="middle">{row + 1}</text>'
             )
-        for column, number in enumerate(counts):
-            if number:
-                share = number / total
+        for column, clips in enumerate(counts):
+            if clips:
+                x = left + column * cell
+                share = clips / sum(counts)
                 out.append(
-                    _cell(left + column * cell, y, cell, share, row == column)
-                    + f"<title>{escape(classes[row])} → {escape(classes[column])}: {number} of"
-                    f" {total} ({100 * share:.1f}%)</title></rect>"
+                    _cell(x, y, cell, share, row == column)
+                    + f"<title>{escape(classes[row])} → {escape(classes[column])}: {clips} of"
+                    f" {sum(counts)} ({100 * share:.1f}%)</title></rect>"
                 )
+                # Below 20 a count of three figures is wider than its cell.
                 if named and cell >= 20:
-                    shade = "on-dark" if share > 0.5 else "on-light"
-                    out.append(
-                        f'<text class="{shade}" x="{left + (column + 0.5) * cell}"'
-                        f' y="{y + cell / 2 + 4}" text-anchor="middle">{number}</text>'
-                    )
+                    out.append(_count(x + cell / 2, y + cell / 2 + 4, clips, share))
     return Markup("".join(out) + "</svg>")
+
+
+def _count(x: float, y: float, clips: int, share: float) -> str:
+    shade = "on-dark" if share > 0.5 else "on-light"
+    return f'<text class="{shade}" x="{x}" y="{y}" text-anchor="middle">{clips}</text>'
+
+
+def _opened(kind: str, box: str, title: str) -> str:
+    return f'<svg class="{kind}" viewBox="{box}" role="img" aria-label="{escape(title)}">'
 
 
 def _shortened(name: str, length: int = 23) -> str:

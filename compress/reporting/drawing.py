@@ -15,9 +15,15 @@ from teachers.skeleton import Skeleton
 
 PERSONS = ("#1f6fb4", "#d9661f", "#2f8f4e", "#8a4fa3")
 INK, PAPER, GRID, GREY = "#222222", "#ffffff", "#d8d8d8", "#888888"
-SCALE = 2  # drawn so much larger and then reduced, for smooth lines
-PANEL, MARGIN, LINE = 200, 8, 20  # pixels: a panel's side, around it, a line of text
-MOST_FRAMES = 120  # of an animation
+# Drawn so much larger and then reduced: Pillow does not smooth the lines it draws.
+SCALE = 2
+# Pixels: a panel's side, the space around it, a line of text.
+PANEL = 200
+MARGIN = 8
+LINE = 20
+# Of an animation; a clip of NTU RGB+D has up to 300, and a GIF of all of them would be megabytes.
+MOST_FRAMES = 120
+# 25 frames a second.
 FRAME_MS = 40
 
 
@@ -49,7 +55,10 @@ class Row:
         seen = flat.transpose(1, 3, 2, 0)[self.clip.any(axis=(0, 2))]  # (frames and persons, V, 2)
         if not len(seen):
             return np.zeros(2), 1.0
-        low, high = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
+        low = seen.min(axis=(0, 1))
+        high = seen.max(axis=(0, 1))
+        # One square for the whole clip, or a person who walks would seem to stand. Nobody fills it
+        # to its edge, and a clip whose joints are all at one place has no size to divide by.
         return (low + high) / 2, max(float((high - low).max()) / 2 * 1.08, 1e-6)
 
 
@@ -85,6 +94,7 @@ def save(pictures: Image.Image | list[Image.Image], path: Path) -> None:
     """
     with storage.atomic(path) as temporary:
         if isinstance(pictures, list):
+            # GIF has 256 colours a frame; dithering would make the paper flicker.
             coloured = [
                 picture.quantize(palette=_palette(), dither=Image.Dither.NONE)
                 for picture in pictures
@@ -124,7 +134,8 @@ def _row(
     _write(draw, MARGIN, top, row.caption, len(frames) * side)
     middle, half = row.limits()
     for column, frame in enumerate(frames):
-        left, upper = MARGIN + column * side, top + LINE
+        left = MARGIN + column * side
+        upper = top + LINE
         draw.rectangle(
             [value * SCALE for value in (left, upper, left + side - 1, upper + side - 1)],
             outline=GRID,
@@ -161,7 +172,7 @@ def _palette() -> Image.Image:
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont:
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(12 * SCALE)
 
 

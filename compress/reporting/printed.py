@@ -3,129 +3,165 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from rich.console import Console
+from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
-from compress.reporting import view, wording
-from compress.reporting.report import plain
+from compress.reporting import outcome, view, wording
+from compress.reporting.folder_size import baseline_of_deployed
+from compress.reporting.record import Report
 
+# Soft wrap: what is printed here is read by programs as well, which do not expect folded lines.
 out = Console(highlight=False, soft_wrap=True)
+COLOURS = {"passed": "green", "failed": "red", "stopped": "yellow"}
 
 
-def print_recipes(found: list[tuple[str, str]]) -> int:
+def print_recipes(recipes: list[tuple[str, str]]) -> int:
     """The recipes with their first line of comment."""
     table = Table("recipe", "what it does", box=None)
-    for name, what in found:
+    for name, what in recipes:
         table.add_row(name, what)
     out.print(table)
-    print(json.dumps({"recipes": [name for name, _ in found]}))
+    print(json.dumps({"recipes": [name for name, _ in recipes]}))
     return 0
 
 
-def last_line(report: dict) -> dict:
-    """The run in one flat JSON object."""
-    teacher, student = report["networks"]
-    return {
-        "status": report["status"],
-        "exit_code": report["exit_code"],
-        "recipe": report["recipe"],
-        "output": report["output"],
-        "teacher_top1": teacher["top1"],
-        "student_top1": student["top1"],
-        "deployed": {
-            row["name"]: {
-                key: row[key] for key in ("top1", "agreement", "max_rel_diff", "p50_ms", "bytes")
+def last_line(report: Report) -> dict[str, object]:
+    """The run in one flat JSON object.
+
+    Raises:
+        ValueError: the run did not come to its end.
+    """
+    # All flat and named, so that a script can take a figure with one look-up, without the report.
+    teacher = report.network("teacher")
+    student = report.network("student")
+    budget = report.budget
+    baseline = report.baseline_export
+    if teacher is None or student is None or budget is None or baseline is None:
+        raise ValueError(f"{report.recipe}: a run that did not finish has no last line")
+    deployed = {}
+    for row in report.runtimes:
+        if row.deployed:
+            deployed[row.name] = {
+                "top1": row.top1,
+                "agreement": row.agreement,
+                "max_rel_diff": row.max_rel_diff,
+                "p50_ms": row.p50_ms,
+                "bytes": row.bytes,
             }
-            for row in report["runtimes"]
-            if row["deployed"]
-        },
-        "total_bytes": report["budget"]["total_bytes"],
-        "limit_bytes": report["budget"]["limit_bytes"],
-        "baseline_bytes": report["baseline_export"]["bytes"],
-        "seconds": round(report["provenance"]["wall_seconds"], 1),
-        "report": f"{report['output']}/report.html",
+    seconds = report.provenance.wall_seconds if report.provenance is not None else None
+    return {
+        "status": report.status,
+        "exit_code": report.exit_code,
+        "recipe": report.recipe,
+        "output": report.output,
+        "teacher_top1": teacher.top1,
+        "student_top1": student.top1,
+        "deployed": deployed,
+        "total_bytes": budget.total_bytes,
+        "limit_bytes": budget.limit_bytes,
+        "baseline_bytes": baseline.bytes,
+        "seconds": round(seconds, 1) if seconds is not None else None,
+        "report": f"{report.output}/report.html",
     }
 
 
-def print_summary(report: dict, console=None) -> None:
+def print_summary(report: Report, console: Console | None = None) -> None:
     """The verdict, gates, runtimes and steps as tables on standard output; parts that are missing
     are left out."""
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.text import Text
-
-    report, console = plain(report), console or Console(highlight=False)
-    verdict = view.verdict(report)
-    colour = {"passed": "green", "failed": "red", "stopped": "yellow"}[verdict["state"]]
-    text = Text(verdict["says"])
-    for gate in report.get("gates") or []:
-        mark = ("✓ ", "green") if gate.get("passed") else ("✗ ", "bold red")
-        text.append("\n").append(*mark).append(f"{gate.get('name')}: {gate.get('says') or ''}")
-    title = Text(f" {report.get('recipe') or 'unnamed run'}: {verdict['word']} ", f"bold {colour}")
-    console.print(Panel(text, title=title, title_align="left", border_style=colour))
-    _print_table(
-        console,
-        "Networks of the teacher",
-        ("network", "weight", "params", "top-1", "top-5", "class mean"),
-        [
-            (
-                row.get("name"),
-                wording.decimals(row.get("weight"), 1),
-                wording.short_count(row.get("params")),
-                *(wording.decimals(row.get(key), 2) for key in ("top1", "top5", "class_mean")),
-            )
-            for row in report.get("members") or []
-        ],
-    )
-    _print_table(
-        console,
-        "After each step",
-        ("step", "params", "MACs", "top-1", "top-5", "class mean", "time"),
-        [
-            (
-                step.get("title") or step.get("name"),
-                *(wording.short_count(step.get(key)) for key in ("params", "macs")),
-                *(wording.decimals(step.get(key), 2) for key in ("top1", "top5", "class_mean")),
-                wording.duration(step.get("seconds")),
-            )
-            for step in view.steps(report)
-        ],
-    )
-    _print_table(
-        console,
-        "Runtimes (* deployed)",
-        ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "size"),
-        [
-            (
-                f"{row.get('name')}{' *' if row.get('deployed') else ''}",
-                wording.decimals(row.get("top1"), 2),
-                wording.decimals(row.get("agreement"), 4),
-                wording.decimals(row.get("p50_ms"), 2),
-                wording.decimals(row.get("p95_ms"), 2),
-                wording.size(row.get("bytes")),
-            )
-            for row in report.get("runtimes") or []
-        ],
-    )
-    if budget := report.get("budget"):
-        baseline = view.baseline_export(report).get("bytes")
-        beside = f" (baseline export {wording.size(baseline)})" if baseline else ""
-        console.print(
-            Text(
-                f"Deployed folder: {wording.size(budget.get('total_bytes'))} of "
-                f"{wording.size(budget.get('limit_bytes'))}{beside}"
-            )
-        )
-        console.print(Text(budget.get("advice") or ""), end="\n" if budget.get("advice") else "")
-    if lacking := view.missing(report):
+    # Not `out`: tables fold to the terminal's width, which soft wrapping would undo.
+    console = console or Console(highlight=False)
+    _print_verdict(console, report)
+    _print_members(console, report)
+    _print_steps(console, report)
+    _print_runtimes(console, report)
+    _print_budget(console, report)
+    lacking = outcome.missing(report)
+    if lacking:
         console.print(Text(f"Not recorded: {', '.join(lacking)}.", "yellow"))
 
 
-def _print_table(console, title: str, columns: tuple[str, ...], rows: list[tuple]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _print_verdict(console: Console, report: Report) -> None:
+    verdict = outcome.verdict(report)
+    colour = COLOURS[verdict.state]
+    # Everything goes through Text: rich would read "[red]" in a plain string as markup.
+    text = Text(verdict.says)
+    for gate in report.gates:
+        mark = Text("✓ ", "green") if gate.passed else Text("✗ ", "bold red")
+        text.append("\n").append(mark).append(f"{gate.name}: {gate.says}")
+    name = report.recipe or "unnamed run"
+    title = Text(f" {name}: {verdict.word} ", f"bold {colour}")
+    console.print(Panel(text, title=title, title_align="left", border_style=colour))
 
+
+def _print_members(console: Console, report: Report) -> None:
+    rows = [
+        (
+            row.name,
+            wording.decimals(row.weight, 1),
+            wording.short_count(row.params),
+            wording.decimals(row.top1, 2),
+            wording.decimals(row.top5, 2),
+            wording.decimals(row.class_mean, 2),
+        )
+        for row in report.members
+    ]
+    columns = ("network", "weight", "params", "top-1", "top-5", "class mean")
+    _print_table(console, "Networks of the teacher", columns, rows)
+
+
+def _print_steps(console: Console, report: Report) -> None:
+    rows = [
+        (
+            step.title or step.name,
+            wording.short_count(step.params),
+            wording.short_count(step.macs),
+            wording.decimals(step.top1, 2),
+            wording.decimals(step.top5, 2),
+            wording.decimals(step.class_mean, 2),
+            wording.duration(step.seconds),
+        )
+        for step in view.steps(report)
+    ]
+    columns = ("step", "params", "MACs", "top-1", "top-5", "class mean", "time")
+    _print_table(console, "After each step", columns, rows)
+
+
+def _print_runtimes(console: Console, report: Report) -> None:
+    rows = [
+        (
+            f"{row.name} *" if row.deployed else row.name,
+            wording.decimals(row.top1, 2),
+            wording.decimals(row.agreement, 4),
+            wording.decimals(row.p50_ms, 2),
+            wording.decimals(row.p95_ms, 2),
+            wording.size(row.bytes),
+        )
+        for row in report.runtimes
+    ]
+    columns = ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "size")
+    _print_table(console, "Runtimes (* deployed)", columns, rows)
+
+
+def _print_budget(console: Console, report: Report) -> None:
+    budget = report.budget
+    if budget is None:
+        return
+    baseline = baseline_of_deployed(report)
+    beside = f" (baseline export {wording.size(baseline.bytes)})" if baseline is not None else ""
+    total = wording.size(budget.total_bytes)
+    limit = wording.size(budget.limit_bytes)
+    console.print(Text(f"Deployed folder: {total} of {limit}{beside}"))
+    if budget.advice:
+        console.print(Text(budget.advice))
+
+
+def _print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]
+) -> None:
     if not rows:
         return
     table = Table(
@@ -137,8 +173,10 @@ def _print_table(console, title: str, columns: tuple[str, ...], rows: list[tuple
         header_style="dim",
     )
     for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place else "left", no_wrap=bool(place))
+        # The first column holds names, which may fold; a number that folds cannot be read.
+        is_number = place > 0
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table)
     console.print()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import paddle
 
+from compress import recipe as recipes
+from compress.recipe.types import Recipe
+from compress.reporting.record import Hardware, Provenance
 from teachers import cpu
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,42 +29,59 @@ PACKAGES = (
 )
 
 
+def of_run(recipe: Recipe, command: str) -> Provenance:
+    """The provenance of a run that starts now; `command` as typed."""
+    return Provenance(
+        commit=commit(),
+        recipe_yaml=recipe.text,
+        overrides=tuple(recipe.overrides),
+        effective=recipes.to_dict(recipe),
+        seed=recipe.seed,
+        versions=versions(),
+        hardware=hardware(),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+    )
+
+
 def versions() -> dict[str, str]:
     """Python's and the packages' versions."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
+            # The GPU build and the optional packages are there or not; what is absent decides nothing.
             continue
-    return found
+    return installed
 
 
-def hardware() -> dict[str, object]:
-    """Processor, cores this process may use, memory in bytes, device, threads, and of the processor
-    the vendor and which of `teachers.cpu.INSTRUCTIONS` it has ("unknown" outside Linux), with the
-    path that Paddle's MKL was told to take (None: its own choice)."""
+def hardware() -> Hardware:
+    """This machine, as far as it decides numbers and times; "unknown" is what only Linux tells."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Of a container or a cgroup's cpuset, which `os.cpu_count` does not know of.
     cores = len(os.sched_getaffinity(0))
     processor = cpu.read()
     model = processor.model
     if model == cpu.UNKNOWN:
         model = platform.processor() or platform.machine()
-    return {
-        "cpu": model,
-        "cores": cores,
-        "memory_bytes": pages,
-        "device": paddle.get_device(),
-        "threads": int(os.environ.get("OMP_NUM_THREADS") or cores),
-        "cpu_vendor": processor.vendor,
-        "cpu_instructions": processor.to_json()["instructions"],
-        "mkl_debug_cpu_type": os.environ.get(cpu.MKL_PATH),
-    }
+    return Hardware(
+        cpu=model,
+        cores=cores,
+        memory_bytes=pages,
+        device=paddle.get_device(),
+        # Unset, OpenMP takes every core; so do Paddle and ONNX Runtime.
+        threads=int(os.environ.get("OMP_NUM_THREADS") or cores),
+        cpu_vendor=processor.vendor,
+        cpu_instructions=processor.instructions,
+        mkl_debug_cpu_type=os.environ.get(cpu.MKL_PATH),
+    )
 
 
 def commit() -> str:
     """The project's commit, with "+changes" where the tree differs from it; "unknown" outside git."""
     try:
+        # Files that git does not track are runs and data, seldom code.
         head = _git("rev-parse", "--short=12", "HEAD")
         return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):

@@ -1,87 +1,82 @@
-"""The result of a run: `report.json` for programs, `report.html` for people, a summary for the
-terminal."""
+"""The result of a run: `report.json` for programs, `report.html` for people."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
-
 from compress.reporting import view, wording
+from compress.reporting.record import Report, from_json, to_json
 from teachers.errors import StorageError
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-def write(report: dict, folder: str | Path) -> Path:
+def write(report: Report, folder: str | Path) -> Path:
     """Write `report.json` and the self-contained `report.html` into a folder; returns the page's
     path.
 
-    Any key may be missing, as after an interrupted run: the page shows what there is and names what
-    is not. Numbers that are not finite become null. Each file is complete or not there: it is
-    written beside its place, then moved.
+    Parts that a run did not reach are None or empty: the page shows what there is and names what is
+    not. Numbers that are not finite become null. Each file is complete or not there: it is written
+    beside its place, then moved.
 
     Raises:
         StorageError: a file could not be written; what was there before is untouched.
+        DataError: the report holds a value that its record does not allow; `report.json` is written
+            all the same.
     """
-    folder, report = Path(folder), plain(report)
+    folder = Path(folder)
+    data = to_json(report)
     _replace(
         folder / "report.json",
-        json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     )
-    _replace(folder / "report.html", render(report))
+    # The page is made of what the file says, not of what is in memory: the two cannot disagree, and
+    # every report is checked against its record once it is safe on disk.
+    written = from_json(data, str(folder / "report.json"))
+    _replace(folder / "report.html", render(written))
     return folder / "report.html"
 
 
-def render(report: dict) -> str:
+def render(report: Report) -> str:
     """The page as one string of HTML: no script, no resource from outside; every text of the report
     escaped."""
-    from jinja2 import ChainableUndefined, Environment
+    # Jinja takes longer to load than a recipe takes to read, and only runs need it.
+    from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         autoescape=True,
-        undefined=ChainableUndefined,
+        # The view's fields are always there, so an unknown name is a mistake in the page.
+        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    numbers = {
-        "size": wording.size,
-        "decimals": wording.decimals,
-        "count": wording.short_count,
-        "duration": wording.duration,
+    environment.filters |= {
+        "size": _unbroken(wording.size),
+        "decimals": _unbroken(wording.decimals),
+        "count": _unbroken(wording.short_count),
+        "duration": _unbroken(wording.duration),
+        "instructions": wording.instructions,
+        "settings": wording.settings,
     }
-    environment.filters |= {name: _unbroken(function) for name, function in numbers.items()}
-    environment.filters["instructions"] = wording.instructions
-    environment.filters["settings"] = wording.settings
     environment.globals |= {
         "share": wording.share,
         "difference": wording.difference,
         "number": wording.number,
     }
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(view.view_of(plain(report)))
+    shown = view.view_of(report)
+    # Not `asdict`, which would turn the records inside into dicts as well.
+    values = {entry.name: getattr(shown, entry.name) for entry in fields(shown)}
+    return environment.from_string(TEMPLATE.read_text("utf-8")).render(values)
 
 
-def _unbroken(function):
+def _unbroken(function: Callable[..., str]) -> Callable[..., str]:
     """The same function with no-break spaces in its result: a number stays on a line with its unit."""
     return lambda *values: function(*values).replace(" ", "\u00a0")
-
-
-def plain(value):
-    """The value in JSON's types: numpy values, paths and tuples are converted, NaN and infinity
-    become None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def _replace(path: Path, text: str) -> None:
@@ -89,6 +84,7 @@ def _replace(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            # A file name need not be Unicode (Linux takes any bytes), and a report may quote it.
             beside.write_bytes(text.encode("utf-8", "backslashreplace"))
             os.replace(beside, path)
         finally:

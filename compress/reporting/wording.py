@@ -3,78 +3,93 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from compress.budget.sizes import format_size
+
+UNKNOWN = "–"
 
 
 def number(value: object) -> float | None:
     """The value if it is a finite number, else None."""
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return value if plain else None
+    # A bool is an int in Python, and True is no measurement.
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    return None
 
 
 def decimals(value: object, digits: int = 1, unit: str = "") -> str:
     """A number with its unit, or an en dash for one that was not recorded."""
-    return "–" if number(value) is None else f"{value:,.{digits}f}{unit}"
+    measured = number(value)
+    return UNKNOWN if measured is None else f"{measured:,.{digits}f}{unit}"
 
 
 def short_count(value: object) -> str:
     """1456789 -> "1.46 M"."""
-    if number(value) is None:
-        return "–"
-    for unit, one in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= one:
-            return f"{value / one:.2f} {unit}"
-    return f"{value:.0f}"
+    count = number(value)
+    if count is None:
+        return UNKNOWN
+    for unit, size_of_unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(count) >= size_of_unit:
+            return f"{count / size_of_unit:.2f} {unit}"
+    return f"{count:.0f}"
 
 
-def duration(seconds: object) -> str:
+def duration(value: object) -> str:
     """3725 -> "1 h 2 min"."""
-    if number(seconds) is None:
-        return "–"
+    seconds = number(value)
+    if seconds is None:
+        return UNKNOWN
     if seconds < 60:
         return f"{seconds:.1f} s"
+    # Rounded before it is split, or 7199 s would read "1 h 60 min".
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def size(value: object) -> str:
     """1234567 -> "1.23 MB", or an en dash."""
-    return "–" if number(value) is None else format_size(value)
+    size_bytes = number(value)
+    return UNKNOWN if size_bytes is None else format_size(size_bytes)
 
 
-def settings(values: dict, prefix: str = "") -> str:
+def settings(values: Mapping[str, object], prefix: str = "") -> str:
     """{"epochs": 65, "dml": {"weight": 1.0}, "ema": None} -> "epochs 65 · dml.weight 1"; what is
     unset is left out."""
     words = []
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             words.append(settings(value, f"{prefix}{name}."))
         elif value is not None and value not in ([], ()):
             items = value if isinstance(value, (list, tuple)) else [value]
-            text = ", ".join(
-                f"{item:g}" if isinstance(item, float) else str(item) for item in items
-            )
+            text = ", ".join(_setting(item) for item in items)
             words.append(f"{prefix}{name} {text}")
     return " · ".join(filter(None, words))
 
 
 def difference(new: object, old: object) -> float | None:
     """new - old, or None if one of them was not recorded."""
-    return None if number(new) is None or number(old) is None else new - old
+    after = number(new)
+    before = number(old)
+    return None if after is None or before is None else after - before
 
 
 def share(part: object, whole: object) -> float:
     """part / whole in percent, between 0 and 100; 0 if one was not recorded."""
-    return (
-        0.0
-        if number(part) is None or not number(whole)
-        else max(0.0, min(100.0, 100 * part / whole))
-    )
+    numerator = number(part)
+    denominator = number(whole)
+    if numerator is None or not denominator:
+        return 0.0
+    return max(0.0, min(100.0, 100 * numerator / denominator))
 
 
-def instructions(found: object) -> str:
+def instructions(names: object) -> str:
     """What `teachers.cpu` found: "avx2, avx512f", "none" of those it looks for, or "unknown"."""
-    if isinstance(found, (list, tuple)):
-        return ", ".join(map(str, found)) or "none"
-    return str(found or "unknown")
+    if isinstance(names, (list, tuple)):
+        return ", ".join(map(str, names)) or "none"
+    return str(names or "unknown")
+
+
+def _setting(item: object) -> str:
+    # Recipes write 1e-4, Python would print 0.0001 for it and 1.0 for a plain 1.
+    return f"{item:g}" if isinstance(item, float) else str(item)

@@ -136,7 +136,7 @@ def until(
     evaluation = work.evaluation(state.student.view, state.student.view.clips)
 
     def top1(title: str, network) -> float:
-        return accuracy.score(title, in_process(network), evaluation)[0]["top1"]
+        return accuracy.score(title, in_process(network), evaluation)[0].top1
 
     wanted = top1("float", state.student.network) - allowed
     order: list[str] = []

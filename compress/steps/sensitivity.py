@@ -71,7 +71,7 @@ def _measure(network, clips: EvaluationSet) -> dict[str, float]:
     picked = softmax(logits.astype("float64"))[np.arange(len(logits)), clips.labels]
     return {
         "loss": float(-np.log(np.maximum(picked, 1e-12)).mean()),
-        "top1": accuracy(logits, clips.labels)["top1"],
+        "top1": accuracy(logits, clips.labels).top1,
     }
 
 

@@ -7,7 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -352,6 +352,6 @@ def _validate(trainer: Trainer) -> dict[str, float]:
         network = trainer.average if averaged else model.network
         clips = job.evaluation(model.view)
         logits = logits_of(in_process(network), clips, advance=job.watch.validating)
-        for name, value in accuracy(logits, clips.labels).items():
+        for name, value in asdict(accuracy(logits, clips.labels)).items():
             measured[f"{role}/{name}"] = value
     return measured

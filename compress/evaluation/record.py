@@ -1,0 +1,57 @@
+"""The records of an evaluation: how right a network is, and how it ran in a runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Percent of a split: `class_mean` is the mean of the recalls of the classes that occur."""
+
+    top1: float
+    top5: float
+    class_mean: float
+
+
+# The figures below may be None, because JSON has no NaN: a number that is not finite is written as
+# null, and a report that is read back says so.
+@dataclass(frozen=True)
+class RuntimeRow:
+    """One way of running a network on the validation split.
+
+    Attributes:
+        file: what the runtime reads; None for the network in this process.
+        deployed: whether these files are what ships.
+        top1, top5, class_mean: percent; None where only logits were compared.
+        agreement: fraction (0..1) of clips with the trained network's answer.
+        max_abs_diff, max_rel_diff: largest difference of a logit from the trained network's, and
+            that divided by its largest logit.
+        p50_ms, p95_ms: latency at batch 1.
+        bytes: of all files that the runtime reads.
+        note: what a person has to know to compare the row with others.
+    """
+
+    name: str
+    file: str | None = None
+    deployed: bool = False
+    top1: float | None = None
+    top5: float | None = None
+    class_mean: float | None = None
+    agreement: float | None = None
+    max_abs_diff: float | None = None
+    max_rel_diff: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    bytes: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Recall of one class in percent, of the teacher and of the student; `clips` have it."""
+
+    class_: str
+    clips: int
+    teacher: float | None
+    student: float | None

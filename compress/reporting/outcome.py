@@ -1,0 +1,138 @@
+"""The top of the page and of the summary: the verdict, what is missing, and the few numbers that
+decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compress.evaluation.record import RuntimeRow
+from compress.reporting.folder_size import baseline_of_deployed
+from compress.reporting.record import BudgetRecord, NetworkRow, Report
+from compress.reporting.wording import difference, number
+
+# Parts of the report that every whole run has, in words.
+SECTIONS = {
+    "gates": "the gates",
+    "runtimes": "accuracy and latency of the deployed files",
+    "budget": "the size of the deployed folder",
+    "baseline_export": "the baseline export to compare with",
+    "networks": "the networks",
+    "steps": "the compression steps",
+    "curves": "training curves",
+    "per_class": "accuracy class by class",
+    "confusion": "the confusion matrix",
+    "data": "the data",
+    "provenance": "the provenance",
+}
+# A recipe may have no step, and a run with a kept teacher trains nothing.
+MAY_BE_EMPTY = ("steps", "curves")
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome in one word and in one sentence; `state` is passed, failed or stopped."""
+
+    state: str
+    word: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The numbers at the top of the page.
+
+    Attributes:
+        fastest: the deployed row with the lowest median.
+        smaller: how many times the baseline export is larger than the deployed folder.
+        faster: how many times the baseline export is slower in the fastest row's runtime.
+        drop: student's minus teacher's top-1, in points.
+    """
+
+    budget: BudgetRecord | None
+    teacher: NetworkRow
+    student: NetworkRow
+    deployed: tuple[RuntimeRow, ...]
+    fastest: RuntimeRow | None
+    smaller: float | None
+    faster: float | None
+    drop: float | None
+
+
+def missing(report: Report) -> list[str]:
+    """What the report lacks, in words. A finished run may have had no steps, and nothing to train."""
+    # These three codes are of runs that came to their gates; any other run stopped before.
+    finished = report.exit_code in (0, 2, 3)
+    lacking = []
+    for key, words in SECTIONS.items():
+        excused = finished and key in MAY_BE_EMPTY
+        if not getattr(report, key) and not excused:
+            lacking.append(words)
+    return lacking
+
+
+def verdict(report: Report) -> Verdict:
+    """Passed, failed or stopped, with the reason."""
+    failed = [gate.name for gate in report.gates if not gate.passed]
+    if report.status != "ok" and report.exit_code in (None, INTERRUPTED):
+        return Verdict(
+            "stopped",
+            "interrupted" if report.exit_code == INTERRUPTED else "incomplete",
+            "The run did not finish. This page shows what was recorded until then.",
+        )
+    if report.status == "ok" and report.exit_code in (0, None) and not failed:
+        return Verdict("passed", "passed", f"{_passed(report)}. The folder can be deployed.")
+    status = report.status if report.status not in ("ok", "") else "failed"
+    # An error's status is "failed: what is wrong"; the part after the colon may have colons too.
+    word, _, problem = status.partition(": ")
+    if failed:
+        problem = f"{len(failed)} of {len(report.gates)} gates failed: {', '.join(failed)}."
+    return Verdict("failed", word, problem or "The run ended with an error.")
+
+
+def tiles(report: Report) -> Tiles:
+    """The numbers at the top, each None where the run did not come that far."""
+    deployed = tuple(row for row in report.runtimes if row.deployed)
+    fastest = _fastest(deployed)
+    teacher = report.network("teacher") or NetworkRow("teacher", "")
+    student = report.network("student") or NetworkRow("student", "")
+    return Tiles(
+        budget=report.budget,
+        teacher=teacher,
+        student=student,
+        deployed=deployed,
+        fastest=fastest,
+        smaller=_smaller(report),
+        faster=_faster(report, fastest) if fastest is not None else None,
+        drop=difference(student.top1, teacher.top1),
+    )
+
+
+def _passed(report: Report) -> str:
+    count = len(report.gates)
+    if count == 0:
+        return "No gate was set"
+    return "The one gate passed" if count == 1 else f"All {count} gates passed"
+
+
+def _fastest(deployed: tuple[RuntimeRow, ...]) -> RuntimeRow | None:
+    timed = [row for row in deployed if number(row.p50_ms)]
+    return min(timed, key=lambda row: number(row.p50_ms) or 0.0, default=None)
+
+
+def _smaller(report: Report) -> float | None:
+    baseline = baseline_of_deployed(report)
+    if report.budget is None or not report.budget.total_bytes or baseline is None:
+        return None
+    return baseline.bytes / report.budget.total_bytes if baseline.bytes else None
+
+
+def _faster(report: Report, fastest: RuntimeRow) -> float | None:
+    # The same runtime on the baseline export: a gain against another runtime would be the runtime's
+    # merit. Its row is named after the deployed one's ("baseline export, ONNX Runtime").
+    for row in report.runtimes:
+        if not row.deployed and fastest.name in row.name:
+            before = number(row.p50_ms)
+            after = number(fastest.p50_ms)
+            return before / after if before and after else None
+    return None

@@ -1,0 +1,316 @@
+"""The report of a run as records: what `report.json` holds, and how it is written and read.
+
+The record is the contract: `docs/report.schema.json` is generated from it (`reporting/schema.py`),
+the page and the summary read it. A part that a run did not reach is None or empty, so the report of
+an interrupted run is valid too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from compress.evaluation.record import ClassRow, RuntimeRow
+from compress.reporting import typed_json
+from teachers.cpu import Cpu
+from teachers.errors import DataError
+
+# To be raised when a key changes its meaning or goes away; a new key with a default needs no new
+# version, because programs that read the report know what they look for.
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """A network of the run: `role` is teacher or student, `origin` says where its weights are from.
+
+    Attributes:
+        blocks: names of its blocks; empty for an ensemble.
+        macs: multiply-accumulates of one clip.
+        top1, top5, class_mean: percent on the validation split.
+    """
+
+    role: str
+    name: str
+    # A tuple wherever JSON has a list: a record that holds a list could be changed after all.
+    blocks: tuple[str, ...] = ()
+    params: int | None = None
+    macs: int | None = None
+    top1: float | None = None
+    top5: float | None = None
+    class_mean: float | None = None
+    origin: str = ""
+
+
+# It is a network and more: the page shows the rows of both in one table.
+@dataclass(frozen=True)
+class MemberRow(NetworkRow):
+    """A network of an ensemble teacher, with its weight in the sum of logits."""
+
+    weight: float = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """The student after a compression step.
+
+    Attributes:
+        name: of the step, as recipes call it.
+        config: its settings, as a recipe would write them.
+        notes: what the step has to tell, for example which channels it removed.
+    """
+
+    name: str
+    title: str = ""
+    # Open-ended: every step has settings of its own, and reporting must not import the steps.
+    config: Mapping[str, object] = field(default_factory=dict)
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+    params: int | None = None
+    macs: int | None = None
+    top1: float | None = None
+    top5: float | None = None
+    class_mean: float | None = None
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch. `train` and `val` map tags to means, such as `loss` or `student/top1`: which tags
+    there are depends on the objective."""
+
+    epoch: int
+    lr: float | None = None
+    seconds: float | None = None
+    train: Mapping[str, float | None] = field(default_factory=dict)
+    val: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The epochs of one training."""
+
+    title: str
+    epochs: tuple[EpochRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit of the recipe, and whether the run kept it; `says` is the sentence for people."""
+
+    name: str
+    passed: bool
+    limit: float | None = None
+    value: float | None = None
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A part of a file; `kind` is weights, graph, metadata or other."""
+
+    part: str
+    kind: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A file of the deployed folder; its parts add up to its bytes."""
+
+    file: str
+    bytes: int
+    parts: tuple[PartRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class BudgetRecord:
+    """The deployed folder, weighed (`compress.budget.measure`); `advice` is one remedy a line."""
+
+    limit_bytes: int
+    total_bytes: int
+    within: bool
+    advice: str = ""
+    files: tuple[FileRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileSize:
+    """A file and its bytes."""
+
+    file: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class BaselineExport:
+    """The export that a person gets without this project (`export.formats.baseline`)."""
+
+    bytes: int
+    files: tuple[FileSize, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """Signal to noise of a layer's output, float against quantised; `power` is of the signal."""
+
+    layer: str
+    snr_db: float | None
+    power: float | None = None
+
+
+# frames -> persons -> joints -> (x, y)
+Frames = tuple[tuple[tuple[tuple[float, ...], ...], ...], ...]
+
+
+@dataclass(frozen=True)
+class ExampleClip:
+    """A clip of the validation split, drawn, with its class and the student's answer."""
+
+    name: str
+    class_: str
+    predicted: str
+    right: bool
+    frames: Frames = ()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Clips as drawings.
+
+    Attributes:
+        bones: (child, parent) joints, counted from 1.
+        side: of the square that a frame is drawn in, y downwards.
+    """
+
+    bones: tuple[tuple[int, ...], ...]
+    side: float
+    clips: tuple[ExampleClip, ...] = ()
+
+
+@dataclass(frozen=True)
+class InputRecord:
+    """What the student is fed: `shape` is (C, T, V, M)."""
+
+    title: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The data set; `notes` are what a reader of the numbers has to know of it."""
+
+    name: str
+    classes: tuple[str, ...] = ()
+    train_clips: int | None = None
+    val_clips: int | None = None
+    skeleton: str = ""
+    input: InputRecord | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The machine of a run.
+
+    Attributes:
+        cores: that this process may use.
+        threads: that Paddle was allowed.
+        cpu_instructions: which of `teachers.cpu.INSTRUCTIONS` it has, or "unknown".
+        mkl_debug_cpu_type: the path that Paddle's MKL was told to take; None: its own choice.
+    """
+
+    cpu: str = ""
+    cores: int | None = None
+    memory_bytes: int | None = None
+    device: str = ""
+    threads: int | None = None
+    cpu_vendor: str = ""
+    cpu_instructions: tuple[str, ...] | str = ()
+    mkl_debug_cpu_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What it takes to get the numbers again.
+
+    Attributes:
+        recipe_yaml: the recipe as the file has it.
+        effective: the recipe after overrides, with every default.
+        started: ISO 8601, UTC.
+        command: as typed.
+    """
+
+    commit: str = ""
+    recipe_yaml: str = ""
+    overrides: tuple[str, ...] = ()
+    effective: Mapping[str, object] = field(default_factory=dict)
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Hardware | None = None
+    started: str = ""
+    command: str = ""
+    wall_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run: everything that `report.json` says.
+
+    Attributes:
+        status: running, ok, over budget, accuracy gate failed, interrupted, or "failed: why".
+        exit_code: of the command; None while it runs.
+        output: the run's folder.
+        networks: the teacher, then the student.
+        members: the networks of an ensemble teacher; empty for a single one.
+        confusion: (K, K) counts, rows true, columns predicted.
+        checked_on: the processor that the files were compared on.
+    """
+
+    recipe: str = ""
+    status: str = "running"
+    exit_code: int | None = None
+    output: str = ""
+    schema_version: int = SCHEMA_VERSION
+    data: DataRecord | None = None
+    networks: tuple[NetworkRow, ...] = ()
+    members: tuple[MemberRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    runtimes: tuple[RuntimeRow, ...] = ()
+    budget: BudgetRecord | None = None
+    baseline_export: BaselineExport | None = None
+    gates: tuple[Gate, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    per_class: tuple[ClassRow, ...] = ()
+    layer_report: tuple[LayerRow, ...] = ()
+    examples: Examples | None = None
+    checked_on: Cpu | None = None
+    provenance: Provenance | None = None
+
+    def network(self, role: str) -> NetworkRow | None:
+        """The network that has this role, if the run came that far."""
+        return next((row for row in self.networks if row.role == role), None)
+
+
+def to_json(report: Report) -> dict[str, object]:
+    """The report in JSON's types, every key there; numbers that are not finite become None."""
+    fields = typed_json.encode(report)
+    # First in the file: a program that reads it has to know what it reads.
+    return {"schema_version": report.schema_version, **fields}
+
+
+def from_json(data: object, place: str = "report.json") -> Report:
+    """The report that `to_json` wrote; `place` names it in errors.
+
+    Raises:
+        DataError: another schema_version, an unknown or missing key, or a wrong type; says where.
+    """
+    version = (
+        data["schema_version"] if isinstance(data, dict) and "schema_version" in data else None
+    )
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{place}: schema_version is {version!r}, this program reads {SCHEMA_VERSION}; read it"
+            " with the version of the project that wrote it, or run the recipe again"
+        )
+    return typed_json.decode(Report, data, place)

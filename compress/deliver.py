@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from paddle import nn
 
 from compress import recipe as recipes
 from compress.budget.measure import measure
@@ -24,6 +25,7 @@ from export import deployed, package, runtimes, verify
 from export.formats.baseline import save_baseline
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
+from export.quantize.quantized import Quantized
 from export.runtimes import in_process
 from teachers import cpu
 
@@ -66,6 +68,7 @@ def deliver(
     """
     checked = _judge_student(work, state, teacher_logits, recorder)
     _export(recipe, work, state, checked, recorder)
+    # The export traces the network, and Paddle 2.6.2 loses a Ctrl-C in that.
     interrupt.check()
     _compare(work.folder / "deploy", checked, recorder)
     _export_baseline(work.folder / "baseline", state, checked, recorder)
@@ -85,6 +88,7 @@ def _judge_student(
     dataset = work.dataset
     student = state.student.network
     view = state.student.view
+    # The prepared split is shared: the files below see the very clips that the network sees here.
     clips = work.evaluation(view, view.clips)
     row, logits = accuracy.row("trained network (dygraph)", in_process(student), clips)
     recorder.network(network_row("student", student, row, "this run"))
@@ -117,14 +121,12 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         state.quantized,
     )
     if state.quantized is not None:
-        layers = _layers(state, checked.sample[:LAYER_CLIPS])
+        layers = _layers(state.student.network, state.quantized, checked.sample[:LAYER_CLIPS])
         recorder.report = replace(recorder.report, layer_report=layers)
 
 
-def _layers(state: State, clips: np.ndarray) -> tuple[LayerRow, ...]:
+def _layers(network: nn.Layer, quantized: Quantized, clips: np.ndarray) -> tuple[LayerRow, ...]:
     """Signal to noise of every layer's output, float against quantised."""
-    network = state.student.network
-    quantized = state.quantized
     flat = quantized.for_onnx(network)
     rows = layer_report(flat, bits.fake_quantized(flat, quantized.plan), clips)
     return tuple(LayerRow(row["layer"], row["snr_db"], row["power"]) for row in rows)
@@ -132,6 +134,7 @@ def _layers(state: State, clips: np.ndarray) -> tuple[LayerRow, ...]:
 
 def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
     """Every deployed file in the runtime that serves it, on the whole validation split."""
+    # By the description that ships, as a server reads it: what is measured is what is delivered.
     description = deployed.read(folder)
     for kind, predict in deployed.predictors(folder, description, checked.threads).items():
         files = tuple(folder / file for file in description["files"][kind])
@@ -202,6 +205,7 @@ def _judge(limits: Budget, weighed: BudgetRecord, recorder: Recorder) -> None:
         ),
     )
     recorder.report = replace(recorder.report, gates=(size, lost))
+    # One exit code can only tell one of the two; the gates in the report tell both.
     if not size.passed:
         recorder.close("over budget", 2)
     elif not lost.passed:

@@ -24,8 +24,9 @@ SECTIONS = {
     "data": "the data",
     "provenance": "the provenance",
 }
-# A recipe may have no step, and a run with a kept teacher trains nothing.
+# A recipe may have no step, and a run whose teacher comes from a file may train nothing.
 MAY_BE_EMPTY = ("steps", "curves")
+# The shell's code for a process that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
 
 
@@ -80,6 +81,8 @@ def verdict(report: Report) -> Verdict:
             "interrupted" if report.exit_code == INTERRUPTED else "incomplete",
             "The run did not finish. This page shows what was recorded until then.",
         )
+    # The gates are asked again: a page that says "passed" above a gate that failed would be wrong,
+    # whatever the status says.
     if report.status == "ok" and report.exit_code in (0, None) and not failed:
         return Verdict("passed", "passed", f"{_passed(report)}. The folder can be deployed.")
     status = report.status if report.status not in ("ok", "") else "failed"
@@ -116,6 +119,7 @@ def _passed(report: Report) -> str:
 
 
 def _fastest(deployed: tuple[RuntimeRow, ...]) -> RuntimeRow | None:
+    # The gain divides by the median, so that a 0 is no measurement.
     timed = [row for row in deployed if number(row.p50_ms)]
     return min(timed, key=lambda row: number(row.p50_ms) or 0.0, default=None)
 

@@ -87,6 +87,7 @@ def print_summary(report: Report, console: Console | None = None) -> None:
 def _print_verdict(console: Console, report: Report) -> None:
     verdict = outcome.verdict(report)
     colour = COLOURS[verdict.state]
+    # The colour is not alone: a log file has none, and the word and the marks say the same.
     # Everything goes through Text: rich would read "[red]" in a plain string as markup.
     text = Text(verdict.says)
     for gate in report.gates:
@@ -150,6 +151,7 @@ def _print_budget(console: Console, report: Report) -> None:
     budget = report.budget
     if budget is None:
         return
+    # The same figure as on the page: of the formats that are deployed, not of all.
     baseline = baseline_of_deployed(report)
     beside = f" (baseline export {wording.size(baseline.bytes)})" if baseline is not None else ""
     total = wording.size(budget.total_bytes)
@@ -162,6 +164,7 @@ def _print_budget(console: Console, report: Report) -> None:
 def _print_table(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]
 ) -> None:
+    # A heading over nothing would read as if something had gone wrong.
     if not rows:
         return
     table = Table(

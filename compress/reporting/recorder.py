@@ -70,6 +70,7 @@ class Recorder:
 
     def took(self, seconds: float) -> None:
         """How long the run took until now."""
+        # Known only at the end, so that it is the one part of the provenance that is added later.
         provenance = self.report.provenance
         if provenance is not None:
             provenance = replace(provenance, wall_seconds=seconds)
@@ -118,6 +119,7 @@ def member_row(
     name: str, network: nn.Layer, scores: Accuracy, origin: str, weight: float
 ) -> MemberRow:
     """A row of an ensemble's network. `name` tells it from the others, which may be of one kind."""
+    # Its role is its name, because "teacher" is what all members are together.
     row = network_row(name, network, scores, origin)
     return MemberRow(
         role=name,

@@ -76,6 +76,7 @@ def _tags(curve: Curve, part: Tags) -> list[str]:
 def _series(curve: Curve, part: Tags, tag: str, label: str, dashed: bool = False) -> Series:
     points = []
     for epoch in curve.epochs:
+        # A tag that an epoch lacks leaves a gap, so that all lines keep their place on the axis.
         values = part(epoch)
         points.append((float(epoch.epoch), number(values[tag]) if tag in values else None))
     return Series(label, tuple(points), dashed)

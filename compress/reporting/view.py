@@ -135,6 +135,7 @@ class View:
 
 def view_of(report: Report) -> View:
     """All that the page shows of a report."""
+    # Worked out here, not in the page: a template has no types, and nothing in it is checked.
     provenance = report.provenance
     hardware = provenance.hardware if provenance is not None else None
     return View(
@@ -224,6 +225,7 @@ def _classes(report: Report) -> ClassesView | None:
     if not rows:
         return None
     changes = [row.change for row in rows if row.change is not None]
+    # What got worse comes first: that is what a reader has to decide on.
     rows.sort(key=lambda row: (row.change is None, row.change or 0.0, row.name))
     return ClassesView(
         rows=tuple(rows),

@@ -1,4 +1,4 @@
-"""Small charts as inline SVG strings: no script, no resource, colours from the page's style sheet."""
+"""Small charts as inline SVG strings: no script, no resource, the page's own colours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Series:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2, 2.5 or 5 times a power of ten apart) that cover [low, high] from inside."""
+    """Round numbers (1, 2, 2.5 or 5 times a power of ten apart) within [low, high]."""
     if not high > low:
         return [low]
     raw = (high - low) / count
@@ -120,7 +120,7 @@ def _padded(low: float, high: float) -> Point:
 
 
 def _line(line: Series, number: int, at: Callable[[float, float], Point]) -> str:
-    """The polylines of one series, one for each stretch without a gap, and a dot on the last point."""
+    """The polylines of one series, one for each stretch without a gap; a dot on the last point."""
     stretches = _stretches(line, at)
     dashes = ' stroke-dasharray="5 4"' if line.dashed else ""
     out = [f'<g class="s{number % COLOURS}"><title>{escape(line.label)}</title>']

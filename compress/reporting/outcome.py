@@ -61,7 +61,7 @@ class Tiles:
 
 
 def missing(report: Report) -> list[str]:
-    """What the report lacks, in words. A finished run may have had no steps, and nothing to train."""
+    """What the report lacks, in words; a finished run may have had no steps, nor a training."""
     # These three codes are of runs that came to their gates; any other run stopped before.
     finished = report.exit_code in (0, 2, 3)
     lacking = []

@@ -51,7 +51,7 @@ def versions() -> dict[str, str]:
         try:
             installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            # The GPU build and the optional packages are there or not; what is absent decides nothing.
+            # The GPU build and some packages are optional; what is absent decides no number.
             continue
     return installed
 
@@ -79,7 +79,7 @@ def hardware() -> Hardware:
 
 
 def commit() -> str:
-    """The project's commit, with "+changes" where the tree differs from it; "unknown" outside git."""
+    """The project's commit, with "+changes" where the tree differs; "unknown" outside git."""
     try:
         # Files that git does not track are runs and data, seldom code.
         head = _git("rev-parse", "--short=12", "HEAD")

@@ -75,7 +75,7 @@ def render(report: Report) -> str:
 
 
 def _unbroken(function: Callable[..., str]) -> Callable[..., str]:
-    """The same function with no-break spaces in its result: a number stays on a line with its unit."""
+    """The same function with no-break spaces: a number stays on a line with its unit."""
     return lambda *values: function(*values).replace(" ", "\u00a0")
 
 

@@ -1,5 +1,5 @@
-"""Frozen dataclasses <-> JSON. The type hints are the format: a key that no field has, or a value of
-another type, is an error that names its place.
+"""Frozen dataclasses <-> JSON. The type hints are the format: a key that no field has, or a value
+of another type, is an error that names its place.
 
 Hints understood: bool, int, float, str, object (any JSON), unions, tuple[X, ...], Mapping[str, X]
 and dataclasses of these. A field `class_` is the key `class`.

@@ -58,7 +58,9 @@ class EvaluationSet:
         for x, _ in loader.batches(
             self.split, views, max(1, batch_size // self.clips), np.arange(len(self))
         ):
-            yield x.reshape(-1, *x.shape[2:])
+            # One array, not a tuple of them: `views` stacks what it makes of a sample.
+            stacked = np.asarray(x)
+            yield stacked.reshape(-1, *stacked.shape[2:])
 
 
 def logits_of(

@@ -14,7 +14,7 @@ from export.flat.flatten import flatten
 from teachers import networks, stgcn
 from teachers.errors import CheckpointError, RecipeError
 from teachers.networks import from_json
-from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL, UCLA_20
+from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL, UCLA_20, Skeleton
 from teachers.stgcn import keys
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
@@ -73,7 +73,7 @@ def test_reproduces_the_golden_outputs_and_the_stored_graph(shared):
 
 def test_partition_weighs_neighbours_by_their_side():
     """A chain 1-2-3 with its centre at 1: what counts as nearer is the centre, seen from 2."""
-    A = stgcn.partition(stgcn.Skeleton("chain", 3, ((2, 1), (3, 2)), 1))
+    A = stgcn.partition(Skeleton("chain", 3, ((2, 1), (3, 2)), 1))
     assert np.allclose(np.diagonal(A[0]), [1 / 2, 1 / 3, 1 / 2])
     assert np.allclose(A[1], [[0, 0, 0], [1 / 2, 0, 0], [0, 1 / 3, 0]])
     assert np.allclose(A[2], [[0, 1 / 3, 0], [0, 0, 1 / 2], [0, 0, 0]])

@@ -16,7 +16,8 @@ from compress.reporting.examples import examples
 from compress.steps.work import State, Work
 from compress.task import describe
 from export import deployed, package, runtimes, verify
-from export.formats.ordinary import save_ordinary
+from export.formats import table
+from export.formats.baseline import save_baseline
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.runtimes import in_process
@@ -67,12 +68,12 @@ def deliver(
     description = deployed.read(folder)
     threads = runtimes.default_threads()
     for kind, predict in deployed.predictors(folder, description, threads).items():
-        name = {"paddle": "Paddle Inference", "onnx": "ONNX Runtime"}[kind]
+        name = table.runtime_title(kind)
         files = tuple(folder / file for file in description["files"][kind])
         report["runtimes"].append(
             accuracy.row(name, predict, clips, logits, files, deployed=True)[0]
         )
-    report["ordinary_export"] = save_ordinary(student, work.folder / "ordinary")
+    report["ordinary_export"] = save_baseline(student, work.folder / "ordinary")
     report["runtimes"] += _ordinary_rows(
         work.folder / "ordinary", threads, clips, sample, reference
     )

@@ -13,7 +13,8 @@ import dataclasses
 import json
 from pathlib import Path
 
-from export import runtimes
+from export.formats import table
+from export.runtimes.contract import Predict
 from teachers import storage
 from teachers.errors import CheckpointError
 
@@ -92,20 +93,25 @@ def read(folder: Path) -> dict:
         ) from error
 
 
-def predictors(folder: Path, description: dict, threads: int = 1) -> dict[str, runtimes.Predict]:
-    """A predict function for each runtime the folder serves, "paddle" and "onnx"."""
-    found = {}
+def predictors(folder: Path, description: dict, threads: int = 1) -> dict[str, Predict]:
+    """A predict function for each format that the folder holds.
+
+    Raises:
+        CheckpointError: a file is missing, or of a format that this version does not know.
+    """
+    predictors = {}
     for kind, files in description["files"].items():
-        paths = [
-            Path(folder) / Path(name).name for name in files
-        ]  # never outside the folder, whatever the JSON says
+        if kind not in table.names():
+            raise CheckpointError(
+                f"{Path(folder) / NAME}: names a format {kind!r} (known: {', '.join(table.names())});"
+                " export the folder again"
+            )
+        # Never outside the folder, whatever the JSON says: it may come from anywhere
+        paths = [Path(folder) / Path(name).name for name in files]
         missing = [path for path in paths if not path.is_file()]
         if missing:
             raise CheckpointError(
                 f"{missing[0]}: named in {NAME}, but not there; copy the whole folder"
             )
-        if kind == "paddle":
-            found[kind] = runtimes.paddle_inference(*paths, threads=threads)
-        elif kind == "onnx":
-            found[kind] = runtimes.onnx_runtime(*paths, threads=threads)
-    return found
+        predictors[kind] = table.runtime(kind).load(paths, threads)
+    return predictors

@@ -17,7 +17,7 @@ from compress.predict import main
 from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import FoldedConv
-from export.formats import onnx_model, ordinary, paddle_model
+from export.formats import baseline, onnx_model, paddle_model
 from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch
 from teachers.weights import checkpoints
@@ -125,7 +125,7 @@ def test_stripping_changes_no_number(trained, tmp_path):
 
 def test_smaller_than_the_ordinary_export(trained, folder, tmp_path):
     network, clips, reference = trained
-    found = ordinary.save_ordinary(network, tmp_path)
+    found = baseline.save_baseline(network, tmp_path)
     sizes = {one["file"]: one["bytes"] for one in found["files"]}
     assert found["bytes"] == sum(sizes.values())
     assert (folder / "model.pdmodel").stat().st_size < 0.4 * sizes["model.pdmodel"]

@@ -18,7 +18,7 @@ from compress.training.curves import Curves
 from compress.training.model import Model
 from export import deployed, package, verify
 from export.flat.flatten import flatten
-from export.formats import ordinary
+from export.formats import baseline
 from teachers import channels, ctrgcn, networks, stgcnpp
 from teachers.channels import CRITERIA, folded, score
 from teachers.ctrgcn import cost as ctrgcn_cost, keys, prune as ctrgcn_prune
@@ -336,7 +336,7 @@ def test_exports_are_smaller_and_agree_at_any_batch_size(name, randomised, tmp_p
         assert after < 0.8 * before, file
     weights = {
         one["file"]: one["bytes"]
-        for one in ordinary.save_ordinary(small, tmp_path / "ordinary")["files"]
+        for one in baseline.save_baseline(small, tmp_path / "ordinary")["files"]
     }["model.pdiparams"]
     assert 3.5 * networks.parameters(small.spec) < weights < 4 * networks.parameters(whole.spec)
 

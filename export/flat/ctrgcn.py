@@ -8,7 +8,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.layers import Affine, FoldedConv, Plain, array, fold
+from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
 from teachers.ctrgcn.network import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
 # Of the topology in eight bits: its weights, which set the scale of the refining conv, are so many
@@ -26,7 +26,7 @@ def flatten(network: CTRGCN) -> nn.Sequential:
     return flat
 
 
-class Input(Plain):
+class Input(FlatLayer):
     """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
     T)."""
 
@@ -40,14 +40,14 @@ class Input(Plain):
         self.scale, self.shift = self.constant("scale", scale), self.constant("shift", shift)
 
     def forward(self, x):
-        C, T, V, M = self.shape
+        C, T, V, _ = self.shape
         x = self.point(
             "out", (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T])
         )
         return [x] if self.onnx else x
 
 
-class Block(Plain):
+class Block(FlatLayer):
     """ReLU(temporal(graph(x)) + residual(x)).
 
     In the form made for ONNX the branches of the temporal unit end by themselves, each with its
@@ -88,7 +88,7 @@ class Block(Plain):
         elif self.has_residual and [part.shape[1] for part in parts] != self.temporal.outer:
             parts = paddle.split(x, self.temporal.outer, axis=1)
         if self.has_residual:
-            ends = [one + part for one, part in zip(ends, parts)]
+            ends = [one + part for one, part in zip(ends, parts, strict=True)]
         return [self.point("out", F.relu(one)) for one in ends]
 
     def for_onnx(self) -> None:
@@ -107,7 +107,7 @@ class Block(Plain):
             self.residual = self.residual.split(self.temporal.outer)
 
 
-class Graph(Plain):
+class Graph(FlatLayer):
     """The graph unit with alpha, its BatchNorm and the three subsets folded: two convs, one batched
     matmul.
 
@@ -170,7 +170,7 @@ class Graph(Plain):
             Q = Q + self.topology
         y = (
             self.mixed(Q, x)
-            if self.onnx or self.watcher is not None
+            if self.onnx or self.observer is not None
             else self.mixed_then_shifted(Q, x)
         )
         return self.point(
@@ -226,7 +226,8 @@ class Graph(Plain):
         if self.groups == SUBSETS:
             each = [self.point("relation", one) for one in paddle.split(relation, SUBSETS, axis=1)]
         Q = paddle.concat(
-            [self.point("refine", conv(one)) for conv, one in zip(self.refine, each)], axis=3
+            [self.point("refine", conv(one)) for conv, one in zip(self.refine, each, strict=True)],
+            axis=3,
         )
         return self.point("refine", Q)
 
@@ -261,7 +262,7 @@ class Graph(Plain):
             self.refine.more = self.refine.constant("refine.t", more)
 
 
-class Temporal(Plain):
+class Temporal(FlatLayer):
     """The four branches; the pooled one keeps its BatchNorm as scale and shift, for pooling
     commutes with no negative scale."""
 
@@ -270,7 +271,7 @@ class Temporal(Plain):
         self.inner, self.outer = list(unit.inner), list(unit.branches)
         scale, shift = unit.bn.scale_and_shift()
         ends, reduced = np.cumsum(unit.branches)[:-1], sum(unit.inner)
-        parts = list(zip(np.split(scale, ends), np.split(shift, ends)))
+        parts = list(zip(np.split(scale, ends), np.split(shift, ends), strict=True))
         reduce = array(unit.reduce.weight)
         self.reduce = FoldedConv(name, "reduce", *fold(reduce[:reduced], unit.reduce_bn))
         self.near = FoldedConv(
@@ -308,7 +309,7 @@ class Temporal(Plain):
         self.reduce = self.reduce.split(self.inner)
 
 
-class Head(Plain):
+class Head(FlatLayer):
     """Mean over joints and frames, then persons, then the classifier."""
 
     def __init__(self, network: CTRGCN):

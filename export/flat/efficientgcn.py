@@ -14,7 +14,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.layers import Affine, FoldedConv, Plain, array, fold
+from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
 from teachers.efficientgcn.layers import (
     HOPS,
     ConvNorm,
@@ -42,7 +42,7 @@ def flatten(network: EfficientGCN) -> nn.Sequential:
     return flat
 
 
-class Branches(Plain):
+class Branches(FlatLayer):
     """Persons to the batch, every branch by itself, channels concatenated: (N, C, T, V, M) -> (N *
     M, C', V, T)."""
 
@@ -66,7 +66,10 @@ class Branches(Plain):
             return self.branches[0](x)
         each = paddle.split(x, len(self.branches), axis=1)
         return self.point(
-            "out", paddle.concat([branch(one) for branch, one in zip(self.branches, each)], axis=1)
+            "out",
+            paddle.concat(
+                [branch(one) for branch, one in zip(self.branches, each, strict=True)], axis=1
+            ),
         )
 
 
@@ -91,7 +94,7 @@ def unit(block: str, prefix: str, layer: Unit) -> nn.Sequential:
     )
 
 
-def graph(block: str, name: str, layer: SpatialGraph, before: BatchNorm | None = None) -> Plain:
+def graph(block: str, name: str, layer: SpatialGraph, before: BatchNorm | None = None) -> FlatLayer:
     """The graph convolution in the order of the trained network; `before`, a BatchNorm of its
     input, needs the graph first."""
     return (
@@ -118,7 +121,7 @@ def _normalised(layer: SpatialGraph) -> tuple[np.ndarray, np.ndarray]:
     return topology / sizes, sizes
 
 
-class Swished(Plain):
+class Swished(FlatLayer):
     """A layer that ends in Swish."""
 
     def swish(self, name: str, x):
@@ -212,7 +215,7 @@ class GraphLast(Swished):
         )
         self.left = self.constant(f"{name}.topology", topology.transpose(2, 0, 1).reshape(V, -1))
         if layer.residual is None:
-            self.skip: Plain = Affine(block, f"{name}.residual", None, shift)
+            self.skip: FlatLayer = Affine(block, f"{name}.residual", None, shift)
         else:
             skip, skip_bias = _folded(layer.residual)
             self.skip = FoldedConv(block, f"{name}.residual", skip, skip_bias + shift)
@@ -266,7 +269,7 @@ class TemporalLayer(Swished):
 
     def forward(self, x):
         y = x
-        for step, act in zip(self.steps, self.acts):
+        for step, act in zip(self.steps, self.acts, strict=True):
             y = self.swish(step.name, step(y)) if act else self.point(step.name, step(y))
         if not self.adds_input:
             return y
@@ -337,7 +340,7 @@ class Attention(Swished):
         return self.swish(self.name, self.shift(self.point(f"{self.name}.product", x * factor)))
 
 
-class Head(Plain):
+class Head(FlatLayer):
     """Mean over joints, frames and persons, then the classifier."""
 
     def __init__(self, network: EfficientGCN):

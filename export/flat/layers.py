@@ -3,6 +3,8 @@ plain layers that result."""
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import paddle
 from paddle import nn
@@ -31,17 +33,17 @@ def array(parameter) -> np.ndarray:
     return parameter.numpy().astype("float64")
 
 
-class Plain(nn.Layer):
+class FlatLayer(nn.Layer):
     """A layer of an inference network: its constants carry the names they get on disk,
     `<block>.<name>`.
 
-    `point` marks the values that a quantised file keeps in eight bits. `watcher(name, value)`,
+    `point` marks the values that a quantised file keeps in eight bits. `observer(name, value)`,
     where there is one, sees each and returns what the layer goes on with
     (`export/quantize/bits.py`).
     """
 
-    watcher = None
-    onnx = False  # whether the layer has the form made for ONNX (`export.flat.layers.prepare`)
+    observer = None
+    onnx = False  # whether the layer has the form made for ONNX (`export.flat.layers.prepared`)
     integers = False  # whether that form is the one for eight bits
 
     def __init__(self, block: str):
@@ -74,14 +76,14 @@ class Plain(nn.Layer):
         return parameter
 
     def point(self, name: str, value):
-        """`value` as it is, or as the watcher returns it."""
-        return value if self.watcher is None else self.watcher(f"{self.block}.{name}", value)
+        """`value` as it is, or as the observer returns it."""
+        return value if self.observer is None else self.observer(f"{self.block}.{name}", value)
 
     def for_onnx(self) -> None:
         """Take the form that ONNX Runtime runs fastest; the same numbers, slower in Paddle."""
 
 
-class FoldedConv(Plain):
+class FoldedConv(FlatLayer):
     """Convolution with bias: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
 
     def __init__(
@@ -142,7 +144,9 @@ class FoldedConv(Plain):
         layer in a plan."""
         ends = np.cumsum(widths)[:-1]
         pairs = zip(
-            np.split(array(self.weight_), ends), np.split(array(self.bias_).reshape(-1), ends)
+            np.split(array(self.weight_), ends),
+            np.split(array(self.bias_).reshape(-1), ends),
+            strict=True,
         )
         return nn.LayerList(
             [
@@ -154,7 +158,7 @@ class FoldedConv(Plain):
         )
 
 
-class Affine(Plain):
+class Affine(FlatLayer):
     """x (B, C, V, T) * scale + shift by channel, what is left of a BatchNorm without a conv in
     front of it; scale may be None."""
 
@@ -192,11 +196,38 @@ def add_channels(x, bias):
     return (x.flatten(2) + bias).reshape([0, 0, x.shape[2], x.shape[3]])
 
 
-def prepare(layer: nn.Layer, integers: bool = False) -> None:
-    """Bring every layer into the form made for ONNX, once; `integers`: the one that is fastest in
-    eight bits."""
-    if isinstance(layer, Plain) and not layer.onnx:
-        layer.onnx, layer.integers = True, integers
+def duplicate(flat: nn.Layer) -> nn.Layer:
+    """A deep copy with the same names on disk and no observer."""
+    twin = copy.deepcopy(flat)
+    # Paddle gives every copied tensor a name that counts up through the process; names are part of
+    # the exported files, which must not depend on what was exported before.
+    for parameter, copied in zip(flat.parameters(), twin.parameters(), strict=True):
+        copied.name = parameter.name
+    for buffer, copied in zip(flat.buffers(), twin.buffers(), strict=True):
+        copied.name = buffer.name
+    for layer in twin.sublayers(include_self=True):
+        if isinstance(layer, FlatLayer):
+            layer.observer = None
+    return twin
+
+
+def prepared(flat: nn.Layer, integers: bool = False) -> nn.Layer:
+    """A copy of a flat network in the form made for ONNX; the network itself stays as it is.
+
+    Args:
+        integers: the form that is fastest in eight bits. A layer that has one of the two forms
+            already keeps it.
+    """
+    twin = duplicate(flat)
+    _take_form(twin, integers)
+    return twin
+
+
+def _take_form(layer: nn.Layer, integers: bool) -> None:
+    if isinstance(layer, FlatLayer) and not layer.onnx:
+        layer.onnx = True
+        layer.integers = integers
         layer.for_onnx()
+    # Children only now: a layer may have replaced them, and new ones need the form, too
     for child in layer.children():
-        prepare(child, integers)
+        _take_form(child, integers)

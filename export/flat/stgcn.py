@@ -9,7 +9,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from export.flat.ctrgcn import Head
-from export.flat.layers import FoldedConv, Plain, array, fold
+from export.flat.layers import FlatLayer, FoldedConv, array, fold
 from teachers.layers import BatchNorm, ConvBN
 from teachers.stgcn.network import STGCN, SUBSETS, GraphConv, Unit
 
@@ -27,7 +27,7 @@ def sequence(network: STGCN, block) -> nn.Sequential:
     return flat
 
 
-class Input(Plain):
+class Input(FlatLayer):
     """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
     T)."""
 
@@ -46,7 +46,7 @@ class Input(Plain):
         )
 
 
-class Block(Plain):
+class Block(FlatLayer):
     """ReLU(temporal(graph(x)) + residual(x))."""
 
     def __init__(self, name: str, unit: Unit, graph: nn.Layer, temporal: nn.Layer):
@@ -71,7 +71,7 @@ class Block(Plain):
         return self.point("out", F.relu(y))
 
 
-class Graph(Plain):
+class Graph(FlatLayer):
     """ReLU(BN(graph convolution) + residual): one product with the stacked graphs, one conv, a
     constant per channel and joint.
 

@@ -8,7 +8,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.layers import Affine, FoldedConv, Plain, array, fold
+from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
 from export.flat.stgcn import Block, Graph, sequence
 from teachers import stgcnpp
 from teachers.stgcn.network import STGCN, Unit
@@ -19,7 +19,7 @@ def flatten(network: STGCN) -> nn.Sequential:
     return sequence(network, _block)
 
 
-class Temporal(Plain):
+class Temporal(FlatLayer):
     """The six branches, then ReLU and a 1x1 conv. Pooling commutes with no negative scale: that
     branch keeps its own."""
 
@@ -27,7 +27,9 @@ class Temporal(Plain):
         super().__init__(name)
         self.widths, self.stride = unit.widths, unit.stride
         ends, reduced = np.cumsum(unit.branch_widths)[:-1], sum(unit.widths[:-1])
-        *convs, pooled, plain = zip(*(np.split(value, ends) for value in unit.bn.scale_and_shift()))
+        *convs, pooled, plain = zip(
+            *(np.split(value, ends) for value in unit.bn.scale_and_shift()), strict=True
+        )
         weight = array(unit.reduce.weight)
         self.reduce = FoldedConv(name, "reduce", *fold(weight[:reduced], unit.reduce_bn))
         self.plain = FoldedConv(name, "plain", *fold(weight[reduced:], plain))
@@ -35,7 +37,7 @@ class Temporal(Plain):
         self.branches = nn.LayerList(
             [
                 FoldedConv(name, f"branch{number}", *fold(array(conv.weight), norm), like=conv)
-                for number, (conv, norm) in enumerate(zip(unit.branches, convs))
+                for number, (conv, norm) in enumerate(zip(unit.branches, convs, strict=True))
             ]
         )
         self.pool = Affine(name, "pool", *pooled)
@@ -48,7 +50,7 @@ class Temporal(Plain):
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
         y = paddle.concat(
             [
-                *[conv(part) for conv, part in zip(self.branches, parts)],
+                *[conv(part) for conv, part in zip(self.branches, parts, strict=True)],
                 self.pool(pooled),
                 self.plain(x),
             ],

@@ -15,17 +15,16 @@ import onnx
 from onnx import helper, numpy_helper
 from paddle import nn
 
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_model, onnx_weights
 from export.quantize import bits, saturation
 from export.quantize.bits import Plan
-from export.quantize.calibrate import scale_and_zero, watch
+from export.quantize.calibrate import observe, scale_and_zero
 from teachers.errors import ExportMismatch
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
-    """Write `model.onnx` of a flat network whose points have ranges. The flat network is left
-    rounded, in the form made for ONNX."""
+    """Write `model.onnx` of a flat network whose points have ranges. It stays as it is."""
     return onnx_model.write(convert(flat, spec, plan), folder)
 
 
@@ -35,15 +34,11 @@ def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     Raises:
         ExportMismatch: a weight that not every CPU would compute with alike; see `require_pairs`.
     """
-    prepare(flat, integers=True)
-    bits.quantize_weights(flat, plan)
-    watch(flat, cutting(plan))
-    try:
-        model = onnx_model.convert(flat, spec)
-    finally:
-        watch(flat, None)
+    rounded = bits.quantize_weights(prepared(flat, integers=True), plan)
+    observe(rounded, cutting(plan))
+    model = onnx_model.traced(rounded, spec)
     quantize_points(model.graph)
-    onnx_weights.store(model, flat, plan)
+    onnx_weights.store(model, rounded, plan)
     require_pairs(model)
     return model
 
@@ -65,7 +60,7 @@ def require_pairs(model: onnx.ModelProto) -> None:
 
 
 def cutting(plan: Plan):
-    """A watcher that marks a point with the two ends of its range."""
+    """An observer that marks a point with the two ends of its range."""
     ends = {}
     for name, given in plan.ranges.items():
         scale, zero = scale_and_zero(*given)

@@ -13,7 +13,7 @@ import onnx
 import paddle2onnx
 from paddle import nn
 
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import paddle_model
 from teachers import storage
 
@@ -23,10 +23,7 @@ OPSET = 15
 
 def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
     """Write `model.onnx` of a flat network, input `clip` (N, C, T, V, M) with a free batch size,
-    output `logits` (N, K).
-
-    The flat network is left in the form made for ONNX: same numbers, slower in Paddle.
-    """
+    output `logits` (N, K); the flat network stays as it is."""
     return write(convert(flat, spec), folder)
 
 
@@ -38,8 +35,12 @@ def write(model: onnx.ModelProto, folder: Path) -> list[Path]:
 
 
 def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
-    """The float32 model of a flat network, which is left in the form made for ONNX."""
-    prepare(flat)
+    """The float32 model of a flat network in any form; it stays as it is."""
+    return traced(prepared(flat), spec)
+
+
+def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
+    """The model of a flat network that is in the form made for ONNX; its observers are traced, too."""
     with tempfile.TemporaryDirectory() as temporary:
         prefix = Path(temporary) / "model"
         paddle_model.trace(paddle_model.AsWritten(flat), spec, prefix)

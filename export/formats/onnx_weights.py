@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from paddle import nn
 
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_model
 from export.quantize import bits
 from export.quantize.bits import Plan
@@ -25,19 +25,16 @@ INT4_OPSET = 21  # the first with int4
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
-    """Write `model.onnx` with weights stored by the plan; it computes in float32.
-
-    The flat network is left rounded, in the form made for ONNX.
-    """
+    """Write `model.onnx` with weights stored by the plan; it computes in float32. The flat
+    network stays as it is."""
     return onnx_model.write(convert(flat, spec, plan), folder)
 
 
 def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     """The model; see `save`."""
-    prepare(flat)
-    bits.quantize_weights(flat, plan)
-    model = onnx_model.convert(flat, spec)
-    store(model, flat, plan)
+    rounded = bits.quantize_weights(prepared(flat), plan)
+    model = onnx_model.traced(rounded, spec)
+    store(model, rounded, plan)
     return model
 
 

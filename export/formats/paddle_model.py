@@ -46,11 +46,12 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
 
 
 def trace(network: nn.Layer, spec, prefix: Path) -> None:
-    """The ordinary `paddle.jit.save` of a network, with a free batch size.
+    """`paddle.jit.save` of a network as it is, with a free batch size; its mode stays as it was.
 
     Raises:
         StorageError: there is no room left at `prefix`.
     """
+    training = [layer for layer in network.sublayers(include_self=True) if layer.training]
     network.eval()
     clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
     try:
@@ -66,6 +67,10 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
                 " --resume"
             ) from error
         raise
+    finally:
+        # Layer by layer: a frozen layer inside a training network stays in evaluation mode
+        for layer in training:
+            layer.training = True
 
 
 class AsWritten(nn.Layer):

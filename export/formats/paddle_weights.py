@@ -13,6 +13,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from export.flat.layers import duplicate
 from export.formats import paddle_model
 from export.quantize import bits
 from export.quantize.bits import Plan, Weight
@@ -22,7 +23,7 @@ def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
     """Write `model.pdmodel` and `model.pdiparams` of a flat network in the form for Paddle, which
     stays as it is."""
     return paddle_model.save(
-        Stored(bits.quantize_weights(bits.duplicate(flat), plan), plan), spec, folder
+        Stored(bits.quantize_weights(duplicate(flat), plan), plan), spec, folder
     )
 
 
@@ -128,7 +129,7 @@ class Stored(nn.Layer):
         )
         steps = self.halves.astype("float32")
         each_step = paddle.split(steps, counts) if len(counts) > 1 else [steps]
-        return [(part, step.reshape([-1, 1])) for part, step in zip(each, each_step)]
+        return [(part, step.reshape([-1, 1])) for part, step in zip(each, each_step, strict=True)]
 
 
 def pack(levels: np.ndarray) -> np.ndarray:

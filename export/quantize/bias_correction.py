@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from paddle import nn
 
-from export.flat.layers import FoldedConv, array
-from export.quantize.bits import Plan, duplicate, quantize_weights
+from export.flat.layers import FoldedConv, array, duplicate
+from export.quantize.bits import Plan, quantize_weights
 from export.quantize.calibrate import run
 from teachers.errors import DataError
 
@@ -56,7 +56,7 @@ def corrected_biases(
     """
     found = {}
     for conv, rounded in zip(
-        convolutions(flat), convolutions(quantize_weights(duplicate(flat), plan))
+        convolutions(flat), convolutions(quantize_weights(duplicate(flat), plan)), strict=True
     ):
         bias, name = conv.bias_.numpy(), conv.bias_.name
         shift = (

@@ -10,16 +10,15 @@ has the largest level, but for channels of integer layers whose scale the pair r
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import paddle
 from paddle import nn
 
-from export.flat.layers import Affine, Plain
+from export.flat.layers import Affine, FlatLayer, duplicate
 from export.quantize import saturation
-from export.quantize.calibrate import Range, scale_and_zero, watch
+from export.quantize.calibrate import Range, observe, scale_and_zero
 from teachers.errors import ExportMismatch, RecipeError
 
 Overrides = dict[str, str]
@@ -76,7 +75,7 @@ class Weight:
     its output channels."""
 
     layer: str
-    owner: Plain
+    owner: FlatLayer
     attribute: str
     axis: int
 
@@ -95,7 +94,7 @@ def weights(flat: nn.Layer) -> list[Weight]:
     return [
         Weight(layer, owner, attribute, axis)
         for owner in flat.sublayers()
-        if isinstance(owner, Plain)
+        if isinstance(owner, FlatLayer)
         for attribute, (layer, axis) in owner.weights.items()
         if attribute in owner._parameters
     ]
@@ -112,7 +111,7 @@ def layers(flat: nn.Layer) -> list[str]:
     names = [
         name
         for owner in flat.sublayers()
-        if isinstance(owner, Plain)
+        if isinstance(owner, FlatLayer)
         for name in (
             *(layer for layer, _ in owner.weights.values()),
             *([owner.layer] if isinstance(owner, Affine) else []),
@@ -300,15 +299,15 @@ def fake_quantized(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
     off.
     """
     twin = quantize_weights(duplicate(flat), plan)
-    watch(twin, rounding(plan.ranges))
+    observe(twin, rounding(plan.ranges))
     return twin
 
 
 def rounding(ranges: dict[str, Range]):
-    """A watcher that rounds points to the levels of their ranges; points without a range pass."""
+    """An observer that rounds points to the levels of their ranges; points without a range pass."""
     known = {name: scale_and_zero(*ends) for name, ends in ranges.items()}
 
-    def watcher(name: str, value):
+    def observer(name: str, value):
         if name not in known:
             return value
         scale, zero = known[name]
@@ -318,16 +317,7 @@ def rounding(ranges: dict[str, Range]):
         inside = value.clip(-zero * scale, (255 - zero) * scale)
         return inside + levels.subtract_(inside.detach())
 
-    return watcher
-
-
-def duplicate(flat: nn.Sequential) -> nn.Sequential:
-    """A deep copy with the same names on disk and no watcher."""
-    watch(flat, None)
-    twin = copy.deepcopy(flat)
-    for own, other in zip(flat.parameters(), twin.parameters()):
-        other.name = own.name
-    return twin
+    return observer
 
 
 def stored(

@@ -13,7 +13,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.flat.layers import Plain
+from export.flat.layers import FlatLayer
 from teachers.errors import DataError, RecipeError
 
 METHODS = ("min_max", "percentile", "entropy", "mse")
@@ -26,11 +26,11 @@ BATCH = 8
 Range = tuple[float, float]
 
 
-def watch(flat: nn.Layer, watcher: Callable | None) -> None:
-    """Let every layer's points be seen by `watcher(name, value) -> value`; None: by nobody."""
+def observe(flat: nn.Layer, observer: Callable | None) -> None:
+    """Let every layer's points be seen by `observer(name, value) -> value`; None: by nobody."""
     for layer in flat.sublayers():
-        if isinstance(layer, Plain):
-            layer.watcher = watcher
+        if isinstance(layer, FlatLayer):
+            layer.observer = observer
 
 
 def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> dict[str, Range]:
@@ -79,9 +79,9 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
     return {name: choose(counts[name], *extremes[name]) for name in extremes}
 
 
-def run(flat: nn.Layer, clips: np.ndarray, watcher: Callable) -> None:
-    """Forward all clips with this watcher, and take it away again."""
-    watch(flat, watcher)
+def run(flat: nn.Layer, clips: np.ndarray, observer: Callable) -> None:
+    """Forward all clips with this observer, and take it away again."""
+    observe(flat, observer)
     try:
         with paddle.no_grad():
             for start in range(0, len(clips), BATCH):
@@ -91,7 +91,7 @@ def run(flat: nn.Layer, clips: np.ndarray, watcher: Callable) -> None:
                     )
                 )
     finally:
-        watch(flat, None)
+        observe(flat, None)
 
 
 def percentile(counts: np.ndarray, low: float, high: float, keep: float = KEEP) -> Range:

@@ -11,7 +11,7 @@ import numpy as np
 from paddle import nn
 
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.quantize import bits
 from export.quantize.bias_correction import corrected_biases, mean_inputs
 from export.quantize.bits import Overrides, Plan
@@ -51,14 +51,15 @@ class Quantized:
 
     def for_onnx(self, network: nn.Layer) -> nn.Sequential:
         """The same in the form for ONNX, the one that is quantised there."""
-        flat = self.flat(network)
-        prepare(flat, integers=bool(self.plan.ranges))
-        return flat
+        return prepared(self.flat(network), integers=bool(self.plan.ranges))
 
-    def simulated(self, network: nn.Layer, kind: str = "onnx") -> nn.Sequential:
-        """The network that computes in float32 what the deployed file of a format does; in
-        "paddle", activations are float."""
-        if kind == "paddle":
+    def simulated(self, network: nn.Layer, activations: bool = True) -> nn.Sequential:
+        """The network that computes in float32 what a deployed file does.
+
+        Args:
+            activations: False: of a format that rounds weights alone, in the form for Paddle.
+        """
+        if not activations:
             return bits.quantize_weights(self.flat(network), self.plan)
         return bits.fake_quantized(self.for_onnx(network), self.plan)
 
@@ -88,8 +89,7 @@ class Quantized:
 
 def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
     """(the flat network in the form that is quantised, the ranges of its points)."""
-    flat = flatten(network)
-    prepare(flat, integers=True)
+    flat = prepared(flatten(network), integers=True)
     return flat, calibrate(flat, clips, method)
 
 

@@ -13,7 +13,7 @@ from paddle import nn
 
 from export.quantize import bits, saturation
 from export.quantize.bits import Plan
-from export.quantize.calibrate import watch
+from export.quantize.calibrate import observe
 
 
 class Trainable(nn.Layer):
@@ -45,10 +45,10 @@ class Trainable(nn.Layer):
                     )
                 )
         for owner in flat.sublayers():
-            for attribute, parameter in list(owner._parameters.items()):
+            for parameter in list(owner._parameters.values()):
                 if parameter is not None and parameter.name not in self.names.values():
                     self._take(owner, parameter)
-        watch(flat, bits.rounding(plan.ranges))
+        observe(flat, bits.rounding(plan.ranges))
         object.__setattr__(self, "flat", flat)  # its parameters are ours already
 
     def _take(self, owner, parameter) -> str:

@@ -16,7 +16,7 @@ from export.formats.onnx_model import OPSET, quiet
 from teachers import networks
 
 
-def save_ordinary(network: nn.Layer, folder: Path) -> dict:
+def save_baseline(network: nn.Layer, folder: Path) -> dict:
     """Write `model.pdmodel`, `.pdiparams`, `.pdiparams.info` and `model.onnx` of the published
     form.
 

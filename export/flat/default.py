@@ -145,28 +145,34 @@ def convolution(path: str, layer: nn.Layer, norm: nn.Layer | None) -> nn.Layer:
     if norm is not None:
         weight, bias = fold(weight, scale_and_shift(norm), bias)
     if isinstance(layer, Conv):
-        steps = ([1, layer.stride], [0, layer.padding], [1, layer.dilation])
-        return FlatConv(path, weight, bias, *steps, layer.groups)
+        geometry = [[1, layer.stride], [0, layer.padding], [1, layer.dilation]]
+        return FlatConv(path, weight, bias, geometry, layer.groups)
     numbers = (layer._stride, layer._padding, layer._dilation)
     if isinstance(layer, nn.Conv1D):
         # As a 2D convolution over a height of one: the pair rule and the kernels for eight bits
         # are made for four-dimensional weights
-        one = zip((1, 0, 1), numbers, strict=True)
-        steps = [[first, *_numbers(number, 1)] for first, number in one]
-        return Lifted(FlatConv(path, weight[:, :, None], bias, *steps, layer._groups))
-    return FlatConv(path, weight, bias, *[_numbers(n, 2) for n in numbers], layer._groups)
+        heights = zip((1, 0, 1), numbers, strict=True)
+        geometry = [[height, *_numbers(number, 1)] for height, number in heights]
+        return Lifted(FlatConv(path, weight[:, :, None], bias, geometry, layer._groups))
+    geometry = [_numbers(number, 2) for number in numbers]
+    return FlatConv(path, weight, bias, geometry, layer._groups)
 
 
 class FlatConv(FoldedConv):
     """A convolution with bias of any stride and padding, its input and output points:
     (B, Cin, H, W) -> (B, C, H', W')."""
 
-    def __init__(self, path, weight, bias, stride, padding, dilation, groups):
+    def __init__(
+        self,
+        path: str,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        geometry: list[list[int]],
+        groups: int,
+    ):
         block, _, name = path.rpartition(".")
         super().__init__(block or name, name, weight, bias, groups=groups)
-        self.strides = list(stride)
-        self.paddings = list(padding)
-        self.dilations = list(dilation)
+        self.strides, self.paddings, self.dilations = geometry
 
     def linear(self, x):
         """The convolution without its bias."""

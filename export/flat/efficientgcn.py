@@ -260,11 +260,9 @@ class TemporalLayer(Swished):
             )
             self.acts.append(step.act)
         self.acts[-1] = layer.act_on_sum and not self.adds_input
-        self.skip = (
-            None
-            if skip is None
-            else FoldedConv(block, f"{name}.residual", *skip, like=layer.residual.conv)
-        )
+        self.skip: FoldedConv | None = None
+        if skip is not None and layer.residual is not None:
+            self.skip = FoldedConv(block, f"{name}.residual", *skip, like=layer.residual.conv)
         self.act_on_sum = layer.act_on_sum
 
     def forward(self, x):
@@ -281,17 +279,22 @@ def _folded(layer: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
     return fold(array(layer.conv.weight), layer.bn)
 
 
+def _saves(step, first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether a convolution, of `step`, and the one behind it may be one and cost no more."""
+    if step.act or not first.shape[2:] == second.shape[2:] == (1, 1):
+        return False
+    # A narrow waist between two wide layers is cheaper as it is
+    return len(second) * first.shape[1] <= second.size + first.size
+
+
 def _merged(steps: list) -> list:
     """The steps with a 1x1 conv and the 1x1 conv behind it, nothing between them, as one where that
     costs no more."""
     merged: list = []
     for step, like, weight, bias in steps:
-        last = merged[-1] if merged else None
-        pointwise = (
-            last is not None and not last[0].act and last[2].shape[2:] == weight.shape[2:] == (1, 1)
-        )
-        if pointwise and len(weight) * last[2].shape[1] <= weight.size + last[2].size:
-            first, first_bias = last[2][:, :, 0, 0], last[3]
+        if merged and _saves(merged[-1][0], merged[-1][2], weight):
+            _, _, first_weight, first_bias = merged[-1]
+            first = first_weight[:, :, 0, 0]
             second = weight[:, :, 0, 0]
             merged[-1] = (
                 step,

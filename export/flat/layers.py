@@ -4,6 +4,8 @@ plain layers that result."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import paddle
@@ -18,7 +20,7 @@ def fold(
     weight: np.ndarray,
     norm: BatchNorm | tuple[np.ndarray, np.ndarray],
     bias: np.ndarray | float = 0.0,
-):
+) -> tuple[np.ndarray, np.ndarray]:
     """BN(conv(x) + bias) as one conv: (weight * scale, bias * scale + shift), output channels on
     axis 0, float64."""
     scale, shift = norm.scale_and_shift() if isinstance(norm, BatchNorm) else norm
@@ -42,7 +44,7 @@ class FlatLayer(nn.Layer):
     (`export/quantize/bits.py`).
     """
 
-    observer = None
+    observer: Callable[[str, Any], Any] | None = None
     onnx = False  # whether the layer has the form made for ONNX (`export.flat.layers.prepared`)
     integers = False  # whether that form is the one for eight bits
 
@@ -100,9 +102,9 @@ class FoldedConv(FlatLayer):
         self.name, self.layer = name, layer or name
         self.weight_ = self.constant(f"{name}.w", weight, axis=0, layer=self.layer)
         self.bias_ = self.constant(f"{name}.b", np.reshape(bias, [-1, 1]))
-        self.stride = like.stride if like else 1
-        self.padding = like.padding if like else 0
-        self.dilation = like.dilation if like else 1
+        self.stride: int = like.stride if like else 1
+        self.padding: int = like.padding if like else 0
+        self.dilation: int = like.dilation if like else 1
         self.groups = groups
         # Weights of further input channels, (C, inputs, 1, kernel), that no plan speaks of
         self.more = None

@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from export.flat.layers import FlatLayer
 from export.quantize import bits, saturation
 from export.quantize.bits import Plan
 from export.quantize.calibrate import observe
@@ -30,7 +31,9 @@ class Trainable(nn.Layer):
 
     def __init__(self, flat: nn.Sequential, plan: Plan, spec):
         super().__init__()
-        self.spec, self.rounded, self.free = spec, [], {}
+        self.spec = spec
+        # (name here, its layer, that layer's names for it, axis of the output channels, kind)
+        self.rounded: list[tuple[str, FlatLayer, list[str], int, str]] = []
         self.names: dict[str, str] = {}  # ours -> on disk
         for one in bits.weights(flat):
             kind = plan.precision[one.layer]

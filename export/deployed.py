@@ -3,7 +3,8 @@ it right from this alone.
 
 {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
  "recorded": {"channels", "joints", "persons", "names"},
- "input": {"name", "layout", "shape"}, "output": {...}, "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
+ "input": {"name", "layout", "shape"}, "output": {...},
+ "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
  "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}}
 """
 
@@ -31,6 +32,7 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
             missing is filled in.
         files: names by format.
     """
+    # A published checkpoint names no classes; numbers are better than no folder
     classes = about.get("classes") or [f"class {index}" for index in range(spec.classes)]
     recorded = about.get("recorded") or {
         "channels": spec.channels,
@@ -65,6 +67,7 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
 def write(folder: Path, description: dict) -> Path:
     """Write the description beside the model files."""
     path = folder / NAME
+    # Compact: every byte of the folder counts against the budget
     storage.write_text(path, json.dumps(description, separators=(",", ":")))
     return path
 
@@ -78,6 +81,7 @@ def read(folder: Path) -> dict:
     path = Path(folder) / NAME
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
+        # A JSON of another program is not to be guessed at
         if description["format"] != "featherbone-deployed" or not isinstance(
             description["files"], dict
         ):
@@ -103,8 +107,8 @@ def predictors(folder: Path, description: dict, threads: int = 1) -> dict[str, P
     for kind, files in description["files"].items():
         if kind not in table.names():
             raise CheckpointError(
-                f"{Path(folder) / NAME}: names a format {kind!r} (known: {', '.join(table.names())});"
-                " export the folder again"
+                f"{Path(folder) / NAME}: names a format {kind!r} (known:"
+                f" {', '.join(table.names())}); export the folder again"
             )
         # Never outside the folder, whatever the JSON says: it may come from anywhere
         paths = [Path(folder) / Path(name).name for name in files]

@@ -37,12 +37,14 @@ def _counts(spec) -> tuple[int, int]:
     finally:
         paddle.set_rng_state(states)
     network.eval()
+    # BatchNorm statistics are parameters of Paddle's own layers, frozen ones
     learning = sum(math.prod(p.shape) for p in network.parameters() if not p.stop_gradient)
     return learning, _traced_macs(network)
 
 
 def _traced_macs(network: nn.Layer) -> int:
     clip = paddle.static.InputSpec([1, *network.spec.input_shape], "float32", "clip")
+    # The traced program is counted, as hooks on layers would miss products of a `forward`
     traced = paddle.jit.to_static(_AsWritten(network), input_spec=[clip], full_graph=True)
     program = traced.forward.concrete_program.main_program
     return sum(_macs_of(op, block) for block in program.blocks for op in block.ops)

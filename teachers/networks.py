@@ -177,7 +177,7 @@ def cost(network: str) -> CostModule:
 
 
 def published(network: nn.Layer) -> nn.Layer:
-    """The network as its authors write it, with these weights; itself where ours is no other form."""
+    """The network as its authors write it, with these weights; itself where that is ours."""
     spec = network.spec
     path = NETWORKS[spec.network].published
     if path is None:
@@ -215,6 +215,7 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
     """
     import paddle  # late: the table above is read without it
 
+    # All names are checked before anything is copied: a half-loaded network would still run
     own = network.state_dict()
     missing = sorted(own.keys() - state.keys())
     extra = sorted(state.keys() - own.keys())
@@ -248,6 +249,7 @@ def from_json(cls: type, data: dict):
         TypeError, KeyError: `data` does not describe a `cls`.
     """
     hints = typing.get_type_hints(cls)
+    # A key of a newer version is not dropped silently: it could change what the network computes
     unknown = set(data) - set(hints)
     if unknown:
         raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")

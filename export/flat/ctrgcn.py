@@ -44,6 +44,7 @@ class Input(FlatLayer):
         x = self.point(
             "out", (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T])
         )
+        # A list of branches from here on, see `Block.branches`
         return [x] if self.onnx else x
 
 
@@ -129,6 +130,7 @@ class Graph(FlatLayer):
             "relation.b", array(unit.relation_bias)[order].reshape(-1, 1)
         )
         alpha = array(unit.alpha)
+        # alpha goes into the refining conv, which is linear
         refine = (
             (array(unit.refine_weight) * alpha).transpose(1, 0, 2).reshape(SUBSETS * C, R, 1, 1)
         )
@@ -241,6 +243,7 @@ class Graph(FlatLayer):
 
     def for_onnx(self) -> None:
         V, G, C = self.topology.shape[0], self.groups, self.channels
+        # Back from the layout of the product to one matrix for each subset
         topology = array(self.topology).reshape(V, SUBSETS, V).transpose(1, 0, 2)
         self.copies = COPIES if self.integers else 1
         # In eight bits the copies share the range of tanh, all of it
@@ -248,6 +251,7 @@ class Graph(FlatLayer):
         self.topology = self.constant(
             "topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * self.copies), axis=1
         )
+        # A group's relation serves all of its subsets, each of which takes its own topology
         own = np.tile(
             np.eye(SUBSETS // G), (G, 1)
         )  # (subset, subset of its group): which topology it takes
@@ -320,6 +324,7 @@ class Head(FlatLayer):
         self.bias_ = self.constant("b", array(network.fc.bias))
 
     def forward(self, x):
+        # The last block of the form for ONNX hands on its branches
         x = paddle.concat(x, axis=1) if isinstance(x, (list, tuple)) else x
         pooled = x.mean([2, 3]).reshape([-1, self.persons, self.channels]).mean(1)
         return paddle.matmul(pooled, self.weight_) + self.bias_

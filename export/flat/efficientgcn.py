@@ -117,6 +117,7 @@ def _normalised(layer: SpatialGraph) -> tuple[np.ndarray, np.ndarray]:
     eight bits suit all hops then."""
     topology = array(layer.topology())
     sizes = np.abs(topology).sum(1).max(1).reshape(-1, 1, 1)
+    # A hop that no two joints of a small skeleton are apart has an empty matrix
     sizes = np.where(sizes == 0, 1.0, sizes)
     return topology / sizes, sizes
 
@@ -145,11 +146,13 @@ class GraphFirst(Swished):
         if layer.residual is not None:
             skip, skip_bias = fold(array(layer.residual.conv.weight)[:, :, 0, 0], layer.residual.bn)
         else:
+            # The identity as a hop of its own, so that the sum is part of the product
             skip, skip_bias = np.eye(C), np.zeros(C)
         weight = np.concatenate(
             [_hop_weights(layer) * scale.reshape(C, 1), skip[None]]
         )  # (HOPS + 1, C, Cin)
         hops, sizes = _normalised(layer)
+        # What the topology was divided by
         weight[:HOPS] *= sizes
         topology = np.concatenate([hops, np.eye(V)[None]])  # (HOPS + 1, v, w)
         bias = np.concatenate(
@@ -249,6 +252,7 @@ class TemporalLayer(Swished):
         ):  # Basic: what is added is a 1x1 kernel at the centre of the layer's own
             step, like, weight, bias = folded[0]
             centre, centre_bias = skip or (np.eye(len(bias)).reshape(len(bias), -1, 1, 1), 0.0)
+            # Padding is half the kernel, so this tap is the frame itself
             weight[:, :, :, like.conv.padding] += centre[:, :, :, 0]
             folded, skip, self.adds_input = [(step, like, weight, bias + centre_bias)], None, False
         self.steps, self.acts = nn.LayerList(), []
@@ -259,6 +263,7 @@ class TemporalLayer(Swished):
                 )
             )
             self.acts.append(step.act)
+        # Where the sum is inside the kernel, its Swish is the last step's
         self.acts[-1] = layer.act_on_sum and not self.adds_input
         self.skip: FoldedConv | None = None
         if skip is not None and layer.residual is not None:
@@ -329,10 +334,12 @@ class Attention(Swished):
 
     def forward(self, x):
         V, T = x.shape[2], x.shape[3]
+        # Both poolings go through one convolution, side by side
         pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)  # (B, C, 1, V + T)
         joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
         joint = F.sigmoid(self.joint(joint)).squeeze(2) * self.scale  # (B, C, V)
         frame = F.sigmoid(self.frame(frame))  # (B, C, 1, T)
+        # A row of ones beside each factor makes scale * joint * frame + 1 one product
         joint = self.point(
             f"{self.name}.joint", paddle.stack([joint, paddle.ones_like(joint)], axis=3)
         )

@@ -70,6 +70,7 @@ class FlatLayer(nn.Layer):
             f"{self.block}.{name}"
         )
         self.add_parameter(name.replace(".", "_"), parameter)
+        # What no axis is given for is stored in float32 in every plan
         if axis is not None:
             self.weights[name.replace(".", "_")] = (
                 f"{self.block}.{layer or name.removesuffix('.w')}",
@@ -144,6 +145,7 @@ class FoldedConv(FlatLayer):
     def split(self, widths: list[int]) -> nn.LayerList:
         """Convs of the same input that have so many output channels each, one after the other; one
         layer in a plan."""
+        # Under one layer name: whoever writes a recipe knows the conv before it was split
         ends = np.cumsum(widths)[:-1]
         pairs = zip(
             np.split(array(self.weight_), ends),
@@ -187,6 +189,7 @@ class Affine(FlatLayer):
         self.conv = FoldedConv(
             self.block, self.name, scale.reshape(-1, 1, 1, 1), shift, groups=len(shift)
         )
+        # They would be listed as constants that no file has
         del self.scale, self.shift
         self.conv.for_onnx()
         self.conv.onnx = True

@@ -26,6 +26,8 @@ class Temporal(FlatLayer):
     def __init__(self, name: str, unit: stgcnpp.Temporal):
         super().__init__(name)
         self.widths, self.stride = unit.widths, unit.stride
+        # One BatchNorm over all six branches in the trained network; each branch takes its part of
+        # it
         ends, reduced = np.cumsum(unit.branch_widths)[:-1], sum(unit.widths[:-1])
         *convs, pooled, plain = zip(
             *(np.split(value, ends) for value in unit.bn.scale_and_shift()), strict=True
@@ -33,6 +35,7 @@ class Temporal(FlatLayer):
         weight = array(unit.reduce.weight)
         self.reduce = FoldedConv(name, "reduce", *fold(weight[:reduced], unit.reduce_bn))
         self.plain = FoldedConv(name, "plain", *fold(weight[reduced:], plain))
+        # Strided here and not in `reduce`: the other branches still need every frame
         self.plain.stride = unit.stride
         self.branches = nn.LayerList(
             [
@@ -47,6 +50,7 @@ class Temporal(FlatLayer):
         *parts, pooled = paddle.split(
             self.point("reduce", F.relu(self.reduce(x))), list(self.widths[:-1]), axis=1
         )
+        # Before its scale: a negative scale would turn the maximum into a minimum
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
         y = paddle.concat(
             [

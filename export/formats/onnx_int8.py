@@ -34,6 +34,7 @@ def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     Raises:
         ExportMismatch: a weight that not every CPU would compute with alike; see `require_pairs`.
     """
+    # Rounded before tracing, so that float32 arithmetic on the way cannot move a level
     rounded = bits.quantize_weights(prepared(flat, integers=True), plan)
     observe(rounded, cutting(plan))
     model = onnx_model.traced(rounded, spec)
@@ -51,6 +52,7 @@ def require_pairs(model: onnx.ModelProto) -> None:
         ExportMismatch: names the first weight that breaks it.
     """
     for name, largest in saturation.broken(model.graph):
+        # What a recipe calls the layer, so that the message can be followed
         layer = name.removesuffix("q").removesuffix(".w")
         raise ExportMismatch(
             f"{name}: two neighbouring int8 weights add up to {largest}, more than "
@@ -64,6 +66,8 @@ def cutting(plan: Plan):
     ends = {}
     for name, given in plan.ranges.items():
         scale, zero = scale_and_zero(*given)
+        # The ends of the levels, not of the range: `scale_and_zero` of them gives the same levels
+        # again
         ends[name] = (-zero * scale, (255 - zero) * scale)
     return lambda name, value: value.clip(*ends[name]) if name in ends else value
 
@@ -75,6 +79,7 @@ def quantize_points(graph: onnx.GraphProto) -> None:
     nodes = []
     for node in graph.node:
         if (
+            # Only what `cutting` has put there; a Clip with computed ends is the network's own
             node.op_type != "Clip"
             or len(node.input) != 3
             or not all(name in stored for name in node.input[1:])
@@ -83,6 +88,7 @@ def quantize_points(graph: onnx.GraphProto) -> None:
             continue
         low, high = (float(numpy_helper.to_array(stored[name])) for name in node.input[1:])
         scale, zero = scale_and_zero(low, high)
+        # A point that is marked several times has one range, which is stored once
         if (scale, zero) not in shared:
             shared[scale, zero] = names = (f"s{len(shared)}", f"z{len(shared)}")
             graph.initializer.append(numpy_helper.from_array(np.float32(scale), names[0]))
@@ -102,4 +108,5 @@ def quantize_points(graph: onnx.GraphProto) -> None:
         nodes.append(helper.make_node("DequantizeLinear", [level, *names], [node.output[0]]))
     del graph.node[:]
     graph.node.extend(nodes)
+    # The ends of the Clips are read by nobody now
     onnx_model.drop_unread(graph)

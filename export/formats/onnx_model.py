@@ -40,7 +40,8 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
 
 
 def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
-    """The model of a flat network that is in the form made for ONNX; its observers are traced, too."""
+    """The model of a flat network in the form made for ONNX, its observers traced with it."""
+    # paddle2onnx reads files alone, and they must not be left in the deployed folder
     with tempfile.TemporaryDirectory() as temporary:
         prefix = Path(temporary) / "model"
         paddle_model.trace(paddle_model.AsWritten(flat), spec, prefix)
@@ -49,6 +50,7 @@ def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
                 f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET
             )
         model = onnx.load(f"{prefix}.onnx")
+    # In this order: biases are recognised by being initialisers
     tidy(model)
     biases_into_convs(model.graph)
     name_batches(model, spec)
@@ -71,6 +73,7 @@ def name_batches(model: onnx.ModelProto, spec) -> None:
         dims = [one.dim_value or None for one in kind.shape.dim]
         if (
             len(dims) == 4
+            # Maps of (N * M, C, V, T), told from other reshapes by their joints
             and dims[0] is None
             and None not in dims[1:]
             and dims[2] == spec.input_shape[2]
@@ -92,6 +95,7 @@ def tidy(model: onnx.ModelProto) -> None:
         one for one in graph.node if one.op_type == "Constant" and one.attribute[0].HasField("t")
     ]:
         tensor = node.attribute[0].t
+        # By content: the copies of a weight have different names, and would be stored once each
         content = (
             tensor.data_type,
             tuple(tensor.dims),
@@ -106,6 +110,7 @@ def tidy(model: onnx.ModelProto) -> None:
         graph.node.remove(node)
     kept = {one.name for one in (*graph.initializer, *graph.input)}
     for node in graph.node:
+        # No runtime reads them, and every byte of the file counts
         node.name, node.doc_string = "", ""
         for name in node.output:
             if name and name not in rename:
@@ -113,6 +118,7 @@ def tidy(model: onnx.ModelProto) -> None:
         for names in (node.input, node.output):
             names[:] = [name if name in kept else rename.get(name, name) for name in names]
     graph.output[0].name = "logits"
+    # Under the old names; runtimes infer shapes by themselves
     del graph.value_info[:]
 
 
@@ -127,8 +133,10 @@ def biases_into_convs(graph: onnx.GraphProto) -> None:
     }
     for node in [one for one in graph.node if one.op_type == "Add"]:
         conv, bias = convs.get(node.input[0]), stored.get(node.input[1])
+        # A result that is read twice would get the bias in both places
         if conv is None or bias is None or readers[node.input[0]] > 1:
             continue
+        # A constant for each joint is no bias of a Conv
         if list(bias.dims)[1:] != [1, 1]:
             continue
         values = onnx.numpy_helper.to_array(bias).reshape(-1)
@@ -159,6 +167,7 @@ def graph_output(model: onnx.ModelProto) -> str:
 def quiet():
     """Keep what paddle2onnx prints from C++ off the terminal."""
     sys.stdout.flush()
+    # The descriptor and not sys.stdout: the C++ library writes past Python
     saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     try:

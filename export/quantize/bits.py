@@ -31,6 +31,7 @@ SHRINK = np.linspace(
 FINE = (  # what every channel of a block is multiplied by; four bits would be too few for it
     "topology"
 )
+# A zero scale would divide by zero when levels are taken
 SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
 LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5
 SMALL = 64  # weights smaller than this stay as they are
@@ -121,7 +122,7 @@ def layers(flat: nn.Layer) -> list[str]:
 
 
 def stays(weight: np.ndarray, kind: str) -> bool:
-    """Whether a weight of this kind is kept in float32 all the same; in an integer layer none is."""
+    """Whether a weight of this kind is kept in float32 all the same; none is in integer layers."""
     return kind == "float32" or (kind != "int8" and weight.size < SMALL)
 
 
@@ -149,6 +150,7 @@ def make_plan(
             " int8_weights"
         )
     for name in overrides:
+        # A misspelt name would otherwise change nothing, and nobody would notice
         if not any(_within(one, name) for one in (*known, *ranges)):
             raise RecipeError(
                 f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...;"
@@ -179,6 +181,7 @@ def _within(name: str, whole: str) -> bool:
 def _chosen(name: str, overrides: dict[str, str], kind: str) -> str:
     """The kind by the longest name that `name` is within."""
     found = [one for one in overrides if _within(name, one)]
+    # The longest name is the closest: `l1.values` overrules `l1`
     return overrides[max(found, key=len)] if found else kind
 
 
@@ -207,9 +210,12 @@ def levels(
     scales = np.maximum(np.abs(parts).max(axis=2, keepdims=True), SMALLEST) / limit
     neighbours = saturation.multiplied(weight.astype("float64"), axis) if kind == "int8" else None
     if neighbours is not None:
+        # Larger levels would be cut off in 16 bits by CPUs without VNNI
         scales = paired_scales(neighbours, scales[:, 0, 0])[:, None, None]
     if kind == "int4_weights":
+        # As they are stored, so that levels are chosen for the scale a reader will see
         scales = scales.astype("float16").astype("float64")
+        # A second search would find another scale for weights that lie on levels already
         if np.abs(parts / scales - np.round(parts / scales)).max() > 1e-3:  # not rounded already
             tried = [
                 np.maximum(scales * factor, 1e-7).astype("float16").astype("float64")
@@ -311,7 +317,9 @@ def rounding(ranges: dict[str, Range]):
         if name not in known:
             return value
         scale, zero = known[name]
+        # In place from here on: activations are the largest tensors of a step
         levels = paddle.round(value.detach() / scale).clip_(-zero, 255 - zero).scale_(scale)
+        # Calibration and evaluation need no second tensor for the gradient
         if value.stop_gradient or not paddle.is_grad_enabled():
             return levels
         inside = value.clip(-zero * scale, (255 - zero) * scale)
@@ -330,6 +338,7 @@ def stored(
     """
     found, scales = levels(weight, axis, kind, group)
     off = np.abs(values(found, scales, weight.shape, axis) - weight).max()
+    # Rounding again would hide that the file differs from what was simulated
     if off > 1e-3 * scales.max():
         raise ExportMismatch(
             f"{name}: is not rounded to {kind}; round the weights by the plan before they are"

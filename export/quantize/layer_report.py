@@ -13,6 +13,7 @@ from export.flat.layers import FlatLayer
 from export.quantize.calibrate import BATCH, observe
 from teachers.errors import DataError
 
+# JSON has no infinity
 CEILING = 200.0  # dB: what equal outputs count as
 
 
@@ -54,6 +55,7 @@ def decibels(signal: float, noise: float) -> float:
 
 def worst(rows: list[dict]) -> dict:
     """The row with the lowest ratio, the logits left out."""
+    # The logits sum up all that went wrong before; they are never the cause
     return min(rows[:-1], key=lambda row: row["snr_db"])
 
 
@@ -66,6 +68,7 @@ def _seen(network: nn.Sequential, x) -> list[tuple]:
     own = next(iter(before.values()), None)
 
     def observer(name: str, value):
+        # The network's own rounding first: the report is on what it computes with
         value = value if own is None else own(name, value)
         seen.append((name, value))
         return value

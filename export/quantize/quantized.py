@@ -39,6 +39,7 @@ class Quantized:
             RecipeError: they are of another network.
         """
         flat = flatten(network)
+        # By the name on disk: attributes differ between the forms, names do not
         own = {one.name: one for one in flat.parameters()}
         for name, value in self.constants.items():
             if name not in own or list(own[name].shape) != list(value.shape):
@@ -89,6 +90,7 @@ class Quantized:
 
 def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
     """(the flat network in the form that is quantised, the ranges of its points)."""
+    # Points differ between the forms, and the one for eight bits is what the file is made of
     flat = prepared(flatten(network), integers=True)
     return flat, calibrate(flat, clips, method)
 
@@ -97,5 +99,6 @@ def corrected(network, clips: np.ndarray, method: str, own: Overrides) -> Quanti
     """Everything in int8 but what `own` says, biases corrected: where `qat` starts, and what `ptq`
     ends with."""
     flat, ranges = ranges_of(network, clips, method)
+    # Biases are measured in the form for Paddle: constants are kept in it, and the other is derived
     plan, flat = bits.make_plan(flat, "int8", ranges, own), flatten(network)
     return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))

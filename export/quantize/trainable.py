@@ -52,10 +52,12 @@ class Trainable(nn.Layer):
                 if parameter is not None and parameter.name not in self.names.values():
                     self._take(owner, parameter)
         observe(flat, bits.rounding(plan.ranges))
+        # A sublayer would list every parameter twice to the optimiser
         object.__setattr__(self, "flat", flat)  # its parameters are ours already
 
     def _take(self, owner, parameter) -> str:
         name = f"c{len(self.names)}"
+        # Constants of a flat network are frozen; here they learn
         parameter.stop_gradient = False
         parameter.trainable = True
         self.names[name] = parameter.name
@@ -88,6 +90,7 @@ class Trainable(nn.Layer):
 def straight_through(weight, axis: int, kind: str):
     """An int8 weight as `export.quantize.bits.rounded` gives it, its gradient that of the weight
     itself."""
+    # The scale has no gradient: it follows its largest weight by itself
     fixed = weight.detach()
     others = [one for one in range(len(weight.shape)) if one != axis]
     largest = fixed.abs().max(axis=others, keepdim=True).clip(min=bits.SMALLEST)
@@ -108,6 +111,7 @@ def multiplied(weight, axis: int):
 
 def largest_pairs(rows):
     """`export.quantize.saturation.largest_pairs` in Paddle."""
+    # As the kernel pads them
     if rows.shape[1] % 2:
         rows = paddle.concat([rows, paddle.zeros_like(rows[:, :1])], axis=1)
     pairs = rows.reshape([rows.shape[0], -1, 2])

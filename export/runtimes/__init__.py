@@ -38,5 +38,5 @@ def in_process(network) -> Predict:
 
 
 def default_threads() -> int:
-    """The threads a runtime may use here: OMP_NUM_THREADS, else the cores this process may run on."""
+    """The threads a runtime may use: OMP_NUM_THREADS, else the cores this process may run on."""
     return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))

@@ -172,7 +172,7 @@ def keys(network: str) -> KeysModule:
 
 def cost(network: str) -> CostModule:
     """What counts a network's parameters and MACs."""
-    path = NETWORKS[network].cost or "teachers.counted"
+    path = NETWORKS[network].cost or "teachers.weights.counted"
     return typing.cast(CostModule, importlib.import_module(path))
 
 

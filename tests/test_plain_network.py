@@ -16,11 +16,11 @@ from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.quantize import bits
 from export.quantize.quantized import Quantized, corrected
-from teachers import counted, networks
+from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
 from teachers.networks import Family, from_json
 from teachers.skeleton import Skeleton
-from teachers.weights import checkpoints
+from teachers.weights import checkpoints, counted
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
 

@@ -48,7 +48,7 @@ from compress.process import console, device
 from compress.task import any_weights
 from export import runtimes, verify
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights
 from export.formats.baseline import save_baseline
 from export.quantize.bits import make_plan
@@ -148,8 +148,7 @@ def candidates(
             True,
         )
     )
-    flat = flatten(network)
-    prepare(flat)
+    flat = prepared(flatten(network))
     for kind in ("float16", "int4_weights"):
         path = onnx_weights.save(flatten(network), spec, folder / kind, make_plan(flat, kind))[0]
         found.append(onnx_file(f"ours, {kind.replace('_', ' ')}", path, True))

@@ -22,6 +22,7 @@ from compress.reporting.recorder import Recorder, network_row
 from compress.steps.work import State, Work
 from compress.task import describe
 from export import deployed, package, runtimes, verify
+from export.formats import table
 from export.formats.baseline import save_baseline
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
@@ -32,7 +33,6 @@ from teachers import cpu
 LAYER_CLIPS = 16  # validation clips of the layer report
 # The baseline export is only compared and timed; it is not what ships.
 BASELINE_CLIPS = 64
-RUNTIMES = {"paddle": "Paddle Inference", "onnx": "ONNX Runtime"}
 # Differences of percentages end in float dust: 94.0 - 93.5 may be 0.5000000000000071.
 DUST = 1e-9
 
@@ -139,7 +139,7 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
     for kind, predict in deployed.predictors(folder, description, checked.threads).items():
         files = tuple(folder / file for file in description["files"][kind])
         row, _ = accuracy.row(
-            RUNTIMES[kind], predict, checked.clips, checked.logits, files, deployed=True
+            table.runtime_title(kind), predict, checked.clips, checked.logits, files, deployed=True
         )
         recorder.runtimes(row)
 
@@ -154,9 +154,11 @@ def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Rec
     paddle = runtimes.paddle_inference(model, parameters, checked.threads)
     # With `.pdiparams.info`, which `paddle.jit.save` writes beside the two.
     paddle_files = sorted(folder.glob("model.pd*"))
-    recorder.runtimes(_baseline_row(RUNTIMES["paddle"], paddle, paddle_files, checked))
+    recorder.runtimes(_baseline_row(table.runtime_title("paddle"), paddle, paddle_files, checked))
     onnx = runtimes.onnx_runtime(folder / "model.onnx", checked.threads)
-    recorder.runtimes(_baseline_row(RUNTIMES["onnx"], onnx, [folder / "model.onnx"], checked))
+    recorder.runtimes(
+        _baseline_row(table.runtime_title("onnx"), onnx, [folder / "model.onnx"], checked)
+    )
 
 
 def _baseline_row(

@@ -63,8 +63,7 @@ def print_plan(recipe, dataset) -> int:
         if single
         else [f"teacher{number}.npz" for number in range(1, len(members) + 1)]
     )
-    files = {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}
-    expected = [f"deploy/{file}" for kind in recipe.export.formats for file in files[kind]]
+    expected = [f"deploy/{file}" for kind in recipe.export.formats for file in table.files(kind)]
     expected += [
         "deploy/deployed.json",
         *(f"weights/{name}" for name in kept),

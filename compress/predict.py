@@ -16,6 +16,7 @@ import numpy as np
 
 from compress.data import clips
 from export import deployed
+from export.formats import table
 from export.serving import prepare, recording, scores_of, top_classes
 from teachers.arguments import Parser
 from teachers.errors import DataError, FeatherboneError
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         "clips", nargs="+", type=Path, help="clip files of any format the data readers know"
     )
     parser.add_argument(
-        "--runtime", choices=("paddle", "onnx"), help="default: onnx if the folder has it"
+        "--runtime", choices=table.names(), help="default: onnx if the folder has it"
     )
     options = parser.parse_args(arguments)
     results = []

@@ -3,7 +3,8 @@ it right from this alone.
 
 {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
  "recorded": {"channels", "joints", "persons", "names"},
- "input": {"name", "layout", "shape"}, "output": {...}, "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
+ "input": {"name", "layout", "shape"}, "output": {...},
+ "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
  "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]}}
 """
 
@@ -13,7 +14,8 @@ import dataclasses
 import json
 from pathlib import Path
 
-from export import runtimes
+from export.formats import table
+from export.runtimes.contract import Predict
 from teachers import storage
 from teachers.errors import CheckpointError
 
@@ -30,6 +32,7 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
             missing is filled in.
         files: names by format.
     """
+    # A published checkpoint names no classes; numbers are better than no folder
     classes = about.get("classes") or [f"class {index}" for index in range(spec.classes)]
     recorded = about.get("recorded") or {
         "channels": spec.channels,
@@ -64,6 +67,7 @@ def describe(spec, about: dict, files: dict[str, list[str]]) -> dict:
 def write(folder: Path, description: dict) -> Path:
     """Write the description beside the model files."""
     path = folder / NAME
+    # Compact: every byte of the folder counts against the budget
     storage.write_text(path, json.dumps(description, separators=(",", ":")))
     return path
 
@@ -77,6 +81,7 @@ def read(folder: Path) -> dict:
     path = Path(folder) / NAME
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
+        # A JSON of another program is not to be guessed at
         if description["format"] != "featherbone-deployed" or not isinstance(
             description["files"], dict
         ):
@@ -92,20 +97,25 @@ def read(folder: Path) -> dict:
         ) from error
 
 
-def predictors(folder: Path, description: dict, threads: int = 1) -> dict[str, runtimes.Predict]:
-    """A predict function for each runtime the folder serves, "paddle" and "onnx"."""
-    found = {}
+def predictors(folder: Path, description: dict, threads: int = 1) -> dict[str, Predict]:
+    """A predict function for each format that the folder holds.
+
+    Raises:
+        CheckpointError: a file is missing, or of a format that this version does not know.
+    """
+    predictors = {}
     for kind, files in description["files"].items():
-        paths = [
-            Path(folder) / Path(name).name for name in files
-        ]  # never outside the folder, whatever the JSON says
+        if kind not in table.names():
+            raise CheckpointError(
+                f"{Path(folder) / NAME}: names a format {kind!r} (known:"
+                f" {', '.join(table.names())}); export the folder again"
+            )
+        # Never outside the folder, whatever the JSON says: it may come from anywhere
+        paths = [Path(folder) / Path(name).name for name in files]
         missing = [path for path in paths if not path.is_file()]
         if missing:
             raise CheckpointError(
                 f"{missing[0]}: named in {NAME}, but not there; copy the whole folder"
             )
-        if kind == "paddle":
-            found[kind] = runtimes.paddle_inference(*paths, threads=threads)
-        elif kind == "onnx":
-            found[kind] = runtimes.onnx_runtime(*paths, threads=threads)
-    return found
+        predictors[kind] = table.runtime(kind).load(paths, threads)
+    return predictors

@@ -35,11 +35,10 @@ def export(arguments: list[str] | None, kind: str, about: str) -> int:
     options = parser.parse_args(arguments)
     try:
         hints = Hints(frames=options.frames)
-        spec, _, trained_on = checkpoints.read(options.weights, hints)
+        _, _, trained_on = checkpoints.read(options.weights, hints)
         network = checkpoints.load(options.weights, hints)
-        clips = (
-            np.random.default_rng(0).standard_normal((CLIPS, *spec.input_shape)).astype("float32")
-        )
+        shape = (CLIPS, *network.spec.input_shape)
+        clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
         with paddle.no_grad():
             reference = network(paddle.to_tensor(clips)).numpy()
         found = package.build(network, options.out, (kind,), trained_on, clips, reference)

@@ -49,6 +49,7 @@ def recording(description: dict) -> dict:
 
 def scores_of(logits: np.ndarray) -> np.ndarray:
     """Logits (n, K) of the views of one clip -> (K,) softmax, averaged over them."""
+    # Shifted by the largest: float32 overflows above 88
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
 
@@ -57,5 +58,6 @@ def top_classes(scores: np.ndarray, classes: list[str], count: int = 5) -> list[
     """The best classes of one clip with their scores (K,)."""
     return [
         {"class": classes[index], "score": round(float(scores[index]), 4)}
+        # Stable, so that ties come in the order of the classes on every machine
         for index in np.argsort(-scores, kind="stable")[:count]
     ]

@@ -25,6 +25,7 @@ TOLERANCE = 1e-5  # largest logit difference, relative to the largest logit, of 
 def difference(logits: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     """How far logits (n, K) are from the trained network's: top-1 agreement (0..1), largest
     absolute difference, and that divided by the largest reference logit."""
+    # NaN compares false with every limit, and would pass as close
     largest = float(np.abs(logits - reference).max()) if np.isfinite(logits).all() else float("inf")
     return {
         "agreement": float((logits.argmax(1) == reference.argmax(1)).mean()),
@@ -43,6 +44,7 @@ def require_same(
         ExportMismatch: names the file and how far off it is.
     """
     together = difference(run(file, predict, clips), reference)
+    # Batch 1 as it is served: fusions depend on shapes, and an error of one size hides at another
     alone = difference(run(file, predict, clips[:1]), reference[:1])
     found = {
         key: (min if key == "agreement" else max)(together[key], alone[key]) for key in together
@@ -77,6 +79,7 @@ def require_close(
             kernels are the likely cause.
     """
     found = _closeness(run(file, predict, clips), simulated)
+    # Both, before either is judged: which of them is off tells whose fault it is
     alike = None if exact is None else _closeness(run(file, exact, clips), simulated)
     if not _is_close(found):
         cause = _cause(file, alike["snr_db"]) if alike is not None and _is_close(alike) else ""
@@ -93,6 +96,7 @@ def require_close(
 
 def _closeness(logits: np.ndarray, simulated: np.ndarray) -> dict[str, float]:
     energies = (float(np.square(one).sum()) for one in (simulated, logits - simulated))
+    # Equal logits have no noise, and the logarithm no zero
     signal, noise = (max(one, 1e-30) for one in energies)
     snr = 10 * math.log10(signal / noise) if math.isfinite(noise) else -math.inf
     return difference(logits, simulated) | {"snr_db": snr}
@@ -118,6 +122,7 @@ def _cause(file: Path, snr_db: float) -> str:
         f". Without graph optimisations it is right ({snr_db:.1f} dB): the likely cause is the "
         f"integer kernels for this CPU, {found}"
     )
+    # Only CPUs that add in 16 bits can be blamed for it
     if found.saturates:
         said += "; without VNNI they add two products in 16 bits, and saturate"
     broken = [name for name, _ in saturation.broken(onnx.load(file).graph)]

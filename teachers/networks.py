@@ -1,7 +1,8 @@
 """Every network by the name in its spec and in recipes, and what each offers.
 
-A new network is a module and a row of NETWORKS. The table is text alone and Paddle is loaded late,
-so that a recipe's names are checked without it.
+A new network is a module that keeps `NetworkModule` and a row of NETWORKS; all else in a row is
+optional, and faster or special. The table is text alone and Paddle is loaded late, so that a
+recipe's names are checked without it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 import types
 import typing
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -19,22 +21,106 @@ from teachers.errors import CheckpointError
 if typing.TYPE_CHECKING:
     from paddle import nn
 
+    from teachers.skeleton import Skeleton
+
+
+class NetworkModule(Protocol):
+    """What the module of a network has.
+
+    Attributes:
+        Config: a frozen dataclass, the network's keys in a recipe. Every field has a default, and
+            `__post_init__` raises ValueError("FIELD: what is wrong").
+        Spec: a frozen dataclass that rebuilds the network (`teachers.stages.Spec` or alike): JSON
+            writes it into weights files.
+    """
+
+    Config: type
+    Spec: type
+
+    def default_spec(
+        self,
+        classes: int,
+        skeleton: Skeleton,
+        frames: int,
+        persons: int,
+        channels: int = 3,
+        config: typing.Any = None,
+    ) -> typing.Any:
+        """The published network for an input (N, channels, frames, joints, persons)."""
+        ...
+
+    def drop_blocks(self, spec: typing.Any, ids: tuple[str, ...]) -> typing.Any:
+        """The spec without these blocks; see `teachers.stages.drop_blocks`."""
+        ...
+
+    def build(self, spec: typing.Any) -> nn.Layer:
+        """A freshly initialised network with its spec as `network.spec`: x (N, C, T, V, M) ->
+        logits (N, K)."""
+        ...
+
+
+class CostModule(Protocol):
+    """What a network's `cost` module has."""
+
+    def parameters(self, spec: typing.Any) -> int:
+        """Trainable parameters, counted on the published form."""
+        ...
+
+    def macs(self, spec: typing.Any) -> int:
+        """Multiply-accumulates of one clip, counted on the published form."""
+        ...
+
+
+class KeysModule(Protocol):
+    """What a network's `keys` module has; see `teachers.weights.published`.
+
+    Attributes:
+        READS: the checkpoint layouts it knows, in words.
+    """
+
+    READS: tuple[str, ...]
+
+    def is_published(self, arrays: dict[str, np.ndarray]) -> bool:
+        """Whether the names of a checkpoint are this network's."""
+        ...
+
+    def from_published(
+        self, arrays: dict[str, np.ndarray], hints: typing.Any
+    ) -> tuple[typing.Any, dict[str, np.ndarray]]:
+        """(spec, state in our names) of a checkpoint; no key stays unexplained."""
+        ...
+
+
+class OwnNames:
+    """The keys of a network without a `keys` module: no published checkpoint is its own."""
+
+    READS: tuple[str, ...] = ()
+
+    def is_published(self, arrays: dict[str, np.ndarray]) -> bool:
+        return False
+
+    def from_published(
+        self, arrays: dict[str, np.ndarray], hints: typing.Any
+    ) -> tuple[typing.Any, dict[str, np.ndarray]]:
+        raise CheckpointError("published checkpoints of this network have no reader")
+
 
 @dataclass(frozen=True)
 class Family:
     """Dotted paths of a network's modules; None: it has no such module.
 
     Attributes:
-        network: `Config` (its keys in a recipe), `Spec`, `default_spec`, `drop_blocks`, `build`.
-        cost: `parameters` and `macs` of a spec, counted on the published form.
-        keys: reads and writes published checkpoints.
+        network: a `NetworkModule`.
+        cost: a `CostModule`, formulas of the published form; without it a built network is counted.
+        keys: a `KeysModule`, reads published checkpoints; without it only weights files of this
+            project are read.
         prune: which channels can be removed together, and how.
         published: the network as its authors write it, where ours is another form.
     """
 
     network: str
-    cost: str
-    keys: str
+    cost: str | None = None
+    keys: str | None = None
     prune: str | None = None
     published: str | None = None
 
@@ -71,24 +157,34 @@ def names() -> list[str]:
     return sorted(NETWORKS)
 
 
-def module(network: str):
-    """The module of a network, by name."""
+def module(network: str) -> typing.Any:
+    """The module of a network, by name: a `NetworkModule`."""
     return importlib.import_module(NETWORKS[network].network)
 
 
-def keys(network: str):
-    """The module that reads a network's published checkpoints."""
-    return importlib.import_module(NETWORKS[network].keys)
+def keys(network: str) -> KeysModule:
+    """What reads a network's published checkpoints."""
+    path = NETWORKS[network].keys
+    if path is None:
+        return OwnNames()
+    return typing.cast(KeysModule, importlib.import_module(path))
+
+
+def cost(network: str) -> CostModule:
+    """What counts a network's parameters and MACs."""
+    path = NETWORKS[network].cost or "teachers.weights.counted"
+    return typing.cast(CostModule, importlib.import_module(path))
 
 
 def published(network: nn.Layer) -> nn.Layer:
-    """The network as its authors write it, with these weights; itself where ours is no other form."""
+    """The network as its authors write it, with these weights; itself where that is ours."""
     spec = network.spec
     path = NETWORKS[spec.network].published
     if path is None:
         return network
     form = importlib.import_module(path)
-    return form.published(spec, keys(spec.network).to_published(spec, state_of(network)))
+    reader: typing.Any = keys(spec.network)
+    return form.published(spec, reader.to_published(spec, state_of(network)))
 
 
 def build(spec) -> nn.Layer:
@@ -98,12 +194,12 @@ def build(spec) -> nn.Layer:
 
 def parameters(spec) -> int:
     """Trainable parameters, counted on the published form."""
-    return importlib.import_module(NETWORKS[spec.network].cost).parameters(spec)
+    return cost(spec.network).parameters(spec)
 
 
 def macs(spec) -> int:
     """Multiply-accumulates of one clip, counted on the published form."""
-    return importlib.import_module(NETWORKS[spec.network].cost).macs(spec)
+    return cost(spec.network).macs(spec)
 
 
 def state_of(network: nn.Layer) -> dict[str, np.ndarray]:
@@ -119,8 +215,10 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
     """
     import paddle  # late: the table above is read without it
 
+    # All names are checked before anything is copied: a half-loaded network would still run
     own = network.state_dict()
-    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    missing = sorted(own.keys() - state.keys())
+    extra = sorted(state.keys() - own.keys())
     if missing or extra:
         raise CheckpointError(
             f"{where}: does not fit {network.spec.network}: the network also has {_some(missing)}; "
@@ -137,11 +235,10 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
 
 
 def _some(names_: list[str]) -> str:
-    return (
-        ", ".join(names_[:3]) + (f" and {len(names_) - 3} more" if len(names_) > 3 else "")
-        if names_
-        else "nothing"
-    )
+    if not names_:
+        return "nothing"
+    more = f" and {len(names_) - 3} more" if len(names_) > 3 else ""
+    return ", ".join(names_[:3]) + more
 
 
 def from_json(cls: type, data: dict):
@@ -152,6 +249,7 @@ def from_json(cls: type, data: dict):
         TypeError, KeyError: `data` does not describe a `cls`.
     """
     hints = typing.get_type_hints(cls)
+    # A key of a newer version is not dropped silently: it could change what the network computes
     unknown = set(data) - set(hints)
     if unknown:
         raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")

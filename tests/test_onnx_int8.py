@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from export import runtimes, verify
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_int8, onnx_model, onnx_weights
 from export.quantize import bits, calibrate
 from export.quantize.layer_report import decibels
@@ -44,9 +44,9 @@ def logits(layer, clips):
         return layer(paddle.to_tensor(clips)).numpy()
 
 
-def prepared(network):
+def integer_form(network):
     flat = flatten(network)
-    prepare(flat, integers=True)
+    flat = prepared(flat, integers=True)
     return flat
 
 
@@ -57,7 +57,7 @@ def close(found, expected) -> float:
 @pytest.fixture(scope="module")
 def int8(network, clips, tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8")
-    flat = prepared(network)
+    flat = integer_form(network)
     plan = bits.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
     expected = logits(bits.fake_quantized(flat, plan), clips)
     onnx_int8.save(flat, network.spec, folder, plan)
@@ -67,8 +67,8 @@ def int8(network, clips, tmp_path_factory):
 @pytest.mark.parametrize("integers", [False, True])
 def test_forms_for_onnx_compute_what_the_network_computes(network, clips, integers):
     flat = flatten(network)
-    prepare(flat, integers=integers)
-    prepare(flat, integers=integers)  # once is enough, twice does no harm
+    flat = prepared(flat, integers=integers)
+    flat = prepared(flat, integers=integers)  # once is enough, twice does no harm
     assert verify.difference(logits(flat, clips), logits(network, clips))["max_rel_diff"] < 1e-5
 
 
@@ -120,7 +120,7 @@ def test_onnx_runtime_fuses_every_conv_and_the_product(int8, tmp_path):
 
 
 def test_skipped_layer_stays_float_and_helps(int8, network, clips, tmp_path):
-    flat = prepared(network)
+    flat = integer_form(network)
     harmed = {**int8[1].ranges, "l2.values": tuple(end / 20 for end in int8[1].ranges["l2.values"])}
     found = {}
     for name, overrides in (("all", {}), ("skipped", {"l2.values": "float32"})):
@@ -145,7 +145,7 @@ def test_skipped_layer_stays_float_and_helps(int8, network, clips, tmp_path):
 )
 def test_weights_are_stored_small_and_computed_right(network, clips, tmp_path, kind, share, form):
     flat = flatten(network)
-    prepare(flat)
+    flat = prepared(flat)
     plan = bits.make_plan(flat, kind)
     expected = logits(bits.fake_quantized(flat, plan), clips)
     onnx_weights.save(flat, network.spec, tmp_path, plan)

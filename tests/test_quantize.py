@@ -9,7 +9,7 @@ import pytest
 from paddle import nn
 
 from export.flat.flatten import flatten
-from export.flat.layers import FoldedConv, prepare
+from export.flat.layers import FoldedConv, prepared
 from export.quantize import bits, calibrate
 from export.quantize.bias_correction import corrected_biases, mean_inputs, mean_shift
 from export.quantize.bits import Plan
@@ -119,7 +119,7 @@ def test_ranges_of_every_method():
 
 @pytest.mark.parametrize("method", calibrate.METHODS)
 def test_calibrated_ranges_lie_in_what_was_seen(flat, clips, method):
-    prepare(flat, integers=True)
+    flat = prepared(flat, integers=True)
     seen, found = (
         calibrate.calibrate(flat, clips, "min_max"),
         calibrate.calibrate(flat, clips, method),
@@ -131,7 +131,7 @@ def test_calibrated_ranges_lie_in_what_was_seen(flat, clips, method):
     for name, (low, high) in found.items():
         assert seen[name][0] - 1e-6 <= low <= 0 <= high <= seen[name][1] + 1e-6
     assert found["l1.out"][0] == 0  # behind a ReLU
-    assert all(layer.watcher is None for layer in flat.sublayers() if hasattr(layer, "watcher"))
+    assert all(layer.observer is None for layer in flat.sublayers() if hasattr(layer, "observer"))
 
 
 def test_calibration_needs_clips(flat, clips):
@@ -198,7 +198,7 @@ def test_plan_refuses_what_is_not_there(flat):
 
 def test_all_forms_of_a_network_have_the_same_layers(flat, tiny_spec, randomised):
     other = flatten(randomised(networks.build(tiny_spec)))
-    prepare(other, integers=True)
+    other = prepared(other, integers=True)
     assert (
         set(bits.layers(flat))
         == set(bits.layers(other))
@@ -207,7 +207,7 @@ def test_all_forms_of_a_network_have_the_same_layers(flat, tiny_spec, randomised
 
 
 def test_fake_quantised_network_rounds_and_leaves_the_original(flat, clips):
-    prepare(flat, integers=True)
+    flat = prepared(flat, integers=True)
     plan = bits.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
     x = paddle.to_tensor(clips)
     before = flat(x).numpy()
@@ -251,13 +251,13 @@ def test_bias_correction_keeps_the_mean_output():
 
 
 def test_layer_report_finds_the_layer_that_was_harmed(flat, clips):
-    prepare(flat, integers=True)
+    flat = prepared(flat, integers=True)
     ranges = calibrate.calibrate(flat, clips, "min_max")
     twin = bits.fake_quantized(flat, bits.make_plan(flat, "float32"))
     rows = layer_report(flat, twin, clips)
     assert {row["snr_db"] for row in rows} == {200.0} and rows[-1]["layer"] == "logits"
     harmed = bits.fake_quantized(flat, bits.make_plan(flat, "float32"))
-    calibrate.watch(
+    calibrate.observe(
         harmed, bits.rounding({"l4.values": (ranges["l4.values"][0], ranges["l4.values"][1] / 50)})
     )
     rows = layer_report(flat, harmed, clips)

@@ -14,7 +14,7 @@ from compress.inputs import branches, view
 from compress.predict import main
 from export import package, runtimes, serving, verify
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_int8
 from export.quantize import bits, calibrate
 from export.quantize.layer_report import decibels, layer_report, worst
@@ -149,7 +149,7 @@ def test_eight_bits_keep_the_published_weights_right(shared, golden, tmp_path):
     network = checkpoints.load(shared / "weights" / "efficientgcn_b0_sg_ntu60_xsub.pdparams")
     x = np.stack([seen("xsub").prepare(raw) for raw in golden["raw"]])
     flat = flatten(network)
-    prepare(flat, integers=True)
+    flat = prepared(flat, integers=True)
     ranges = calibrate.calibrate(flat, x, "percentile")
     everything = bits.make_plan(flat, "int8", ranges)
     assert (

@@ -10,7 +10,7 @@ from test_networks import narrow
 
 from export import runtimes, verify
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_int8
 from export.quantize import bits, calibrate, saturation, trainable
 from export.quantize.layer_report import decibels
@@ -152,7 +152,7 @@ def exported(request, randomised, tmp_path_factory):
         np.random.default_rng(0).standard_normal((8, *network.spec.input_shape)).astype("float32")
     )
     flat = flatten(network)
-    prepare(flat, integers=True)
+    flat = prepared(flat, integers=True)
     plan = bits.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
     simulated = runtimes.in_process(bits.fake_quantized(flat, plan))
     folder = tmp_path_factory.mktemp(request.param)
@@ -253,7 +253,7 @@ def test_a_finished_model_with_a_pair_above_the_bound_is_refused(op_type, weight
 def test_export_looks_at_what_it_wrote(tiny_spec, randomised, monkeypatch):
     """Were weights rounded without the rule, no file would be left."""
     flat = flatten(randomised(networks.build(tiny_spec)))
-    prepare(flat, integers=True)
+    flat = prepared(flat, integers=True)
     clips = np.random.default_rng(0).standard_normal((2, *tiny_spec.input_shape)).astype("float32")
     plan = bits.make_plan(flat, "int8", calibrate.calibrate(flat, clips, "min_max"))
     monkeypatch.setattr(bits, "paired_scales", lambda rows, scales: scales)

@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 
 from compress import registry
 from compress.registry import Table
-from compress.schema.strict import Build, build, convert, did_you_mean, entries_of, wrong
+from compress.schema.strict import Build, build, choice, convert, did_you_mean, entries_of, wrong
 from compress.schema.yaml_tree import Value, error, join
 from compress.training import settings
+from export.formats import table
 from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS, Skeleton
 
@@ -168,6 +169,10 @@ def _step(value: Value, path: str) -> Step:
     )
 
 
+def _format(value: Value, path: str) -> str:
+    return choice(table.names(), value, path)
+
+
 def _size(value: Value, path: str) -> int:
     from compress.budget.sizes import parse_size
 
@@ -253,11 +258,11 @@ class Student:
 class Export:
     """`export:`, what the deployed folder holds."""
 
-    formats: tuple[Literal["paddle", "onnx"], ...] = ("paddle", "onnx")
+    formats: tuple[Annotated[str, Build(_format)], ...] = table.names()
 
     def __post_init__(self):
         if not self.formats:
-            raise ValueError("formats: name at least one of paddle, onnx")
+            raise ValueError(f"formats: name at least one of {', '.join(table.names())}")
         if len(set(self.formats)) < len(self.formats):
             raise ValueError("formats: names a format twice")
 

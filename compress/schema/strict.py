@@ -111,7 +111,7 @@ def convert(hint: Any, value: Value, path: str) -> Any:
         (only,) = [argument for argument in arguments if argument is not type(None)]
         return None if value.data is None else convert(only, value, path)
     if origin is typing.Literal:
-        return _choice(arguments, value, path)
+        return choice(arguments, value, path)
     if origin is tuple:
         return _tuple(arguments, value, path)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
@@ -179,11 +179,12 @@ def _fix(hint: type, value: Value) -> str:
     return " (write it without quotes)" if value.quoted else ""
 
 
-def _choice(choices: tuple, value: Value, path: str) -> Any:
+def choice(choices: tuple, value: Value, path: str) -> Any:
+    """The one of `choices` that `value` is; a RecipeError names them all otherwise."""
     # The type too: True == 1 == 1.0.
-    for choice in choices:
-        if type(value.data) is type(choice) and value.data == choice:
-            return choice
+    for candidate in choices:
+        if type(value.data) is type(candidate) and value.data == candidate:
+            return candidate
     near = difflib.get_close_matches(value.text, map(str, choices), n=1)
     expected = ("one of " if len(choices) > 1 else "") + ", ".join(map(str, choices))
     raise wrong(value, path, expected, f" (did you mean {near[0]!r}?)" if near else "")

@@ -14,7 +14,7 @@ from compress.evaluation.evaluate import training_clips
 from compress.process import console
 from compress.steps.work import Outcome, State, Work
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.quantize import bits
 from export.quantize.bits import Overrides
 from export.quantize.calibrate import calibrate
@@ -82,9 +82,8 @@ def check_names(spec, config, step: str) -> None:
     Raises:
         RecipeError: such a name, or activations that no file format of ours can quantise.
     """
-    flat = flatten(networks.build(spec))
     integers = step != "weight_only"
-    prepare(flat, integers=integers)
+    flat = prepared(flatten(networks.build(spec)), integers=integers)
     try:
         ranges = (
             calibrate(flat, np.zeros((1, *spec.input_shape), "float32"), "min_max")

@@ -9,7 +9,7 @@ from typing import Literal
 from compress.steps import quantising
 from compress.steps.work import Outcome, State, Work
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.quantize.bits import Overrides, make_plan
 from export.quantize.quantized import Quantized
 
@@ -70,8 +70,7 @@ def spec_after(spec, config: Config):
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
-    flat, own = flatten(state.student.network), quantising.overrides(config)
-    prepare(flat)
+    flat, own = prepared(flatten(state.student.network)), quantising.overrides(config)
 
     def quantised(more: Overrides) -> Quantized:
         return Quantized(

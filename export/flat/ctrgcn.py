@@ -8,7 +8,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.layers import Affine, FoldedConv, Plain, array, fold
+from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
 from teachers.ctrgcn.network import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
 # Of the topology in eight bits: its weights, which set the scale of the refining conv, are so many
@@ -26,7 +26,7 @@ def flatten(network: CTRGCN) -> nn.Sequential:
     return flat
 
 
-class Input(Plain):
+class Input(FlatLayer):
     """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
     T)."""
 
@@ -40,14 +40,15 @@ class Input(Plain):
         self.scale, self.shift = self.constant("scale", scale), self.constant("shift", shift)
 
     def forward(self, x):
-        C, T, V, M = self.shape
+        C, T, V, _ = self.shape
         x = self.point(
             "out", (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T])
         )
+        # A list of branches from here on, see `Block.branches`
         return [x] if self.onnx else x
 
 
-class Block(Plain):
+class Block(FlatLayer):
     """ReLU(temporal(graph(x)) + residual(x)).
 
     In the form made for ONNX the branches of the temporal unit end by themselves, each with its
@@ -88,7 +89,7 @@ class Block(Plain):
         elif self.has_residual and [part.shape[1] for part in parts] != self.temporal.outer:
             parts = paddle.split(x, self.temporal.outer, axis=1)
         if self.has_residual:
-            ends = [one + part for one, part in zip(ends, parts)]
+            ends = [one + part for one, part in zip(ends, parts, strict=True)]
         return [self.point("out", F.relu(one)) for one in ends]
 
     def for_onnx(self) -> None:
@@ -107,7 +108,7 @@ class Block(Plain):
             self.residual = self.residual.split(self.temporal.outer)
 
 
-class Graph(Plain):
+class Graph(FlatLayer):
     """The graph unit with alpha, its BatchNorm and the three subsets folded: two convs, one batched
     matmul.
 
@@ -129,6 +130,7 @@ class Graph(Plain):
             "relation.b", array(unit.relation_bias)[order].reshape(-1, 1)
         )
         alpha = array(unit.alpha)
+        # alpha goes into the refining conv, which is linear
         refine = (
             (array(unit.refine_weight) * alpha).transpose(1, 0, 2).reshape(SUBSETS * C, R, 1, 1)
         )
@@ -170,7 +172,7 @@ class Graph(Plain):
             Q = Q + self.topology
         y = (
             self.mixed(Q, x)
-            if self.onnx or self.watcher is not None
+            if self.onnx or self.observer is not None
             else self.mixed_then_shifted(Q, x)
         )
         return self.point(
@@ -226,7 +228,8 @@ class Graph(Plain):
         if self.groups == SUBSETS:
             each = [self.point("relation", one) for one in paddle.split(relation, SUBSETS, axis=1)]
         Q = paddle.concat(
-            [self.point("refine", conv(one)) for conv, one in zip(self.refine, each)], axis=3
+            [self.point("refine", conv(one)) for conv, one in zip(self.refine, each, strict=True)],
+            axis=3,
         )
         return self.point("refine", Q)
 
@@ -240,6 +243,7 @@ class Graph(Plain):
 
     def for_onnx(self) -> None:
         V, G, C = self.topology.shape[0], self.groups, self.channels
+        # Back from the layout of the product to one matrix for each subset
         topology = array(self.topology).reshape(V, SUBSETS, V).transpose(1, 0, 2)
         self.copies = COPIES if self.integers else 1
         # In eight bits the copies share the range of tanh, all of it
@@ -247,6 +251,7 @@ class Graph(Plain):
         self.topology = self.constant(
             "topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * self.copies), axis=1
         )
+        # A group's relation serves all of its subsets, each of which takes its own topology
         own = np.tile(
             np.eye(SUBSETS // G), (G, 1)
         )  # (subset, subset of its group): which topology it takes
@@ -261,7 +266,7 @@ class Graph(Plain):
             self.refine.more = self.refine.constant("refine.t", more)
 
 
-class Temporal(Plain):
+class Temporal(FlatLayer):
     """The four branches; the pooled one keeps its BatchNorm as scale and shift, for pooling
     commutes with no negative scale."""
 
@@ -270,7 +275,7 @@ class Temporal(Plain):
         self.inner, self.outer = list(unit.inner), list(unit.branches)
         scale, shift = unit.bn.scale_and_shift()
         ends, reduced = np.cumsum(unit.branches)[:-1], sum(unit.inner)
-        parts = list(zip(np.split(scale, ends), np.split(shift, ends)))
+        parts = list(zip(np.split(scale, ends), np.split(shift, ends), strict=True))
         reduce = array(unit.reduce.weight)
         self.reduce = FoldedConv(name, "reduce", *fold(reduce[:reduced], unit.reduce_bn))
         self.near = FoldedConv(
@@ -308,7 +313,7 @@ class Temporal(Plain):
         self.reduce = self.reduce.split(self.inner)
 
 
-class Head(Plain):
+class Head(FlatLayer):
     """Mean over joints and frames, then persons, then the classifier."""
 
     def __init__(self, network: CTRGCN):
@@ -319,6 +324,7 @@ class Head(Plain):
         self.bias_ = self.constant("b", array(network.fc.bias))
 
     def forward(self, x):
+        # The last block of the form for ONNX hands on its branches
         x = paddle.concat(x, axis=1) if isinstance(x, (list, tuple)) else x
         pooled = x.mean([2, 3]).reshape([-1, self.persons, self.channels]).mean(1)
         return paddle.matmul(pooled, self.weight_) + self.bias_

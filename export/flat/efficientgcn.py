@@ -14,7 +14,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.layers import Affine, FoldedConv, Plain, array, fold
+from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
 from teachers.efficientgcn.layers import (
     HOPS,
     ConvNorm,
@@ -42,7 +42,7 @@ def flatten(network: EfficientGCN) -> nn.Sequential:
     return flat
 
 
-class Branches(Plain):
+class Branches(FlatLayer):
     """Persons to the batch, every branch by itself, channels concatenated: (N, C, T, V, M) -> (N *
     M, C', V, T)."""
 
@@ -66,7 +66,10 @@ class Branches(Plain):
             return self.branches[0](x)
         each = paddle.split(x, len(self.branches), axis=1)
         return self.point(
-            "out", paddle.concat([branch(one) for branch, one in zip(self.branches, each)], axis=1)
+            "out",
+            paddle.concat(
+                [branch(one) for branch, one in zip(self.branches, each, strict=True)], axis=1
+            ),
         )
 
 
@@ -91,7 +94,7 @@ def unit(block: str, prefix: str, layer: Unit) -> nn.Sequential:
     )
 
 
-def graph(block: str, name: str, layer: SpatialGraph, before: BatchNorm | None = None) -> Plain:
+def graph(block: str, name: str, layer: SpatialGraph, before: BatchNorm | None = None) -> FlatLayer:
     """The graph convolution in the order of the trained network; `before`, a BatchNorm of its
     input, needs the graph first."""
     return (
@@ -114,11 +117,12 @@ def _normalised(layer: SpatialGraph) -> tuple[np.ndarray, np.ndarray]:
     eight bits suit all hops then."""
     topology = array(layer.topology())
     sizes = np.abs(topology).sum(1).max(1).reshape(-1, 1, 1)
+    # A hop that no two joints of a small skeleton are apart has an empty matrix
     sizes = np.where(sizes == 0, 1.0, sizes)
     return topology / sizes, sizes
 
 
-class Swished(Plain):
+class Swished(FlatLayer):
     """A layer that ends in Swish."""
 
     def swish(self, name: str, x):
@@ -142,11 +146,13 @@ class GraphFirst(Swished):
         if layer.residual is not None:
             skip, skip_bias = fold(array(layer.residual.conv.weight)[:, :, 0, 0], layer.residual.bn)
         else:
+            # The identity as a hop of its own, so that the sum is part of the product
             skip, skip_bias = np.eye(C), np.zeros(C)
         weight = np.concatenate(
             [_hop_weights(layer) * scale.reshape(C, 1), skip[None]]
         )  # (HOPS + 1, C, Cin)
         hops, sizes = _normalised(layer)
+        # What the topology was divided by
         weight[:HOPS] *= sizes
         topology = np.concatenate([hops, np.eye(V)[None]])  # (HOPS + 1, v, w)
         bias = np.concatenate(
@@ -212,7 +218,7 @@ class GraphLast(Swished):
         )
         self.left = self.constant(f"{name}.topology", topology.transpose(2, 0, 1).reshape(V, -1))
         if layer.residual is None:
-            self.skip: Plain = Affine(block, f"{name}.residual", None, shift)
+            self.skip: FlatLayer = Affine(block, f"{name}.residual", None, shift)
         else:
             skip, skip_bias = _folded(layer.residual)
             self.skip = FoldedConv(block, f"{name}.residual", skip, skip_bias + shift)
@@ -246,6 +252,7 @@ class TemporalLayer(Swished):
         ):  # Basic: what is added is a 1x1 kernel at the centre of the layer's own
             step, like, weight, bias = folded[0]
             centre, centre_bias = skip or (np.eye(len(bias)).reshape(len(bias), -1, 1, 1), 0.0)
+            # Padding is half the kernel, so this tap is the frame itself
             weight[:, :, :, like.conv.padding] += centre[:, :, :, 0]
             folded, skip, self.adds_input = [(step, like, weight, bias + centre_bias)], None, False
         self.steps, self.acts = nn.LayerList(), []
@@ -256,17 +263,16 @@ class TemporalLayer(Swished):
                 )
             )
             self.acts.append(step.act)
+        # Where the sum is inside the kernel, its Swish is the last step's
         self.acts[-1] = layer.act_on_sum and not self.adds_input
-        self.skip = (
-            None
-            if skip is None
-            else FoldedConv(block, f"{name}.residual", *skip, like=layer.residual.conv)
-        )
+        self.skip: FoldedConv | None = None
+        if skip is not None and layer.residual is not None:
+            self.skip = FoldedConv(block, f"{name}.residual", *skip, like=layer.residual.conv)
         self.act_on_sum = layer.act_on_sum
 
     def forward(self, x):
         y = x
-        for step, act in zip(self.steps, self.acts):
+        for step, act in zip(self.steps, self.acts, strict=True):
             y = self.swish(step.name, step(y)) if act else self.point(step.name, step(y))
         if not self.adds_input:
             return y
@@ -278,17 +284,22 @@ def _folded(layer: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
     return fold(array(layer.conv.weight), layer.bn)
 
 
+def _saves(step, first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether a convolution, of `step`, and the one behind it may be one and cost no more."""
+    if step.act or not first.shape[2:] == second.shape[2:] == (1, 1):
+        return False
+    # A narrow waist between two wide layers is cheaper as it is
+    return len(second) * first.shape[1] <= second.size + first.size
+
+
 def _merged(steps: list) -> list:
     """The steps with a 1x1 conv and the 1x1 conv behind it, nothing between them, as one where that
     costs no more."""
     merged: list = []
     for step, like, weight, bias in steps:
-        last = merged[-1] if merged else None
-        pointwise = (
-            last is not None and not last[0].act and last[2].shape[2:] == weight.shape[2:] == (1, 1)
-        )
-        if pointwise and len(weight) * last[2].shape[1] <= weight.size + last[2].size:
-            first, first_bias = last[2][:, :, 0, 0], last[3]
+        if merged and _saves(merged[-1][0], merged[-1][2], weight):
+            _, _, first_weight, first_bias = merged[-1]
+            first = first_weight[:, :, 0, 0]
             second = weight[:, :, 0, 0]
             merged[-1] = (
                 step,
@@ -323,10 +334,12 @@ class Attention(Swished):
 
     def forward(self, x):
         V, T = x.shape[2], x.shape[3]
+        # Both poolings go through one convolution, side by side
         pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)  # (B, C, 1, V + T)
         joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
         joint = F.sigmoid(self.joint(joint)).squeeze(2) * self.scale  # (B, C, V)
         frame = F.sigmoid(self.frame(frame))  # (B, C, 1, T)
+        # A row of ones beside each factor makes scale * joint * frame + 1 one product
         joint = self.point(
             f"{self.name}.joint", paddle.stack([joint, paddle.ones_like(joint)], axis=3)
         )
@@ -337,7 +350,7 @@ class Attention(Swished):
         return self.swish(self.name, self.shift(self.point(f"{self.name}.product", x * factor)))
 
 
-class Head(Plain):
+class Head(FlatLayer):
     """Mean over joints, frames and persons, then the classifier."""
 
     def __init__(self, network: EfficientGCN):

@@ -6,6 +6,7 @@ import importlib
 
 from paddle import nn
 
+# A network without a row takes DEFAULT: a module of its own pays where it can do more than fold
 MODULES = {
     "ctrgcn": "export.flat.ctrgcn",
     "ctrgcn_light_v1": "export.flat.ctrgcn",  # its units are CTR-GCN's
@@ -14,8 +15,10 @@ MODULES = {
     "stgcn": "export.flat.stgcn",
     "stgcnpp": "export.flat.stgcnpp",
 }
+DEFAULT = "export.flat.default"
 
 
 def flatten(network: nn.Layer) -> nn.Sequential:
-    """The flat inference network; the module in MODULES knows how to build it."""
-    return importlib.import_module(MODULES[network.spec.network]).flatten(network)
+    """The flat inference network, in evaluation mode; the trained network stays as it is."""
+    path = MODULES.get(network.spec.network, DEFAULT)
+    return importlib.import_module(path).flatten(network)

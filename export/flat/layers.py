@@ -3,6 +3,10 @@ plain layers that result."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import paddle
 from paddle import nn
@@ -16,7 +20,7 @@ def fold(
     weight: np.ndarray,
     norm: BatchNorm | tuple[np.ndarray, np.ndarray],
     bias: np.ndarray | float = 0.0,
-):
+) -> tuple[np.ndarray, np.ndarray]:
     """BN(conv(x) + bias) as one conv: (weight * scale, bias * scale + shift), output channels on
     axis 0, float64."""
     scale, shift = norm.scale_and_shift() if isinstance(norm, BatchNorm) else norm
@@ -31,17 +35,17 @@ def array(parameter) -> np.ndarray:
     return parameter.numpy().astype("float64")
 
 
-class Plain(nn.Layer):
+class FlatLayer(nn.Layer):
     """A layer of an inference network: its constants carry the names they get on disk,
     `<block>.<name>`.
 
-    `point` marks the values that a quantised file keeps in eight bits. `watcher(name, value)`,
+    `point` marks the values that a quantised file keeps in eight bits. `observer(name, value)`,
     where there is one, sees each and returns what the layer goes on with
     (`export/quantize/bits.py`).
     """
 
-    watcher = None
-    onnx = False  # whether the layer has the form made for ONNX (`export.flat.layers.prepare`)
+    observer: Callable[[str, Any], Any] | None = None
+    onnx = False  # whether the layer has the form made for ONNX (`export.flat.layers.prepared`)
     integers = False  # whether that form is the one for eight bits
 
     def __init__(self, block: str):
@@ -66,6 +70,7 @@ class Plain(nn.Layer):
             f"{self.block}.{name}"
         )
         self.add_parameter(name.replace(".", "_"), parameter)
+        # What no axis is given for is stored in float32 in every plan
         if axis is not None:
             self.weights[name.replace(".", "_")] = (
                 f"{self.block}.{layer or name.removesuffix('.w')}",
@@ -74,14 +79,14 @@ class Plain(nn.Layer):
         return parameter
 
     def point(self, name: str, value):
-        """`value` as it is, or as the watcher returns it."""
-        return value if self.watcher is None else self.watcher(f"{self.block}.{name}", value)
+        """`value` as it is, or as the observer returns it."""
+        return value if self.observer is None else self.observer(f"{self.block}.{name}", value)
 
     def for_onnx(self) -> None:
         """Take the form that ONNX Runtime runs fastest; the same numbers, slower in Paddle."""
 
 
-class FoldedConv(Plain):
+class FoldedConv(FlatLayer):
     """Convolution with bias: x (B, Cin, V, T) -> (B, C, V, T / stride)."""
 
     def __init__(
@@ -98,9 +103,9 @@ class FoldedConv(Plain):
         self.name, self.layer = name, layer or name
         self.weight_ = self.constant(f"{name}.w", weight, axis=0, layer=self.layer)
         self.bias_ = self.constant(f"{name}.b", np.reshape(bias, [-1, 1]))
-        self.stride = like.stride if like else 1
-        self.padding = like.padding if like else 0
-        self.dilation = like.dilation if like else 1
+        self.stride: int = like.stride if like else 1
+        self.padding: int = like.padding if like else 0
+        self.dilation: int = like.dilation if like else 1
         self.groups = groups
         # Weights of further input channels, (C, inputs, 1, kernel), that no plan speaks of
         self.more = None
@@ -140,9 +145,12 @@ class FoldedConv(Plain):
     def split(self, widths: list[int]) -> nn.LayerList:
         """Convs of the same input that have so many output channels each, one after the other; one
         layer in a plan."""
+        # Under one layer name: whoever writes a recipe knows the conv before it was split
         ends = np.cumsum(widths)[:-1]
         pairs = zip(
-            np.split(array(self.weight_), ends), np.split(array(self.bias_).reshape(-1), ends)
+            np.split(array(self.weight_), ends),
+            np.split(array(self.bias_).reshape(-1), ends),
+            strict=True,
         )
         return nn.LayerList(
             [
@@ -154,7 +162,7 @@ class FoldedConv(Plain):
         )
 
 
-class Affine(Plain):
+class Affine(FlatLayer):
     """x (B, C, V, T) * scale + shift by channel, what is left of a BatchNorm without a conv in
     front of it; scale may be None."""
 
@@ -181,6 +189,7 @@ class Affine(Plain):
         self.conv = FoldedConv(
             self.block, self.name, scale.reshape(-1, 1, 1, 1), shift, groups=len(shift)
         )
+        # They would be listed as constants that no file has
         del self.scale, self.shift
         self.conv.for_onnx()
         self.conv.onnx = True
@@ -192,11 +201,38 @@ def add_channels(x, bias):
     return (x.flatten(2) + bias).reshape([0, 0, x.shape[2], x.shape[3]])
 
 
-def prepare(layer: nn.Layer, integers: bool = False) -> None:
-    """Bring every layer into the form made for ONNX, once; `integers`: the one that is fastest in
-    eight bits."""
-    if isinstance(layer, Plain) and not layer.onnx:
-        layer.onnx, layer.integers = True, integers
+def duplicate(flat: nn.Layer) -> nn.Layer:
+    """A deep copy with the same names on disk and no observer."""
+    twin = copy.deepcopy(flat)
+    # Paddle gives every copied tensor a name that counts up through the process; names are part of
+    # the exported files, which must not depend on what was exported before.
+    for parameter, copied in zip(flat.parameters(), twin.parameters(), strict=True):
+        copied.name = parameter.name
+    for buffer, copied in zip(flat.buffers(), twin.buffers(), strict=True):
+        copied.name = buffer.name
+    for layer in twin.sublayers(include_self=True):
+        if isinstance(layer, FlatLayer):
+            layer.observer = None
+    return twin
+
+
+def prepared(flat: nn.Layer, integers: bool = False) -> nn.Layer:
+    """A copy of a flat network in the form made for ONNX; the network itself stays as it is.
+
+    Args:
+        integers: the form that is fastest in eight bits. A layer that has one of the two forms
+            already keeps it.
+    """
+    twin = duplicate(flat)
+    _take_form(twin, integers)
+    return twin
+
+
+def _take_form(layer: nn.Layer, integers: bool) -> None:
+    if isinstance(layer, FlatLayer) and not layer.onnx:
+        layer.onnx = True
+        layer.integers = integers
         layer.for_onnx()
+    # Children only now: a layer may have replaced them, and new ones need the form, too
     for child in layer.children():
-        prepare(child, integers)
+        _take_form(child, integers)

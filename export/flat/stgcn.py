@@ -9,7 +9,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from export.flat.ctrgcn import Head
-from export.flat.layers import FoldedConv, Plain, array, fold
+from export.flat.layers import FlatLayer, FoldedConv, array, fold
 from teachers.layers import BatchNorm, ConvBN
 from teachers.stgcn.network import STGCN, SUBSETS, GraphConv, Unit
 
@@ -21,13 +21,14 @@ def flatten(network: STGCN) -> nn.Sequential:
 
 def sequence(network: STGCN, block) -> nn.Sequential:
     """The flat network; `block(id, unit)` makes a block's layer."""
+    # By id: a student keeps its teacher's ids, so their order in the spec is all that counts
     blocks = [block(one.id, getattr(network, one.id)) for one in network.spec.blocks]
     flat = nn.Sequential(Input(network), *blocks, Head(network))
     flat.eval()
     return flat
 
 
-class Input(Plain):
+class Input(FlatLayer):
     """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
     T)."""
 
@@ -46,7 +47,7 @@ class Input(Plain):
         )
 
 
-class Block(Plain):
+class Block(FlatLayer):
     """ReLU(temporal(graph(x)) + residual(x))."""
 
     def __init__(self, name: str, unit: Unit, graph: nn.Layer, temporal: nn.Layer):
@@ -71,7 +72,7 @@ class Block(Plain):
         return self.point("out", F.relu(y))
 
 
-class Graph(Plain):
+class Graph(FlatLayer):
     """ReLU(BN(graph convolution) + residual): one product with the stacked graphs, one conv, a
     constant per channel and joint.
 
@@ -90,11 +91,14 @@ class Graph(Plain):
         super().__init__(name)
         scale, shift = norm.scale_and_shift()
         C, V = self.channels, self.joints = conv.channels, A.shape[-1]
+        # The bias is added before the graph product, so every joint gets it as often as its column
+        # of the graph sums to.
         constant = array(conv.bias) @ A.sum(1) * scale[:, None] + shift[:, None]  # (C, V)
         self.inner, self.down = inner is True, None
         if isinstance(inner, ConvBN):
             weight, bias = fold(array(inner.conv.weight), inner.bn)
             self.down, constant = self.constant("down.w", weight, axis=0), constant + bias[:, None]
+        # Transposed here once: as an operator of the graph it would cost its time in every call.
         self.graphs = self.constant("graphs", A.transpose(0, 2, 1).reshape(SUBSETS * V, V))
         self.weight_ = self.constant(
             "graph.w", array(conv.weight) * scale.reshape(-1, 1, 1, 1), axis=0
@@ -112,6 +116,7 @@ class Graph(Plain):
             "product", paddle.matmul(self.point("graphs", self.graphs), x)
         ).reshape([-1, Cin * SUBSETS, V, T])
         y = self.point("values", F.conv2d(products, self.weight_)).reshape(flat) + self.constant_
+        # Added on rank 3 as well, for the same reason as the constant
         if self.inner:
             y = y + x.reshape(flat)
         if self.down is not None:
@@ -121,6 +126,7 @@ class Graph(Plain):
 
 def _block(name: str, unit: Unit) -> Block:
     graph, temporal = unit.graph, unit.temporal
+    # Learned entry by entry, but fixed once training is over
     A = array(graph.adjacency) * array(graph.importance)
     return Block(
         name,

@@ -8,7 +8,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.layers import Affine, FoldedConv, Plain, array, fold
+from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
 from export.flat.stgcn import Block, Graph, sequence
 from teachers import stgcnpp
 from teachers.stgcn.network import STGCN, Unit
@@ -19,23 +19,28 @@ def flatten(network: STGCN) -> nn.Sequential:
     return sequence(network, _block)
 
 
-class Temporal(Plain):
+class Temporal(FlatLayer):
     """The six branches, then ReLU and a 1x1 conv. Pooling commutes with no negative scale: that
     branch keeps its own."""
 
     def __init__(self, name: str, unit: stgcnpp.Temporal):
         super().__init__(name)
         self.widths, self.stride = unit.widths, unit.stride
+        # One BatchNorm over all six branches in the trained network; each branch takes its part of
+        # it
         ends, reduced = np.cumsum(unit.branch_widths)[:-1], sum(unit.widths[:-1])
-        *convs, pooled, plain = zip(*(np.split(value, ends) for value in unit.bn.scale_and_shift()))
+        *convs, pooled, plain = zip(
+            *(np.split(value, ends) for value in unit.bn.scale_and_shift()), strict=True
+        )
         weight = array(unit.reduce.weight)
         self.reduce = FoldedConv(name, "reduce", *fold(weight[:reduced], unit.reduce_bn))
         self.plain = FoldedConv(name, "plain", *fold(weight[reduced:], plain))
+        # Strided here and not in `reduce`: the other branches still need every frame
         self.plain.stride = unit.stride
         self.branches = nn.LayerList(
             [
                 FoldedConv(name, f"branch{number}", *fold(array(conv.weight), norm), like=conv)
-                for number, (conv, norm) in enumerate(zip(unit.branches, convs))
+                for number, (conv, norm) in enumerate(zip(unit.branches, convs, strict=True))
             ]
         )
         self.pool = Affine(name, "pool", *pooled)
@@ -45,10 +50,11 @@ class Temporal(Plain):
         *parts, pooled = paddle.split(
             self.point("reduce", F.relu(self.reduce(x))), list(self.widths[:-1]), axis=1
         )
+        # Before its scale: a negative scale would turn the maximum into a minimum
         pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
         y = paddle.concat(
             [
-                *[conv(part) for conv, part in zip(self.branches, parts)],
+                *[conv(part) for conv, part in zip(self.branches, parts, strict=True)],
                 self.pool(pooled),
                 self.plain(x),
             ],

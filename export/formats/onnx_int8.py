@@ -15,17 +15,16 @@ import onnx
 from onnx import helper, numpy_helper
 from paddle import nn
 
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_model, onnx_weights
 from export.quantize import bits, saturation
 from export.quantize.bits import Plan
-from export.quantize.calibrate import scale_and_zero, watch
+from export.quantize.calibrate import observe, scale_and_zero
 from teachers.errors import ExportMismatch
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
-    """Write `model.onnx` of a flat network whose points have ranges. The flat network is left
-    rounded, in the form made for ONNX."""
+    """Write `model.onnx` of a flat network whose points have ranges. It stays as it is."""
     return onnx_model.write(convert(flat, spec, plan), folder)
 
 
@@ -35,15 +34,12 @@ def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     Raises:
         ExportMismatch: a weight that not every CPU would compute with alike; see `require_pairs`.
     """
-    prepare(flat, integers=True)
-    bits.quantize_weights(flat, plan)
-    watch(flat, cutting(plan))
-    try:
-        model = onnx_model.convert(flat, spec)
-    finally:
-        watch(flat, None)
+    # Rounded before tracing, so that float32 arithmetic on the way cannot move a level
+    rounded = bits.quantize_weights(prepared(flat, integers=True), plan)
+    observe(rounded, cutting(plan))
+    model = onnx_model.traced(rounded, spec)
     quantize_points(model.graph)
-    onnx_weights.store(model, flat, plan)
+    onnx_weights.store(model, rounded, plan)
     require_pairs(model)
     return model
 
@@ -56,6 +52,7 @@ def require_pairs(model: onnx.ModelProto) -> None:
         ExportMismatch: names the first weight that breaks it.
     """
     for name, largest in saturation.broken(model.graph):
+        # What a recipe calls the layer, so that the message can be followed
         layer = name.removesuffix("q").removesuffix(".w")
         raise ExportMismatch(
             f"{name}: two neighbouring int8 weights add up to {largest}, more than "
@@ -65,10 +62,12 @@ def require_pairs(model: onnx.ModelProto) -> None:
 
 
 def cutting(plan: Plan):
-    """A watcher that marks a point with the two ends of its range."""
+    """An observer that marks a point with the two ends of its range."""
     ends = {}
     for name, given in plan.ranges.items():
         scale, zero = scale_and_zero(*given)
+        # The ends of the levels, not of the range: `scale_and_zero` of them gives the same levels
+        # again
         ends[name] = (-zero * scale, (255 - zero) * scale)
     return lambda name, value: value.clip(*ends[name]) if name in ends else value
 
@@ -80,6 +79,7 @@ def quantize_points(graph: onnx.GraphProto) -> None:
     nodes = []
     for node in graph.node:
         if (
+            # Only what `cutting` has put there; a Clip with computed ends is the network's own
             node.op_type != "Clip"
             or len(node.input) != 3
             or not all(name in stored for name in node.input[1:])
@@ -88,6 +88,7 @@ def quantize_points(graph: onnx.GraphProto) -> None:
             continue
         low, high = (float(numpy_helper.to_array(stored[name])) for name in node.input[1:])
         scale, zero = scale_and_zero(low, high)
+        # A point that is marked several times has one range, which is stored once
         if (scale, zero) not in shared:
             shared[scale, zero] = names = (f"s{len(shared)}", f"z{len(shared)}")
             graph.initializer.append(numpy_helper.from_array(np.float32(scale), names[0]))
@@ -107,4 +108,5 @@ def quantize_points(graph: onnx.GraphProto) -> None:
         nodes.append(helper.make_node("DequantizeLinear", [level, *names], [node.output[0]]))
     del graph.node[:]
     graph.node.extend(nodes)
+    # The ends of the Clips are read by nobody now
     onnx_model.drop_unread(graph)

@@ -13,7 +13,7 @@ import onnx
 import paddle2onnx
 from paddle import nn
 
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import paddle_model
 from teachers import storage
 
@@ -23,10 +23,7 @@ OPSET = 15
 
 def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
     """Write `model.onnx` of a flat network, input `clip` (N, C, T, V, M) with a free batch size,
-    output `logits` (N, K).
-
-    The flat network is left in the form made for ONNX: same numbers, slower in Paddle.
-    """
+    output `logits` (N, K); the flat network stays as it is."""
     return write(convert(flat, spec), folder)
 
 
@@ -38,8 +35,13 @@ def write(model: onnx.ModelProto, folder: Path) -> list[Path]:
 
 
 def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
-    """The float32 model of a flat network, which is left in the form made for ONNX."""
-    prepare(flat)
+    """The float32 model of a flat network in any form; it stays as it is."""
+    return traced(prepared(flat), spec)
+
+
+def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
+    """The model of a flat network in the form made for ONNX, its observers traced with it."""
+    # paddle2onnx reads files alone, and they must not be left in the deployed folder
     with tempfile.TemporaryDirectory() as temporary:
         prefix = Path(temporary) / "model"
         paddle_model.trace(paddle_model.AsWritten(flat), spec, prefix)
@@ -48,6 +50,7 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
                 f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET
             )
         model = onnx.load(f"{prefix}.onnx")
+    # In this order: biases are recognised by being initialisers
     tidy(model)
     biases_into_convs(model.graph)
     name_batches(model, spec)
@@ -70,6 +73,7 @@ def name_batches(model: onnx.ModelProto, spec) -> None:
         dims = [one.dim_value or None for one in kind.shape.dim]
         if (
             len(dims) == 4
+            # Maps of (N * M, C, V, T), told from other reshapes by their joints
             and dims[0] is None
             and None not in dims[1:]
             and dims[2] == spec.input_shape[2]
@@ -91,6 +95,7 @@ def tidy(model: onnx.ModelProto) -> None:
         one for one in graph.node if one.op_type == "Constant" and one.attribute[0].HasField("t")
     ]:
         tensor = node.attribute[0].t
+        # By content: the copies of a weight have different names, and would be stored once each
         content = (
             tensor.data_type,
             tuple(tensor.dims),
@@ -105,6 +110,7 @@ def tidy(model: onnx.ModelProto) -> None:
         graph.node.remove(node)
     kept = {one.name for one in (*graph.initializer, *graph.input)}
     for node in graph.node:
+        # No runtime reads them, and every byte of the file counts
         node.name, node.doc_string = "", ""
         for name in node.output:
             if name and name not in rename:
@@ -112,6 +118,7 @@ def tidy(model: onnx.ModelProto) -> None:
         for names in (node.input, node.output):
             names[:] = [name if name in kept else rename.get(name, name) for name in names]
     graph.output[0].name = "logits"
+    # Under the old names; runtimes infer shapes by themselves
     del graph.value_info[:]
 
 
@@ -126,8 +133,10 @@ def biases_into_convs(graph: onnx.GraphProto) -> None:
     }
     for node in [one for one in graph.node if one.op_type == "Add"]:
         conv, bias = convs.get(node.input[0]), stored.get(node.input[1])
+        # A result that is read twice would get the bias in both places
         if conv is None or bias is None or readers[node.input[0]] > 1:
             continue
+        # A constant for each joint is no bias of a Conv
         if list(bias.dims)[1:] != [1, 1]:
             continue
         values = onnx.numpy_helper.to_array(bias).reshape(-1)
@@ -158,6 +167,7 @@ def graph_output(model: onnx.ModelProto) -> str:
 def quiet():
     """Keep what paddle2onnx prints from C++ off the terminal."""
     sys.stdout.flush()
+    # The descriptor and not sys.stdout: the C++ library writes past Python
     saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     try:

@@ -15,29 +15,27 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from paddle import nn
 
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.formats import onnx_model
 from export.quantize import bits
 from export.quantize.bits import Plan
 from teachers.errors import ExportMismatch
 
+# Nibbles are packed by two in a byte from this opset on
 INT4_OPSET = 21  # the first with int4
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
-    """Write `model.onnx` with weights stored by the plan; it computes in float32.
-
-    The flat network is left rounded, in the form made for ONNX.
-    """
+    """Write `model.onnx` with weights stored by the plan; it computes in float32. The flat
+    network stays as it is."""
     return onnx_model.write(convert(flat, spec, plan), folder)
 
 
 def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     """The model; see `save`."""
-    prepare(flat)
-    bits.quantize_weights(flat, plan)
-    model = onnx_model.convert(flat, spec)
-    store(model, flat, plan)
+    rounded = bits.quantize_weights(prepared(flat), plan)
+    model = onnx_model.traced(rounded, spec)
+    store(model, rounded, plan)
     return model
 
 
@@ -55,6 +53,7 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
         kind, axis = wanted.get(
             tensor.name, (plan.others if tensor.name in others else "float32", 0)
         )
+        # Counted on names: a transform before the operator would hide a weight silently
         seen += tensor.name in wanted
         weight = numpy_helper.to_array(tensor)
         if bits.stays(weight, kind):
@@ -75,6 +74,7 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
         )
     rest = list(graph.node)
     del graph.node[:]
+    # In front: ONNX wants nodes in the order of computation
     graph.node.extend(front + rest)
     if "int4_weights" in plan.precision.values():
         upgrade(model)
@@ -118,6 +118,7 @@ def _nibbles(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
     """int4 of shape (channels, groups, inputs of a group), times float16 scales, in the shape and
     order of the weight."""
     found, scales = bits.stored(weight, name, axis, kind, group)
+    # Two's complement in four bits, the first level in the low half, as ONNX lays int4 out
     flat = found.reshape(-1).astype("uint8") & 15
     flat = np.append(flat, np.zeros(len(flat) % 2, "uint8"))
     packed = TensorProto(
@@ -156,6 +157,7 @@ def upgrade(model: onnx.ModelProto) -> None:
     written in another way there."""
     for node in model.graph.node:
         if node.op_type == "ReduceMean" and len(node.input) == 1:
+            # From opset 18 on the axes are an input, no longer an attribute
             axes = [one for one in node.attribute if one.name == "axes"]
             for one in axes:
                 name = "axes" + "_".join(str(number) for number in one.ints)
@@ -166,6 +168,8 @@ def upgrade(model: onnx.ModelProto) -> None:
                 node.input.append(name)
                 node.attribute.remove(one)
         elif node.op_type == "Split" and len(node.input) == 1:
+            # Required from opset 18 on where no sizes are given
             node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
     model.opset_import[0].version = INT4_OPSET
+    # int4 came with IR version 10
     model.ir_version = max(model.ir_version, 10)

@@ -38,19 +38,22 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
     """
     with tempfile.TemporaryDirectory() as temporary:
         trace(AsWritten(flat), spec, Path(temporary) / "model")
+        # Every operator carries the call stack of the Python code that it was traced from
         model = strip((Path(temporary) / MODEL).read_bytes())
         parameters = (Path(temporary) / PARAMETERS).read_bytes()
+    # The model last: a folder with a model and no parameters would look complete
     storage.write_bytes(folder / PARAMETERS, parameters)
     storage.write_bytes(folder / MODEL, model)
     return [folder / MODEL, folder / PARAMETERS]
 
 
 def trace(network: nn.Layer, spec, prefix: Path) -> None:
-    """The plain `paddle.jit.save` of a network, with a free batch size.
+    """`paddle.jit.save` of a network as it is, with a free batch size; its mode stays as it was.
 
     Raises:
         StorageError: there is no room left at `prefix`.
     """
+    training = [layer for layer in network.sublayers(include_self=True) if layer.training]
     network.eval()
     clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
     try:
@@ -60,12 +63,17 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
             )  # Paddle's own, on every sum of two maps with a free batch size
             paddle.jit.save(network, str(prefix), input_spec=[clip])
     except Exception as error:  # Paddle raises OSError or its own kinds when a write fails
+        # A full disk is what a user can do something about; Paddle's own message does not say so
         if shutil.disk_usage(prefix.parent).free < NEEDED_BYTES:
             raise StorageError(
                 f"{prefix.parent}: no room left to export to; free some space and continue with"
                 " --resume"
             ) from error
         raise
+    finally:
+        # Layer by layer: a frozen layer inside a training network stays in evaluation mode
+        for layer in training:
+            layer.training = True
 
 
 class AsWritten(nn.Layer):
@@ -91,6 +99,7 @@ def strip(program: bytes) -> bytes:
     description = framework_pb2.ProgramDesc.FromString(program)
     for op in (op for block in description.blocks for op in block.ops):
         filled_in = core.get_op_extra_attrs(op.type)
+        # Filled in by every runtime alike, so a file with them says nothing more
         kept = [
             one
             for one in op.attrs
@@ -114,6 +123,7 @@ def value(attribute) -> object:
 
 def shorten(block) -> None:
     """Give every value between input and output a name of two or three letters."""
+    # Runtimes look inputs and outputs up by name
     ends = {"feed", "fetch"} | {
         name
         for op in block.ops
@@ -130,5 +140,6 @@ def shorten(block) -> None:
 
 
 def _letters(number: int) -> str:
+    # Any name would do; a short one is stored thousands of times
     digits = "abcdefghijklmnopqrstuvwxyz"
     return digits[number % 26] + (_letters(number // 26 - 1) if number >= 26 else "")

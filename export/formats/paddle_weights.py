@@ -13,6 +13,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from export.flat.layers import duplicate
 from export.formats import paddle_model
 from export.quantize import bits
 from export.quantize.bits import Plan, Weight
@@ -22,7 +23,7 @@ def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
     """Write `model.pdmodel` and `model.pdiparams` of a flat network in the form for Paddle, which
     stays as it is."""
     return paddle_model.save(
-        Stored(bits.quantize_weights(bits.duplicate(flat), plan), plan), spec, folder
+        Stored(bits.quantize_weights(duplicate(flat), plan), plan), spec, folder
     )
 
 
@@ -43,6 +44,7 @@ class Stored(nn.Layer):
         halves: list[np.ndarray] = []
         for one in bits.weights(flat):
             kind, weight = plan.precision[one.layer], one.parameter.numpy()
+            # What turns a small weight back costs more bytes than its bits save
             if kind != "float32" and weight.size >= bits.SMALL:
                 self._store(one, weight, kind, plan.group, nibbles, halves)
         for one in bits.others(flat) if plan.others != "float32" else ():
@@ -75,6 +77,7 @@ class Stored(nn.Layer):
             found, scales = bits.stored(weight, name, one.axis, kind, group)
             if kind == "int4_weights":
                 nibbles.append(found.reshape(-1))
+                # float16: `bits.levels` has already chosen scales that are exact in it
                 halves.append(scales.reshape(-1))
             else:
                 shape = [1] * weight.ndim
@@ -84,6 +87,7 @@ class Stored(nn.Layer):
                 self._keep(f"s{number}", scales.reshape(shape), f"{name}s")
         parameters, parameter = one.owner._parameters, one.parameter
         attributes = [attribute for attribute, own in parameters.items() if own is parameter]
+        # Under each name: a layer knows the same parameter by two
         for attribute in attributes:
             del parameters[attribute]  # what `forward` makes of it takes its place
         self.stored.append(
@@ -108,6 +112,7 @@ class Stored(nn.Layer):
             else:
                 weight = getattr(self, f"q{number}").astype("float32") * getattr(self, f"s{number}")
             for attribute in attributes:
+                # Past Layer.__setattr__, which would register the tensor as a buffer of the layer
                 object.__setattr__(owner, attribute, weight)
         return self.flat(x)
 
@@ -120,6 +125,7 @@ class Stored(nn.Layer):
             [int(np.prod(shape)) for shape in shapes],
             [int(np.prod(shape)) for shape in scales],
         )
+        # An odd number of levels leaves half a byte
         spare = levels.shape[0] - sum(sizes)
         each = (
             paddle.split(levels, sizes + [spare] * (spare > 0))
@@ -128,12 +134,13 @@ class Stored(nn.Layer):
         )
         steps = self.halves.astype("float32")
         each_step = paddle.split(steps, counts) if len(counts) > 1 else [steps]
-        return [(part, step.reshape([-1, 1])) for part, step in zip(each, each_step)]
+        return [(part, step.reshape([-1, 1])) for part, step in zip(each, each_step, strict=True)]
 
 
 def pack(levels: np.ndarray) -> np.ndarray:
     """Levels -7 to 7, flat -> bytes: the first half of all levels in the low four bits, the second
     in the high."""
+    # Offset by 8: bytes have no sign to keep
     flat = (levels + 8).astype("uint8")
     low, high = np.split(np.append(flat, np.full(len(flat) % 2, 8, "uint8")), 2)
     return low | high << 4

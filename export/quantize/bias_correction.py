@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from paddle import nn
 
-from export.flat.layers import FoldedConv, array
-from export.quantize.bits import Plan, duplicate, quantize_weights
+from export.flat.layers import FoldedConv, array, duplicate
+from export.quantize.bits import Plan, quantize_weights
 from export.quantize.calibrate import run
 from teachers.errors import DataError
 
@@ -32,9 +32,11 @@ def mean_inputs(flat: nn.Sequential, clips: np.ndarray) -> dict[str, np.ndarray]
 
     def see(conv: FoldedConv, inputs):
         x, seen = inputs[0], sums.setdefault(conv.bias_.name, [0.0, 0])
+        # Batches are summed in float64, where rounding cannot pile up over a split
         seen[0] = seen[0] + x.sum([0, 2, 3]).numpy().astype("float64")
         seen[1] += x.shape[0] * x.shape[2] * x.shape[3]
 
+    # Hooks on layers and not points: an input may be no point
     hooks = [conv.register_forward_pre_hook(see) for conv in convolutions(flat)]
     try:
         run(flat, clips, lambda name, value: value)
@@ -56,10 +58,11 @@ def corrected_biases(
     """
     found = {}
     for conv, rounded in zip(
-        convolutions(flat), convolutions(quantize_weights(duplicate(flat), plan))
+        convolutions(flat), convolutions(quantize_weights(duplicate(flat), plan)), strict=True
     ):
         bias, name = conv.bias_.numpy(), conv.bias_.name
         shift = (
+            # Weight before minus after: what must be added to undo the change
             mean_shift(array(conv.weight_) - array(rounded.weight_), means[name], conv.groups)
             if name in means
             else np.zeros(1)
@@ -76,5 +79,6 @@ def convolutions(flat: nn.Sequential) -> list[FoldedConv]:
 def mean_shift(change: np.ndarray, means: np.ndarray, groups: int) -> np.ndarray:
     """What a change of the weights (C, Cin / groups, 1, kernel) adds to each channel's mean (C,),
     for mean inputs (Cin,)."""
+    # Every tap sees the same channel mean, away from the ends of a clip
     taps = change.sum(axis=(2, 3)).reshape(groups, -1, change.shape[1])
     return np.einsum("gci,gi->gc", taps, means.reshape(groups, -1)).reshape(-1)

@@ -10,16 +10,15 @@ has the largest level, but for channels of integer layers whose scale the pair r
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import paddle
 from paddle import nn
 
-from export.flat.layers import Affine, Plain
+from export.flat.layers import Affine, FlatLayer, duplicate
 from export.quantize import saturation
-from export.quantize.calibrate import Range, scale_and_zero, watch
+from export.quantize.calibrate import Range, observe, scale_and_zero
 from teachers.errors import ExportMismatch, RecipeError
 
 Overrides = dict[str, str]
@@ -32,6 +31,7 @@ SHRINK = np.linspace(
 FINE = (  # what every channel of a block is multiplied by; four bits would be too few for it
     "topology"
 )
+# A zero scale would divide by zero when levels are taken
 SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
 LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5
 SMALL = 64  # weights smaller than this stay as they are
@@ -76,7 +76,7 @@ class Weight:
     its output channels."""
 
     layer: str
-    owner: Plain
+    owner: FlatLayer
     attribute: str
     axis: int
 
@@ -95,7 +95,7 @@ def weights(flat: nn.Layer) -> list[Weight]:
     return [
         Weight(layer, owner, attribute, axis)
         for owner in flat.sublayers()
-        if isinstance(owner, Plain)
+        if isinstance(owner, FlatLayer)
         for attribute, (layer, axis) in owner.weights.items()
         if attribute in owner._parameters
     ]
@@ -112,7 +112,7 @@ def layers(flat: nn.Layer) -> list[str]:
     names = [
         name
         for owner in flat.sublayers()
-        if isinstance(owner, Plain)
+        if isinstance(owner, FlatLayer)
         for name in (
             *(layer for layer, _ in owner.weights.values()),
             *([owner.layer] if isinstance(owner, Affine) else []),
@@ -122,7 +122,7 @@ def layers(flat: nn.Layer) -> list[str]:
 
 
 def stays(weight: np.ndarray, kind: str) -> bool:
-    """Whether a weight of this kind is kept in float32 all the same; in an integer layer none is."""
+    """Whether a weight of this kind is kept in float32 all the same; none is in integer layers."""
     return kind == "float32" or (kind != "int8" and weight.size < SMALL)
 
 
@@ -150,6 +150,7 @@ def make_plan(
             " int8_weights"
         )
     for name in overrides:
+        # A misspelt name would otherwise change nothing, and nobody would notice
         if not any(_within(one, name) for one in (*known, *ranges)):
             raise RecipeError(
                 f"precision: the network has no layer {name!r} (it has {', '.join(known[:6])}, ...;"
@@ -180,6 +181,7 @@ def _within(name: str, whole: str) -> bool:
 def _chosen(name: str, overrides: dict[str, str], kind: str) -> str:
     """The kind by the longest name that `name` is within."""
     found = [one for one in overrides if _within(name, one)]
+    # The longest name is the closest: `l1.values` overrules `l1`
     return overrides[max(found, key=len)] if found else kind
 
 
@@ -208,9 +210,12 @@ def levels(
     scales = np.maximum(np.abs(parts).max(axis=2, keepdims=True), SMALLEST) / limit
     neighbours = saturation.multiplied(weight.astype("float64"), axis) if kind == "int8" else None
     if neighbours is not None:
+        # Larger levels would be cut off in 16 bits by CPUs without VNNI
         scales = paired_scales(neighbours, scales[:, 0, 0])[:, None, None]
     if kind == "int4_weights":
+        # As they are stored, so that levels are chosen for the scale a reader will see
         scales = scales.astype("float16").astype("float64")
+        # A second search would find another scale for weights that lie on levels already
         if np.abs(parts / scales - np.round(parts / scales)).max() > 1e-3:  # not rounded already
             tried = [
                 np.maximum(scales * factor, 1e-7).astype("float16").astype("float64")
@@ -300,34 +305,27 @@ def fake_quantized(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
     off.
     """
     twin = quantize_weights(duplicate(flat), plan)
-    watch(twin, rounding(plan.ranges))
+    observe(twin, rounding(plan.ranges))
     return twin
 
 
 def rounding(ranges: dict[str, Range]):
-    """A watcher that rounds points to the levels of their ranges; points without a range pass."""
+    """An observer that rounds points to the levels of their ranges; points without a range pass."""
     known = {name: scale_and_zero(*ends) for name, ends in ranges.items()}
 
-    def watcher(name: str, value):
+    def observer(name: str, value):
         if name not in known:
             return value
         scale, zero = known[name]
+        # In place from here on: activations are the largest tensors of a step
         levels = paddle.round(value.detach() / scale).clip_(-zero, 255 - zero).scale_(scale)
+        # Calibration and evaluation need no second tensor for the gradient
         if value.stop_gradient or not paddle.is_grad_enabled():
             return levels
         inside = value.clip(-zero * scale, (255 - zero) * scale)
         return inside + levels.subtract_(inside.detach())
 
-    return watcher
-
-
-def duplicate(flat: nn.Sequential) -> nn.Sequential:
-    """A deep copy with the same names on disk and no watcher."""
-    watch(flat, None)
-    twin = copy.deepcopy(flat)
-    for own, other in zip(flat.parameters(), twin.parameters()):
-        other.name = own.name
-    return twin
+    return observer
 
 
 def stored(
@@ -340,6 +338,7 @@ def stored(
     """
     found, scales = levels(weight, axis, kind, group)
     off = np.abs(values(found, scales, weight.shape, axis) - weight).max()
+    # Rounding again would hide that the file differs from what was simulated
     if off > 1e-3 * scales.max():
         raise ExportMismatch(
             f"{name}: is not rounded to {kind}; round the weights by the plan before they are"

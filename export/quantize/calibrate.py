@@ -13,11 +13,12 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.flat.layers import Plain
+from export.flat.layers import FlatLayer
 from teachers.errors import DataError, RecipeError
 
 METHODS = ("min_max", "percentile", "entropy", "mse")
 BINS = 2048
+# A ten-thousandth of the values, both ends together
 KEEP = 0.9999  # of all values: what `percentile` keeps inside
 SHRINK = np.linspace(0.25, 1.0, 31)  # fractions of the observed range that `entropy` and `mse` try
 LEVELS = 256
@@ -26,11 +27,11 @@ BATCH = 8
 Range = tuple[float, float]
 
 
-def watch(flat: nn.Layer, watcher: Callable | None) -> None:
-    """Let every layer's points be seen by `watcher(name, value) -> value`; None: by nobody."""
+def observe(flat: nn.Layer, observer: Callable | None) -> None:
+    """Let every layer's points be seen by `observer(name, value) -> value`; None: by nobody."""
     for layer in flat.sublayers():
-        if isinstance(layer, Plain):
-            layer.watcher = watcher
+        if isinstance(layer, FlatLayer):
+            layer.observer = observer
 
 
 def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> dict[str, Range]:
@@ -50,6 +51,7 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
     extremes: dict[str, Range] = {}
 
     def see(name: str, value):
+        # One NaN would make every range NaN, and the file fail far from its cause
         if not bool(paddle.isfinite(value).all()):
             raise DataError(
                 f"calibration: {name} is not finite on these clips; check the clips and the weights"
@@ -74,14 +76,15 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
         )[0]
         return value
 
+    # A second pass: bins need the range, and activations of all clips do not fit in memory
     run(flat, clips, count)
     choose = {"percentile": percentile, "entropy": entropy, "mse": mse}[method]
     return {name: choose(counts[name], *extremes[name]) for name in extremes}
 
 
-def run(flat: nn.Layer, clips: np.ndarray, watcher: Callable) -> None:
-    """Forward all clips with this watcher, and take it away again."""
-    watch(flat, watcher)
+def run(flat: nn.Layer, clips: np.ndarray, observer: Callable) -> None:
+    """Forward all clips with this observer, and take it away again."""
+    observe(flat, observer)
     try:
         with paddle.no_grad():
             for start in range(0, len(clips), BATCH):
@@ -91,7 +94,7 @@ def run(flat: nn.Layer, clips: np.ndarray, watcher: Callable) -> None:
                     )
                 )
     finally:
-        watch(flat, None)
+        observe(flat, None)
 
 
 def percentile(counts: np.ndarray, low: float, high: float, keep: float = KEEP) -> Range:
@@ -111,6 +114,7 @@ def mse(counts: np.ndarray, low: float, high: float) -> Range:
     if not high > low:
         return low, high
     edges = np.linspace(low, high, len(counts) + 1)
+    # The bins' centres stand for what lies in them
     values, best = (edges[1:] + edges[:-1]) / 2, (np.inf, low, high)
     for bottom in SHRINK if low < 0 else (1.0,):
         for top in SHRINK if high > 0 else (1.0,):
@@ -122,7 +126,7 @@ def mse(counts: np.ndarray, low: float, high: float) -> Range:
 
 
 def entropy(counts: np.ndarray, low: float, high: float) -> Range:
-    """The shrunk range whose 256 levels keep the distribution best, by Kullback-Leibler divergence."""
+    """The shrunk range whose 256 levels keep the distribution best (Kullback-Leibler divergence)."""
     if not high > low:
         return low, high
     edges = np.linspace(low, high, len(counts) + 1)
@@ -142,6 +146,7 @@ def _divergence(counts: np.ndarray, values: np.ndarray, low: float, high: float)
     ends = np.flatnonzero(inside)
     kept[ends[0]] += counts[: ends[0]].sum()  # what is cut off ends up in the outermost levels
     kept[ends[-1]] += counts[ends[-1] + 1 :].sum()
+    # The last bin's upper edge would be a 257th level
     level = np.clip(((values - low) / (high - low) * LEVELS).astype(int), 0, LEVELS - 1)
     filled = inside & (counts > 0)
     total = np.bincount(level[inside], counts[inside], LEVELS)
@@ -154,6 +159,7 @@ def _divergence(counts: np.ndarray, values: np.ndarray, low: float, high: float)
 
 def scale_and_zero(low: float, high: float) -> tuple[float, int]:
     """The step and the zero point (0 to 255) of a range; the same everywhere, in float32."""
+    # In float32, as it is stored: a float64 step would put ties elsewhere than the file does
     scale = np.float32(max(high - low, 1e-8) / (LEVELS - 1))
     return float(scale), int(np.clip(np.round(-low / float(scale)), 0, LEVELS - 1))
 

@@ -9,10 +9,11 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.flat.layers import Plain
-from export.quantize.calibrate import BATCH, watch
+from export.flat.layers import FlatLayer
+from export.quantize.calibrate import BATCH, observe
 from teachers.errors import DataError
 
+# JSON has no infinity
 CEILING = 200.0  # dB: what equal outputs count as
 
 
@@ -54,24 +55,28 @@ def decibels(signal: float, noise: float) -> float:
 
 def worst(rows: list[dict]) -> dict:
     """The row with the lowest ratio, the logits left out."""
+    # The logits sum up all that went wrong before; they are never the cause
     return min(rows[:-1], key=lambda row: row["snr_db"])
 
 
 def _seen(network: nn.Sequential, x) -> list[tuple]:
     """(name, value) of every point and of the logits."""
     seen: list[tuple] = []
-    before = {id(layer): layer.watcher for layer in network.sublayers() if isinstance(layer, Plain)}
+    before = {
+        id(layer): layer.observer for layer in network.sublayers() if isinstance(layer, FlatLayer)
+    }
     own = next(iter(before.values()), None)
 
-    def watcher(name: str, value):
+    def observer(name: str, value):
+        # The network's own rounding first: the report is on what it computes with
         value = value if own is None else own(name, value)
         seen.append((name, value))
         return value
 
-    watch(network, watcher)
+    observe(network, observer)
     try:
         with paddle.no_grad():
             seen.append(("logits", network(x)))
     finally:
-        watch(network, own)
+        observe(network, own)
     return seen

@@ -11,7 +11,7 @@ import numpy as np
 from paddle import nn
 
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.quantize import bits
 from export.quantize.bias_correction import corrected_biases, mean_inputs
 from export.quantize.bits import Overrides, Plan
@@ -39,6 +39,7 @@ class Quantized:
             RecipeError: they are of another network.
         """
         flat = flatten(network)
+        # By the name on disk: attributes differ between the forms, names do not
         own = {one.name: one for one in flat.parameters()}
         for name, value in self.constants.items():
             if name not in own or list(own[name].shape) != list(value.shape):
@@ -51,14 +52,15 @@ class Quantized:
 
     def for_onnx(self, network: nn.Layer) -> nn.Sequential:
         """The same in the form for ONNX, the one that is quantised there."""
-        flat = self.flat(network)
-        prepare(flat, integers=bool(self.plan.ranges))
-        return flat
+        return prepared(self.flat(network), integers=bool(self.plan.ranges))
 
-    def simulated(self, network: nn.Layer, kind: str = "onnx") -> nn.Sequential:
-        """The network that computes in float32 what the deployed file of a format does; in
-        "paddle", activations are float."""
-        if kind == "paddle":
+    def simulated(self, network: nn.Layer, activations: bool = True) -> nn.Sequential:
+        """The network that computes in float32 what a deployed file does.
+
+        Args:
+            activations: False: of a format that rounds weights alone, in the form for Paddle.
+        """
+        if not activations:
             return bits.quantize_weights(self.flat(network), self.plan)
         return bits.fake_quantized(self.for_onnx(network), self.plan)
 
@@ -88,8 +90,8 @@ class Quantized:
 
 def ranges_of(network, clips: np.ndarray, method: str) -> tuple:
     """(the flat network in the form that is quantised, the ranges of its points)."""
-    flat = flatten(network)
-    prepare(flat, integers=True)
+    # Points differ between the forms, and the one for eight bits is what the file is made of
+    flat = prepared(flatten(network), integers=True)
     return flat, calibrate(flat, clips, method)
 
 
@@ -97,5 +99,6 @@ def corrected(network, clips: np.ndarray, method: str, own: Overrides) -> Quanti
     """Everything in int8 but what `own` says, biases corrected: where `qat` starts, and what `ptq`
     ends with."""
     flat, ranges = ranges_of(network, clips, method)
+    # Biases are measured in the form for Paddle: constants are kept in it, and the other is derived
     plan, flat = bits.make_plan(flat, "int8", ranges, own), flatten(network)
     return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))

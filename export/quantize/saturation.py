@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+# 255 * 128 = 32640 fits in 16 bits with a sign, 255 * 129 does not
 LEVELS = 128  # what the levels of two neighbours may add up to
 BEFORE_ROUNDING = 127.4  # the same before rounding adds half a level to each: 128.4, thus 128
 
@@ -40,6 +41,7 @@ def largest_pairs(rows: np.ndarray) -> np.ndarray:
     Activations are not negative: at worst the neighbours of one sign count in full and one of the
     other sign not at all.
     """
+    # An odd number of inputs leaves the last one a neighbour of zero
     pairs = np.pad(rows, [(0, 0), (0, rows.shape[1] % 2)]).reshape(
         len(rows), (rows.shape[1] + 1) // 2, 2
     )
@@ -50,6 +52,7 @@ def broken(graph: onnx.GraphProto) -> Iterable[tuple[str, int]]:
     """(name, largest sum) of every int8 initialiser that reaches a Conv or a MatMul through a
     DequantizeLinear and has neighbours whose levels add up to more than LEVELS."""
     stored = {one.name: one for one in graph.initializer if one.data_type == onnx.TensorProto.INT8}
+    # By DequantizeLinear: only such weights are multiplied as integers
     made = {
         node.output[0]: node.input[0]
         for node in graph.node
@@ -69,6 +72,7 @@ def _rows_of(node: onnx.NodeProto, levels: np.ndarray) -> np.ndarray | None:
     if node.op_type == "MatMul":
         return multiplied(levels, 1)
     groups = next((one.i for one in node.attribute if one.name == "group"), 1)
+    # Depthwise kernels of ONNX Runtime multiply tap by tap, without pairs
     if levels.shape[1] == 1 and groups != len(levels):
         return levels.reshape(len(levels), -1)  # not depthwise for all that: taps are neighbours
     return multiplied(levels, 0)

@@ -11,9 +11,10 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from export.flat.layers import FlatLayer
 from export.quantize import bits, saturation
 from export.quantize.bits import Plan
-from export.quantize.calibrate import watch
+from export.quantize.calibrate import observe
 
 
 class Trainable(nn.Layer):
@@ -30,7 +31,9 @@ class Trainable(nn.Layer):
 
     def __init__(self, flat: nn.Sequential, plan: Plan, spec):
         super().__init__()
-        self.spec, self.rounded, self.free = spec, [], {}
+        self.spec = spec
+        # (name here, its layer, that layer's names for it, axis of the output channels, kind)
+        self.rounded: list[tuple[str, FlatLayer, list[str], int, str]] = []
         self.names: dict[str, str] = {}  # ours -> on disk
         for one in bits.weights(flat):
             kind = plan.precision[one.layer]
@@ -45,14 +48,16 @@ class Trainable(nn.Layer):
                     )
                 )
         for owner in flat.sublayers():
-            for attribute, parameter in list(owner._parameters.items()):
+            for parameter in list(owner._parameters.values()):
                 if parameter is not None and parameter.name not in self.names.values():
                     self._take(owner, parameter)
-        watch(flat, bits.rounding(plan.ranges))
+        observe(flat, bits.rounding(plan.ranges))
+        # A sublayer would list every parameter twice to the optimiser
         object.__setattr__(self, "flat", flat)  # its parameters are ours already
 
     def _take(self, owner, parameter) -> str:
         name = f"c{len(self.names)}"
+        # Constants of a flat network are frozen; here they learn
         parameter.stop_gradient = False
         parameter.trainable = True
         self.names[name] = parameter.name
@@ -85,6 +90,7 @@ class Trainable(nn.Layer):
 def straight_through(weight, axis: int, kind: str):
     """An int8 weight as `export.quantize.bits.rounded` gives it, its gradient that of the weight
     itself."""
+    # The scale has no gradient: it follows its largest weight by itself
     fixed = weight.detach()
     others = [one for one in range(len(weight.shape)) if one != axis]
     largest = fixed.abs().max(axis=others, keepdim=True).clip(min=bits.SMALLEST)
@@ -105,6 +111,7 @@ def multiplied(weight, axis: int):
 
 def largest_pairs(rows):
     """`export.quantize.saturation.largest_pairs` in Paddle."""
+    # As the kernel pads them
     if rows.shape[1] % 2:
         rows = paddle.concat([rows, paddle.zeros_like(rows[:, :1])], axis=1)
     pairs = rows.reshape([rows.shape[0], -1, 2])

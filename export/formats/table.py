@@ -1,0 +1,82 @@
+"""Every file format by its name in recipes and in `deployed.json`, and every runtime.
+
+A new format is a module that keeps `export.formats.contract.Format` and a row of FORMATS; a new
+runtime one that keeps `export.runtimes.contract.Runtime` and a row of RUNTIMES. The tables are text
+alone and modules are loaded late, so that recipes and dry runs read them without Paddle or ONNX.
+"""
+
+from __future__ import annotations
+
+import importlib
+import typing
+from dataclasses import dataclass
+
+if typing.TYPE_CHECKING:
+    from export.formats.contract import Format
+    from export.runtimes.contract import Runtime
+
+
+@dataclass(frozen=True)
+class RuntimeRow:
+    """A runtime.
+
+    Attributes:
+        title: its name in reports.
+        module: dotted path of its module.
+    """
+
+    title: str
+    module: str
+
+
+@dataclass(frozen=True)
+class FormatRow:
+    """A file format.
+
+    Attributes:
+        module: dotted path of its module.
+        files: what it writes; the first is the model, by which messages name it.
+        runtime: the row of RUNTIMES that its files are verified, measured and served in.
+    """
+
+    module: str
+    files: tuple[str, ...]
+    runtime: str
+
+
+RUNTIMES = {
+    "paddle_inference": RuntimeRow("Paddle Inference", "export.runtimes.inference"),
+    "onnx_runtime": RuntimeRow("ONNX Runtime", "export.runtimes.ort"),
+}
+# Paddle stands first: recipes that name no formats write the files in this order.
+FORMATS = {
+    "paddle": FormatRow(
+        "export.formats.paddle_format", ("model.pdmodel", "model.pdiparams"), "paddle_inference"
+    ),
+    "onnx": FormatRow("export.formats.onnx_format", ("model.onnx",), "onnx_runtime"),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every format."""
+    return tuple(FORMATS)
+
+
+def files(name: str) -> tuple[str, ...]:
+    """The names of the files that a format writes."""
+    return FORMATS[name].files
+
+
+def runtime_title(name: str) -> str:
+    """What the runtime of a format is called in reports."""
+    return RUNTIMES[FORMATS[name].runtime].title
+
+
+def load(name: str) -> Format:
+    """The module of a format."""
+    return typing.cast("Format", importlib.import_module(FORMATS[name].module))
+
+
+def runtime(name: str) -> Runtime:
+    """The module of the runtime of a format."""
+    return typing.cast("Runtime", importlib.import_module(RUNTIMES[FORMATS[name].runtime].module))

@@ -1,0 +1,30 @@
+"""What a runtime is to this project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+# (N, C, T, V, M) float32 -> logits (N, K), with the numbers the runtime really returns
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+class Runtime(Protocol):
+    """A module of this folder that is named in `export.formats.table.RUNTIMES`."""
+
+    def load(self, files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
+        """Load a model and return what it is run by.
+
+        Args:
+            files: in the order in which the format's `save` returns them.
+            threads: of one call.
+            optimised: as it is served. False: operator by operator in float32, so that an error of
+                the file can be told from one of a CPU's integer kernels; only a format that rounds
+                activations is ever loaded that way.
+        Raises:
+            ExportMismatch: the runtime cannot load the files.
+        """
+        ...

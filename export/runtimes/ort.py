@@ -1,0 +1,44 @@
+"""ONNX Runtime on the CPU: `model.onnx`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from export.runtimes.contract import Predict
+from export.runtimes.loading import loaded
+
+
+def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
+    """See `export.runtimes.contract.Runtime`."""
+    (model,) = files
+    return onnx_runtime(model, threads, optimised)
+
+
+def onnx_runtime(model: Path, threads: int = 1, optimised: bool = True) -> Predict:
+    """ONNX Runtime on the CPU.
+
+    Args:
+        optimised: as it is served. Without its graph optimisations a file with eight-bit
+            activations is computed operator by operator in float32: slowly, alike on every CPU.
+    Raises:
+        ExportMismatch: the runtime cannot load or run the file.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Errors alone: warnings about initialisers that it folds say nothing to the reader of a run
+    options.log_severity_level = 3
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = loaded(
+        model,
+        lambda: onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"]
+        ),
+    )
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0]

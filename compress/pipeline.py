@@ -6,6 +6,7 @@ stopped. Whatever happens, the report is written with what there is.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,23 +15,26 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import plan, recipe as recipes, registry, teacher as teachers_
+from compress import plan, recipe as recipes
 from compress.deliver import cost, deliver, described
 from compress.evaluation import accuracy, evaluate, fusion
-from compress.plan import load_data, planned_specs, seats
+from compress.plan import Plan, PlannedStep, load_data
 from compress.process import console, interrupt
 from compress.recipe.types import Recipe
 from compress.reporting import provenance, report as reports
 from compress.steps.work import Outcome, State, Work
-from compress.task import describe, load_weights, spec_for
-from compress.training import checkpoint
+from compress.task import describe
+from compress.teacher import identity as identity_of_teacher, obtain
 from compress.training.curves import Curves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
-from teachers import networks
+from teachers import networks, storage
 from teachers.errors import CheckpointError, FeatherboneError
-from teachers.weights import checkpoints
+from teachers.weights import checkpoints, identity
+from teachers.weights.identity import Identity
+
+WEIGHTS = "weights.json"  # SHA-256 of the weights files that a run began with, in its state/
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,13 @@ class Run:
 
     Attributes:
         folder: the output folder.
-        shelf: where trained teachers are kept between runs.
+        teacher_cache: where trained teachers are kept between runs.
         command: as typed, for the report.
     """
 
     recipe: Recipe
     folder: Path
-    shelf: Path
+    teacher_cache: Path
     command: str
 
 
@@ -112,33 +116,24 @@ def _opening(run: Run) -> dict:
 def _stages(run: Run, report: dict) -> None:
     recipe = run.recipe
     dataset = load_data(recipe)
+    planned = plan.make(recipe, dataset)
     report["data"] = {
         "name": dataset.name,
         "classes": list(dataset.classes),
         "train_clips": len(dataset.train),
         "val_clips": len(dataset.val),
         "skeleton": (recipe.skeleton or dataset.skeleton).name,
-        "notes": list(plan.notes(recipe, dataset)),
+        "notes": list(planned.notes),
     }
     for note in report["data"]["notes"]:
         console.say(f"note: {note}")
-    planned_specs(recipe, dataset)
-    places, place = seats(recipe, dataset)
-    report["data"]["input"] = {"title": place.view.title, "shape": list(place.view.shape)}
-    members = recipe.teacher.members
-    origin = [
-        teachers_.identity(member, where, recipe.seed) for member, where in zip(members, places)
-    ]
-    work = Work(
-        run.folder,
-        dataset,
-        Curves(run.folder / "curves"),
-        recipe.seed,
-        checkpoint.digest([origin, repr(recipe.student), place.view.fingerprint]),
-    )
-    teacher, logits = _teachers(run, work, places, report)
-    student = _student(recipe, teacher[0], place)
-    state = _steps(run, work, State(student, teacher), report)
+    view = planned.student.task.view
+    report["data"]["input"] = {"title": view.title, "shape": list(view.shape)}
+    _check_weights(planned, run.folder)
+    work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed, _origin(planned))
+    teacher, logits = _teachers(run, work, planned, report)
+    student = _student(planned, teacher[0])
+    state = _steps(planned, work, State(student, teacher), report)
     if state.quantized is not None:
         state.quantized.save(run.folder / "weights" / "quantized.npz")
     checkpoints.save(
@@ -150,20 +145,58 @@ def _stages(run: Run, report: dict) -> None:
     work.curves.close()
 
 
+def _check_weights(planned: Plan, folder: Path) -> None:
+    """Hold the run to the weights files that it was started with; their hashes are kept in its
+    folder.
+
+    A run of an older release has kept none; it is held to what is there when it is resumed first.
+
+    Raises:
+        CheckpointError: a file has changed since.
+    """
+    path = folder / "state" / WEIGHTS
+    now = {weights.path: weights.sha256 for weights in planned.weights}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for file, sha256 in now.items():
+        if before.get(file, sha256) != sha256:
+            raise CheckpointError(
+                f"{file}: has changed since {folder} was started (SHA-256 {before[file][:12]}..."
+                f" then, {sha256[:12]}... now); put the old file back, or start anew with another"
+                " --output"
+            )
+    if now and now != before:
+        storage.write_text(path, json.dumps(now, indent=1))
+
+
+def _origin(planned: Plan) -> Identity:
+    """Of everything that decides the data and the weights that the first step starts from."""
+    seed = planned.recipe.seed
+    teachers = [identity_of_teacher(teacher, seed) for teacher in planned.teachers]
+    student = planned.recipe.student
+    weights = planned.student.weights
+    # By the file's content, wherever it lies. Older releases knew the path alone, and so took a
+    # changed file for the old one.
+    content = identity.of([replace(student, weights=None), weights.content if weights else None])
+    started = Identity(content.key, identity.former_text(student))
+    return identity.of([teachers, started, planned.student.task.view.identity])
+
+
 def _teachers(
-    run: Run, work: Work, places: list, report: dict
+    run: Run, work: Work, planned: Plan, report: dict
 ) -> tuple[tuple[Model, ...], np.ndarray]:
     """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in
     `weights/`."""
-    members, found, single = run.recipe.teacher.members, [], len(run.recipe.teacher.members) == 1
-    for number, (member, where) in enumerate(zip(members, places), start=1):
+    found = []
+    single = len(planned.teachers) == 1
+    for number, entry in enumerate(planned.teachers, start=1):
+        member = entry.member
         name = (
-            "teacher" if single else f"teacher {number}: {member.network.name}, {where.view.title}"
+            "teacher"
+            if single
+            else f"teacher {number}: {member.network.name}, {entry.task.view.title}"
         )
         found.append(
-            teachers_.obtain(
-                member, where, work, run.shelf, "teacher" if single else f"teacher{number}"
-            )
+            obtain(entry, work, run.teacher_cache, "teacher" if single else f"teacher{number}")
         )
         report["curves"] += (
             [{"title": name, "epochs": list(found[-1].history)}] if found[-1].history else []
@@ -222,49 +255,50 @@ def _fused_row(rows: list[dict], logits: np.ndarray, labels: np.ndarray) -> dict
     }
 
 
-def _student(recipe: Recipe, teacher: Model, where) -> Model:
+def _student(planned: Plan, teacher: Model) -> Model:
     """The network that the steps change: a copy of the (first) teacher, its layout with other
     weights, or one of its own."""
-    chosen = recipe.student
-    if chosen.weights is not None:
-        wanted = chosen.network or recipe.teacher.members[0].network
-        return Model(load_weights(chosen.weights, where, wanted), where.view)
-    if chosen.network is not None:
-        paddle.seed(recipe.seed + 1)
-        network = networks.build(spec_for(chosen.network, where))
+    view = planned.student.task.view
+    if planned.student.weights is not None:
+        return Model(planned.student.weights.network, view)
+    if planned.recipe.student.network is not None:
+        # Not the teacher's seed: a student with the teacher's layout would begin as its twin
+        paddle.seed(planned.recipe.seed + 1)
+        network = networks.build(planned.student.spec)
     else:
         network = networks.build(teacher.network.spec)
         networks.load_state(
             network, networks.state_of(teacher.network), "the student's copy of the teacher"
         )
     network.eval()
-    return Model(network, where.view)
+    return Model(network, view)
 
 
-def _steps(run: Run, work: Work, state: State, report: dict) -> State:
+def _steps(planned: Plan, work: Work, state: State, report: dict) -> State:
     """Apply the enabled steps in order; a step that an earlier attempt finished is read back."""
-    for number, step in enumerate(run.recipe.steps, start=1):
+    for entry in planned.steps:
+        number = entry.number
+        step = entry.entry
         if not step.enabled:
             continue
-        module = registry.STEPS.load(step.kind)
         started = time.monotonic()
-        work = replace(
-            work, origin=checkpoint.digest([work.origin, number, step.kind, repr(step.config)])
-        )
-        outcome = _finished(work, number, state) or _apply(module, step, work, number, state)
+        # A chain: a step's identity holds those of all before it, and so does what it leaves behind
+        origin = identity.of([work.origin, number, step.kind, step.config])
+        work = replace(work, origin=origin)
+        outcome = _finished(work, number, state) or _apply(entry, work, state)
         state = outcome.state
         interrupt.check()
         student = state.student
         row, _ = accuracy.score(
-            f"step {number}: {module.title(step.config)}",
+            f"step {number}: {entry.title}",
             in_process(state.served()),
             work.evaluation(student.view, student.view.clips),
         )
         report["steps"].append(
             {
                 "name": step.kind,
-                "title": module.title(step.config),
-                "config": recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
+                "title": entry.title,
+                "config": recipes.to_dict(planned.recipe)["steps"][number - 1][step.kind],
                 "seconds": time.monotonic() - started,
                 "notes": list(outcome.notes),
                 **cost(student.network),
@@ -278,43 +312,48 @@ def _steps(run: Run, work: Work, state: State, report: dict) -> State:
     return state
 
 
-def _apply(module, step, work: Work, number: int, state: State) -> Outcome:
-    outcome = module.apply(state, step.config, work, number)
+def _apply(planned: PlannedStep, work: Work, state: State) -> Outcome:
+    """Carry a step out and save what it hands on."""
+    number = planned.number
+    outcome = planned.module.apply(state, planned.entry.config, work, number)
     after = outcome.state
     about = {
         "history": list(outcome.history),
         "best_epoch": outcome.best_epoch,
         "notes": list(outcome.notes),
-        "origin": work.origin,
+        "origin": work.origin.key,
     }
-    if len(after.teacher) == 1:  # an ensemble never changes
+    # An ensemble never changes: it is not worth saving its networks after every step
+    if len(after.teacher) == 1:
         about["teacher_view"] = after.teacher[0].view.fingerprint
         checkpoints.save(_step_file(work, number, "teacher"), after.teacher[0].network, about)
     if after.quantized is not None:
         after.quantized.save(_step_file(work, number, "quantized"))
-    checkpoints.save(
-        _step_file(work, number, "student"), after.student.network, about
-    )  # last: it says that the step is finished
+    # Last, for this file says that the step is finished: a run killed above repeats the step
+    checkpoints.save(_step_file(work, number, "student"), after.student.network, about)
     return outcome
 
 
 def _finished(work: Work, number: int, state: State) -> Outcome | None:
-    if not _step_file(work, number, "student").exists():
+    """What an earlier attempt left of a step that it finished; None: it did not."""
+    path = _step_file(work, number, "student")
+    if not path.exists():
         return None
-    _, _, about = checkpoints.read(_step_file(work, number, "student"))
-    if about.get("origin") != work.origin:
+    network, about = checkpoints.load_with_about(path)
+    if not work.origin.accepts(about.get("origin")):
         raise CheckpointError(
-            f"{_step_file(work, number, 'student')}: belongs to another recipe, data or seed;"
+            f"{path}: belongs to another recipe, data or seed;"
             " resume with the same ones, or start anew with another --output"
         )
     console.say(f"step {number}: was finished before")
-    student = replace(state.student, network=checkpoints.load(_step_file(work, number, "student")))
+    student = replace(state.student, network=network)
     teacher = state.teacher
     if "teacher_view" in about:
+        # A step invents no view: its teacher sees clips as one of the networks before it did
         view = next(
-            one.view
-            for one in (*state.teacher, state.student)
-            if one.view.fingerprint == about["teacher_view"]
+            model.view
+            for model in (*state.teacher, state.student)
+            if model.view.identity.accepts(about["teacher_view"])
         )
         teacher = (Model(checkpoints.load(_step_file(work, number, "teacher")), view),)
     rounded = _step_file(work, number, "quantized")

@@ -88,15 +88,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(recipe, options, arguments: list[str] | None) -> int:
     # Here: Paddle takes seconds to load, and a bad recipe should not wait
-    from compress import pipeline
+    from compress import pipeline, plan
     from compress.dry_run import print_plan
-    from compress.plan import load_data
     from compress.process import device, interrupt
     from compress.reporting.printed import print_summary
 
     device.select(options.device)
     if options.dry_run:
-        return print_plan(recipe, load_data(recipe))
+        return print_plan(plan.make(recipe, plan.load_data(recipe)))
     folder = _folder(recipe, options)
     typed = shlex.join(
         ["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)]

@@ -18,10 +18,11 @@ import numpy as np
 from compress.evaluation.evaluate import training_clips
 from compress.steps import sensitivity
 from compress.steps.work import Outcome, State, Work
-from compress.training import checkpoint
 from teachers import networks
 from teachers.channels import Group, strongest
 from teachers.errors import RecipeError
+from teachers.weights import identity
+from teachers.weights.identity import Identity
 
 Counts = dict[str, tuple[int, ...]]  # channels that stay, by group and section
 
@@ -232,8 +233,10 @@ def _by_sensitivity(
         return networks.parameters(_pruner(spec).narrowed(spec, kept))
 
     clips = training_clips(work.dataset.train, state.student.view, config.clips)
-    origin = checkpoint.digest(
-        [work.origin, config.criterion, config.clips, config.min_channels, repr(asdict(spec))]
+    # Whole, with the widths that earlier pruning left: these are what is scanned
+    scanned = Identity(identity.of([spec]).key, repr(asdict(spec)))
+    origin = identity.of(
+        [work.origin, config.criterion, config.clips, config.min_channels, scanned]
     )
     path = work.folder / "state" / f"step{number}_sensitivity.json"
     rows = sensitivity.scan(tuple(one.id for one in groups), pruned, clips, path, origin)

@@ -13,12 +13,13 @@ from typing import Literal
 
 from compress.steps import quantising, train
 from compress.steps.work import Outcome, State, Work
-from compress.training import checkpoint, objectives, settings
+from compress.training import objectives, settings
 from compress.training.fit import Job, fit
 from compress.training.settings import Kd, moves_teacher
 from compress.training.watch import Watch
 from export.quantize.quantized import Quantized, corrected
 from export.quantize.trainable import Trainable
+from teachers.weights import identity
 
 
 def _usual() -> settings.Config:
@@ -101,9 +102,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         work.evaluation,
         seed=work.seed * 1000 + number,
         state_path=work.folder / "state" / f"{name}.npz",
-        settings=checkpoint.digest(
-            [work.origin, number, repr(config), work.seed, repr(network.spec)]
-        ),
+        settings=identity.of([work.origin, number, config, work.seed, network.spec]),
         watch=watch,
         start_counts=True,
     )

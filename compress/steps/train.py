@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from compress.steps.work import Outcome, State, Work
-from compress.training import checkpoint, objectives
+from compress.training import objectives
 from compress.training.fit import Job, fit
 from compress.training.settings import Config, moves_teacher
 from compress.training.watch import Watch
+from teachers.weights import identity
 
 
 def title(config: Config) -> str:
@@ -59,9 +60,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         work.evaluation,
         seed=work.seed * 1000 + number,
         state_path=work.folder / "state" / f"{name}.npz",
-        settings=checkpoint.digest(
-            [work.origin, number, repr(config), work.seed, repr(state.student.network.spec)]
-        ),
+        settings=identity.of([work.origin, number, config, work.seed, state.student.network.spec]),
         watch=watch,
     )
     try:

@@ -11,6 +11,7 @@ from compress.inputs.view import View
 from compress.training.curves import Curves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
+from teachers.weights.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,14 @@ class Work:
     Attributes:
         folder: the run's output folder.
         seed: of the recipe; a step derives its own from it and its number.
-        origin: hash of everything that decides the data and the starting weights.
+        origin: identity of everything that decides the data and the starting weights.
     """
 
     folder: Path
     dataset: Dataset
     curves: Curves
     seed: int
-    origin: str
+    origin: Identity
     prepared: dict = field(default_factory=dict, compare=False, repr=False)
 
     def evaluation(self, view: View, clips: int = 1) -> EvaluationSet:

@@ -130,7 +130,7 @@ def _stages(run: Run, report: dict) -> None:
     view = planned.student.task.view
     report["data"]["input"] = {"title": view.title, "shape": list(view.shape)}
     _check_weights(planned, run.folder)
-    work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed, _origin(planned))
+    work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed, origin(planned))
     teacher, logits = _teachers(run, work, planned, report)
     student = _student(planned, teacher[0])
     state = _steps(planned, work, State(student, teacher), report)
@@ -168,8 +168,8 @@ def _check_weights(planned: Plan, folder: Path) -> None:
         storage.write_text(path, json.dumps(now, indent=1))
 
 
-def _origin(planned: Plan) -> Identity:
-    """Of everything that decides the data and the weights that the first step starts from."""
+def origin(planned: Plan) -> Identity:
+    """The identity of everything that decides the data and the weights that the first step starts from."""
     seed = planned.recipe.seed
     teachers = [identity_of_teacher(teacher, seed) for teacher in planned.teachers]
     student = planned.recipe.student
@@ -179,6 +179,13 @@ def _origin(planned: Plan) -> Identity:
     content = identity.of([replace(student, weights=None), weights.content if weights else None])
     started = Identity(content.key, identity.former_text(student))
     return identity.of([teachers, started, planned.student.task.view.identity])
+
+
+def after_step(before: Identity, planned: PlannedStep) -> Identity:
+    """The identity of what a step hands on, made from that of what it starts from: a chain, so that
+    a step is done again when anything before it was changed."""
+    entry = planned.entry
+    return identity.of([before, planned.number, entry.kind, entry.config])
 
 
 def _teachers(
@@ -282,9 +289,7 @@ def _steps(planned: Plan, work: Work, state: State, report: dict) -> State:
         if not step.enabled:
             continue
         started = time.monotonic()
-        # A chain: a step's identity holds those of all before it, and so does what it leaves behind
-        origin = identity.of([work.origin, number, step.kind, step.config])
-        work = replace(work, origin=origin)
+        work = replace(work, origin=after_step(work.origin, entry))
         outcome = _finished(work, number, state) or _apply(entry, work, state)
         state = outcome.state
         interrupt.check()

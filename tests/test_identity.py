@@ -142,6 +142,19 @@ def test_keys_of_older_releases_are_found(name):
     assert [teacher.legacy, origin.legacy] == OLDER[name]
 
 
+def test_a_run_of_before_a_new_key_may_be_resumed():
+    loaded = recipe.load("ctrgcn_lite_dml")
+    before = recipe.to_dict(loaded)
+    assert recipe.changed_since(loaded, before) == []
+    del before["teacher"]["train"]["ema"]  # at its default, so it may be a key of this release
+    assert recipe.changed_since(loaded, before) == []
+    changed = recipe.load("ctrgcn_lite_dml", ["teacher.train.ema=0.9"])
+    assert recipe.changed_since(changed, before) == [("teacher.train.ema", None, 0.9)]
+    before["teacher"]["train"]["lr"] = 0.5
+    lr = loaded.teacher.members[0].train.lr
+    assert recipe.changed_since(loaded, before) == [("teacher.train.lr", 0.5, lr)]
+
+
 TINY = ("teacher.width=8", "teacher.train.epochs=1", "teacher.train.warmup_epochs=0")
 
 

@@ -225,7 +225,8 @@ def outcome_notes(result: Result, allowed: float) -> tuple[str, ...]:
     reached = f"auto: {result.top1:.2f} % with {', '.join(result.kept) or 'nothing'} kept precise"
     if result.met:
         return (reached,)
-    return (
-        f"{reached}; more than the allowed {allowed:g} points are lost with every choice tried:"
-        " this is the best of them",
+    reached += (
+        f"; more than the allowed {allowed:g} points are lost with every choice tried: this is the"
+        " best of them"
     )
+    return (reached,)

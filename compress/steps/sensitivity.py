@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
 from paddle import nn
 
 from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of, softmax

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from compress.steps.work import Outcome, State, Work
 from teachers import networks
+from teachers.networks import Spec
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ def title(config: Config) -> str:
     return "the student becomes the teacher"
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step: the same."""
     return spec
 

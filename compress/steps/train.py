@@ -7,6 +7,7 @@ from compress.training import objectives
 from compress.training.fit import Job, fit
 from compress.training.settings import Config, moves_teacher
 from compress.training.watch import Watch
+from teachers.networks import Spec
 from teachers.weights import identity
 
 
@@ -35,7 +36,7 @@ def title(config: Config) -> str:
     return ", ".join([f"{words[0]} {config.epochs} epochs", *words[1:]])
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step: training changes none of it."""
     return spec
 
@@ -45,7 +46,10 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     with its last ones."""
     needed = config.dml is not None or config.kd is not None
     moving = moves_teacher(config)
-    trained = {"student": state.student} | ({"teacher": state.teacher[0]} if moving else {})
+    trained = {"student": state.student}
+    if moving:
+        # Never an ensemble: the recipe refuses that
+        trained["teacher"] = state.teacher[0]
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"
     watch = Watch(work.curves, name)

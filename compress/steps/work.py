@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddle import nn
+
 from compress.data.dataset import Dataset
 from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View
@@ -29,7 +31,10 @@ class Work:
     curves: Curves
     seed: int
     origin: Identity
-    prepared: dict = field(default_factory=dict, compare=False, repr=False)
+    # Shared by the copies that `replace` makes for each step, and so by the whole run
+    prepared: dict[tuple[str, int], EvaluationSet] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def evaluation(self, view: View, clips: int = 1) -> EvaluationSet:
         """The validation split through a view, `clips` views a sample; prepared once for all who
@@ -53,13 +58,11 @@ class State:
     teacher: tuple[Model, ...]
     quantized: Quantized | None = None
 
-    def served(self):
+    def served(self) -> nn.Layer:
         """The network that computes what is deployed."""
-        return (
-            self.student.network
-            if self.quantized is None
-            else self.quantized.simulated(self.student.network)
-        )
+        if self.quantized is None:
+            return self.student.network
+        return self.quantized.simulated(self.student.network)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from paddle import nn
 from compress import contracts
 from compress.data.dataset import Dataset
 from compress.process import console
-from compress.recipe.types import Choice, Member, Recipe
-from compress.recipe.types import Step as StepEntry
+from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
 from compress.task import Task, load_weights, spec_for, task_for
 from teachers.networks import Spec
 from teachers.weights import checkpoints

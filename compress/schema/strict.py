@@ -72,7 +72,7 @@ def build(
     # `from_` is the key `from`, which Python does not allow as a name.
     fields = {
         field.name.rstrip("_"): field
-        for field in dataclasses.fields(cls)
+        for field in dataclasses.fields(typing.cast(Any, cls))
         if field.init and field.name not in given
     }
     for key, entry in entries.items():

@@ -61,8 +61,8 @@ def load_with_about(
 ) -> tuple[nn.Layer, dict]:
     """(network, about) of a weights file, in one reading; see `load` and `read`."""
     spec, state, about = read(path, hints, data)
-    # Strictly, key by key and shape by shape: Paddle's own set_state_dict only warns.
     network = networks.build(spec)
+    # Strictly, key by key and shape by shape: Paddle's own set_state_dict only warns.
     networks.load_state(network, state, str(path))
     network.eval()
     return network, about

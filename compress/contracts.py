@@ -20,7 +20,7 @@ from compress.steps.work import Outcome, State, Work
 from teachers.networks import Spec
 from teachers.skeleton import Skeleton
 
-Progress = Callable[[int, int, str], None]  # callback(done, total, what)
+Callback = Callable[[int, int, str], None]  # callback(done, total, what)
 
 
 class Configured(Protocol):
@@ -63,7 +63,7 @@ class DataSet(Configured, Protocol):
 
     INPUT: str
 
-    def load(self, config: Any, seed: int, progress: Progress | None = None) -> Dataset:
+    def load(self, config: Any, seed: int, callback: Callback | None = None) -> Dataset:
         """The clips as recorded.
 
         Raises:

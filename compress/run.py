@@ -94,6 +94,7 @@ def _run(recipe: Recipe, options: argparse.Namespace, arguments: list[str] | Non
     from compress.process import device, interrupt
     from compress.reporting.printed import print_summary
 
+    # Before anything is built: networks are made on the device that is current
     device.select(options.device)
     if options.dry_run:
         return print_plan(plan.make(recipe, plan.load_data(recipe)))
@@ -101,6 +102,7 @@ def _run(recipe: Recipe, options: argparse.Namespace, arguments: list[str] | Non
     typed = shlex.join(
         ["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)]
     )
+    # Bare `except:` clauses in Paddle 2.6.2 swallow Ctrl-C, so the signal itself is kept in mind
     interrupt.remember()
     try:
         result = pipeline.execute(pipeline.Run(recipe, folder, folder.parent / "teachers", typed))

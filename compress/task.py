@@ -42,6 +42,8 @@ def task_for(recipe: Recipe, dataset: Dataset, choice: Choice | None) -> Task:
         RecipeError: the recipe's skeleton is not for these data, or nobody said which joints are
             connected.
     """
+    # Files of key points often say how many joints there are and not which are connected, so that a
+    # recipe may say it
     skeleton = recipe.skeleton or dataset.skeleton
     if skeleton.joints != dataset.skeleton.joints:
         raise RecipeError(
@@ -100,6 +102,7 @@ def check_fits(path: str, spec: Spec, task: Task, wanted: Choice | None = None) 
             f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name:"
             f" {spec.network}` beside its `weights`, and an input that this network takes"
         )
+    # Here, for later it would be a shape error inside some layer
     for what, in_file, in_data in (
         ("input (C, T, V, M)", spec.input_shape, task.view.shape),
         ("number of classes", spec.classes, task.classes),

@@ -18,6 +18,7 @@ from compress.schema.yaml_tree import Value, join, parse
 from teachers.errors import RecipeError
 
 CONFIGS = ROOT / "configs"
+# Recipes of the project have about 1 KB; a file so much larger was given by mistake
 MAX_BYTES = 64 * 1024
 
 
@@ -38,6 +39,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if root is None:
         raise RecipeError(f"{shown}: is empty (start from a recipe in configs/)")
     entries_of(root, "")
+    # Kept, to tell the keys that the file brought from those that were typed
     before = root
     for override in overrides:
         root = override_module.apply(root, override)
@@ -195,6 +197,7 @@ def _read(path: Path, shown: str) -> str:
     if len(content) > MAX_BYTES:
         raise RecipeError(f"{shown}: is {len(content)} bytes, a recipe has at most {MAX_BYTES}")
     try:
+        # Windows editors put a byte order mark in front
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1

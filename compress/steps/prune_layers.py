@@ -46,6 +46,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     afresh and is named."""
     before = state.student.network
     spec = spec_after(before.spec, config)
+    # For the few tensors that start afresh: they are the same when a killed run repeats the step
     paddle.seed(work.seed * 1000 + number)
     student = networks.build(spec)
     fresh = copy_by_name(networks.state_of(before), student, config.drop)

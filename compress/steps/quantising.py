@@ -23,7 +23,8 @@ from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import RecipeError
 
-HARM_CLIPS = 8  # how many training clips rank the layers
+# How many training clips rank the layers, evenly spread: they run once for each layer
+HARM_CLIPS = 8
 MOST = 0.5  # share of the layers that `auto` keeps precise at most
 
 

@@ -22,6 +22,7 @@ def title(config: Config) -> str:
         words.append(f"mixup {config.mixup.alpha:g}")
     if config.dml is not None:
         words.append(
+            # Papers call this mutual learning too; with a teacher that stays it is not mutual
             "one-way distillation, symmetric KL, frozen teacher"
             if config.dml.freeze_teacher
             else "mutual learning, both networks trained"

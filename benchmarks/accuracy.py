@@ -30,9 +30,9 @@ from compress import recipe as recipes
 from compress.evaluation import accuracy
 from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View, from_ops
-from compress.plan import load_data, seats
+from compress.plan import load_data, tasks
 from compress.process import console, device
-from compress.task import Seat, any_weights
+from compress.task import Task, any_weights
 from export import deployed, runtimes
 from export.runtimes import in_process
 from teachers.arguments import Parser
@@ -40,12 +40,12 @@ from teachers.errors import CheckpointError, FeatherboneError
 
 
 def predictors(
-    target: Path, dataset, where: Seat, threads: int
+    target: Path, dataset, task: Task, threads: int
 ) -> list[tuple[str, object, tuple[Path, ...], View]]:
     """(name, predict, files, view) of everything a target can be run with.
 
     Args:
-        where: how a target sees clips that does not say it itself.
+        task: how a target sees clips that does not say it itself.
     Raises:
         CheckpointError: nothing there that a runtime reads.
     """
@@ -63,7 +63,7 @@ def predictors(
                     f"{path} (Paddle Inference)",
                     runtimes.paddle_inference(path, weights, threads),
                     (path, weights),
-                    described(path, where),
+                    described(path, task),
                 )
             )
         elif path.suffix == ".onnx":
@@ -72,11 +72,11 @@ def predictors(
                     f"{path} (ONNX Runtime)",
                     runtimes.onnx_runtime(path, threads),
                     (path,),
-                    described(path, where),
+                    described(path, task),
                 )
             )
         else:
-            model = any_weights(path, dataset, where)
+            model = any_weights(path, dataset, task)
             found.append((f"{path} (dygraph)", in_process(model.network), (path,), model.view))
     if not found:
         raise CheckpointError(
@@ -85,10 +85,10 @@ def predictors(
     return found
 
 
-def described(path: Path, where: Seat) -> View:
+def described(path: Path, task: Task) -> View:
     """The view that `deployed.json` beside an exported file tells of, else the recipe's."""
     if not (path.parent / deployed.NAME).is_file():
-        return where.view
+        return task.view
     description = deployed.read(path.parent)
     return from_ops(
         tuple(description["preprocessing"]),
@@ -110,10 +110,10 @@ def main(arguments: list[str] | None = None) -> int:
         device.select(options.device)
         recipe = recipes.load(options.recipe, options.overrides)
         dataset = load_data(recipe)
-        where, rows, reference = seats(recipe, dataset)[0][0], [], None
+        task, rows, reference = tasks(recipe, dataset)[0][0], [], None
         for target in options.targets:
             for name, predict, files, view in predictors(
-                target, dataset, where, runtimes.default_threads()
+                target, dataset, task, runtimes.default_threads()
             ):
                 row, logits = accuracy.row(
                     name, predict, EvaluationSet(dataset.val, view, view.clips), reference, files

@@ -36,7 +36,7 @@ from benchmarks.tables import write_csv
 from compress import recipe as recipes
 from compress.evaluation import accuracy, fusion
 from compress.evaluation.evaluate import EvaluationSet, accuracy as judged
-from compress.plan import load_data, seats
+from compress.plan import load_data, tasks
 from compress.process import console, device
 from compress.task import as_saved, load_weights
 from compress.training.model import Model
@@ -47,19 +47,19 @@ from teachers.errors import CheckpointError, FeatherboneError, RecipeError
 
 def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
     """The scores and weights of a recipe's ensemble; its networks must have weights."""
-    places, _ = seats(recipe, dataset)
+    teacher_tasks, _ = tasks(recipe, dataset)
     found = []
-    for number, (member, where) in enumerate(zip(recipe.teacher.members, places), start=1):
+    for number, (member, task) in enumerate(zip(recipe.teacher.members, teacher_tasks), start=1):
         if member.weights is None:
             raise RecipeError(
                 f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this"
                 " recipe first, and give the files of its weights/ folder as SOURCEs"
             )
-        network = load_weights(member.weights, where, member.network)
+        network = load_weights(member.weights, task, member.network)
         found.append(
             judge(
-                Model(network, where.view),
-                f"{number} {member.network.name}, {where.view.title}",
+                Model(network, task.view),
+                f"{number} {member.network.name}, {task.view.title}",
                 dataset,
             )
         )

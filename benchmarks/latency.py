@@ -43,7 +43,7 @@ from compress.evaluation.evaluate import (
     EvaluationSet,
     training_clips,
 )
-from compress.plan import load_data, seats
+from compress.plan import load_data, tasks
 from compress.process import console, device
 from compress.task import any_weights
 from export import runtimes, verify
@@ -322,8 +322,8 @@ def _subject(options) -> tuple[object, EvaluationSet | None, np.ndarray]:
     if options.recipe:
         recipe = recipes.load(options.recipe, options.overrides)
         dataset = load_data(recipe)
-        where = seats(recipe, dataset)[1]
-        model = any_weights(options.weights, dataset, where)
+        task = tasks(recipe, dataset)[1]
+        model = any_weights(options.weights, dataset, task)
         calibration = training_clips(dataset.train, model.view, CALIBRATION_CLIPS)
         return (
             model.network,

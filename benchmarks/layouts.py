@@ -35,7 +35,7 @@ from rich.table import Table
 from benchmarks import raw_ntu
 from compress import recipe as recipes
 from compress.data.dataset import Dataset, Split
-from compress.plan import load_data, seats
+from compress.plan import load_data, tasks
 from teachers.arguments import Parser
 from teachers.skeleton import NTU_25
 
@@ -137,7 +137,7 @@ def loaded(data: dict) -> tuple[Dataset, object]:
         "ctrgcn_lite_dml", [f"data={json.dumps(data)}", "input={name: crop_resize, frames: 64}"]
     )
     dataset = load_data(recipe)
-    return dataset, seats(recipe, dataset)[1].view
+    return dataset, tasks(recipe, dataset)[1].view
 
 
 def inputs(data: dict) -> dict[str, np.ndarray]:

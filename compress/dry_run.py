@@ -6,112 +6,125 @@ import json
 
 from rich.table import Table
 
-from compress import registry
-from compress.plan import notes, planned_specs, seats
-from compress.recipe.types import QUANTISING
+from compress.plan import Plan, PlannedTeacher
+from compress.recipe.types import QUANTISING, Member
 from compress.reporting.printed import out
+from export.formats import table
 from teachers import networks
+from teachers.networks import Spec
 
 
-def print_plan(recipe, dataset) -> int:
-    """Networks with parameters and MACs, steps, data counts and the files a run will write."""
-    members = recipe.teacher.members
-    teachers, specs = planned_specs(recipe, dataset)
-    places, place = seats(recipe, dataset)
-    rows = [
-        (
-            f"teacher {number}" if len(members) > 1 else "teacher",
-            f"{_source(member)}, {where.view.title}"
-            + (f", weight {member.weight:g}" if len(members) > 1 else ""),
-            spec,
-        )
-        for number, (member, where, spec) in enumerate(zip(members, places, teachers), start=1)
-    ]
-    rows.append(("student", f"{_start(recipe)}, {place.view.title}", specs[0]))
-    for number, (step, spec) in enumerate(zip(recipe.steps, specs[1:]), start=1):
-        title = registry.STEPS.load(step.kind).title(step.config)
-        rows.append(
-            (f"step {number}", title if step.enabled else f"{step.kind}: switched off", spec)
-        )
+def print_plan(plan: Plan) -> int:
+    """Networks with parameters and MACs, steps, data counts and the files a run will write.
+
+    Returns:
+        the exit code.
+    """
+    dataset = plan.dataset
+    budget = plan.recipe.budget
+    files = _files(plan)
+    out.print(_table(plan))
+    out.print(
+        f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation"
+        f" clips, {len(dataset.classes)} classes, input (C, T, V, M) ="
+        f" {plan.student.task.view.shape}"
+    )
+    for note in plan.notes:
+        # Paths and names of people's own may hold brackets, which rich would take for markup
+        out.print(f"note: {note}", markup=False)
+    out.print(f"files: {', '.join(files)}")
+    out.print(
+        f"gates: deployed folder at most {budget.max_size / 1e6:g} MB, top-1 at most"
+        f" {budget.max_top1_drop:g} points below the teacher"
+    )
+    print(json.dumps(_last_line(plan, files)))
+    return 0
+
+
+def _table(plan: Plan) -> Table:
     table = Table(
         "",
         "what",
         "blocks",
         "parameters",
         "GMACs a clip",
-        title=f"Plan of {recipe.name}",
+        title=f"Plan of {plan.recipe.name}",
         title_justify="left",
     )
-    for name, what, spec in rows:
-        table.add_row(
-            name,
-            what,
-            str(len(spec.blocks)),
-            f"{networks.parameters(spec):,}",
-            f"{networks.macs(spec) / 1e9:.3f}",
-        )
-    out.print(table)
-    out.print(
-        f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation"
-        f" clips, {len(dataset.classes)} classes, input (C, T, V, M) = {place.view.shape}"
-    )
-    for note in notes(recipe, dataset):
-        out.print(f"note: {note}", markup=False)
-    single = len(members) == 1
-    kept = (
-        ["teacher.npz"]
-        if single
-        else [f"teacher{number}.npz" for number in range(1, len(members) + 1)]
-    )
-    expected = [f"deploy/{file}" for kind in recipe.export.formats for file in table.files(kind)]
-    expected += [
-        "deploy/deployed.json",
-        *(f"weights/{name}" for name in kept),
-        "weights/student.npz",
-        *(
-            ["weights/quantized.npz"]
-            if any(step.enabled and step.kind in QUANTISING for step in recipe.steps)
-            else []
-        ),
-        "report.json",
-        "report.html",
-        "curves/",
-    ]
-    out.print(f"files: {', '.join(expected)}")
-    out.print(
-        f"gates: deployed folder at most {recipe.budget.max_size / 1e6:g} MB, top-1 at most"
-        f" {recipe.budget.max_top1_drop:g} points below the teacher"
-    )
-    print(
-        json.dumps(
-            {
-                "recipe": recipe.name,
-                "params": sum(map(networks.parameters, teachers)),
-                "student_params": networks.parameters(specs[-1]),
-                "macs": sum(map(networks.macs, teachers)),
-                "student_macs": networks.macs(specs[-1]),
-                "train_clips": len(dataset.train),
-                "val_clips": len(dataset.val),
-                "files": expected,
-            }
-        )
-    )
-    return 0
+    for name, what, spec in _rows(plan):
+        parameters = networks.parameters(spec)
+        macs = networks.macs(spec)
+        table.add_row(name, what, str(len(spec.blocks)), f"{parameters:,}", f"{macs / 1e9:.3f}")
+    return table
 
 
-def _source(member) -> str:
+def _rows(plan: Plan) -> list[tuple[str, str, Spec]]:
+    """(name, what it is or does, spec) of every network, and of the student after every step."""
+    single = len(plan.teachers) == 1
+    rows: list[tuple[str, str, Spec]] = []
+    for number, teacher in enumerate(plan.teachers, start=1):
+        what = f"{_source(teacher.member)}, {teacher.task.view.title}"
+        if single:
+            rows.append(("teacher", what, teacher.spec))
+        else:
+            weighted = f"{what}, weight {teacher.member.weight:g}"
+            rows.append((f"teacher {number}", weighted, teacher.spec))
+    student = plan.student
+    rows.append(("student", f"{_start(plan)}, {student.task.view.title}", student.spec))
+    for step in plan.steps:
+        what = step.title if step.entry.enabled else f"{step.entry.kind}: switched off"
+        rows.append((f"step {step.number}", what, step.spec))
+    return rows
+
+
+def _source(member: Member) -> str:
     name = member.network.name
-    if member.weights is None:
+    if member.train is not None and member.weights is None:
         return f"{name}, trained {member.train.epochs} epochs first, or reused if it was before"
-    return f"{name} from {member.weights}" + (
-        f", trained {member.train.epochs} epochs more" if member.finetune else ""
-    )
+    if member.train is not None and member.finetune:
+        return f"{name} from {member.weights}, trained {member.train.epochs} epochs more"
+    return f"{name} from {member.weights}"
 
 
-def _start(recipe) -> str:
-    student = recipe.student
+def _start(plan: Plan) -> str:
+    student = plan.recipe.student
     if student.weights is not None:
         return f"from {student.weights}"
     if student.network is not None:
         return f"{student.network.name}, fresh"
-    return "a copy of the teacher" if len(recipe.teacher.members) == 1 else "a copy of teacher 1"
+    return "a copy of the teacher" if len(plan.teachers) == 1 else "a copy of teacher 1"
+
+
+def _files(plan: Plan) -> list[str]:
+    """What a run writes into its folder, from its top."""
+    files = []
+    for format_name in plan.recipe.export.formats:
+        files += [f"deploy/{name}" for name in table.files(format_name)]
+    files.append("deploy/deployed.json")
+    files += _teacher_files(plan.teachers)
+    files.append("weights/student.npz")
+    if any(step.entry.enabled and step.entry.kind in QUANTISING for step in plan.steps):
+        files.append("weights/quantized.npz")
+    return [*files, "report.json", "report.html", "curves/"]
+
+
+def _teacher_files(teachers: tuple[PlannedTeacher, ...]) -> list[str]:
+    if len(teachers) == 1:
+        return ["weights/teacher.npz"]
+    return [f"weights/teacher{number}.npz" for number in range(1, len(teachers) + 1)]
+
+
+def _last_line(plan: Plan, files: list[str]) -> dict[str, object]:
+    """The plan for programs: one JSON object."""
+    specs = [teacher.spec for teacher in plan.teachers]
+    return {
+        "recipe": plan.recipe.name,
+        # Of an ensemble together: that is what a clip costs
+        "params": sum(networks.parameters(spec) for spec in specs),
+        "student_params": networks.parameters(plan.final_spec),
+        "macs": sum(networks.macs(spec) for spec in specs),
+        "student_macs": networks.macs(plan.final_spec),
+        "train_clips": len(plan.dataset.train),
+        "val_clips": len(plan.dataset.val),
+        "files": files,
+    }

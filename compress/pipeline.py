@@ -6,6 +6,7 @@ stopped. Whatever happens, the report is written with what there is.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import plan, recipe as recipes, registry, teacher as teachers_
+from compress import plan, recipe as recipes
 from compress.deliver import deliver
 from compress.evaluation import accuracy, evaluate, fusion
-from compress.plan import load_data, planned_specs, seats
+from compress.plan import Plan, PlannedStep, load_data
 from compress.process import console, interrupt
 from compress.recipe.types import Recipe
 from compress.reporting import provenance, report as reports
@@ -30,15 +31,18 @@ from compress.reporting.recorder import (
     step_row,
 )
 from compress.steps.work import Outcome, State, Work
-from compress.task import describe, load_weights, spec_for
-from compress.training import checkpoint
+from compress.task import describe
+from compress.teacher import identity as identity_of_teacher, obtain
 from compress.training.curves import Curves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
-from teachers import networks
+from teachers import networks, storage
 from teachers.errors import CheckpointError, FeatherboneError
-from teachers.weights import checkpoints
+from teachers.weights import checkpoints, identity
+from teachers.weights.identity import Identity
+
+WEIGHTS = "weights.json"  # SHA-256 of the weights files that a run began with, in its state/
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,13 @@ class Run:
 
     Attributes:
         folder: the output folder.
-        shelf: where trained teachers are kept between runs.
+        teacher_cache: where trained teachers are kept between runs.
         command: as typed, for the report.
     """
 
     recipe: Recipe
     folder: Path
-    shelf: Path
+    teacher_cache: Path
     command: str
 
 
@@ -102,28 +106,17 @@ def _write_report(report: Report, folder: Path) -> None:
 def _stages(run: Run, recorder: Recorder) -> None:
     recipe = run.recipe
     dataset = load_data(recipe)
+    planned = plan.make(recipe, dataset)
     skeleton = (recipe.skeleton or dataset.skeleton).name
-    notes = plan.notes(recipe, dataset)
-    recorder.data(data_record(dataset, skeleton, notes))
-    for note in notes:
+    view = planned.student.task.view
+    recorder.data(data_record(dataset, skeleton, planned.notes, view))
+    for note in planned.notes:
         console.say(f"note: {note}")
-    planned_specs(recipe, dataset)
-    places, place = seats(recipe, dataset)
-    recorder.data(data_record(dataset, skeleton, notes, place.view))
-    members = recipe.teacher.members
-    origin = [
-        teachers_.identity(member, where, recipe.seed) for member, where in zip(members, places)
-    ]
-    work = Work(
-        run.folder,
-        dataset,
-        Curves(run.folder / "curves"),
-        recipe.seed,
-        checkpoint.digest([origin, repr(recipe.student), place.view.fingerprint]),
-    )
-    teacher, logits = _teachers(run, work, places, recorder)
-    student = _student(recipe, teacher[0], place)
-    state = _steps(run, work, State(student, teacher), recorder)
+    _check_weights(planned, run.folder)
+    work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed, origin(planned))
+    teacher, logits = _teachers(run, work, planned, recorder)
+    student = _student(planned, teacher[0])
+    state = _steps(planned, work, State(student, teacher), recorder)
     if state.quantized is not None:
         state.quantized.save(run.folder / "weights" / "quantized.npz")
     checkpoints.save(
@@ -135,21 +128,64 @@ def _stages(run: Run, recorder: Recorder) -> None:
     work.curves.close()
 
 
+def _check_weights(planned: Plan, folder: Path) -> None:
+    """Hold the run to the weights files that it was started with; their hashes are kept in its
+    folder.
+
+    A run of an older release has kept none; it is held to what is there when it is resumed first.
+
+    Raises:
+        CheckpointError: a file has changed since.
+    """
+    path = folder / "state" / WEIGHTS
+    now = {weights.path: weights.sha256 for weights in planned.weights}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for file, sha256 in now.items():
+        if before.get(file, sha256) != sha256:
+            raise CheckpointError(
+                f"{file}: has changed since {folder} was started (SHA-256 {before[file][:12]}..."
+                f" then, {sha256[:12]}... now); put the old file back, or start anew with another"
+                " --output"
+            )
+    if now and now != before:
+        storage.write_text(path, json.dumps(now, indent=1))
+
+
+def origin(planned: Plan) -> Identity:
+    """The identity of everything that decides the data and the weights that the first step starts from."""
+    seed = planned.recipe.seed
+    teachers = [identity_of_teacher(teacher, seed) for teacher in planned.teachers]
+    student = planned.recipe.student
+    weights = planned.student.weights
+    # By the file's content, wherever it lies. Older releases knew the path alone, and so took a
+    # changed file for the old one.
+    content = identity.of([replace(student, weights=None), weights.content if weights else None])
+    started = Identity(content.key, identity.former_text(student))
+    return identity.of([teachers, started, planned.student.task.view.identity])
+
+
+def after_step(before: Identity, planned: PlannedStep) -> Identity:
+    """The identity of what a step hands on, made from that of what it starts from: a chain, so that
+    a step is done again when anything before it was changed."""
+    entry = planned.entry
+    return identity.of([before, planned.number, entry.kind, entry.config])
+
+
 def _teachers(
-    run: Run, work: Work, places: list, recorder: Recorder
+    run: Run, work: Work, planned: Plan, recorder: Recorder
 ) -> tuple[tuple[Model, ...], np.ndarray]:
     """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in
     `weights/`."""
-    members = run.recipe.teacher.members
-    single = len(members) == 1
+    single = len(planned.teachers) == 1
     models: list[Model] = []
     rows: list[MemberRow] = []
     logits: list[np.ndarray] = []
-    for number, (member, where) in enumerate(zip(members, places, strict=True), start=1):
+    for number, entry in enumerate(planned.teachers, start=1):
+        member = entry.member
         role = "teacher" if single else f"teacher{number}"
-        title = f"teacher {number}: {member.network.name}, {where.view.title}"
+        title = f"teacher {number}: {member.network.name}, {entry.task.view.title}"
         name = "teacher" if single else title
-        teacher = teachers_.obtain(member, where, work, run.shelf, role)
+        teacher = obtain(entry, work, run.teacher_cache, role)
         recorder.curve(name, teacher.history)
         model = teacher.model
         scores, scored = accuracy.score(
@@ -197,49 +233,48 @@ def _ensemble(
     return tuple(models), fused
 
 
-def _student(recipe: Recipe, teacher: Model, where) -> Model:
+def _student(planned: Plan, teacher: Model) -> Model:
     """The network that the steps change: a copy of the (first) teacher, its layout with other
     weights, or one of its own."""
-    chosen = recipe.student
-    if chosen.weights is not None:
-        wanted = chosen.network or recipe.teacher.members[0].network
-        return Model(load_weights(chosen.weights, where, wanted), where.view)
-    if chosen.network is not None:
-        paddle.seed(recipe.seed + 1)
-        network = networks.build(spec_for(chosen.network, where))
+    view = planned.student.task.view
+    if planned.student.weights is not None:
+        return Model(planned.student.weights.network, view)
+    if planned.recipe.student.network is not None:
+        # Not the teacher's seed: a student with the teacher's layout would begin as its twin
+        paddle.seed(planned.recipe.seed + 1)
+        network = networks.build(planned.student.spec)
     else:
         network = networks.build(teacher.network.spec)
         networks.load_state(
             network, networks.state_of(teacher.network), "the student's copy of the teacher"
         )
     network.eval()
-    return Model(network, where.view)
+    return Model(network, view)
 
 
-def _steps(run: Run, work: Work, state: State, recorder: Recorder) -> State:
+def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State:
     """Apply the enabled steps in order; a step that an earlier attempt finished is read back."""
-    for number, step in enumerate(run.recipe.steps, start=1):
+    for entry in planned.steps:
+        number = entry.number
+        step = entry.entry
         if not step.enabled:
             continue
-        module = registry.STEPS.load(step.kind)
         started = time.monotonic()
-        work = replace(
-            work, origin=checkpoint.digest([work.origin, number, step.kind, repr(step.config)])
-        )
-        outcome = _finished(work, number, state) or _apply(module, step, work, number, state)
+        work = replace(work, origin=after_step(work.origin, entry))
+        outcome = _finished(work, number, state) or _apply(entry, work, state)
         state = outcome.state
         interrupt.check()
         student = state.student
         scores, _ = accuracy.score(
-            f"step {number}: {module.title(step.config)}",
+            f"step {number}: {entry.title}",
             in_process(state.served()),
             work.evaluation(student.view, student.view.clips),
         )
         recorder.step(
             step_row(
                 step.kind,
-                module.title(step.config),
-                recipes.to_dict(run.recipe)["steps"][number - 1][step.kind],
+                entry.title,
+                recipes.to_dict(planned.recipe)["steps"][number - 1][step.kind],
                 time.monotonic() - started,
                 outcome.notes,
                 student.network,
@@ -250,43 +285,48 @@ def _steps(run: Run, work: Work, state: State, recorder: Recorder) -> State:
     return state
 
 
-def _apply(module, step, work: Work, number: int, state: State) -> Outcome:
-    outcome = module.apply(state, step.config, work, number)
+def _apply(planned: PlannedStep, work: Work, state: State) -> Outcome:
+    """Carry a step out and save what it hands on."""
+    number = planned.number
+    outcome = planned.module.apply(state, planned.entry.config, work, number)
     after = outcome.state
     about = {
         "history": list(outcome.history),
         "best_epoch": outcome.best_epoch,
         "notes": list(outcome.notes),
-        "origin": work.origin,
+        "origin": work.origin.key,
     }
-    if len(after.teacher) == 1:  # an ensemble never changes
+    # An ensemble never changes: it is not worth saving its networks after every step
+    if len(after.teacher) == 1:
         about["teacher_view"] = after.teacher[0].view.fingerprint
         checkpoints.save(_step_file(work, number, "teacher"), after.teacher[0].network, about)
     if after.quantized is not None:
         after.quantized.save(_step_file(work, number, "quantized"))
-    checkpoints.save(
-        _step_file(work, number, "student"), after.student.network, about
-    )  # last: it says that the step is finished
+    # Last, for this file says that the step is finished: a run killed above repeats the step
+    checkpoints.save(_step_file(work, number, "student"), after.student.network, about)
     return outcome
 
 
 def _finished(work: Work, number: int, state: State) -> Outcome | None:
-    if not _step_file(work, number, "student").exists():
+    """What an earlier attempt left of a step that it finished; None: it did not."""
+    path = _step_file(work, number, "student")
+    if not path.exists():
         return None
-    _, _, about = checkpoints.read(_step_file(work, number, "student"))
-    if about.get("origin") != work.origin:
+    network, about = checkpoints.load_with_about(path)
+    if not work.origin.accepts(about.get("origin")):
         raise CheckpointError(
-            f"{_step_file(work, number, 'student')}: belongs to another recipe, data or seed;"
+            f"{path}: belongs to another recipe, data or seed;"
             " resume with the same ones, or start anew with another --output"
         )
     console.say(f"step {number}: was finished before")
-    student = replace(state.student, network=checkpoints.load(_step_file(work, number, "student")))
+    student = replace(state.student, network=network)
     teacher = state.teacher
     if "teacher_view" in about:
+        # A step invents no view: its teacher sees clips as one of the networks before it did
         view = next(
-            one.view
-            for one in (*state.teacher, state.student)
-            if one.view.fingerprint == about["teacher_view"]
+            model.view
+            for model in (*state.teacher, state.student)
+            if model.view.identity.accepts(about["teacher_view"])
         )
         teacher = (Model(checkpoints.load(_step_file(work, number, "teacher")), view),)
     rounded = _step_file(work, number, "quantized")

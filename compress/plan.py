@@ -1,80 +1,217 @@
-"""What a run will do, worked out before it starts: specs of every network after every step, and
-what a person should know."""
+"""What a run will do, worked out once before it starts: every network, its place in the data, its
+spec after every step, the weights files it begins with, and what a person should know."""
 
 from __future__ import annotations
 
-from compress import registry
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddle import nn
+
+from compress import contracts
+from compress.data.dataset import Dataset
 from compress.process import console
-from compress.recipe.types import Recipe
-from compress.task import Seat, load_weights, seat, spec_for
+from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
+from compress.task import Task, load_weights, spec_for, task_for
+from teachers.networks import Spec
+from teachers.weights import checkpoints
 
-FEW, ENOUGH = 100, 300  # iterations of a training that starts from nothing
+# Iterations of a training that starts from nothing. The built-in data's 150 are enough, so FEW lies
+# below them; ENOUGH is what 192 clips of people's own took to reach 80 % (README, "Your own data").
+FEW = 100
+ENOUGH = 300
 
 
-def notes(recipe, dataset) -> tuple[str, ...]:
-    """What a person should know before hours of work: of the data, of the recipe, and of a
-    teacher's training that is over before it begins."""
-    found, single, clips = (
-        [*dataset.notes, *recipe.notes],
-        len(recipe.teacher.members) == 1,
-        len(dataset.train),
+@dataclass(frozen=True)
+class Weights:
+    """A weights file of the recipe, read.
+
+    Attributes:
+        path: as the recipe has it, with its `#Teacher`.
+        sha256: of the file's content.
+        network: what it holds, in evaluation mode; a network of its own for everyone who names the
+            file.
+    """
+
+    path: str
+    sha256: str
+    network: nn.Layer
+
+    @property
+    def content(self) -> list[str | None]:
+        """What decides the network: the file's hash, and the part of the file that was taken."""
+        return [self.sha256, checkpoints.file_and_part(self.path)[1]]
+
+
+@dataclass(frozen=True)
+class PlannedTeacher:
+    """A network of the teacher. `weights` None: it is trained first."""
+
+    member: Member
+    task: Task
+    spec: Spec
+    weights: Weights | None
+
+
+@dataclass(frozen=True)
+class PlannedStudent:
+    """The student before the first step. `weights` None: a copy of the first teacher, or fresh."""
+
+    task: Task
+    spec: Spec
+    weights: Weights | None
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step of the recipe, switched off or not.
+
+    Attributes:
+        number: counted from 1, switched off ones too, as file names and seeds are.
+        spec: the student's after it.
+    """
+
+    number: int
+    entry: StepEntry
+    module: contracts.Step
+    spec: Spec
+
+    @property
+    def title(self) -> str:
+        """What it does, in words."""
+        return self.module.title(self.entry.config)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a run that is decided before it starts. Made by `make`, printed by `dry_run.py`,
+    carried out by `pipeline.py`."""
+
+    recipe: Recipe
+    dataset: Dataset
+    teachers: tuple[PlannedTeacher, ...]
+    student: PlannedStudent
+    steps: tuple[PlannedStep, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def final_spec(self) -> Spec:
+        """The student's spec after the last step."""
+        return self.steps[-1].spec if self.steps else self.student.spec
+
+    @property
+    def weights(self) -> tuple[Weights, ...]:
+        """The weights files that were read, the teacher's first."""
+        read = [teacher.weights for teacher in self.teachers] + [self.student.weights]
+        return tuple(weights for weights in read if weights is not None)
+
+
+def make(recipe: Recipe, dataset: Dataset) -> Plan:
+    """The plan of a recipe on its data set. What does not fit is found here, before hours of work.
+
+    Raises:
+        CheckpointError: a weights file that cannot be used, or is for other data.
+        RecipeError: a skeleton, an input, a block or a step that does not fit.
+    """
+    reader = _Reader()
+    teacher_tasks, student_task = tasks(recipe, dataset)
+    teachers = tuple(
+        _teacher(member, task, reader)
+        for member, task in zip(recipe.teacher.members, teacher_tasks, strict=True)
     )
-    for number, member in enumerate(recipe.teacher.members):
-        if member.weights is not None or member.train is None:
-            continue
-        each = -(-clips // member.train.batch_size)
-        if each * member.train.epochs < FEW:
-            place = (
-                "teacher.train"
-                if single or member.train == recipe.teacher.members[0].train
-                else f"teacher.ensemble[{number}].train"
-            )
-            found.append(
-                f"{place}: {member.train.epochs} epochs of {clips} clips are"
-                f" {each * member.train.epochs} iterations, few for a network that learns from"
-                f" nothing; raise {place}.epochs, to {-(-ENOUGH // each)} for example, and those of"
-                " the steps"
-            )
-    return tuple(dict.fromkeys(found))
+    student = _student(recipe, student_task, teachers[0], reader)
+    steps = []
+    spec = student.spec
+    for number, entry in enumerate(recipe.steps, start=1):
+        module = contracts.step(entry.kind)
+        if entry.enabled:
+            spec = module.spec_after(spec, entry.config)
+        steps.append(PlannedStep(number, entry, module, spec))
+    return Plan(recipe, dataset, teachers, student, tuple(steps), notes(recipe, dataset))
 
 
-def load_data(recipe: Recipe):
+def load_data(recipe: Recipe) -> Dataset:
     """The recipe's data set, with progress."""
-    module = registry.DATA_SETS.load(recipe.data.name)
+    module = contracts.data_set(recipe.data.name)
     return module.load(recipe.data.config, recipe.seed, console.reading())
 
 
-def seats(recipe: Recipe, dataset) -> tuple[list[Seat], Seat]:
-    """(a seat for each teacher network, the student's seat)."""
-    teachers = [seat(recipe, dataset, member.input) for member in recipe.teacher.members]
-    own = recipe.student.input
-    return teachers, teachers[0] if own is None else seat(recipe, dataset, own)
+def tasks(recipe: Recipe, dataset: Dataset) -> tuple[list[Task], Task]:
+    """(the task of each teacher network, the student's); opens no weights.
+
+    Raises:
+        RecipeError: see `compress.task.task_for`.
+    """
+    teachers = [task_for(recipe, dataset, member.input) for member in recipe.teacher.members]
+    student_input = recipe.student.input
+    # A copy of the teacher sees what the teacher sees. The very same task, not an equal one: views
+    # are prepared once for all who share one.
+    student = teachers[0] if student_input is None else task_for(recipe, dataset, student_input)
+    return teachers, student
 
 
-def planned_specs(recipe: Recipe, dataset) -> tuple[list, list]:
-    """(the teacher networks' specs, the student's before the first and after each step); a block or
-    weights file that does not fit is found here."""
-    places, place = seats(recipe, dataset)
-    teachers = [
-        _spec(member.weights, member.network, where)
-        for member, where in zip(recipe.teacher.members, places)
-    ]
-    student = recipe.student
-    config = student.network or recipe.teacher.members[0].network
-    spec = (
-        teachers[0]
-        if student.network is None and student.weights is None
-        else _spec(student.weights, config, place)
-    )
-    specs = [spec]
-    for step in recipe.steps:
-        if step.enabled:
-            spec = registry.STEPS.load(step.kind).spec_after(spec, step.config)
-        specs.append(spec)
-    return teachers, specs
+def notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
+    """What a person should know before hours of work: of the data, of the recipe, and of a
+    teacher's training that is over before it begins."""
+    remarks = [*dataset.notes, *recipe.notes]
+    members = recipe.teacher.members
+    clips = len(dataset.train)
+    for number, member in enumerate(members):
+        if member.weights is not None or member.train is None:
+            continue
+        an_epoch = -(-clips // member.train.batch_size)
+        iterations = an_epoch * member.train.epochs
+        if iterations < FEW:
+            # Members usually take their training from `teacher.train`; only where one has its own
+            # is that the place to change
+            shared = member.train == members[0].train
+            place = "teacher.train" if shared else f"teacher.ensemble[{number}].train"
+            remarks.append(
+                f"{place}: {member.train.epochs} epochs of {clips} clips are {iterations}"
+                " iterations, few for a network that learns from nothing; raise"
+                f" {place}.epochs, to {-(-ENOUGH // an_epoch)} for example, and those of the steps"
+            )
+    # Alike members of an ensemble say the same thing; order is kept
+    return tuple(dict.fromkeys(remarks))
 
 
-def _spec(weights: str | None, network, where):
-    return (
-        spec_for(network, where) if weights is None else load_weights(weights, where, network).spec
-    )
+class _Reader:
+    """Opens every weights file once, however many networks are read from it.
+
+    Hashed and read from the same bytes: a file that is replaced between two openings would be known
+    by the hash of one network and hold another.
+    """
+
+    def __init__(self) -> None:
+        self._contents: dict[Path, bytes] = {}
+
+    def read(self, path: str, task: Task, network: Choice) -> Weights:
+        file = checkpoints.file_and_part(path)[0]
+        if file not in self._contents:
+            self._contents[file] = checkpoints.content(path)
+        data = self._contents[file]
+        return Weights(
+            path, hashlib.sha256(data).hexdigest(), load_weights(path, task, network, data)
+        )
+
+
+def _teacher(member: Member, task: Task, reader: _Reader) -> PlannedTeacher:
+    if member.weights is None:
+        return PlannedTeacher(member, task, spec_for(member.network, task), None)
+    weights = reader.read(member.weights, task, member.network)
+    return PlannedTeacher(member, task, weights.network.spec, weights)
+
+
+def _student(
+    recipe: Recipe, task: Task, first_teacher: PlannedTeacher, reader: _Reader
+) -> PlannedStudent:
+    chosen = recipe.student
+    network = chosen.network or first_teacher.member.network
+    if chosen.weights is not None:
+        weights = reader.read(chosen.weights, task, network)
+        return PlannedStudent(task, weights.network.spec, weights)
+    if chosen.network is not None:
+        return PlannedStudent(task, spec_for(network, task), None)
+    # A teacher's weights file may hold a pruned network, so its spec counts, not the recipe's
+    return PlannedStudent(task, first_teacher.spec, None)

@@ -35,6 +35,8 @@ class Table:
         return importlib.import_module(self.modules[name])
 
 
+# Rows, not a search of folders: a helper that lies beside a data set is none, and `--list` must not
+# load what it lists
 DATA_SETS = Table(
     "data set",
     {
@@ -69,4 +71,5 @@ STEPS = Table(
         "weight_only": "compress.steps.weight_only",
     },
 )
+# One table of networks for the whole project: `export` and `teachers` use them without recipes
 NETWORKS = Table("network", {name: family.network for name, family in FAMILIES.items()})

@@ -9,15 +9,14 @@ JSON object.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import sys
 from pathlib import Path
 
-if __package__ in (
-    None,
-    "",
-):  # as a script: the repository root, not compress/, is what imports are looked up in
+if __package__ in (None, ""):
+    # As a script: the repository root, not compress/, is what imports are looked up in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import compress  # noqa: F401  (prepares the process for Paddle)
@@ -25,6 +24,7 @@ import compress  # noqa: F401  (prepares the process for Paddle)
 # isort: split
 from compress import recipe as recipes
 from compress.process import console
+from compress.recipe.types import Recipe
 from compress.reporting.printed import last_line, print_recipes
 from teachers import storage
 from teachers.arguments import Parser
@@ -36,13 +36,13 @@ EFFECTIVE = "recipe.json"
 
 def parser() -> Parser:
     """The command line."""
-    found = Parser(
+    command = Parser(
         prog="compress/run.py",
         description=__doc__.split("\n\n")[0],
         epilog=__doc__.split("\n\n")[2],
     )
-    found.add_argument("--recipe", help="a name in configs/, or a path")
-    found.add_argument(
+    command.add_argument("--recipe", help="a name in configs/, or a path")
+    command.add_argument(
         "-o",
         dest="overrides",
         action="append",
@@ -50,21 +50,21 @@ def parser() -> Parser:
         metavar="KEY.PATH=VALUE",
         help="change one value of the recipe; repeatable",
     )
-    found.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
-    found.add_argument("--seed", type=int, help="replaces the recipe's seed")
-    found.add_argument(
+    command.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    command.add_argument("--seed", type=int, help="replaces the recipe's seed")
+    command.add_argument(
         "--output",
         type=Path,
         help="the run's folder (default: runs/RECIPE, or the next free runs/RECIPE-N)",
     )
-    found.add_argument(
+    command.add_argument(
         "--resume",
         action="store_true",
         help="continue the run in --output, or the newest one of this recipe",
     )
-    found.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    found.add_argument("--list", action="store_true", help="list the recipes and stop")
-    return found
+    command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    command.add_argument("--list", action="store_true", help="list the recipes and stop")
+    return command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,37 +77,37 @@ def main(arguments: list[str] | None = None) -> int:
             raise RecipeError(
                 "--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)"
             )
-        overrides = options.overrides + (
-            [f"seed={options.seed}"] if options.seed is not None else []
-        )
+        overrides = list(options.overrides)
+        if options.seed is not None:
+            # As an override it is checked, reported and compared on `--resume` like all others
+            overrides.append(f"seed={options.seed}")
         recipe = recipes.load(options.recipe, overrides)
         return _run(recipe, options, arguments)
     except FeatherboneError as error:
         return _failed(str(error), error.exit_code)
 
 
-def _run(recipe, options, arguments: list[str] | None) -> int:
+def _run(recipe: Recipe, options: argparse.Namespace, arguments: list[str] | None) -> int:
     # Here: Paddle takes seconds to load, and a bad recipe should not wait
-    from compress import pipeline
+    from compress import pipeline, plan
     from compress.dry_run import print_plan
-    from compress.plan import load_data
     from compress.process import device, interrupt
     from compress.reporting.printed import print_summary
 
+    # Before anything is built: networks are made on the device that is current
     device.select(options.device)
     if options.dry_run:
-        return print_plan(recipe, load_data(recipe))
-    folder = _folder(recipe, options)
+        return print_plan(plan.make(recipe, plan.load_data(recipe)))
+    folder = _resumed(recipe, options) if options.resume else _started(recipe, options)
     typed = shlex.join(
         ["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)]
     )
-    resume = f"{typed if options.resume else typed + ' --resume'}" + (
-        "" if options.output or options.resume else f" --output {folder}"
-    )
+    # Bare `except:` clauses in Paddle 2.6.2 swallow Ctrl-C, so the signal itself is kept in mind
     interrupt.remember()
     try:
         result = pipeline.execute(pipeline.Run(recipe, folder, folder.parent / "teachers", typed))
     except KeyboardInterrupt:
+        resume = _resuming(typed, options, folder)
         return _failed(
             f"interrupted; everything finished is kept. Continue with: {resume}", 130, folder
         )
@@ -119,44 +119,58 @@ def _run(recipe, options, arguments: list[str] | None) -> int:
     return result.exit_code or 0
 
 
-def _folder(recipe, options) -> Path:
-    """The run's folder, with the effective recipe in it; a resumed run must have the same one."""
-    effective = recipes.to_dict(recipe)
-    taken = sorted(
-        (path.parent for path in RUNS.glob(f"{recipe.name}*/{EFFECTIVE}")),
-        key=lambda path: path.stat().st_mtime,
-    )
+def _resuming(typed: str, options: argparse.Namespace, folder: Path) -> str:
+    """The command that resumes the run which `typed` started."""
     if options.resume:
-        folder = options.output or (taken[-1] if taken else None)
-        if folder is None or not (folder / EFFECTIVE).is_file():
-            raise RecipeError(
-                f"--resume: {folder or RUNS / recipe.name} holds no run to continue; leave --resume"
-                " out to start one"
-            )
-        before = recipes.flatten(json.loads((folder / EFFECTIVE).read_text(encoding="utf-8")))
-        now = recipes.flatten(json.loads(json.dumps(effective)))
-        changed = sorted(
-            key for key in before.keys() | now.keys() if before.get(key) != now.get(key)
+        return typed
+    # Named, though `--resume` alone takes the newest run: another may have started meanwhile
+    return f"{typed} --resume" if options.output else f"{typed} --resume --output {folder}"
+
+
+def _resumed(recipe: Recipe, options: argparse.Namespace) -> Path:
+    """The folder of the run that is resumed; it must have the same recipe.
+
+    Raises:
+        RecipeError: no such run, or it had other settings.
+    """
+    runs = [path.parent for path in RUNS.glob(f"{recipe.name}*/{EFFECTIVE}")]
+    newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
+    folder = options.output or newest
+    if folder is None or not (folder / EFFECTIVE).is_file():
+        raise RecipeError(
+            f"--resume: {folder or RUNS / recipe.name} holds no run to continue; leave --resume"
+            " out to start one"
         )
-        if changed:
-            raise RecipeError(
-                f"--resume: {folder} was run with {changed[0]} = {before.get(changed[0])!r}, now it"
-                f" is {now.get(changed[0])!r}; give the same recipe and overrides, or leave"
-                " --resume out"
-            )
-        return folder
+    before = json.loads((folder / EFFECTIVE).read_text(encoding="utf-8"))
+    changed = recipes.changed_since(recipe, before)
+    if changed:
+        path, then, now = changed[0]
+        raise RecipeError(
+            f"--resume: {folder} was run with {path} = {then!r}, now it is {now!r}; give the same"
+            " recipe and overrides, or leave --resume out"
+        )
+    return folder
+
+
+def _started(recipe: Recipe, options: argparse.Namespace) -> Path:
+    """The folder of a new run, with the effective recipe in it.
+
+    Raises:
+        RecipeError: it holds a run.
+    """
     folder = options.output or _free(RUNS / recipe.name)
     if (folder / EFFECTIVE).exists():
         raise RecipeError(
             f"--output {folder}: holds a run already; add --resume to continue it, or choose"
             " another folder"
         )
-    storage.write_text(folder / EFFECTIVE, json.dumps(effective, indent=1))
+    storage.write_text(folder / EFFECTIVE, json.dumps(recipes.to_dict(recipe), indent=1))
     return folder
 
 
 def _free(folder: Path) -> Path:
-    number, free = 1, folder
+    number = 1
+    free = folder
     while free.exists():
         number += 1
         free = folder.with_name(f"{folder.name}-{number}")
@@ -165,18 +179,11 @@ def _free(folder: Path) -> Path:
 
 def _failed(message: str, code: int, folder: Path | None = None) -> int:
     console.say(f"error: {message}")
-    print(
-        json.dumps(
-            {
-                "status": "interrupted" if code == 130 else "failed",
-                "exit_code": code,
-                "error": message,
-                **(
-                    {"output": str(folder), "report": str(folder / "report.html")} if folder else {}
-                ),
-            }
-        )
-    )
+    status = "interrupted" if code == 130 else "failed"
+    last: dict[str, object] = {"status": status, "exit_code": code, "error": message}
+    if folder is not None:
+        last |= {"output": str(folder), "report": str(folder / "report.html")}
+    print(json.dumps(last))
     return code
 
 

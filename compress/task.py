@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from paddle import nn
 
@@ -14,13 +15,14 @@ from compress.recipe.types import Choice, Recipe
 from compress.training.model import Model
 from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
+from teachers.networks import Spec
 from teachers.skeleton import Skeleton
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
 
 @dataclass(frozen=True)
-class Seat:
+class Task:
     """What a network of a recipe needs to fit its data: the classes, the graph and the view of a
     clip."""
 
@@ -33,13 +35,15 @@ class Seat:
         return len(self.dataset.classes)
 
 
-def seat(recipe: Recipe, dataset: Dataset, choice: Choice) -> Seat:
+def task_for(recipe: Recipe, dataset: Dataset, choice: Choice | None) -> Task:
     """The place of a network that sees clips through the input `choice`.
 
     Raises:
         RecipeError: the recipe's skeleton is not for these data, or nobody said which joints are
             connected.
     """
+    # Files of key points often say how many joints there are and not which are connected, so that a
+    # recipe may say it
     skeleton = recipe.skeleton or dataset.skeleton
     if skeleton.joints != dataset.skeleton.joints:
         raise RecipeError(
@@ -54,45 +58,61 @@ def seat(recipe: Recipe, dataset: Dataset, choice: Choice) -> Seat:
             f" {skeleton.joints}, bones: [[child, parent], ...], centre: 1}}`, joints counted"
             " from 1)"
         )
-    return Seat(dataset, skeleton, views.build(choice.name, choice.config, dataset, skeleton))
+    # Optional in the recipe's types only: `recipe.inputs.fill` gives one to every network
+    assert choice is not None
+    return Task(dataset, skeleton, views.build(choice.name, choice.config, dataset, skeleton))
 
 
-def spec_for(network: Choice, where: Seat):
+def spec_for(network: Choice, task: Task) -> Spec:
     """The published spec of a network for these data, before any weights are read."""
-    C, T, _, M = where.view.shape
-    return networks.module(network.name).default_spec(
-        where.classes, where.skeleton, T, M, C, network.config
-    )
+    C, T, _, M = task.view.shape
+    module = networks.module(network.name)
+    return cast(Spec, module.default_spec(task.classes, task.skeleton, T, M, C, network.config))
 
 
-def load_weights(path: str, where: Seat, wanted: Choice | None = None) -> nn.Layer:
+def load_weights(
+    path: str, task: Task, wanted: Choice | None = None, data: bytes | None = None
+) -> nn.Layer:
     """A network from a weights file, checked against the data.
 
     Args:
         wanted: the network that the recipe names; its `Config` says what a published checkpoint
             does not tell.
+        data: the file's content, where it was read already.
     Raises:
         CheckpointError: the file cannot be used, or is for another network, input or class count.
     """
-    _, T, _, M = where.view.shape
-    network = checkpoints.load(path, Hints(T, M, where.skeleton, wanted.config if wanted else None))
-    spec = network.spec
+    network, _ = checkpoints.load_with_about(path, _hints(task, wanted), data)
+    check_fits(path, network.spec, task, wanted)
+    return network
+
+
+def _hints(task: Task, wanted: Choice | None = None) -> Hints:
+    _, T, _, M = task.view.shape
+    return Hints(T, M, task.skeleton, wanted.config if wanted else None)
+
+
+def check_fits(path: str, spec: Spec, task: Task, wanted: Choice | None = None) -> None:
+    """
+    Raises:
+        CheckpointError: a spec read from `path` is for another network, input or class count.
+    """
     if wanted is not None and spec.network != wanted.name:
         raise CheckpointError(
             f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name:"
             f" {spec.network}` beside its `weights`, and an input that this network takes"
         )
-    for what, own, wanted in (
-        ("input (C, T, V, M)", spec.input_shape, where.view.shape),
-        ("number of classes", spec.classes, where.classes),
+    # Here, for later it would be a shape error inside some layer
+    for what, in_file, in_data in (
+        ("input (C, T, V, M)", spec.input_shape, task.view.shape),
+        ("number of classes", spec.classes, task.classes),
     ):
-        if own != wanted:
+        if in_file != in_data:
             raise CheckpointError(
-                f"{path}: its {what} is {own}, that of data set {where.dataset.name!r} through"
-                f" input {where.view.name!r} is {wanted}; give weights trained on this data, or the"
+                f"{path}: its {what} is {in_file}, that of data set {task.dataset.name!r} through"
+                f" input {task.view.name!r} is {in_data}; give weights trained on this data, or the"
                 " data they were trained on"
             )
-    return network
 
 
 def as_saved(path: Path, dataset: Dataset) -> Model:
@@ -102,57 +122,62 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
     Raises:
         CheckpointError: the file does not say how it sees clips, or is for other clips or classes.
     """
-    _, _, about = checkpoints.read(path)
+    network, about = checkpoints.load_with_about(path)
     if not about.get("preprocessing"):
         raise CheckpointError(
             f"{path}: does not say through what input it sees clips; give a file of a run's"
             " weights/ folder, or name the checkpoint in the recipe's teacher, with its input"
         )
-    network = checkpoints.load(path)
+    return _seen_as_trained(path, network, about, dataset)
+
+
+def _seen_as_trained(
+    path: Path, network: nn.Layer, about: dict[str, Any], dataset: Dataset
+) -> Model:
+    # Files of before the key: networks saw clips with the channels they were recorded with
     recorded = about.get("recorded") or {
         "channels": network.spec.channels,
         "joints": network.spec.skeleton.joints,
     }
-    here = dataset.channels, dataset.skeleton.joints, len(dataset.classes)
-    if (recorded["channels"], recorded["joints"], network.spec.classes) != here:
+    trained_on = (recorded["channels"], recorded["joints"], network.spec.classes)
+    if trained_on != (dataset.channels, dataset.skeleton.joints, len(dataset.classes)):
         raise CheckpointError(
             f"{path}: was trained on {network.spec.classes} classes of clips with"
             f" {recorded['channels']} coordinates of {recorded['joints']} joints, data set"
             f" {dataset.name!r} has {len(dataset.classes)}, {dataset.channels} and"
             f" {dataset.skeleton.joints}; give the data it was trained on"
         )
-    return Model(
-        network,
-        views.from_ops(
-            tuple(about["preprocessing"]), network.spec.input_shape, about.get("views", 1)
-        ),
+    view = views.from_ops(
+        tuple(about["preprocessing"]), network.spec.input_shape, about.get("views", 1)
     )
+    return Model(network, view)
 
 
-def any_weights(path: Path, dataset: Dataset, where: Seat) -> Model:
+def any_weights(path: Path, dataset: Dataset, task: Task) -> Model:
     """A network from any weights file: through the input it was trained with if the file tells,
-    else through `where`."""
-    _, _, about = checkpoints.read(
-        path, Hints(where.view.shape[1], where.view.shape[3], where.skeleton)
-    )
-    return (
-        as_saved(path, dataset)
-        if about.get("preprocessing")
-        else Model(load_weights(str(path), where), where.view)
-    )
+    else through `task`."""
+    network, about = checkpoints.load_with_about(path, _hints(task))
+    if about.get("preprocessing"):
+        return _seen_as_trained(path, network, about, dataset)
+    check_fits(str(path), network.spec, task)
+    return Model(network, task.view)
 
 
-def describe(dataset: Dataset, view: View) -> dict:
+def describe(dataset: Dataset, view: View) -> dict[str, Any]:
     """What a weights file says about its data: enough to export and feed the network later."""
+    # The network's own input may have other channels (branches) than the recordings that a deployed
+    # network is fed, so both are told
+    recorded: dict[str, object] = {
+        "channels": dataset.channels,
+        "joints": dataset.skeleton.joints,
+        "persons": dataset.persons,
+    }
+    if dataset.joint_names:
+        recorded["names"] = list(dataset.joint_names)
     return {
         "data": dataset.name,
         "classes": list(dataset.classes),
         "preprocessing": list(view.eval_ops),
         "views": view.clips,
-        "recorded": {
-            "channels": dataset.channels,
-            "joints": dataset.skeleton.joints,
-            "persons": dataset.persons,
-        }
-        | ({"names": list(dataset.joint_names)} if dataset.joint_names else {}),
+        "recorded": recorded,
     }

@@ -3,22 +3,22 @@ their weights."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import paddle
 
+from compress.plan import PlannedTeacher
 from compress.process import console
-from compress.recipe.types import Member
 from compress.steps.work import Work
-from compress.task import Seat, describe, load_weights, spec_for
-from compress.training import checkpoint, objectives
+from compress.task import check_fits, describe, spec_for
+from compress.training import checkpoint, objectives, settings
 from compress.training.fit import Job, fit
 from compress.training.model import Model
 from compress.training.watch import Watch
 from teachers import networks
-from teachers.weights import checkpoints
+from teachers.weights import checkpoints, identity as identities
+from teachers.weights.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,39 @@ class Teacher:
     best_epoch: int = 0
 
 
-def identity(member: Member, where: Seat, seed: int) -> str:
-    """Hash of everything that decides a teacher's weights."""
-    file = Path(member.weights) if member.weights else None
-    weights = (
-        hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else member.weights
-    )
-    trained = repr(member.train) if member.weights is None or member.finetune else None
-    return checkpoint.digest(
+def identity(planned: PlannedTeacher, seed: int) -> Identity:
+    """Of everything that decides a teacher's weights."""
+    member = planned.member
+    task = planned.task
+    # How a network that is only read was once trained does not change it
+    training = member.train if member.weights is None or member.finetune else None
+    return identities.of(
         [
-            repr(spec_for(member.network, where)),
-            weights,
-            trained,
-            where.dataset.fingerprint,
-            where.view.fingerprint,
+            spec_for(member.network, task),
+            _content(planned),
+            training,
+            task.dataset.fingerprint,
+            task.view.identity,
             seed,
         ]
     )
 
 
-def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "teacher") -> Teacher:
-    """A teacher network. A trained one is kept on `shelf` and found there by the next run with the
-    same recipe.
+def _content(planned: PlannedTeacher) -> Identity | None:
+    """Of the weights file that a teacher begins with."""
+    weights = planned.weights
+    if weights is None:
+        return None
+    # The older key of `FILE#Teacher` was the text itself, for there is no such file to hash
+    legacy = weights.sha256 if Path(weights.path).is_file() else weights.path
+    return Identity(identities.digest(weights.content), legacy)
+
+
+def obtain(
+    planned: PlannedTeacher, work: Work, teacher_cache: Path, name: str = "teacher"
+) -> Teacher:
+    """A teacher network. A trained one is kept in `teacher_cache` and found there by the next run
+    with the same recipe.
 
     Args:
         name: of the training, in curves and messages; an ensemble's members are told apart by it.
@@ -61,54 +72,73 @@ def obtain(member: Member, where: Seat, work: Work, shelf: Path, name: str = "te
         CheckpointError, TrainingError, StorageError: see `load_weights` and
             `compress.training.fit.fit`.
     """
-    wanted = member.network
-    if member.weights is not None and not member.finetune:
-        return Teacher(
-            Model(load_weights(member.weights, where, wanted), where.view, member.weight),
-            member.weights,
-        )
-    key = identity(member, where, work.seed)
-    path = shelf / f"{member.network.name}-{key}.npz"
-    if path.exists():
-        _, _, about = checkpoints.read(path)
-        console.say(f"{name}: reuses {path}")
-        model = Model(load_weights(str(path), where), where.view, member.weight)
-        return Teacher(model, f"reused: {path}", tuple(about["history"]), about["best_epoch"])
-    if member.weights is not None:
-        network, origin = (
-            load_weights(member.weights, where, wanted),
-            f"trained in this run from {member.weights}",
-        )
+    member = planned.member
+    view = planned.task.view
+    weights = planned.weights
+    if weights is not None and not member.finetune:
+        return Teacher(Model(weights.network, view, member.weight), weights.path)
+    key = identity(planned, work.seed)
+    cached = _cached(planned, key, teacher_cache, name)
+    if cached is not None:
+        return cached
+    if weights is not None:
+        network = weights.network
+        origin = f"trained in this run from {weights.path}"
     else:
+        # Initial weights are drawn from Paddle's one global generator: seeded here, they do not
+        # depend on what was built before
         paddle.seed(work.seed)
-        network, origin = networks.build(spec_for(member.network, where)), "trained in this run"
-    model = Model(network, where.view, member.weight)
-    progress = _train(model, member, work, key, name)
-    checkpoints.save(
-        path,
-        network,
-        describe(work.dataset, where.view)
-        | {
-            "history": progress.history,
-            "best_epoch": progress.best_epoch,
-        },
-    )
+        network = networks.build(planned.spec)
+        origin = "trained in this run"
+    model = Model(network, view, member.weight)
+    # `Member` refuses a network that is neither read whole nor told how to train
+    assert member.train is not None
+    progress = _train(model, member.train, work, key, name)
+    about = describe(work.dataset, view) | {
+        "history": progress.history,
+        "best_epoch": progress.best_epoch,
+    }
+    checkpoints.save(_cache_file(teacher_cache, planned, key.key), network, about)
     return Teacher(model, origin, tuple(progress.history), progress.best_epoch)
 
 
-def _train(model: Model, member: Member, work: Work, key: str, name: str) -> checkpoint.Progress:
+def _cached(
+    planned: PlannedTeacher, key: Identity, teacher_cache: Path, name: str
+) -> Teacher | None:
+    """The teacher as an earlier run kept it, under today's key or the one of older releases."""
+    for text in (key.key, key.legacy):
+        if text is None:
+            continue
+        path = _cache_file(teacher_cache, planned, text)
+        if path.exists():
+            console.say(f"{name}: reuses {path}")
+            network, about = checkpoints.load_with_about(path)
+            check_fits(str(path), network.spec, planned.task)
+            model = Model(network, planned.task.view, planned.member.weight)
+            return Teacher(model, f"reused: {path}", tuple(about["history"]), about["best_epoch"])
+    return None
+
+
+def _cache_file(teacher_cache: Path, planned: PlannedTeacher, key: str) -> Path:
+    return teacher_cache / f"{planned.member.network.name}-{key}.npz"
+
+
+def _train(
+    model: Model, config: settings.Config, work: Work, key: Identity, name: str
+) -> checkpoint.Progress:
     watch = Watch(work.curves, name)
-    objective = objectives.build(member.train, "teacher", objectives.class_counts(work.dataset))
+    objective = objectives.build(config, "teacher", objectives.class_counts(work.dataset))
     try:
         return fit(
             Job(
                 name,
                 {"teacher": model},
                 {},
-                member.train,
+                config,
                 objective,
                 work.dataset,
                 work.evaluation,
+                # Far from `seed + 1`, which a fresh student is drawn with
                 seed=work.seed * 1000,
                 state_path=work.folder / "state" / f"{name}.npz",
                 settings=key,

@@ -11,12 +11,14 @@ import dataclasses
 import importlib
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from teachers.errors import CheckpointError
+from teachers.skeleton import Skeleton
 
 if typing.TYPE_CHECKING:
     from paddle import nn
@@ -103,6 +105,43 @@ class OwnNames:
         self, arrays: dict[str, np.ndarray], hints: typing.Any
     ) -> tuple[typing.Any, dict[str, np.ndarray]]:
         raise CheckpointError("published checkpoints of this network have no reader")
+
+
+class Block(typing.Protocol):
+    """A block of a spec. What else it has is its network's own business."""
+
+    @property
+    def id(self) -> str:
+        """The name that recipes and weights use, `l1` for example."""
+
+
+class Spec(typing.Protocol):
+    """All that decides a network's layout, a frozen dataclass of plain values: what every network's
+    spec has."""
+
+    @property
+    def network(self) -> str:
+        """The network's name in `NETWORKS`."""
+
+    @property
+    def classes(self) -> int:
+        """K, the number of logits."""
+
+    @property
+    def channels(self) -> int:
+        """C of the input."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The graph."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks in order."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """(C, T, V, M) of one clip."""
 
 
 @dataclass(frozen=True)

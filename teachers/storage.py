@@ -74,17 +74,21 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     write_bytes(path, content.getbuffer())
 
 
-def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+def read_arrays(path: Path, data: bytes | None = None) -> tuple[dict[str, np.ndarray], dict]:
     """What `write_arrays` wrote.
 
+    Args:
+        data: the file's content, where it was read already.
     Raises:
         CheckpointError: missing, truncated or of another kind.
     """
-    return _guarded(Path(path), _read_arrays)
+    return _guarded(
+        Path(path), lambda path: _read_arrays(path if data is None else io.BytesIO(data))
+    )
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    with np.load(path, allow_pickle=False) as archive:
+def _read_arrays(source: Path | io.BytesIO) -> tuple[dict[str, np.ndarray], dict]:
+    with np.load(source, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return arrays, json.loads(arrays.pop(META).tobytes().decode())
 

@@ -10,7 +10,7 @@ import paddle
 import pytest
 
 from compress.recipe.types import Choice
-from compress.task import Seat, load_weights
+from compress.task import Task, load_weights
 from teachers import ctrgcn, networks, stgcnpp, storage
 from teachers.ctrgcn import keys
 from teachers.errors import CheckpointError, StorageError
@@ -98,7 +98,7 @@ def test_wrong_shape_prints_both_sides(network, tmp_path):
 
 def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", network)
-    seat = Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+    task = Task(tiny_dataset, tiny_dataset.skeleton, tiny_view)
     with pytest.raises(
         CheckpointError,
         match=(
@@ -106,7 +106,7 @@ def test_weights_for_other_data_are_refused(network, tmp_path, tiny_dataset, tin
             r" 'tiny' is \(3, 8, 5, 2\)"
         ),
     ):
-        load_weights(str(tmp_path / "net.npz"), seat)
+        load_weights(str(tmp_path / "net.npz"), task)
 
 
 def test_weights_for_another_number_of_classes_are_refused(
@@ -123,18 +123,18 @@ def test_weights_for_another_number_of_classes_are_refused(
         ),
     ):
         load_weights(
-            str(tmp_path / "net.npz"), Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+            str(tmp_path / "net.npz"), Task(tiny_dataset, tiny_dataset.skeleton, tiny_view)
         )
 
 
 def test_weights_of_another_network_are_refused(tiny_spec, tmp_path, tiny_dataset, tiny_view):
     checkpoints.save(tmp_path / "net.npz", networks.build(tiny_spec))
-    where = Seat(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+    task = Task(tiny_dataset, tiny_dataset.skeleton, tiny_view)
     with pytest.raises(
         CheckpointError,
         match=r"net.npz: holds a ctrgcn, the recipe says stgcnpp; write `name: ctrgcn` beside",
     ):
-        load_weights(str(tmp_path / "net.npz"), where, Choice("stgcnpp", stgcnpp.Config()))
+        load_weights(str(tmp_path / "net.npz"), task, Choice("stgcnpp", stgcnpp.Config()))
 
 
 def test_weights_for_another_skeleton_are_refused(tmp_path, shared):

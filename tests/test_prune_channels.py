@@ -27,6 +27,7 @@ from teachers.networks import from_json
 from teachers.skeleton import NTU_25, UCLA_20, Skeleton
 from teachers.stgcnpp import prune as stgcnpp_prune
 from teachers.weights import checkpoints
+from teachers.weights.identity import Identity
 from teachers.weights.published import Hints
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
@@ -160,7 +161,7 @@ def network(randomised):
 
 
 def work_in(folder, dataset) -> Work:
-    return Work(folder, dataset, Curves(folder / "curves"), 1, "origin")
+    return Work(folder, dataset, Curves(folder / "curves"), 1, Identity("origin"))
 
 
 def state_of(network, view=None) -> State:

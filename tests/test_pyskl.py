@@ -14,7 +14,7 @@ from compress.data.ntu.naming import NTU_120
 from compress.data.pyskl import files
 from compress.inputs import loop, uniform, view
 from compress.recipe.types import Choice
-from compress.task import seat
+from compress.task import task_for
 from export import serving
 from teachers.errors import DataError, RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, UCLA_20, Skeleton
@@ -388,7 +388,7 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
     dataset = load(write(tmp_path / "a.pkl", five(V=21)))
     choice = Choice("uniform", uniform.Config())
     with pytest.raises(RecipeError) as caught:
-        seat(types.SimpleNamespace(skeleton=None), dataset, choice)
+        task_for(types.SimpleNamespace(skeleton=None), dataset, choice)
     assert (
         str(caught.value)
         == "skeleton: 'joints_21' has no bones, so nothing says which joints of 'pyskl' are"
@@ -396,7 +396,7 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
         " ...], centre: 1}`, joints counted from 1)"
     )
     hand = Skeleton("hand", 21, ((2, 1),), centre=1)
-    assert seat(types.SimpleNamespace(skeleton=hand), dataset, choice).skeleton == hand
+    assert task_for(types.SimpleNamespace(skeleton=hand), dataset, choice).skeleton == hand
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from export.quantize import bits, layer_report, trainable
 from export.quantize.quantized import Quantized
 from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch, RecipeError
+from teachers.weights.identity import Identity
 
 QUICK = Config(epochs=2, lr=1e-4, batch_size=8, weight_decay=0.0, kd=Kd())
 
@@ -48,7 +49,7 @@ def float_bytes(network, tmp_path_factory):
 
 @pytest.fixture()
 def work(tmp_path, tiny_dataset) -> Work:
-    return Work(tmp_path, tiny_dataset, Curves(tmp_path / "curves"), 1, "origin")
+    return Work(tmp_path, tiny_dataset, Curves(tmp_path / "curves"), 1, Identity("origin"))
 
 
 @pytest.fixture()

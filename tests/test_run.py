@@ -107,7 +107,7 @@ def test_whole_run_delivers(finished):
         assert row["agreement"] == 1.0 and row["max_rel_diff"] <= 1e-5
     assert last["total_bytes"] == sum(path.stat().st_size for path in (folder / "deploy").iterdir())
     report = json.loads((folder / "report.json").read_text())
-    assert to_json(from_json(report)) == report and list(report)[0] == "schema_version"
+    assert to_json(from_json(report)) == report and next(iter(report)) == "schema_version"
     assert report["networks"][0]["blocks"] == [f"l{number}" for number in range(1, 11)]
     assert report["networks"][1]["blocks"] == [f"l{number}" for number in range(1, 10)]
     assert (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from compress import registry
 from compress.data.dataset import Dataset
 from export.preprocess import ops
 from teachers.skeleton import Skeleton
+from teachers.weights import identity
+from teachers.weights.identity import Identity
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -29,8 +31,11 @@ class View:
             hold for a clip of the data set too. Steps with a key `clips` have a key `clip`, the
             number of the view.
         augment: a clip of the data set and a generator -> a training view, `shape`, float32.
-        fingerprint: SHA-256 of all that decides what the view is.
+        fingerprint: SHA-256 of all that decides what the view is; keys at their default do not
+            count.
         clips: views that a clip is tested with; their softmax is averaged.
+        legacy_fingerprint: the one that releases up to a8ace82 recorded, in which every key counted;
+            None where they had no such view.
     """
 
     name: str
@@ -39,6 +44,7 @@ class View:
     augment: Augment
     fingerprint: str
     clips: int = 1
+    legacy_fingerprint: str | None = None
 
     @property
     def title(self) -> str:
@@ -51,6 +57,11 @@ class View:
         if self.clips > 1:
             title += f", {self.clips} views"
         return title
+
+    @property
+    def identity(self) -> Identity:
+        """What trained networks and finished steps know the view by."""
+        return Identity(self.fingerprint, self.legacy_fingerprint)
 
     def prepare(self, clip: np.ndarray, number: int = 0) -> np.ndarray:
         """View `number` of `clips` in evaluation, `shape`, float32.
@@ -82,7 +93,7 @@ def from_ops(steps: tuple[dict, ...], shape: Sequence[int], clips: int = 1) -> V
     C, T, V, M = shape
     # `shape` and `steps` as they came from JSON: lists and tuples are the same to the hash.
     fingerprint = _hash("as trained", shape, steps)
-    return View("as trained", (C, T, V, M), tuple(steps), augment, fingerprint, clips)
+    return View("as trained", (C, T, V, M), tuple(steps), augment, fingerprint, clips, fingerprint)
 
 
 def view(
@@ -109,8 +120,10 @@ def view(
     eval_ops = (*base, *steps)
     shape = (channels or dataset.channels, config.frames, dataset.skeleton.joints, dataset.persons)
     # The config too: it decides the training view, which has no steps.
-    fingerprint = _hash(name, shape, eval_ops, asdict(config))
-    return View(name, shape, eval_ops, augment, fingerprint, clips)
+    fingerprint = _hash(name, shape, eval_ops, identity.canonical(config))
+    former = identity.former_fields(config)
+    legacy = None if former is None else _hash(name, shape, eval_ops, former)
+    return View(name, shape, eval_ops, augment, fingerprint, clips, legacy)
 
 
 def at_least(config: Any, **lowest: int) -> None:

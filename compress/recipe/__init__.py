@@ -1,5 +1,12 @@
 """Recipes: strict YAML and overrides to frozen dataclasses. Nothing here loads Paddle."""
 
-from compress.recipe.loading import CONFIGS, flatten, list_recipes, load, to_dict
+from compress.recipe.loading import (
+    CONFIGS,
+    changed_since,
+    flatten,
+    list_recipes,
+    load,
+    to_dict,
+)
 
-__all__ = ["CONFIGS", "flatten", "list_recipes", "load", "to_dict"]
+__all__ = ["CONFIGS", "changed_since", "flatten", "list_recipes", "load", "to_dict"]

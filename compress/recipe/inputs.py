@@ -21,32 +21,45 @@ def fill(root: Value) -> Value:
 
     What is no mapping stays as it is: the types will refuse it.
     """
-    tree = dict(root.data)
+    # In the tree and not in the types: so a key that is filled in is checked like one that was
+    # written, and an error still names the line that it comes from
+    tree = dict(root.mapping or {})
     usual = _usual(tree.get("data"))
     if usual is None:
         return root
-    tree["input"] = base = _merged(usual, tree.get("input"), usual)
-    if _is_mapping(tree.get("teacher")):
-        tree["teacher"] = _teacher(tree["teacher"], base, usual)
+    base = _merged(usual, tree.get("input"), usual)
+    tree["input"] = base
+    teacher = tree.get("teacher")
+    if teacher is not None and teacher.mapping is not None:
+        tree["teacher"] = _teacher(teacher, base, usual)
     student = tree.get("student")
-    if _is_mapping(student) and ("name" in student.data or _is_mapping(student.data.get("input"))):
-        tree["student"] = _with_input(tree["student"], base, usual)
+    if student is not None and _has_own_input(student):
+        tree["student"] = _with_input(student, base, usual)
     return replace(root, data=tree)
+
+
+def _has_own_input(student: Value) -> bool:
+    """Whether a student sees clips its own way: it is a network of its own, or asks for an input,
+    which the types refuse for a copy of the teacher."""
+    keys = student.mapping
+    if keys is None:
+        return False
+    return "name" in keys or ("input" in keys and keys["input"].mapping is not None)
 
 
 def _usual(data: Value | None) -> Value | None:
     """The data set's own input, as if it stood in the recipe; None when the data set is not known."""
-    name = data.data.get("name") if _is_mapping(data) else None
-    if name is None or name.data not in registry.DATA_SETS.names():
+    keys = data.mapping if data is not None else None
+    if data is None or keys is None or "name" not in keys:
         return None
-    pipeline, defaults = types.usual_input(name.data)
-    return Value(
-        {
-            key: Value(value, data.place, str(value))
-            for key, value in {"name": pipeline, **defaults}.items()
-        },
-        data.place,
-    )
+    name = keys["name"].data
+    # A wrong name, or no text at all, is reported by the types, with a suggestion
+    if not isinstance(name, str) or name not in registry.DATA_SETS.names():
+        return None
+    pipeline, defaults = types.usual_input(name)
+    settings = {"name": pipeline, **defaults}
+    values = {key: Value(value, data.place, str(value)) for key, value in settings.items()}
+    return Value(values, data.place)
 
 
 def _merged(under: Value, over: Value | None, usual: Value) -> Value:
@@ -54,38 +67,39 @@ def _merged(under: Value, over: Value | None, usual: Value) -> Value:
     own do."""
     if over is None or over.data is None:
         return under
-    if not _is_mapping(over):
+    changed = over.mapping
+    if changed is None:
         return over
-    name = over.data.get("name", under.data["name"] if _is_mapping(under) else None)
+    name = changed.get("name") or (under.mapping or {}).get("name")
+    if name is None:
+        return over
     for base in (under, usual):
-        if _is_mapping(base) and name is not None and base.data["name"].data == name.data:
-            return replace(over, data=base.data | over.data)
+        keys = base.mapping
+        if keys is not None and keys["name"].data == name.data:
+            return replace(over, data=keys | changed)
     return over
 
 
 def _with_input(network: Value, base: Value, usual: Value) -> Value:
-    return replace(
-        network, data=network.data | {"input": _merged(base, network.data.get("input"), usual)}
-    )
+    keys = network.mapping or {}
+    return replace(network, data=keys | {"input": _merged(base, keys.get("input"), usual)})
 
 
 def _teacher(teacher: Value, base: Value, usual: Value) -> Value:
-    ensemble = teacher.data.get("ensemble")
-    if ensemble is None or not isinstance(ensemble.data, tuple):
+    keys = teacher.mapping or {}
+    ensemble = keys.get("ensemble")
+    members = ensemble.sequence if ensemble is not None else None
+    if ensemble is None or members is None:
         return _with_input(teacher, base, usual)
-    shared = {
-        key: value
-        for key, value in teacher.data.items()
-        if key not in ("ensemble", "find_weights", "input")
-    }
-    inner = _merged(base, teacher.data.get("input"), usual)
-    members = tuple(
-        _with_input(replace(one, data=shared | one.data), inner, usual) if _is_mapping(one) else one
-        for one in ensemble.data
-    )
-    kept = {key: value for key, value in teacher.data.items() if key == "find_weights"}
-    return replace(teacher, data=kept | {"ensemble": replace(ensemble, data=members)})
-
-
-def _is_mapping(value: Value | None) -> bool:
-    return value is not None and isinstance(value.data, dict)
+    # What stands beside `ensemble` holds for every member; `input` is merged key by key instead
+    apart = ("ensemble", "find_weights", "input")
+    shared = {key: value for key, value in keys.items() if key not in apart}
+    inner = _merged(base, keys.get("input"), usual)
+    filled = []
+    for member in members:
+        if member.mapping is not None:
+            with_shared = replace(member, data=shared | member.mapping)
+            member = _with_input(with_shared, inner, usual)
+        filled.append(member)
+    kept = {key: value for key, value in keys.items() if key == "find_weights"}
+    return replace(teacher, data=kept | {"ensemble": replace(ensemble, data=tuple(filled))})

@@ -4,9 +4,11 @@ work starts."""
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from compress import registry
 from compress.recipe import inputs, overrides as override_module, types
@@ -16,6 +18,7 @@ from compress.schema.yaml_tree import Value, join, parse
 from teachers.errors import RecipeError
 
 CONFIGS = ROOT / "configs"
+# Recipes of the project have about 1 KB; a file so much larger was given by mistake
 MAX_BYTES = 64 * 1024
 
 
@@ -36,6 +39,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if root is None:
         raise RecipeError(f"{shown}: is empty (start from a recipe in configs/)")
     entries_of(root, "")
+    # Kept, to tell the keys that the file brought from those that were typed
     before = root
     for override in overrides:
         root = override_module.apply(root, override)
@@ -57,7 +61,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def list_recipes() -> list[tuple[str, str]]:
     """(name, first comment line) of every recipe in configs/."""
-    recipes = []
+    recipes: list[tuple[str, str]] = []
     for file in sorted(CONFIGS.glob("*.yaml")):
         lines = file.read_text(encoding="utf-8").splitlines()
         recipes.append(
@@ -66,71 +70,105 @@ def list_recipes() -> list[tuple[str, str]]:
     return recipes
 
 
-def to_dict(recipe: Recipe) -> dict:
-    """Everything effective, defaults included, as plain JSON-able data in the shape of the YAML,
-    plus `name`."""
+def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
+    """Everything effective as plain JSON-able data in the shape of the YAML, plus `name`.
+
+    Args:
+        defaults: with the keys that are at their default.
+    """
+
+    def plain(value: object) -> Any:
+        return _plain(value, defaults)
+
+    steps = []
+    for step in recipe.steps:
+        steps.append({step.kind: {**plain(step.config), "enabled": step.enabled}})
     return {
         "name": recipe.name,
         "seed": recipe.seed,
-        "data": _plain(recipe.data),
-        "input": _plain(recipe.input),
-        "skeleton": _plain(recipe.skeleton),
-        "teacher": _teacher(recipe.teacher),
-        "student": _plain(recipe.student),
-        "steps": [
-            {step.kind: {**_plain(step.config), "enabled": step.enabled}} for step in recipe.steps
-        ],
-        "export": _plain(recipe.export),
-        "budget": _plain(recipe.budget),
+        "data": plain(recipe.data),
+        "input": plain(recipe.input),
+        "skeleton": plain(recipe.skeleton),
+        "teacher": _teacher(recipe.teacher, defaults),
+        "student": plain(recipe.student),
+        "steps": steps,
+        "export": plain(recipe.export),
+        "budget": plain(recipe.budget),
     }
 
 
-def flatten(tree: dict) -> dict[str, object]:
+def changed_since(recipe: Recipe, before: dict[str, Any]) -> list[tuple[str, object, object]]:
+    """(path, then, now) of every setting that is not as it was when `before` was written, sorted.
+
+    Args:
+        before: what `to_dict` gave then, read back from JSON.
+    Returns:
+        no key that this release added and that is at its default: such a run may be resumed.
+    """
+    was = flatten(before)
+    # Through JSON as `before` went, so that tuples are lists in both
+    now = flatten(json.loads(json.dumps(to_dict(recipe))))
+    set_by_hand = flatten(to_dict(recipe, defaults=False))
+    changed = []
+    for key in sorted(was.keys() | now.keys()):
+        then = was.get(key)
+        today = now.get(key)
+        if then != today and (key in was or key in set_by_hand):
+            changed.append((key, then, today))
+    return changed
+
+
+def flatten(tree: dict[str, Any]) -> dict[str, object]:
     """{"steps[1].train.lr": 0.01, ...}: one entry a setting, under the path that an override uses."""
     flat: dict[str, object] = {}
 
-    def walk(value, path: str):
+    def walk(value: object, path: str) -> None:
         if isinstance(value, dict) and value:
-            children = value.items()
+            for key, child in value.items():
+                walk(child, join(path, key))
         elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            children = enumerate(value)
+            for index, child in enumerate(value):
+                walk(child, join(path, index))
         else:
+            # A list of plain values is one setting: `drop: [l9, l10]` is changed as a whole
             flat[path] = value
-            return
-        for key, child in children:
-            walk(child, join(path, key))
 
     walk(tree, "")
     return flat
 
 
-def _teacher(teacher: types.Teacher) -> dict:
+def _teacher(teacher: types.Teacher, defaults: bool) -> dict[str, Any]:
     if len(teacher.members) == 1:
-        return _plain(teacher.members[0])
+        return dict(_plain(teacher.members[0], defaults))
     return {
-        "ensemble": [_plain(one) for one in teacher.members],
+        "ensemble": [_plain(member, defaults) for member in teacher.members],
         "find_weights": teacher.find_weights,
     }
 
 
-def _plain(value):
+def _plain(value: object, defaults: bool) -> Any:
     if isinstance(value, types.Choice):
-        return {"name": value.name, **_plain(value.config)}
-    if dataclasses.is_dataclass(value) and hasattr(
-        value, "network"
-    ):  # the network's keys stand beside the others
-        rest = {
-            item.name.rstrip("_"): _plain(getattr(value, item.name))
-            for item in dataclasses.fields(value)
-            if item.name != "network"
-        }
-        return (_plain(value.network) if value.network else {}) | rest
-    if dataclasses.is_dataclass(value):
-        return {
-            item.name.rstrip("_"): _plain(getattr(value, item.name))
-            for item in dataclasses.fields(value)
-        }
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+        return {"name": value.name, **_plain(value.config, defaults)}
+    if isinstance(value, tuple):
+        return [_plain(item, defaults) for item in value]
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    plain: dict[str, Any] = {}
+    for item in dataclasses.fields(value):
+        content = getattr(value, item.name)
+        # A network's own keys stand beside the others in the YAML, its name among them
+        if item.name == "network":
+            plain |= _plain(content, defaults) if content else {}
+        elif defaults or content != _default(item):
+            # `from_`: `from` is a word of Python's
+            plain[item.name.rstrip("_")] = _plain(content, defaults)
+    return plain
+
+
+def _default(item: dataclasses.Field[Any]) -> object:
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return item.default
 
 
 def _find(name_or_path: str) -> tuple[Path, str]:
@@ -139,9 +177,9 @@ def _find(name_or_path: str) -> tuple[Path, str]:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if not path.is_file():
-            fix = f"; the recipe {path.stem!r} is chosen by its name, without folder and ending" * (
-                path.stem in known
-            )
+            fix = ""
+            if path.stem in known:
+                fix = f"; the recipe {path.stem!r} is chosen by its name, without folder and ending"
             raise RecipeError(f"{name_or_path}: no such file{fix}")
         return path.resolve(), name_or_path
     if name_or_path not in known:
@@ -159,6 +197,7 @@ def _read(path: Path, shown: str) -> str:
     if len(content) > MAX_BYTES:
         raise RecipeError(f"{shown}: is {len(content)} bytes, a recipe has at most {MAX_BYTES}")
     try:
+        # Windows editors put a byte order mark in front
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
@@ -168,29 +207,30 @@ def _read(path: Path, shown: str) -> str:
 def _drop_foreign_keys(before: Value, root: Value) -> tuple[Value, tuple[str, ...]]:
     """After `-o data.name=...`: the tree without the recipe's `data` keys that the other data set
     lacks, and notes."""
-    old, new = (tree.data.get("data", Value(None, "")).data for tree in (before, root))
-    if (
-        not isinstance(old, dict)
-        or not isinstance(new, dict)
-        or "name" not in old
-        or "name" not in new
-    ):
+    old = _data_of(before)
+    new = _data_of(root)
+    if "name" not in old or "name" not in new:
         return root, ()
     name = new["name"].data
-    if name == old["name"].data or name not in registry.DATA_SETS.names():
+    known = registry.DATA_SETS.names()
+    if name == old["name"].data or not isinstance(name, str) or name not in known:
         return root, ()
     fields = {
         item.name.rstrip("_") for item in dataclasses.fields(registry.DATA_SETS.load(name).Config)
     }
-    dropped = [
-        key
-        for key, value in new.items()
-        if key != "name" and not value.overridden and key not in fields
-    ]
-    data = replace(
-        root.data["data"], data={key: value for key, value in new.items() if key not in dropped}
-    )
-    notes = tuple(
-        f"data.{key} of the recipe does not apply to {name} and was left out" for key in dropped
-    )
-    return replace(root, data=root.data | {"data": data}), notes
+    kept: dict[str, Value] = {}
+    notes = []
+    for key, value in new.items():
+        # A key that was typed for the other data set and is wrong stays, to be refused
+        if key == "name" or value.overridden or key in fields:
+            kept[key] = value
+        else:
+            notes.append(f"data.{key} of the recipe does not apply to {name} and was left out")
+    tree = root.mapping or {}
+    return replace(root, data=tree | {"data": replace(tree["data"], data=kept)}), tuple(notes)
+
+
+def _data_of(root: Value) -> dict[str, Value]:
+    """The keys of `data:`, as far as there are any."""
+    data = (root.mapping or {}).get("data")
+    return (data.mapping or {}) if data is not None else {}

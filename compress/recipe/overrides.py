@@ -9,7 +9,9 @@ from dataclasses import replace
 from compress.schema.strict import describe, did_you_mean
 from compress.schema.yaml_tree import Value, error, join, parse
 
+Path = list[str | int]  # `steps[1].train.lr` in parts
 PART = re.compile(r"[\w-]+")
+# Depth is bounded: a tree is replaced by recursion, and no recipe is a tenth as deep
 KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+|\[[0-9]+\]){0,20}")
 
 
@@ -30,7 +32,7 @@ def apply(root: Value, override: str) -> Value:
         raise error(
             place, "", "expected key.path=value, for example -o seed=2 or -o steps[0].train.lr=0.01"
         )
-    keys: list[str | int] = [
+    keys: Path = [
         int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in PART.findall(key)
     ]
     if keys[0] == "steps" and len(keys) > 1:
@@ -44,80 +46,85 @@ def apply(root: Value, override: str) -> Value:
 
 def with_step_mappings(root: Value) -> Value:
     """The tree with every entry of `steps` a mapping: `train` and `train:` are `train: {}`."""
-    steps = root.data.get("steps") if isinstance(root.data, dict) else None
-    if steps is None or not isinstance(steps.data, tuple):
+    keys = root.mapping
+    steps = keys.get("steps") if keys is not None else None
+    entries = steps.sequence if steps is not None else None
+    if keys is None or steps is None or entries is None:
         return root
-    return replace(
-        root, data=root.data | {"steps": replace(steps, data=tuple(map(_step_mapping, steps.data)))}
-    )
+    filled = tuple(_step_mapping(entry) for entry in entries)
+    return replace(root, data=keys | {"steps": replace(steps, data=filled)})
 
 
 def _step_mapping(entry: Value) -> Value:
-    empty = replace(entry, data={}, text="")
     if isinstance(entry.data, str):
-        return replace(entry, data={entry.data: empty})
-    if isinstance(entry.data, dict) and len(entry.data) == 1:
-        ((kind, settings),) = entry.data.items()
-        return replace(
-            entry, data={kind: replace(settings, data={}) if settings.data is None else settings}
-        )
+        return replace(entry, data={entry.data: replace(entry, data={}, text="")})
+    keys = entry.mapping
+    # More than one key is an error that the types report, so nothing is filled in
+    if keys is not None and len(keys) == 1:
+        ((kind, settings),) = keys.items()
+        if settings.data is None:
+            return replace(entry, data={kind: replace(settings, data={})})
     return entry
 
 
-def _resolve_step(root: Value, keys: list, place: str) -> list:
+def _resolve_step(root: Value, keys: Path, place: str) -> Path:
     """Turns `steps.train.lr` into `steps[1].train.lr`, and refuses what no step answers to."""
-    steps = root.data["steps"].data if "steps" in root.data else ()
-    if not isinstance(steps, tuple):
+    entries = root.mapping or {}
+    steps = entries["steps"].sequence if "steps" in entries else ()
+    if steps is None:
         return keys
-    kinds = [next(iter(entry.data), "") if isinstance(entry.data, dict) else "" for entry in steps]
-    listing = ", ".join(f"[{index}] {kind}" for index, kind in enumerate(kinds)) or "none"
+    kinds = [next(iter(step.mapping or {}), "") for step in steps]
     chosen = keys[1]
     if isinstance(chosen, str):
-        found = [index for index, kind in enumerate(kinds) if kind == chosen]
-        if not found:
-            raise error(
-                place, "steps", f"no step {chosen!r}{did_you_mean(chosen, dict.fromkeys(kinds))}"
-            )
-        if len(found) > 1:
-            ways = " or ".join(_dotted(["steps", index, *keys[1:]]) for index in found)
-            raise error(place, "steps", f"{len(found)} steps are {chosen!r} (write {ways})")
-        keys = ["steps", found[0], *keys[1:]]
-    elif chosen >= len(kinds):
+        return ["steps", _number_of(chosen, kinds, keys, place), *keys[1:]]
+    if chosen >= len(kinds):
+        listing = ", ".join(f"[{index}] {kind}" for index, kind in enumerate(kinds)) or "none"
         raise error(place, "steps", f"no step [{chosen}] (known: {listing})")
-    elif len(keys) > 2 and keys[2] != kinds[chosen]:
-        path = _dotted(keys[:2])
-        raise error(
-            place,
-            path,
-            f"is a {kinds[chosen]} step (write {_dotted([*keys[:2], kinds[chosen], *keys[2:]])})",
-        )
+    if len(keys) > 2 and keys[2] != kinds[chosen]:
+        # The kind is written as well, so that a recipe whose steps have moved since is noticed
+        path = _dotted([*keys[:2], kinds[chosen], *keys[2:]])
+        raise error(place, _dotted(keys[:2]), f"is a {kinds[chosen]} step (write {path})")
     return keys
 
 
-def _replaced(value: Value, keys: list, new: Value, path: str, place: str) -> Value:
+def _number_of(kind: str, kinds: list[str], keys: Path, place: str) -> int:
+    """Which step a kind means, where there is just one of it."""
+    numbers = [number for number, known in enumerate(kinds) if known == kind]
+    if not numbers:
+        suggestion = did_you_mean(kind, dict.fromkeys(kinds))
+        raise error(place, "steps", f"no step {kind!r}{suggestion}")
+    if len(numbers) > 1:
+        ways = " or ".join(_dotted(["steps", number, *keys[1:]]) for number in numbers)
+        raise error(place, "steps", f"{len(numbers)} steps are {kind!r} (write {ways})")
+    return numbers[0]
+
+
+def _replaced(value: Value, keys: Path, new: Value, path: str, place: str) -> Value:
+    """`value` with `new` at `keys` below it; `path` is where `value` itself stands."""
     if not keys:
         return new
-    key, rest = keys[0], keys[1:]
-    here = join(path, key)
-    if isinstance(key, int) and isinstance(value.data, tuple):
-        if key >= len(value.data):
-            raise error(place, path, f"no entry [{key}] (it has {len(value.data)})")
-        items = list(value.data)
-        items[key] = _replaced(items[key], rest, new, here, place)
+    key = keys[0]
+    rest = keys[1:]
+    below = join(path, key)
+    sequence = value.sequence
+    if isinstance(key, int) and sequence is not None:
+        if key >= len(sequence):
+            raise error(place, path, f"no entry [{key}] (it has {len(sequence)})")
+        items = list(sequence)
+        items[key] = _replaced(items[key], rest, new, below, place)
         return replace(value, data=tuple(items))
-    if isinstance(key, str) and (value.data is None or isinstance(value.data, dict)):
-        entries = value.data or {}
+    mapping = value.mapping
+    if isinstance(key, str) and (value.data is None or mapping is not None):
+        # Mappings on the way are made: `teacher.train.mixup.alpha` in a recipe without mixup
         made = Value(None, place, overridden=True)
-        child = _replaced(entries.get(key, made), rest, new, here, place)
+        entries = mapping or {}
+        child = _replaced(entries.get(key, made), rest, new, below, place)
         return replace(made if value.data is None else value, data=entries | {key: child})
-    raise error(
-        place,
-        path,
-        f"is {describe(value)}, it has no {'entry' if isinstance(key, int) else 'key'} {key!r}",
-    )
+    kind = "entry" if isinstance(key, int) else "key"
+    raise error(place, path, f"is {describe(value)}, it has no {kind} {key!r}")
 
 
-def _dotted(keys: list) -> str:
+def _dotted(keys: Path) -> str:
     path = ""
     for key in keys:
         path = join(path, key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from compress import registry
 from compress.registry import Table
@@ -21,11 +21,13 @@ from teachers.skeleton import SKELETONS, Skeleton
 
 QUANTISING = ("ptq", "qat", "weight_only")  # steps that decide how the student's files are stored
 ROOT = Path(__file__).resolve().parents[2]
+Built = TypeVar("Built")
 
 
 def _name(table: Table, value: Value, path: str) -> str:
-    name = convert(str, value, path)
-    if name not in (known := table.names()):
+    name = str(convert(str, value, path))
+    known = table.names()
+    if name not in known:
         raise error(
             value.place,
             path,
@@ -34,7 +36,7 @@ def _name(table: Table, value: Value, path: str) -> str:
     return name
 
 
-def usual_input(data: str) -> tuple[str, dict]:
+def usual_input(data: str) -> tuple[str, dict[str, Any]]:
     """(name, keys it changes) of the input pipeline that a data set is usually seen through."""
     module = registry.DATA_SETS.load(data)
     return module.INPUT, getattr(module, "INPUT_DEFAULTS", {})
@@ -100,20 +102,20 @@ def _skeleton(value: Value, path: str) -> Skeleton | None:
 
 
 def _network_and(
-    cls: type, value: Value, path: str, default: str | None, beside: tuple[str, ...] = ()
-):
+    cls: type[Built], value: Value, path: str, default: str | None, beside: tuple[str, ...] = ()
+) -> Built:
     """A `cls` whose `network` is chosen by `name`, with the network's own keys in the same mapping."""
     entries = dict(entries_of(value, path))
     chosen = entries.pop("name", Value(default, value.place, default or ""))
     network = None
     if chosen.data is not None:
         name = _name(registry.NETWORKS, chosen, join(path, "name"))
-        own = {field.name for field in dataclasses.fields(registry.NETWORKS.load(name).Config)}
-        mine = {key: entries.pop(key) for key in tuple(entries) if key in own}
-        network = Choice(
-            name, build(registry.NETWORKS.load(name).Config, replace(value, data=mine), path)
-        )
-        beside = ("name", *beside, *sorted(own))
+        config = registry.NETWORKS.load(name).Config
+        keys = {field.name for field in dataclasses.fields(config)}
+        network_keys = {key: entries.pop(key) for key in tuple(entries) if key in keys}
+        network = Choice(name, build(config, replace(value, data=network_keys), path))
+        # Named to `build` so that a misspelt `width` is answered with the network's keys as well
+        beside = ("name", *beside, *sorted(keys))
     return build(
         cls,
         replace(value, data=entries),
@@ -131,15 +133,13 @@ def _teacher(value: Value, path: str) -> Teacher:
     if not isinstance(ensemble.data, tuple) or len(ensemble.data) < 2:
         raise wrong(ensemble, place, "a list of two or more networks")
     members = tuple(
-        _network_and(Member, one, join(place, index), "ctrgcn")
-        for index, one in enumerate(ensemble.data)
+        _network_and(Member, member, join(place, index), "ctrgcn")
+        for index, member in enumerate(ensemble.data)
     )
-    find = (
-        convert(bool, entries["find_weights"], join(path, "find_weights"))
-        if "find_weights" in entries
-        else False
-    )
-    return Teacher(members, find)
+    find_weights = False
+    if "find_weights" in entries:
+        find_weights = convert(bool, entries["find_weights"], join(path, "find_weights"))
+    return Teacher(members, find_weights)
 
 
 def _student(value: Value, path: str) -> Student:
@@ -158,14 +158,14 @@ def _step(value: Value, path: str) -> Step:
     ((kind, settings),) = entries.items()
     _name(registry.STEPS, Value(kind, settings.place, kind), path)
     path = join(path, kind)
-    own = dict(entries_of(settings, path))
-    enabled = convert(bool, own.pop("enabled"), join(path, "enabled")) if "enabled" in own else True
+    keys = dict(entries_of(settings, path))
+    # Every step has it, so it is no part of their `Config`; nor does it change what a step does
+    enabled = True
+    if "enabled" in keys:
+        enabled = convert(bool, keys.pop("enabled"), join(path, "enabled"))
+    config = registry.STEPS.load(kind).Config
     return Step(
-        kind,
-        build(
-            registry.STEPS.load(kind).Config, replace(settings, data=own), path, beside=("enabled",)
-        ),
-        enabled,
+        kind, build(config, replace(settings, data=keys), path, beside=("enabled",)), enabled
     )
 
 
@@ -201,7 +201,7 @@ class Member:
     train: settings.Config | None = None
     weight: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.weights == "":
             raise ValueError("weights: expected a file's path or null, got ''")
         if self.weights is None and self.train is None:
@@ -244,7 +244,7 @@ class Student:
     input: Annotated[Choice | None, Build(_input)] = None
     weights: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.weights == "":
             raise ValueError("weights: expected a file's path or null, got ''")
         if self.network is None and self.input is not None:
@@ -260,7 +260,7 @@ class Export:
 
     formats: tuple[Annotated[str, Build(_format)], ...] = table.names()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.formats:
             raise ValueError(f"formats: name at least one of {', '.join(table.names())}")
         if len(set(self.formats)) < len(self.formats):
@@ -275,7 +275,7 @@ class Budget:
     max_size: Annotated[int, Build(_size)]
     max_top1_drop: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.max_size <= 0:
             raise ValueError("max_size: must be above 0")
         if not 0 <= self.max_top1_drop <= 100:
@@ -310,25 +310,36 @@ class Recipe:
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise ValueError("seed: must be from 0 to 4294967295")
-        networks, quantised = len(self.teacher.members), None
-        for number, step in enumerate(self.steps):
-            if step.enabled and quantised:
-                raise ValueError(
-                    f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the"
-                    f" files; put {quantised} last, and give one of {', '.join(QUANTISING)}"
-                )
-            quantised = step.kind if step.enabled and step.kind in QUANTISING else None
-            networks = 1 if step.enabled and step.kind == "promote" else networks
-            if (
-                networks > 1
-                and step.kind == "train"
-                and step.enabled
-                and settings.moves_teacher(step.config)
-            ):
-                raise ValueError(
-                    f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks}"
-                    " networks stays frozen; leave it true, or give one teacher"
-                )
+        _check_order(self.steps, len(self.teacher.members))
+
+
+def _check_order(steps: tuple[Step, ...], networks: int) -> None:
+    """
+    Raises:
+        ValueError: a step that cannot work after the ones before it.
+    """
+    quantised = None
+    for number, step in enumerate(steps):
+        if not step.enabled:
+            continue
+        if quantised:
+            raise ValueError(
+                f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the"
+                f" files; put {quantised} last, and give one of {', '.join(QUANTISING)}"
+            )
+        if step.kind in QUANTISING:
+            quantised = step.kind
+        # The student takes the place of a whole ensemble
+        if step.kind == "promote":
+            networks = 1
+        # Members see clips through inputs of their own, and of an ensemble no network is saved after
+        # a step: see `pipeline._apply`
+        training = step.config if isinstance(step.config, settings.Config) else None
+        if networks > 1 and training is not None and settings.moves_teacher(training):
+            raise ValueError(
+                f"steps: [{number}].train.dml.freeze_teacher: an ensemble of {networks}"
+                " networks stays frozen; leave it true, or give one teacher"
+            )

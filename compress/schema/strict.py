@@ -21,6 +21,8 @@ from typing import Any
 from compress.schema.yaml_tree import Value, error, join
 from teachers.errors import RecipeError
 
+Built = typing.TypeVar("Built")
+
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -47,12 +49,12 @@ def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> 
 
 
 def build(
-    cls: type,
+    cls: type[Built],
     value: Value,
     path: str,
     given: dict[str, Any] | None = None,
     beside: tuple[str, ...] = (),
-) -> Any:
+) -> Built:
     """An instance of the dataclass `cls` from a mapping.
 
     Args:
@@ -70,7 +72,7 @@ def build(
     # `from_` is the key `from`, which Python does not allow as a name.
     fields = {
         field.name.rstrip("_"): field
-        for field in dataclasses.fields(cls)
+        for field in dataclasses.fields(typing.cast(Any, cls))
         if field.init and field.name not in given
     }
     for key, entry in entries.items():

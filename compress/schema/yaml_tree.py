@@ -36,6 +36,16 @@ class Value:
     quoted: bool = False
     overridden: bool = False
 
+    @property
+    def mapping(self) -> dict[str, Value] | None:
+        """The values by key; None where this is no mapping."""
+        return self.data if isinstance(self.data, dict) else None
+
+    @property
+    def sequence(self) -> tuple[Value, ...] | None:
+        """The values of a list; None where this is none."""
+        return self.data if isinstance(self.data, tuple) else None
+
 
 class _Loader(yaml.SafeLoader):
     # Empty: the inherited ones are YAML 1.1, where `no` is false, `1:30` ninety and 1e-4 text.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from compress.steps.work import Outcome, State, Work
 from teachers import networks
+from teachers.networks import Spec
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,16 @@ def title(config: Config) -> str:
     return "the student becomes the teacher"
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step: the same."""
     return spec
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """A frozen copy of the student, with its input, as the one teacher."""
+    # A copy: the student itself goes on being trained and pruned
     teacher = networks.build(state.student.network.spec)
     networks.load_state(teacher, networks.state_of(state.student.network), "promote")
+    # Frozen networks stay in evaluation mode, or their BatchNorm statistics would drift
     teacher.eval()
     return Outcome(replace(state, teacher=(replace(state.student, network=teacher, weight=1.0),)))

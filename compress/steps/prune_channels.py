@@ -11,17 +11,21 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
+from paddle import nn
 
 from compress.evaluation.evaluate import training_clips
 from compress.steps import sensitivity
 from compress.steps.work import Outcome, State, Work
-from compress.training import checkpoint
 from teachers import networks
 from teachers.channels import Group, strongest
 from teachers.errors import RecipeError
+from teachers.networks import Spec
+from teachers.weights import identity
+from teachers.weights.identity import Identity
 
 Counts = dict[str, tuple[int, ...]]  # channels that stay, by group and section
 
@@ -49,7 +53,7 @@ class Config:
     clips: int = 128
     min_channels: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.ratio is None and not self.blocks:
             raise ValueError(
                 "give `ratio`, the share of channels to remove from every group, or `blocks`"
@@ -73,7 +77,9 @@ class Config:
             raise ValueError(
                 f"{chooses}: chooses the ratio of each group itself; give `ratio` and no `blocks`"
             )
-        if self.sensitivity and (self.ranking == "global" or self.ratio > sensitivity.RATIOS[-1]):
+        if self.sensitivity and (
+            self.ranking == "global" or (self.ratio or 0) > sensitivity.RATIOS[-1]
+        ):
             raise ValueError(
                 "sensitivity: works without `ranking: global`, and for a `ratio` of at most "
                 f"{sensitivity.RATIOS[-1]:g}"
@@ -100,7 +106,7 @@ def title(config: Config) -> str:
     return f"remove {what} ({config.criterion}{how})"
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step. What `sensitivity` or `ranking: global` will choose
     depends on weights, so there it is the spec with the same ratio everywhere: about as large.
 
@@ -112,17 +118,23 @@ def spec_after(spec, config: Config):
     counts = _counts(groups, _ratios(spec, groups, config), config.min_channels)
     return pruner.narrowed(
         spec,
-        {one.id: strongest(one, np.zeros((one.sets, one.size)), counts[one.id]) for one in groups},
+        {
+            group.id: strongest(group, np.zeros((group.sets, group.size)), counts[group.id])
+            for group in groups
+        },
     )
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The student without its least important channels; all other weights as they are."""
     before = state.student.network
-    spec, weights = before.spec, networks.state_of(before)
+    spec = before.spec
+    weights = networks.state_of(before)
     pruner = _pruner(spec)
     groups = pruner.groups(spec)
-    worth = {one.id: pruner.importance(spec, weights, one, config.criterion) for one in groups}
+    worth = {
+        group.id: pruner.importance(spec, weights, group, config.criterion) for group in groups
+    }
     if config.ranking == "global":
         counts = _ranked(groups, worth, config)
     elif config.sensitivity:
@@ -136,34 +148,34 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     )
 
 
-def _pruner(spec):
-    able = sorted(name for name, family in networks.NETWORKS.items() if family.prune)
-    if spec.network not in able:
+def _pruner(spec: Spec) -> ModuleType:
+    path = networks.NETWORKS[spec.network].prune
+    if path is None:
+        able = sorted(name for name, family in networks.NETWORKS.items() if family.prune)
         raise RecipeError(
             f"prune_channels: the channels of {spec.network} cannot be pruned (those of"
             f" {', '.join(able)} can); use prune_layers"
         )
-    return importlib.import_module(networks.NETWORKS[spec.network].prune)
+    return importlib.import_module(path)
 
 
-def _ratios(spec, groups: tuple[Group, ...], config: Config) -> dict[str, float]:
+def _ratios(spec: Spec, groups: tuple[Group, ...], config: Config) -> dict[str, float]:
     """The share that each group loses, by `ratio` and `blocks`."""
-    given, known = dict(config.blocks), [block.id for block in spec.blocks]
-    for name in given:
-        if name not in known and name not in {one.id for one in groups}:
+    ratios = dict(config.blocks)
+    known = [block.id for block in spec.blocks]
+    for name in ratios:
+        if name not in known and name not in {group.id for group in groups}:
             raise RecipeError(
                 f"prune_channels.blocks: {spec.network} has no block or group {name!r} (it has"
-                f" {', '.join(known)}; groups {', '.join(one.id for one in groups)})"
+                f" {', '.join(known)}; groups {', '.join(group.id for group in groups)})"
             )
     usual = config.ratio or 0.0
-    return {
-        one.id: (
-            given[one.id]
-            if one.id in given
-            else min(given.get(block, usual) for block in one.blocks)
-        )
-        for one in groups
-    }
+    shares = {}
+    for group in groups:
+        # A group of several blocks is tied together; the gentlest wish of them holds for all
+        of_blocks = min(ratios.get(block, usual) for block in group.blocks)
+        shares[group.id] = ratios.get(group.id, of_blocks)
+    return shares
 
 
 def _floors(group: Group, min_channels: int) -> list[int]:
@@ -176,11 +188,11 @@ def _floors(group: Group, min_channels: int) -> list[int]:
 def _counts(groups: tuple[Group, ...], ratios: Mapping[str, float], min_channels: int) -> Counts:
     """Every section of a group loses the same share, so that no branch dries up."""
     return {
-        one.id: tuple(
-            max(floor, size - int(size * ratios[one.id] + 0.5))
-            for size, floor in zip(one.sections, _floors(one, min_channels))
+        group.id: tuple(
+            max(floor, size - int(size * ratios[group.id] + 0.5))
+            for size, floor in zip(group.sections, _floors(group, min_channels), strict=True)
         )
-        for one in groups
+        for group in groups
     }
 
 
@@ -188,21 +200,29 @@ def _ranked(groups: tuple[Group, ...], worth: dict[str, np.ndarray], config: Con
     """Counts when the channels of least importance go, wherever they are. Importance is relative to
     the group's mean."""
     removable = []
-    for one in groups:
-        relative = worth[one.id] / max(worth[one.id].mean(), 1e-30)
+    for group in groups:
+        # Groups' importances have different units (layers' weights have different scales), so that
+        # only shares of their means can be compared
+        relative = worth[group.id] / max(worth[group.id].mean(), 1e-30)
         for section, (start, size, floor) in enumerate(
-            zip(one.starts(), one.sections, _floors(one, config.min_channels))
+            zip(group.starts(), group.sections, _floors(group, config.min_channels), strict=True)
         ):
-            weakest = np.sort(relative[:, start : start + size], 1).mean(0)[
-                : size - floor
-            ]  # sets lose as many each
-            removable += [(float(value), one.id, section) for value in weakest]
-    counts = {one.id: list(one.sections) for one in groups}
-    for _, group, section in sorted(removable)[
-        : round(config.ratio * sum(one.size for one in groups))
-    ]:
-        counts[group][section] -= 1
-    return {group: tuple(kept) for group, kept in counts.items()}
+            # Sets lose as many channels each, though not the same ones: what counts is the mean of
+            # their weakest, their second weakest, ...
+            in_order = np.sort(relative[:, start : start + size], 1).mean(0)
+            for value in in_order[: size - floor]:
+                removable.append((float(value), group.id, section))
+    counts = {group.id: list(group.sections) for group in groups}
+    wanted = round(_ratio(config) * sum(group.size for group in groups))
+    for _, name, section in sorted(removable)[:wanted]:
+        counts[name][section] -= 1
+    return {name: tuple(kept) for name, kept in counts.items()}
+
+
+def _ratio(config: Config) -> float:
+    # `Config` refuses `sensitivity` and `ranking: global` without one
+    assert config.ratio is not None
+    return config.ratio
 
 
 def _by_sensitivity(
@@ -213,39 +233,47 @@ def _by_sensitivity(
     work: Work,
     number: int,
 ) -> Counts:
-    spec, weights = state.student.network.spec, networks.state_of(state.student.network)
+    spec = state.student.network.spec
+    weights = networks.state_of(state.student.network)
 
     def counts(ratios: Mapping[str, float]) -> Counts:
         return _counts(
-            groups, {one.id: ratios.get(one.id, 0.0) for one in groups}, config.min_channels
+            groups, {group.id: ratios.get(group.id, 0.0) for group in groups}, config.min_channels
         )
 
-    def pruned(group: str | None, ratio: float):
-        return (
-            state.student.network
-            if group is None
-            else _pruned(spec, weights, groups, worth, counts({group: ratio}))
-        )
+    def pruned(name: str | None, ratio: float) -> nn.Layer:
+        if name is None:
+            return state.student.network
+        return _pruned(spec, weights, groups, worth, counts({name: ratio}))
 
     def parameters(ratios: Mapping[str, float]) -> int:
-        kept = {one.id: strongest(one, worth[one.id], counts(ratios)[one.id]) for one in groups}
+        kept = {
+            group.id: strongest(group, worth[group.id], counts(ratios)[group.id])
+            for group in groups
+        }
         return networks.parameters(_pruner(spec).narrowed(spec, kept))
 
     clips = training_clips(work.dataset.train, state.student.view, config.clips)
-    origin = checkpoint.digest(
-        [work.origin, config.criterion, config.clips, config.min_channels, repr(asdict(spec))]
+    # Whole, with the widths that earlier pruning left: these are what is scanned
+    scanned = Identity(identity.of([spec]).key, repr(asdict(spec)))
+    origin = identity.of(
+        [work.origin, config.criterion, config.clips, config.min_channels, scanned]
     )
     path = work.folder / "state" / f"step{number}_sensitivity.json"
-    rows = sensitivity.scan(tuple(one.id for one in groups), pruned, clips, path, origin)
-    return counts(
-        sensitivity.balanced(rows, parameters, parameters({one.id: config.ratio for one in groups}))
-    )
+    rows = sensitivity.scan(tuple(group.id for group in groups), pruned, clips, path, origin)
+    # The wanted size is that of the plain step with this ratio, so that the two can be compared
+    target = parameters({group.id: _ratio(config) for group in groups})
+    return counts(sensitivity.balanced(rows, parameters, target))
 
 
 def _pruned(
-    spec, weights: dict, groups: tuple[Group, ...], worth: dict[str, np.ndarray], counts: Counts
-):
-    kept = {one.id: strongest(one, worth[one.id], counts[one.id]) for one in groups}
+    spec: Spec,
+    weights: dict[str, np.ndarray],
+    groups: tuple[Group, ...],
+    worth: dict[str, np.ndarray],
+    counts: Counts,
+) -> nn.Layer:
+    kept = {group.id: strongest(group, worth[group.id], counts[group.id]) for group in groups}
     smaller, left = _pruner(spec).prune(spec, weights, kept)
     network = networks.build(smaller)
     networks.load_state(network, left, "prune_channels")
@@ -253,11 +281,11 @@ def _pruned(
     return network
 
 
-def _notes(before, after, groups: tuple[Group, ...], counts: Counts) -> tuple[str, ...]:
+def _notes(before: Spec, after: Spec, groups: tuple[Group, ...], counts: Counts) -> tuple[str, ...]:
     shrunk = [
-        f"{one.id} {one.size} to {sum(counts[one.id])}"
-        for one in groups
-        if sum(counts[one.id]) < one.size
+        f"{group.id} {group.size} to {sum(counts[group.id])}"
+        for group in groups
+        if sum(counts[group.id]) < group.size
     ]
     return (
         (

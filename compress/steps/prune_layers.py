@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import paddle
+from paddle import nn
 
 from compress.steps.work import Outcome, State, Work
 from teachers import networks
 from teachers.errors import CheckpointError
+from teachers.networks import Spec
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Config:
 
     drop: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.drop:
             raise ValueError("drop: name at least one block, for example [l10]")
         if len(set(self.drop)) < len(self.drop):
@@ -29,7 +32,7 @@ def title(config: Config) -> str:
     return f"remove {'block' if len(config.drop) == 1 else 'blocks'} {', '.join(config.drop)}"
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step.
 
     Raises:
@@ -43,22 +46,23 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     afresh and is named."""
     before = state.student.network
     spec = spec_after(before.spec, config)
+    # For the few tensors that start afresh: they are the same when a killed run repeats the step
     paddle.seed(work.seed * 1000 + number)
     student = networks.build(spec)
     fresh = copy_by_name(networks.state_of(before), student, config.drop)
     student.eval()
-    notes = (
-        (
-            f"fresh weights, since a removed block changed their shape: {', '.join(fresh[:6])}"
-            + (f" and {len(fresh) - 6} more" if len(fresh) > 6 else ""),
-        )
-        if fresh
-        else ()
-    )
+    notes: tuple[str, ...] = ()
+    if fresh:
+        # A few names say which block it is; a wide one would fill the page
+        more = f" and {len(fresh) - 6} more" if len(fresh) > 6 else ""
+        names = f"{', '.join(fresh[:6])}{more}"
+        notes = (f"fresh weights, since a removed block changed their shape: {names}",)
     return Outcome(replace(state, student=replace(state.student, network=student)), notes=notes)
 
 
-def copy_by_name(source: dict, student, dropped: tuple[str, ...]) -> list[str]:
+def copy_by_name(
+    source: dict[str, np.ndarray], student: nn.Layer, dropped: tuple[str, ...]
+) -> list[str]:
     """Copy weights by block id and name; what is left over must be exactly the dropped blocks.
 
     Returns:
@@ -67,16 +71,18 @@ def copy_by_name(source: dict, student, dropped: tuple[str, ...]) -> list[str]:
     Raises:
         CheckpointError: a tensor is left over that belongs to no dropped block.
     """
-    own = networks.state_of(student)
+    initial = networks.state_of(student)
     rewired = {block.id for block in student.spec.blocks}
-    left = [name for name in source if name not in own and name.split(".")[0] not in dropped]
+    left = [name for name in source if name not in initial and name.split(".")[0] not in dropped]
     unexplained = [name for name in left if name.split(".")[0] not in rewired]
     if unexplained:
         raise CheckpointError(
             f"prune_layers: {', '.join(unexplained[:4])} belong to no dropped block"
         )
-    fresh = [name for name in own if name not in source or source[name].shape != own[name].shape]
-    networks.load_state(
-        student, own | {name: source[name] for name in own if name not in fresh}, "prune_layers"
-    )
+    # A block that follows a removed one may need another shape, or a projection that it had not
+    fresh = [
+        name for name in initial if name not in source or source[name].shape != initial[name].shape
+    ]
+    copied = {name: source[name] for name in initial if name not in fresh}
+    networks.load_state(student, initial | copied, "prune_layers")
     return fresh

@@ -15,6 +15,7 @@ from export.flat.flatten import flatten
 from export.quantize.bias_correction import corrected_biases, mean_inputs
 from export.quantize.bits import Overrides, make_plan
 from export.quantize.quantized import Quantized, ranges_of
+from teachers.networks import Spec
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,15 @@ class Config(quantising.Calibration):
 
 def title(config: Config) -> str:
     """What the step does, in words."""
-    return (
-        f"quantise to int8 ({config.method} on {config.clips} training"
-        f" clips{', biases corrected' if config.bias_correction else ''}"
-        f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)})"
-    )
+    how = f"{config.method} on {config.clips} training clips"
+    if config.bias_correction:
+        how += ", biases corrected"
+    if config.auto is not None:
+        how += f", at most {config.auto:g} points lost"
+    return f"quantise to int8 ({how}{quantising.described(config)})"
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step: the same.
 
     Raises:
@@ -54,14 +56,17 @@ def spec_after(spec, config: Config):
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
-    network, clips = state.student.network, quantising.clips_of(state, work, config.clips)
-    (flat, ranges), own = ranges_of(network, clips, config.method), quantising.overrides(config)
+    network = state.student.network
+    clips = quantising.clips_of(state, work, config.clips)
+    flat, ranges = ranges_of(network, clips, config.method)
+    by_recipe = quantising.overrides(config)
+    # Measured once: however many layers `auto` keeps precise, the float inputs are the same
     means = mean_inputs(flatten(network), clips) if config.bias_correction else {}
 
     def quantised(more: Overrides) -> Quantized:
-        plan = make_plan(flat, "int8", ranges, own | more)
-        return Quantized(
-            plan, corrected_biases(flatten(network), plan, means) if config.bias_correction else {}
-        )
+        plan = make_plan(flat, "int8", ranges, by_recipe | more)
+        if not config.bias_correction:
+            return Quantized(plan, {})
+        return Quantized(plan, corrected_biases(flatten(network), plan, means))
 
     return quantising.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)

@@ -13,12 +13,14 @@ from typing import Literal
 
 from compress.steps import quantising, train
 from compress.steps.work import Outcome, State, Work
-from compress.training import checkpoint, objectives, settings
+from compress.training import objectives, settings
 from compress.training.fit import Job, fit
 from compress.training.settings import Kd, moves_teacher
 from compress.training.watch import Watch
 from export.quantize.quantized import Quantized, corrected
 from export.quantize.trainable import Trainable
+from teachers.networks import Spec
+from teachers.weights import identity
 
 
 def _usual() -> settings.Config:
@@ -40,7 +42,7 @@ class Config(quantising.Calibration):
     under: Literal["student", "teacher"] = "student"
     train: settings.Config = field(default_factory=_usual)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if any(kind == "int4_weights" for _, kind in self.precision):
             raise ValueError(
@@ -58,15 +60,13 @@ class Config(quantising.Calibration):
 
 def title(config: Config) -> str:
     """What the step does, in words."""
-    under = (
-        f" under the float {config.under}"
-        if config.train.kd is not None or config.train.dml is not None
-        else ""
-    )
+    under = ""
+    if config.train.kd is not None or config.train.dml is not None:
+        under = f" under the float {config.under}"
     return f"quantise to int8 and {train.title(config.train)}{under}{quantising.described(config)}"
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step: the same.
 
     Raises:
@@ -79,17 +79,13 @@ def spec_after(spec, config: Config):
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files and the constants of its best epoch."""
-    network, clips, name = (
-        state.student.network,
-        quantising.clips_of(state, work, config.clips),
-        f"step{number}_qat",
-    )
+    network = state.student.network
+    clips = quantising.clips_of(state, work, config.clips)
+    name = f"step{number}_qat"
     rounded = corrected(network, clips, config.method, quantising.overrides(config))
     learner = Trainable(rounded.flat(network), rounded.plan, network.spec)
-    watch, needed = (
-        Watch(work.curves, name),
-        config.train.kd is not None or config.train.dml is not None,
-    )
+    watch = Watch(work.curves, name)
+    needed = config.train.kd is not None or config.train.dml is not None
     follows = (state.student,) if config.under == "student" else state.teacher
     job = Job(
         "student in int8",
@@ -101,25 +97,25 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         work.evaluation,
         seed=work.seed * 1000 + number,
         state_path=work.folder / "state" / f"{name}.npz",
-        settings=checkpoint.digest(
-            [work.origin, number, repr(config), work.seed, repr(network.spec)]
-        ),
+        settings=identity.of([work.origin, number, config, work.seed, network.spec]),
         watch=watch,
+        # What `ptq` makes of the student is already good: training must not end below it
         start_counts=True,
     )
     try:
         progress = fit(job)
     finally:
         watch.end()
-    found = Quantized(rounded.plan, learner.constants())
-    said = (
-        (f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept",)
-        if progress.best_epoch == 0
-        else ()
-    )
+    # The student keeps its float weights; what was learned are the constants of its eight-bit files
+    quantized = Quantized(rounded.plan, learner.constants())
+    notes = [quantising.notes(quantized)]
+    if progress.best_epoch == 0:
+        notes.append(
+            f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept"
+        )
     return Outcome(
-        replace(state, quantized=found),
+        replace(state, quantized=quantized),
         tuple(progress.history),
         progress.best_epoch,
-        (quantising.notes(found), *said),
+        tuple(notes),
     )

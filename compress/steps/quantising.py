@@ -23,7 +23,8 @@ from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import RecipeError
 
-HARM_CLIPS = 8  # how many training clips rank the layers
+# How many training clips rank the layers, evenly spread: they run once for each layer
+HARM_CLIPS = 8
 MOST = 0.5  # share of the layers that `auto` keeps precise at most
 
 
@@ -59,8 +60,8 @@ def check_overrides(config) -> None:
     allowed = getattr(config, "auto", None)
     if allowed is not None and not 0 <= allowed <= 100:
         raise ValueError("auto: must be from 0 to 100 points (null: every layer is treated alike)")
-    given = [*config.skip, *(name for name, _ in config.precision)]
-    twice = next((name for name in given if given.count(name) > 1), None)
+    names = [*config.skip, *(name for name, _ in config.precision)]
+    twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"skip, precision: {twice!r} is named twice")
 
@@ -82,14 +83,15 @@ def check_names(spec, config, step: str) -> None:
     Raises:
         RecipeError: such a name, or activations that no file format of ours can quantise.
     """
+    # Names are those of the flat network, so one is built; its weights do not matter, and zeros do
+    # for ranges
     integers = step != "weight_only"
     flat = prepared(flatten(networks.build(spec)), integers=integers)
+    ranges = None
     try:
-        ranges = (
-            calibrate(flat, np.zeros((1, *spec.input_shape), "float32"), "min_max")
-            if integers
-            else None
-        )
+        if integers:
+            zeros = np.zeros((1, *spec.input_shape), "float32")
+            ranges = calibrate(flat, zeros, "min_max")
         bits.make_plan(flat, "int8" if integers else "int8_weights", ranges, overrides(config))
     except RecipeError as problem:
         raise RecipeError(f"{step}: {problem}") from None
@@ -105,7 +107,7 @@ def clips_of(state: State, work: Work, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Result:
-    """What `until` chose: the network, its top-1 in percent, the names it keeps precise, whether
+    """What `keep_precise` chose: the network, its top-1 in percent, the names it keeps precise, whether
     the drop is allowed."""
 
     quantized: Quantized
@@ -114,7 +116,7 @@ class Result:
     met: bool
 
 
-def until(
+def keep_precise(
     allowed: float,
     quantised: Callable[[Overrides], Quantized],
     higher: str,
@@ -139,22 +141,31 @@ def until(
 
     wanted = top1("float", state.student.network) - allowed
     order: list[str] = []
-    best, count = None, 0
+    best: Result | None = None
+    count = 0
     while best is None or count <= int(MOST * len(order)):
         kept = tuple(order[:count])
-        found = quantised(dict.fromkeys(kept, higher))
-        right = top1(
-            f"{len(kept)} names in {higher}" if kept else "all quantised",
-            found.simulated(state.student.network),
-        )
-        if best is None or right > best.top1:
-            best = Result(found, right, kept, right >= wanted - 1e-9)
+        candidate = quantised(dict.fromkeys(kept, higher))
+        title = f"{len(kept)} names in {higher}" if kept else "all quantised"
+        reached = top1(title, candidate.simulated(state.student.network))
+        if best is None or reached > best.top1:
+            # Percentages are quotients: a drop of exactly what is allowed must not fail by rounding
+            best = Result(candidate, reached, kept, reached >= wanted - 1e-9)
         if best.met:
             break
-        order = order or harmful(found, state, clips)
-        most = int(MOST * len(order))
-        count = 1 if count == 0 else min(2 * count, most) if count < most else most + 1
+        # Ranked only where it is needed, for that runs the network once for each layer
+        order = order or harmful(candidate, state, clips)
+        count = _next_count(count, int(MOST * len(order)))
     return best
+
+
+def _next_count(count: int, most: int) -> int:
+    """How many names are kept precise next: 0, 1, 2, 4, ... and `most` at the end; `most` + 1 after
+    that."""
+    # Doubled: every try is an evaluation of the whole validation split
+    if count == 0:
+        return 1
+    return min(2 * count, most) if count < most else most + 1
 
 
 def harmful(quantized: Quantized, state: State, clips: np.ndarray) -> list[str]:
@@ -200,25 +211,22 @@ def outcome(
     clips: Callable[[], np.ndarray],
 ) -> Outcome:
     """What a step that trains nothing hands on: everything quantised, or with `allowed` what
-    `until` finds."""
+    `keep_precise` chooses."""
     if allowed is None:
-        found, said = quantised({}), ()
-    else:
-        result = until(allowed, quantised, higher, state, work, clips())
-        found, said = result.quantized, outcome_notes(result, allowed)
-    return Outcome(replace(state, quantized=found), notes=(notes(found), *said))
+        quantized = quantised({})
+        return Outcome(replace(state, quantized=quantized), notes=(notes(quantized),))
+    result = keep_precise(allowed, quantised, higher, state, work, clips())
+    remarks = (notes(result.quantized), *outcome_notes(result, allowed))
+    return Outcome(replace(state, quantized=result.quantized), notes=remarks)
 
 
 def outcome_notes(result: Result, allowed: float) -> tuple[str, ...]:
     """What `auto` came to."""
-    said = f"auto: {result.top1:.2f} % with {', '.join(result.kept) or 'nothing'} kept precise"
-    return (
-        (
-            said
-            if result.met
-            else (
-                f"{said}; more than the allowed {allowed:g} points are lost with every choice"
-                " tried: this is the best of them"
-            )
-        ),
+    reached = f"auto: {result.top1:.2f} % with {', '.join(result.kept) or 'nothing'} kept precise"
+    if result.met:
+        return (reached,)
+    reached += (
+        f"; more than the allowed {allowed:g} points are lost with every choice tried: this is the"
+        " best of them"
     )
+    return (reached,)

@@ -13,21 +13,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from paddle import nn
 
 from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of, softmax
 from compress.process import console
 from export.runtimes import in_process
 from teachers import storage
+from teachers.weights.identity import Identity
 
-RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)  # the last one is the most that a scan can choose
+Row = dict[str, float]  # {"ratio", "loss", "top1"}
+
+# Close together where networks still work, for between them losses are interpolated; the last one is
+# the most that a scan can choose
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)
 # Loss that the whole of a group counts for at least: what seems to be free goes no further than
 # wanted
 SLOPE = 1e-3
 
 
 def scan(
-    groups: tuple[str, ...], pruned: Callable, clips: EvaluationSet, path: Path, origin: str
-) -> dict[str, list[dict]]:
+    groups: tuple[str, ...],
+    pruned: Callable[[str | None, float], nn.Layer],
+    clips: EvaluationSet,
+    path: Path,
+    origin: Identity,
+) -> dict[str, list[Row]]:
     """{group: [{"ratio", "loss", "top1"}, ...]}, the first row at ratio 0.
 
     Args:
@@ -36,47 +46,49 @@ def scan(
         path: where the rows are kept; rows of the same `origin` that are there already are not
             measured again.
     """
-    found = _kept(path, origin)
-    if set(groups) <= found.keys():
+    measured = _kept(path, origin)
+    if set(groups) <= measured.keys():
         console.say(f"sensitivity: read from {path}")
-        return {group: found[group] for group in groups}
+        return {group: measured[group] for group in groups}
     whole = _measure(pruned(None, 0.0), clips)
     for number, group in enumerate(groups, start=1):
-        if group in found:
+        if group in measured:
             continue
-        found[group] = [{"ratio": 0.0, **whole}] + [
-            {"ratio": ratio, **_measure(pruned(group, ratio), clips)} for ratio in RATIOS
-        ]
-        storage.write_text(path, json.dumps({"origin": origin, "groups": found}, indent=1))
-        console.say(
-            f"sensitivity {number}/{len(groups)}: {group} costs "
-            + ", ".join(
-                f"{row['loss'] - whole['loss']:+.3f} at {row['ratio']:.0%}"
-                for row in found[group][3:6:2]
-            )
-        )
-    return {group: found[group] for group in groups}
+        rows = [{"ratio": 0.0, **whole}]
+        for ratio in RATIOS:
+            rows.append({"ratio": ratio, **_measure(pruned(group, ratio), clips)})
+        measured[group] = rows
+        # After each group: a scan takes minutes, and a run that is stopped goes on from here
+        content = {"origin": origin.key, "groups": measured}
+        storage.write_text(path, json.dumps(content, indent=1))
+        costs = [f"{row['loss'] - whole['loss']:+.3f} at {row['ratio']:.0%}" for row in rows[3:6:2]]
+        console.say(f"sensitivity {number}/{len(groups)}: {group} costs {', '.join(costs)}")
+    return {group: measured[group] for group in groups}
 
 
-def _kept(path: Path, origin: str) -> dict[str, list[dict]]:
+def _kept(path: Path, origin: Identity) -> dict[str, list[Row]]:
+    """What an earlier attempt of the same step measured."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return content["groups"] if content["origin"] == origin else {}
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or cut off: it is measured again
+        return dict(content["groups"]) if origin.accepts(content["origin"]) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        # None yet, or cut off: measured again rather than refused, for it costs minutes, not hours
         return {}
 
 
-def _measure(network, clips: EvaluationSet) -> dict[str, float]:
+def _measure(network: nn.Layer, clips: EvaluationSet) -> Row:
     logits = logits_of(in_process(network), clips)
+    # In double precision: the softmax of a trained network rounds to exactly 1 in float32
     picked = softmax(logits.astype("float64"))[np.arange(len(logits)), clips.labels]
     return {
+        # The floor keeps one clip that is surely wrong from making the mean infinite
         "loss": float(-np.log(np.maximum(picked, 1e-12)).mean()),
         "top1": accuracy(logits, clips.labels).top1,
     }
 
 
 def balanced(
-    rows: dict[str, list[dict]], cost: Callable[[dict[str, float]], float], target: float
+    rows: dict[str, list[Row]], cost: Callable[[dict[str, float]], float], target: float
 ) -> dict[str, float]:
     """The ratio of each group at which all of them cost the same loss and the network no more than
     `target`.
@@ -92,22 +104,29 @@ def balanced(
         return {group: _ratio_at(curve, allowed) for group, curve in rows.items()}
 
     most = max(row["loss"] - curve[0]["loss"] for curve in rows.values() for row in curve)
-    low, high = 0.0, most + SLOPE
+    low = 0.0
+    high = most + SLOPE
+    # Bisection; 40 halvings end below the spacing of any loss that was measured. It ends with
+    # `high`, the last that was within the target: `low` is just beyond it.
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if cost(at(middle)) <= target else (middle, high)
+        if cost(at(middle)) <= target:
+            high = middle
+        else:
+            low = middle
     return at(high)
 
 
-def _ratio_at(curve: list[dict], allowed: float) -> float:
+def _ratio_at(curve: list[Row], allowed: float) -> float:
     """The largest ratio whose loss rises by no more than `allowed`, between the measured ones on a
     straight line."""
     ratios = np.array([row["ratio"] for row in curve])
-    rises = (
-        np.maximum.accumulate([row["loss"] - curve[0]["loss"] for row in curve]) + SLOPE * ratios
-    )  # removing more never helps
+    # Removing more never helps: where a loss falls, the clips were too few to tell. The slope makes
+    # the curve rise strictly, so that every loss has one ratio.
+    measured = np.maximum.accumulate([row["loss"] - curve[0]["loss"] for row in curve])
+    rises = measured + SLOPE * ratios
     above = np.flatnonzero(rises > allowed)
-    if not len(above):
+    if len(above) == 0:
         return float(ratios[-1])
     end = above[0]
     share = (allowed - rises[end - 1]) / (rises[end] - rises[end - 1])

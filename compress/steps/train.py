@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from compress.steps.work import Outcome, State, Work
-from compress.training import checkpoint, objectives
+from compress.training import objectives
 from compress.training.fit import Job, fit
 from compress.training.settings import Config, moves_teacher
 from compress.training.watch import Watch
+from teachers.networks import Spec
+from teachers.weights import identity
 
 
 def title(config: Config) -> str:
@@ -20,6 +22,7 @@ def title(config: Config) -> str:
         words.append(f"mixup {config.mixup.alpha:g}")
     if config.dml is not None:
         words.append(
+            # Papers call this mutual learning too; with a teacher that stays it is not mutual
             "one-way distillation, symmetric KL, frozen teacher"
             if config.dml.freeze_teacher
             else "mutual learning, both networks trained"
@@ -34,7 +37,7 @@ def title(config: Config) -> str:
     return ", ".join([f"{words[0]} {config.epochs} epochs", *words[1:]])
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step: training changes none of it."""
     return spec
 
@@ -44,7 +47,10 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     with its last ones."""
     needed = config.dml is not None or config.kd is not None
     moving = moves_teacher(config)
-    trained = {"student": state.student} | ({"teacher": state.teacher[0]} if moving else {})
+    trained = {"student": state.student}
+    if moving:
+        # Never an ensemble: the recipe refuses that
+        trained["teacher"] = state.teacher[0]
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"
     watch = Watch(work.curves, name)
@@ -59,9 +65,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         work.evaluation,
         seed=work.seed * 1000 + number,
         state_path=work.folder / "state" / f"{name}.npz",
-        settings=checkpoint.digest(
-            [work.origin, number, repr(config), work.seed, repr(state.student.network.spec)]
-        ),
+        settings=identity.of([work.origin, number, config, work.seed, state.student.network.spec]),
         watch=watch,
     )
     try:

@@ -12,13 +12,11 @@ from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.quantize.bits import Overrides, make_plan
 from export.quantize.quantized import Quantized
+from teachers.networks import Spec
 
 KINDS = {"int8": "int8_weights", "int4": "int4_weights", "float16": "float16"}
-HIGHER = {
-    "int8": "float16",
-    "int4": "int8_weights",
-    "float16": "float32",
-}  # what the most harmful layers are kept in
+# What the most harmful layers are kept in: the next kind that has more bits
+HIGHER = {"int8": "float16", "int4": "int8_weights", "float16": "float32"}
 RANKING_CLIPS = 8
 
 
@@ -43,7 +41,7 @@ class Config:
     ] = ()
     auto: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.group < 2:
             raise ValueError(f"group: must be at least 2, got {self.group}")
         quantising.check_overrides(self)
@@ -51,14 +49,15 @@ class Config:
 
 def title(config: Config) -> str:
     """What the step does, in words."""
-    return (
-        "store weights in"
-        f" {config.kind}{f' (groups of {config.group})' if config.kind == 'int4' else ''}"
-        f"{f', at most {config.auto:g} points lost' if config.auto is not None else ''}{quantising.described(config)}"
-    )
+    what = f"store weights in {config.kind}"
+    if config.kind == "int4":
+        what += f" (groups of {config.group})"
+    if config.auto is not None:
+        what += f", at most {config.auto:g} points lost"
+    return what + quantising.described(config)
 
 
-def spec_after(spec, config: Config):
+def spec_after(spec: Spec, config: Config) -> Spec:
     """The student's spec after the step: the same.
 
     Raises:
@@ -70,11 +69,12 @@ def spec_after(spec, config: Config):
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files."""
-    flat, own = prepared(flatten(state.student.network)), quantising.overrides(config)
+    flat = prepared(flatten(state.student.network))
+    by_recipe = quantising.overrides(config)
 
     def quantised(more: Overrides) -> Quantized:
         return Quantized(
-            make_plan(flat, KINDS[config.kind], overrides=own | more, group=config.group)
+            make_plan(flat, KINDS[config.kind], overrides=by_recipe | more, group=config.group)
         )
 
     return quantising.outcome(

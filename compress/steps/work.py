@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddle import nn
+
 from compress.data.dataset import Dataset
 from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View
 from compress.training.curves import Curves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
+from teachers.weights.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -20,15 +23,18 @@ class Work:
     Attributes:
         folder: the run's output folder.
         seed: of the recipe; a step derives its own from it and its number.
-        origin: hash of everything that decides the data and the starting weights.
+        origin: identity of everything that decides the data and the starting weights.
     """
 
     folder: Path
     dataset: Dataset
     curves: Curves
     seed: int
-    origin: str
-    prepared: dict = field(default_factory=dict, compare=False, repr=False)
+    origin: Identity
+    # Shared by the copies that `replace` makes for each step, and so by the whole run
+    prepared: dict[tuple[str, int], EvaluationSet] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def evaluation(self, view: View, clips: int = 1) -> EvaluationSet:
         """The validation split through a view, `clips` views a sample; prepared once for all who
@@ -52,13 +58,11 @@ class State:
     teacher: tuple[Model, ...]
     quantized: Quantized | None = None
 
-    def served(self):
+    def served(self) -> nn.Layer:
         """The network that computes what is deployed."""
-        return (
-            self.student.network
-            if self.quantized is None
-            else self.quantized.simulated(self.student.network)
-        )
+        if self.quantized is None:
+            return self.student.network
+        return self.quantized.simulated(self.student.network)
 
 
 @dataclass(frozen=True)

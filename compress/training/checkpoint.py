@@ -9,8 +9,6 @@ Paddle's generator is reseeded each epoch.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from paddle import nn
 
 from teachers import networks, storage
 from teachers.errors import CheckpointError
+from teachers.weights.identity import Identity
 
 # What Paddle 2.6.2 calls the velocity of a parameter in a Momentum optimiser's state.
 _VELOCITY = "_velocity_0"
@@ -39,15 +38,13 @@ class Progress:
     start: float | None = None
 
 
-def digest(data: object) -> str:
-    """A short content hash of JSON-able data."""
-    # 64 bits tell the few trainings of a folder apart. Sorted keys: two dicts of the same content
-    # are the same settings.
-    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
 def save(
-    path: Path, progress: Progress, nets: dict[str, nn.Layer], optimizer, scaler, settings: str
+    path: Path,
+    progress: Progress,
+    nets: dict[str, nn.Layer],
+    optimizer,
+    scaler,
+    settings: Identity,
 ) -> None:
     """Write everything `restore` needs.
 
@@ -63,7 +60,7 @@ def save(
     meta = {
         "format": "featherbone-training",
         "version": VERSION,
-        "settings": settings,
+        "settings": settings.key,
         "epoch": progress.epoch,
         "history": progress.history,
         "best_epoch": progress.best_epoch,
@@ -75,7 +72,9 @@ def save(
     storage.write_arrays(path, arrays, meta)
 
 
-def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: str) -> Progress:
+def restore(
+    path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: Identity
+) -> Progress:
     """Put networks and optimiser back to where `save` found them; a fresh Progress if there is no
     file.
 
@@ -85,9 +84,9 @@ def restore(path: Path, nets: dict[str, nn.Layer], optimizer, scaler, settings: 
     if not path.exists():
         return Progress()
     arrays, meta = storage.read_arrays(path)
-    written = (meta.get("format"), meta.get("version"), meta.get("settings"))
+    known = meta.get("format") == "featherbone-training" and meta.get("version") == VERSION
     # A refusal, not a fresh start: the file may hold days of training.
-    if written != ("featherbone-training", VERSION, settings):
+    if not known or not settings.accepts(meta.get("settings")):
         raise CheckpointError(
             f"{path}: was written under other settings (recipe, data, seed, weights or release);"
             " resume with the same ones, or start anew with another --output"

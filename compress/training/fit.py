@@ -27,6 +27,7 @@ from compress.training.watch import Watch
 from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import TrainingError
+from teachers.weights.identity import Identity
 
 # How often the loss is fetched from the device: every fetch waits for a GPU to finish, so one a
 # batch would leave it idle between batches.
@@ -45,7 +46,7 @@ class Job:
         config: what the recipe says about this training.
         evaluation: the validation split through a view.
         state_path: where progress is kept; an existing file is resumed.
-        settings: hash of all that the result depends on.
+        settings: identity of all that the result depends on.
         watch: shows progress and draws curves.
         start_counts: whether the learner as it comes may be the best there is, as epoch 0.
     """
@@ -59,7 +60,7 @@ class Job:
     evaluation: Callable[[View], EvaluationSet]
     seed: int
     state_path: Path
-    settings: str
+    settings: Identity
     watch: Watch
     learner: str = "student"
     start_counts: bool = False

@@ -53,32 +53,62 @@ def load(path: Path | str, hints: Hints = NO_HINTS) -> nn.Layer:
     Raises:
         CheckpointError: what is wrong with the file, and where.
     """
-    spec, state, _ = read(path, hints)
-    # Strictly, key by key and shape by shape: Paddle's own set_state_dict only warns.
+    return load_with_about(path, hints)[0]
+
+
+def load_with_about(
+    path: Path | str, hints: Hints = NO_HINTS, data: bytes | None = None
+) -> tuple[nn.Layer, dict]:
+    """(network, about) of a weights file, in one reading; see `load` and `read`."""
+    spec, state, about = read(path, hints, data)
     network = networks.build(spec)
+    # Strictly, key by key and shape by shape: Paddle's own set_state_dict only warns.
     networks.load_state(network, state, str(path))
     network.eval()
-    return network
+    return network, about
+
+
+def content(path: Path | str) -> bytes:
+    """The bytes of a weights file, for those who hash it as well as read it.
+
+    Args:
+        path: as in `load`, with or without `#Teacher`.
+    Raises:
+        CheckpointError: no such file, or none that may be read.
+    """
+    path, _ = file_and_part(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path of the weights")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 # Any spec, as of every network there is: they share no class (EfficientGCN has one of its own).
-def read(path: Path | str, hints: Hints = NO_HINTS) -> tuple[Any, dict[str, np.ndarray], dict]:
-    """(spec, state in our names, about) of a weights file; see `load`."""
-    path, part = _file_and_part(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; check the path of the weights")
+def read(
+    path: Path | str, hints: Hints = NO_HINTS, data: bytes | None = None
+) -> tuple[Any, dict[str, np.ndarray], dict]:
+    """(spec, state in our names, about) of a weights file; see `load`.
+
+    Args:
+        data: the file's `content`, where it was read already.
+    """
+    # Read whole and once: the formats are told apart by content, and a file that another process
+    # replaces meanwhile must not be half the old and half the new one.
+    data = content(path) if data is None else data
+    path, part = file_and_part(path)
     # By content: people rename files, and .pth is what either framework may have written.
-    names = torch_zip.names(path)
+    names = torch_zip.names(path, data)
     if names is not None:
         if f"{storage.META}.npy" in names:
-            return _read_ours(path)
+            return _read_ours(path, data)
         arrays = {
             name: _paddle_layout(name, value)
-            for name, value in _flat(torch_zip.read(path), path).items()
+            for name, value in _flat(torch_zip.read(path, data), path).items()
         }
     else:
-        with path.open("rb") as file:
-            head = file.read(32)
+        head = data[:32]
         # A zip has its directory at the end: what a broken download loses first.
         if head.startswith(b"PK"):
             raise CheckpointError(
@@ -88,10 +118,10 @@ def read(path: Path | str, hints: Hints = NO_HINTS) -> tuple[Any, dict[str, np.n
         if torch_legacy.recognises(head):
             arrays = {
                 name: _paddle_layout(name, value)
-                for name, value in _flat(torch_legacy.read(path), path).items()
+                for name, value in _flat(torch_legacy.read(path, data), path).items()
             }
         else:
-            arrays = _flat(safe_pickle.load(path.read_bytes(), str(path)), path)
+            arrays = _flat(safe_pickle.load(data, str(path)), path)
     return (*_understand(_part(arrays, part, path), path, hints), {})
 
 
@@ -100,7 +130,8 @@ def layouts() -> dict[str, tuple[str, ...]]:
     return {name: networks.keys(name).READS for name in networks.names()}
 
 
-def _file_and_part(path: Path | str) -> tuple[Path, str | None]:
+def file_and_part(path: Path | str) -> tuple[Path, str | None]:
+    """(file, part) of `FILE#Teacher`; a file whose own name ends so is itself, part None."""
     file, separator, part = str(path).rpartition("#")
     # A file whose own name has a # in it is that file.
     if separator and part in _PARTS and not Path(path).is_file():
@@ -157,8 +188,8 @@ def _understand(
     )
 
 
-def _read_ours(path: Path) -> tuple[Any, dict[str, np.ndarray], dict]:
-    arrays, meta = storage.read_arrays(path)
+def _read_ours(path: Path, data: bytes) -> tuple[Any, dict[str, np.ndarray], dict]:
+    arrays, meta = storage.read_arrays(path, data)
     if meta.get("format") != "featherbone-network" or meta.get("version") != 1:
         raise CheckpointError(
             f"{path}: is a {meta.get('format', 'file')} of version {meta.get('version')}, not a"

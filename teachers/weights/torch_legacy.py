@@ -29,18 +29,22 @@ def recognises(head: bytes) -> bool:
     return head[:1] == pickle.PROTO and head[2:].startswith(_MAGIC_PICKLE)
 
 
-def read(path: Path) -> object:
+def read(path: Path, data: bytes | None = None) -> object:
     """The object that was saved, with numpy arrays for tensors.
 
+    Args:
+        data: the file's content, where it was read already.
     Raises:
         CheckpointError: damaged, truncated, or holding anything but tensors, arrays and plain
             containers.
     """
-    return torch_pickle.guarded(path, _read)
+    return torch_pickle.guarded(
+        path, lambda path: _read(path, path.read_bytes() if data is None else data)
+    )
 
 
-def _read(path: Path) -> object:
-    file = io.BytesIO(path.read_bytes())
+def _read(path: Path, data: bytes) -> object:
+    file = io.BytesIO(data)
     where = str(path)
     magic = torch_pickle.Unpickler(file, where).load()
     protocol = torch_pickle.Unpickler(file, where).load()

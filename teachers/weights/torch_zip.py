@@ -13,16 +13,20 @@ from teachers.errors import CheckpointError
 from teachers.weights import torch_pickle
 
 
-def names(path: Path) -> list[str] | None:
+def names(path: Path, data: bytes | None = None) -> list[str] | None:
     """What a zip file holds, torch's or not; None: it is no zip.
+
+    Args:
+        data: the file's content, where it was read already.
 
     Raises:
         CheckpointError: its directory is damaged.
     """
     try:
-        if not zipfile.is_zipfile(path):
+        source = path if data is None else io.BytesIO(data)
+        if not zipfile.is_zipfile(source):
             return None
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             return archive.namelist()
     # zipfile raises half a dozen kinds for a damaged directory.
     except Exception as error:
@@ -32,18 +36,22 @@ def names(path: Path) -> list[str] | None:
         ) from error
 
 
-def read(path: Path) -> object:
+def read(path: Path, data: bytes | None = None) -> object:
     """The object that was saved, with numpy arrays for tensors.
 
+    Args:
+        data: the file's content, where it was read already.
     Raises:
         CheckpointError: not a torch zip, damaged, or holding anything but tensors, arrays and plain
             containers.
     """
-    return torch_pickle.guarded(path, _read)
+    return torch_pickle.guarded(
+        path, lambda path: _read(path, path.read_bytes() if data is None else data)
+    )
 
 
-def _read(path: Path) -> object:
-    with zipfile.ZipFile(path) as archive:
+def _read(path: Path, data: bytes) -> object:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise CheckpointError(f"{path}: holds no torch checkpoint (no data.pkl in the archive)")
@@ -52,7 +60,7 @@ def _read(path: Path) -> object:
 
         def content(name: str) -> bytearray:
             # torch does not compress, so a larger member is a zip bomb.
-            if archive.getinfo(name).file_size > path.stat().st_size:
+            if archive.getinfo(name).file_size > len(data):
                 raise CheckpointError(
                     f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole"
                     " file has"

@@ -17,7 +17,10 @@ from compress.schema.strict import build, did_you_mean, entries_of
 from compress.schema.yaml_tree import Value, join, parse
 from teachers.errors import RecipeError
 
-CONFIGS = ROOT / "configs"
+# Installed, the recipes lie inside the package (setup.py). That place is asked first, for beside an
+# installed package, in site-packages, a folder "configs" would be somebody else's.
+INSTALLED = ROOT / "compress" / "configs"
+CONFIGS = INSTALLED if INSTALLED.is_dir() else ROOT / "configs"
 # Recipes of the project have about 1 KB; a file so much larger was given by mistake
 MAX_BYTES = 64 * 1024
 

@@ -21,9 +21,12 @@ from export.serving import prepare, recording, scores_of, top_classes
 from teachers.arguments import Parser
 from teachers.errors import DataError, FeatherboneError
 
+COMMAND = "python compress/predict.py"
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = Parser(description=__doc__.splitlines()[0])
+
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command, called as `command`; returns the exit code."""
+    parser = Parser(prog=command, description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a deployed folder")
     parser.add_argument(
         "clips", nargs="+", type=Path, help="clip files of any format the data readers know"

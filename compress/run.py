@@ -30,19 +30,20 @@ from teachers import storage
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError, RecipeError
 
+COMMAND = "python compress/run.py"
 RUNS = Path("runs")
 EFFECTIVE = "recipe.json"
 
 
-def parser() -> Parser:
-    """The command line."""
-    command = Parser(
-        prog="compress/run.py",
+def parser(command: str = COMMAND) -> Parser:
+    """The command line of `command`."""
+    line = Parser(
+        prog=command,
         description=__doc__.split("\n\n")[0],
         epilog=__doc__.split("\n\n")[2],
     )
-    command.add_argument("--recipe", help="a name in configs/, or a path")
-    command.add_argument(
+    line.add_argument("--recipe", help="a name in configs/, or a path")
+    line.add_argument(
         "-o",
         dest="overrides",
         action="append",
@@ -50,26 +51,31 @@ def parser() -> Parser:
         metavar="KEY.PATH=VALUE",
         help="change one value of the recipe; repeatable",
     )
-    command.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
-    command.add_argument("--seed", type=int, help="replaces the recipe's seed")
-    command.add_argument(
+    line.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    line.add_argument("--seed", type=int, help="replaces the recipe's seed")
+    line.add_argument(
         "--output",
         type=Path,
         help="the run's folder (default: runs/RECIPE, or the next free runs/RECIPE-N)",
     )
-    command.add_argument(
+    line.add_argument(
         "--resume",
         action="store_true",
         help="continue the run in --output, or the newest one of this recipe",
     )
-    command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    command.add_argument("--list", action="store_true", help="list the recipes and stop")
-    return command
+    line.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    line.add_argument("--list", action="store_true", help="list the recipes and stop")
+    return line
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    options = parser().parse_args(arguments)
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command; returns the exit code.
+
+    Args:
+        command: how it was called, for the report and for what it says to type next.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(command).parse_args(arguments)
     try:
         if options.list:
             return print_recipes(recipes.list_recipes())
@@ -82,12 +88,12 @@ def main(arguments: list[str] | None = None) -> int:
             # As an override it is checked, reported and compared on `--resume` like all others
             overrides.append(f"seed={options.seed}")
         recipe = recipes.load(options.recipe, overrides)
-        return _run(recipe, options, arguments)
+        return _run(recipe, options, shlex.join([*command.split(), *arguments]))
     except FeatherboneError as error:
         return _failed(str(error), error.exit_code)
 
 
-def _run(recipe: Recipe, options: argparse.Namespace, arguments: list[str] | None) -> int:
+def _run(recipe: Recipe, options: argparse.Namespace, typed: str) -> int:
     # Here: Paddle takes seconds to load, and a bad recipe should not wait
     from compress import pipeline, plan
     from compress.dry_run import print_plan
@@ -99,9 +105,6 @@ def _run(recipe: Recipe, options: argparse.Namespace, arguments: list[str] | Non
     if options.dry_run:
         return print_plan(plan.make(recipe, plan.load_data(recipe)))
     folder = _resumed(recipe, options) if options.resume else _started(recipe, options)
-    typed = shlex.join(
-        ["python", "compress/run.py", *(sys.argv[1:] if arguments is None else arguments)]
-    )
     # Bare `except:` clauses in Paddle 2.6.2 swallow Ctrl-C, so the signal itself is kept in mind
     interrupt.remember()
     try:

@@ -31,6 +31,7 @@ from teachers.arguments import Parser
 from teachers.errors import FeatherboneError, RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, SKELETONS, UCLA_20, Skeleton
 
+COMMAND = "python -m compress.show"
 KNOWN = {
     skeleton.joints: skeleton for skeleton in (NTU_25, UCLA_20, COCO_17, OPENPOSE_18)
 }  # what a file's joints most likely are
@@ -49,9 +50,9 @@ class Subject:
     view: views.View
 
 
-def parser() -> Parser:
-    """The command line."""
-    found = Parser(prog="python -m compress.show", description=__doc__.split("\n\n")[0])
+def parser(command: str = COMMAND) -> Parser:
+    """The command line of `command`."""
+    found = Parser(prog=command, description=__doc__.split("\n\n")[0])
     found.add_argument("clip", nargs="?", type=Path, help=f"a file: {clips.KINDS}")
     found.add_argument(
         "--recipe",
@@ -84,9 +85,9 @@ def parser() -> Parser:
     return found
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    options = parser().parse_args(arguments)
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command, called as `command`; returns the exit code."""
+    options = parser(command).parse_args(arguments)
     try:
         if options.output.suffix not in (".gif", ".png"):
             raise RecipeError(f"--output {options.output}: must end in .gif or .png")

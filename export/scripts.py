@@ -1,4 +1,4 @@
-"""The command line that `export/static.py` and `export/to_onnx.py` share."""
+"""The command line that `featherbone export`, `export/static.py` and `export/to_onnx.py` share."""
 
 from __future__ import annotations
 
@@ -16,12 +16,35 @@ from teachers.errors import FeatherboneError
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
-CLIPS = 8  # random clips a script compares on; a run compares on its validation split
+# Random clips that a script compares on; a run compares on its validation split.
+CLIPS = 8
 
 
 def export(arguments: list[str] | None, kind: str, about: str) -> int:
     """Export a weights file in one format; the last line of stdout is JSON."""
-    parser = Parser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = _parser(about).parse_args(arguments)
+    return _export(options, (kind,))
+
+
+def main(arguments: list[str] | None = None, command: str = "featherbone export") -> int:
+    """`featherbone export`: the formats that are asked for, else all; returns the exit code."""
+    parser = _parser("A weights file -> a verified folder that a runtime serves.", command)
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        action="append",
+        choices=tuple(package.WRITERS),
+        help="repeatable; without it, all of them",
+    )
+    options = parser.parse_args(arguments)
+    # A format that is named twice is written once.
+    return _export(options, tuple(dict.fromkeys(options.formats or package.WRITERS)))
+
+
+def _parser(about: str, command: str | None = None) -> Parser:
+    parser = Parser(
+        prog=command, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--weights",
         required=True,
@@ -32,7 +55,10 @@ def export(arguments: list[str] | None, kind: str, about: str) -> int:
     parser.add_argument(
         "--frames", type=int, help="input length T, for published checkpoints, which do not say it"
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _export(options: argparse.Namespace, kinds: tuple[str, ...]) -> int:
     try:
         hints = Hints(frames=options.frames)
         _, _, trained_on = checkpoints.read(options.weights, hints)
@@ -41,7 +67,7 @@ def export(arguments: list[str] | None, kind: str, about: str) -> int:
         clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
         with paddle.no_grad():
             reference = network(paddle.to_tensor(clips)).numpy()
-        found = package.build(network, options.out, (kind,), trained_on, clips, reference)
+        differences = package.build(network, options.out, kinds, trained_on, clips, reference)
     except FeatherboneError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -50,9 +76,12 @@ def export(arguments: list[str] | None, kind: str, about: str) -> int:
     }
     for name, size in files.items():
         print(f"{size:>12,} bytes  {options.out / name}")
-    print(
-        f"compared with {options.weights} on {CLIPS} random clips: relative difference"
-        f" {found[kind]['max_rel_diff']:.1e}"
-    )
-    print(json.dumps({"out": str(options.out), "files": files, **found[kind]}))
+    for kind, difference in differences.items():
+        print(
+            f"{kind}: compared with {options.weights} on {CLIPS} random clips: relative difference"
+            f" {difference['max_rel_diff']:.1e}"
+        )
+    # One format: its differences stand beside `out` and `files`, as the two scripts always printed.
+    beside = differences[kinds[0]] if len(kinds) == 1 else {"formats": differences}
+    print(json.dumps({"out": str(options.out), "files": files, **beside}))
     return 0

@@ -26,6 +26,7 @@ from teachers.skeleton import SKELETONS
 from teachers.weights import checkpoints, torch_legacy, torch_zip
 from teachers.weights.published import NO_HINTS, Hints
 
+COMMAND = "python -m teachers.convert"
 OURS = "this project's"
 
 
@@ -82,10 +83,10 @@ def format_of(path: Path) -> str:
         return "torch before 1.6" if torch_legacy.recognises(file.read(32)) else "Paddle"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command, called as `command`; returns the exit code."""
     parser = Parser(
-        prog="python -m teachers.convert",
+        prog=command,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -23,11 +23,16 @@ from teachers.networks import NETWORKS
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("teachers", "export", "compress", "benchmarks")
 DOORS = {
+    "compress.cli",
+    "compress.cli.__main__",
+    "compress.cli.accuracy",
+    "compress.cli.compare",
     "compress.run",
     "compress.predict",
     "compress.show",
     "compress.data.prepare",
     "compress.budget.__main__",
+    "benchmarks.accuracy",
     "export.static",
     "export.to_onnx",
     "teachers.convert",

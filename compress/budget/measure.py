@@ -21,6 +21,7 @@ from pathlib import Path
 from compress.budget.sizes import format_size, parse_size
 from teachers.errors import BudgetExceeded, DataError, FeatherboneError, RecipeError
 
+COMMAND = "python -m compress.budget"
 SHOWN_PARTS = 24  # rows of the printed table; the rest is summed up in one
 
 
@@ -189,12 +190,12 @@ def print_table(measured: dict, console=None) -> None:
 class _Parser(argparse.ArgumentParser):
     # argparse would exit with 2, which means "over budget" here.
     def error(self, message: str):
-        raise RecipeError(f"{message}; see `python -m compress.budget --help`")
+        raise RecipeError(f"{message}; see `{self.prog} --help`")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = _Parser(prog="python -m compress.budget", description=__doc__.splitlines()[0])
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command, called as `command`; returns the exit code."""
+    parser = _Parser(prog=command, description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="the folder that is deployed")
     parser.add_argument(
         "--limit", default="10MB", help="10MB (default), 500KB, 8MiB, a number of bytes"

@@ -25,19 +25,22 @@ from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
 
 
-def parser() -> Parser:
-    """The command line."""
-    command = Parser(
-        prog="python -m compress.data.prepare",
+COMMAND = "python -m compress.data.prepare"
+
+
+def parser(command: str = COMMAND) -> Parser:
+    """The command line of `command`."""
+    line = Parser(
+        prog=command,
         description=__doc__.split("\n\n")[0],
         epilog=__doc__.split("\n\n")[2],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    command.add_argument(
+    line.add_argument(
         "root", type=Path, help="the folder of .skeleton files, or of folders of them"
     )
-    command.add_argument("--preparation", choices=PREPARATIONS, default=PREPARATIONS[0])
-    command.add_argument(
+    line.add_argument("--preparation", choices=PREPARATIONS, default=PREPARATIONS[0])
+    line.add_argument(
         "--missing",
         type=Path,
         help=(
@@ -45,7 +48,7 @@ def parser() -> Parser:
             "(default: the *missing*skeletons*.txt in the folder)"
         ),
     )
-    command.add_argument(
+    line.add_argument(
         "--cache",
         type=Path,
         help=(
@@ -53,16 +56,16 @@ def parser() -> Parser:
             "written; recipes look nowhere else)"
         ),
     )
-    command.add_argument("--workers", type=int, help="processes (default: one a core)")
-    return command
+    line.add_argument("--workers", type=int, help="processes (default: one a core)")
+    return line
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    command = parser()
-    options = command.parse_args(arguments)
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command, called as `command`; returns the exit code."""
+    line = parser(command)
+    options = line.parse_args(arguments)
     if options.workers is not None and options.workers < 1:
-        command.error("--workers: must be at least 1")
+        line.error("--workers: must be at least 1")
     started = time.monotonic()
     # Everything for people goes to stderr or the console; the JSON line is for programs.
     try:

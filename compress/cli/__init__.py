@@ -1,0 +1,73 @@
+"""`featherbone VERB ...`: one command for everything a person runs; each verb hands its arguments
+to a command that is also a file of its own.
+
+Run: featherbone --help, or python -m compress.cli --help in a checkout.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+
+import compress
+
+NAME = "featherbone"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What a verb does, in a line, and the module whose `main(arguments, command)` does it."""
+
+    module: str
+    about: str
+
+
+# Modules by name, not by an import: `--help` must not wait the seconds that Paddle takes to load.
+VERBS = {
+    "run": Verb("compress.run", "train, compress, verify and deliver what a recipe says"),
+    "export": Verb("export.scripts", "a weights file -> verified Paddle and ONNX files"),
+    "predict": Verb("compress.predict", "classify clips with a deployed folder"),
+    "accuracy": Verb("compress.cli.accuracy", "top-1 and latency of any weights or model files"),
+    "budget": Verb("compress.budget.measure", "every byte of a folder, attributed"),
+    "prepare": Verb("compress.data.prepare", "raw NTU recordings -> a cache that opens at once"),
+    "convert": Verb("teachers.convert", "any weights file -> one that says everything itself"),
+    "show": Verb("compress.show", "draw a clip, as recorded and as training sees it"),
+    "compare": Verb("compress.cli.compare", "sizes, top-1 and latency of two or more runs"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit code of the verb, 1 where there is no such verb."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    first = arguments[0] if arguments else None
+    if first in ("-h", "--help"):
+        print(help_text())
+        return 0
+    if first == "--version":
+        print(f"{NAME} {compress.__version__}")
+        return 0
+    if first not in VERBS:
+        print(help_text(), file=sys.stderr)
+        problem = "name a verb" if first is None else f"unknown verb {first!r}"
+        print(f"{NAME}: {problem}; known: {', '.join(VERBS)}", file=sys.stderr)
+        return 1
+    module = importlib.import_module(VERBS[first].module)
+    return module.main(arguments[1:], command=f"{NAME} {first}")
+
+
+def help_text() -> str:
+    """The verbs, a line each."""
+    width = max(len(verb) for verb in VERBS)
+    lines = [f"  {name:<{width}}  {verb.about}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            f"usage: {NAME} VERB ...",
+            "",
+            "Model compression and distillation for skeleton action recognition.",
+            "",
+            *lines,
+            "",
+            f"{NAME} VERB --help says what a verb takes; {NAME} --version says which this is.",
+        ]
+    )

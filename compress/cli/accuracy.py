@@ -1,0 +1,165 @@
+"""The accuracy comparison for any weights or deployed folder, ours or not, on the whole validation
+split of a recipe's data.
+
+Run: featherbone accuracy --recipe ctrgcn_lite_dml [-o data.name=nw_ucla -o data.root=FOLDER] TARGET
+[TARGET ...], or python benchmarks/accuracy.py with the same arguments.
+
+A TARGET is a weights file of any format this project reads, a folder that a run deployed, a foreign
+folder with a `.pdmodel` or `.onnx` in it, or such a file. What a run wrote knows the input it sees
+clips through; anything else takes the input of the recipe's teacher. The first target is the
+reference for agreement and difference. The last line of stdout is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from compress import recipe as recipes
+from compress.data.dataset import Dataset
+from compress.evaluation import accuracy
+from compress.evaluation.evaluate import EvaluationSet
+from compress.evaluation.record import RuntimeRow
+from compress.inputs.view import View, from_ops
+from compress.plan import load_data, tasks
+from compress.process import console, device
+from compress.task import Task, any_weights
+from export import deployed, runtimes
+from export.runtimes import Predict, in_process
+from teachers.arguments import Parser
+from teachers.errors import CheckpointError, FeatherboneError
+
+COMMAND = "featherbone accuracy"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a target: how it is called, its logits, its files, and how it sees clips."""
+
+    name: str
+    predict: Predict
+    files: tuple[Path, ...]
+    view: View
+
+
+def candidates(target: Path, dataset: Dataset, task: Task, threads: int) -> list[Candidate]:
+    """Everything that a target can be run with.
+
+    Args:
+        task: how a target sees clips that does not say it itself.
+    Raises:
+        CheckpointError: nothing there that a runtime reads.
+    """
+    files = [target]
+    if target.is_dir():
+        files = sorted(path for path in target.iterdir() if path.suffix in (".pdmodel", ".onnx"))
+    if not files:
+        raise CheckpointError(
+            f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder"
+        )
+    return [_candidate(path, dataset, task, threads) for path in files]
+
+
+def _candidate(path: Path, dataset: Dataset, task: Task, threads: int) -> Candidate:
+    if path.suffix == ".pdmodel":
+        weights = path.with_suffix(".pdiparams")
+        predict = runtimes.paddle_inference(path, weights, threads)
+        view = described(path, task)
+        return Candidate(f"{path} (Paddle Inference)", predict, (path, weights), view)
+    if path.suffix == ".onnx":
+        predict = runtimes.onnx_runtime(path, threads)
+        return Candidate(f"{path} (ONNX Runtime)", predict, (path,), described(path, task))
+    model = any_weights(path, dataset, task)
+    return Candidate(f"{path} (dygraph)", in_process(model.network), (path,), model.view)
+
+
+def described(path: Path, task: Task) -> View:
+    """The view that `deployed.json` beside an exported file tells of, else the recipe's."""
+    if not (path.parent / deployed.NAME).is_file():
+        return task.view
+    description = deployed.read(path.parent)
+    return from_ops(
+        tuple(description["preprocessing"]),
+        tuple(description["input"]["shape"][1:]),
+        description.get("views", 1),
+    )
+
+
+def compared(targets: list[Path], dataset: Dataset, task: Task) -> list[RuntimeRow]:
+    """A row of `compress.evaluation.accuracy.row` for every way to run every target."""
+    threads = runtimes.default_threads()
+    rows = []
+    reference = None
+    for target in targets:
+        for candidate in candidates(target, dataset, task, threads):
+            clips = EvaluationSet(dataset.val, candidate.view, candidate.view.clips)
+            row, logits = accuracy.row(
+                candidate.name, candidate.predict, clips, reference, candidate.files
+            )
+            # Foreign files have no trained network to be compared with, so the first one is it.
+            reference = logits if reference is None else reference
+            rows.append(row)
+    return rows
+
+
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command, called as `command`; returns the exit code."""
+    parser = Parser(prog=command, description=__doc__.split("\n\n")[0])
+    parser.add_argument("--recipe", default="ctrgcn_lite_dml", help="whose data set to use")
+    parser.add_argument(
+        "-o",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="change one value of the recipe; repeatable",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument("targets", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        device.select(options.device)
+        recipe = recipes.load(options.recipe, options.overrides)
+        dataset = load_data(recipe)
+        rows = compared(options.targets, dataset, tasks(recipe, dataset)[0][0])
+    except FeatherboneError as error:
+        console.say(f"error: {error}")
+        return error.exit_code
+    _print(rows)
+    print(
+        json.dumps(
+            {"data": dataset.name, "clips": len(dataset.val), "rows": [asdict(row) for row in rows]}
+        )
+    )
+    return 0
+
+
+def _print(rows: list[RuntimeRow]) -> None:
+    table = Table(
+        "target",
+        "top-1 %",
+        "top-5 %",
+        "class mean %",
+        "agreement %",
+        "max rel. diff.",
+        "p50 ms",
+        "p95 ms",
+        "bytes",
+    )
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.top1:.2f}",
+            f"{row.top5:.2f}",
+            f"{row.class_mean:.2f}",
+            f"{100 * (row.agreement or 0.0):.2f}",
+            f"{row.max_rel_diff:.1e}",
+            f"{row.p50_ms:.1f}",
+            f"{row.p95_ms:.1f}",
+            f"{row.bytes:,}",
+        )
+    Console(soft_wrap=True).print(table)

@@ -51,9 +51,33 @@ def build(
     description = deployed.describe(network.spec, about, files) | (
         {"precision": quantized.kinds()} if quantized else {}
     )
+    differences = compare(network, folder, description, clips, reference, quantized)
+    # Last: a folder without it is not one that anybody would deploy
+    deployed.write(folder, description)
+    return differences
+
+
+def compare(
+    network: nn.Layer,
+    folder: Path,
+    description: dict,
+    clips: np.ndarray,
+    reference: np.ndarray,
+    quantized: Quantized | None = None,
+) -> dict[str, dict[str, float]]:
+    """Compare the files of a folder with the network they came from, as `build` does.
+
+    Args:
+        description: of the folder; `deployed.read` once it is written.
+    Raises:
+        ExportMismatch: a file does not compute what the network computes.
+    """
+    plan = None if quantized is None else quantized.plan
     differences = {}
     for kind, predict in deployed.predictors(folder, description).items():
-        paths = [folder / name for name in files[kind]]
+        # By their last names, as `deployed.predictors` opened them: a description may come from
+        # anywhere.
+        paths = [folder / Path(name).name for name in description["files"][kind]]
         rounds = table.load(kind).ROUNDS_ACTIVATIONS
         expected = reference
         if quantized is not None:
@@ -66,6 +90,4 @@ def build(
             differences[kind] = verify.require_close(paths[0], predict, clips, expected, exact)
         else:
             differences[kind] = verify.require_same(paths[0], predict, clips, expected)
-    # Last: a folder without it is not one that anybody would deploy
-    deployed.write(folder, description)
     return differences

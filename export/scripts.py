@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 
 from export import package
+from export.formats import table
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
 from teachers.weights import checkpoints
@@ -33,12 +34,12 @@ def main(arguments: list[str] | None = None, command: str = "featherbone export"
         "--format",
         dest="formats",
         action="append",
-        choices=tuple(package.WRITERS),
+        choices=table.names(),
         help="repeatable; without it, all of them",
     )
     options = parser.parse_args(arguments)
     # A format that is named twice is written once.
-    return _export(options, tuple(dict.fromkeys(options.formats or package.WRITERS)))
+    return _export(options, tuple(dict.fromkeys(options.formats or table.names())))
 
 
 def _parser(about: str, command: str | None = None) -> Parser:

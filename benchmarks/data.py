@@ -43,22 +43,28 @@ from compress.reporting import provenance
 from compress.training.mixup import soft_labels
 from teachers import ctrgcn, networks, storage
 from teachers.arguments import Parser
+from teachers.errors import DataError
 
 INPUTS = {"ntu": crop_resize, "nw_ucla": min_max_sample}
-SAMPLES = 1500  # of the loader, at least
+# Of the loader, at least: in a few batches one would time the start of its threads.
+SAMPLES = 1500
 
 
 def plain_reader(path: Path) -> Recording:
     """What one writes in ten minutes, as most published programs have it: line by line, joint by
     joint; believes every number."""
     lines = path.read_text().splitlines()
-    frames, at, bodies = int(lines[0]), 1, {}
+    frames = int(lines[0])
+    at = 1
+    bodies: dict[str, tuple[list, list, list]] = {}
     for frame in range(frames):
         count = int(lines[at])
         at += 1
         for position in range(count):
-            name, joints = lines[at].split()[0], np.zeros((25, 3), np.float32)
-            number, at = int(lines[at + 1]), at + 2
+            name = lines[at].split()[0]
+            joints = np.zeros((25, 3), np.float32)
+            number = int(lines[at + 1])
+            at += 2
             for joint in range(number):
                 joints[joint] = np.array(lines[at].split()[:3], dtype=np.float32)
                 at += 1
@@ -77,13 +83,18 @@ def plain_reader(path: Path) -> Recording:
 
 def preparation(root: Path, count: int, workers: int | None) -> dict:
     """Clips a second: ours with its cache written, and the plain reader with nothing written."""
+    # Generated, for the public recordings may not be handed on; defects as often as one in ten, far
+    # more than the real set has.
     planted = raw_ntu.write(root, count)
     started = time.perf_counter()
+    # At least eight shards, or small sets would keep only one of several processes busy.
     report = build.open_or_build(
         root, "ctrgcn", workers=workers, shard_clips=max(8, min(build.SHARD_CLIPS, count // 8))
     ).report
     ours = time.perf_counter() - started
-    started, failed, files = time.perf_counter(), 0, sorted(root.rglob("*.skeleton"))
+    files = sorted(root.rglob("*.skeleton"))
+    failed = 0
+    started = time.perf_counter()
     for path in files:
         try:
             clean.ctrgcn(plain_reader(path))
@@ -103,6 +114,7 @@ def preparation(root: Path, count: int, workers: int | None) -> dict:
 
 def opening(root: Path) -> dict:
     """Seconds to open a set that is prepared, the median of five."""
+    # The median of five: the first opening reads the disk, later ones the page cache.
     spent = []
     for _ in range(5):
         started = time.perf_counter()
@@ -116,6 +128,7 @@ def large(root: Path, count: int) -> Path:
     opening alone."""
     root.mkdir()
     for index in range(count):
+        # Opening looks at names, sizes and times of the recordings, never into them.
         (root / f"{raw_ntu.name_of(index, 60)}.skeleton").touch()
 
     def stand_in(task: dict) -> dict:
@@ -127,8 +140,12 @@ def large(root: Path, count: int) -> Path:
         }
         meta = {"skipped": [], "repaired": [], "digest": "", "files": len(names)}
         storage.write_arrays(Path(task["target"]), arrays, meta)
-        return shards.summary(Path(task["target"]))
+        summary = shards.summary(Path(task["target"]))
+        assert summary is not None, "it was written a line ago"
+        return summary
 
+    # With one worker all is done in this process, where a function can be replaced; to write so
+    # many recordings first would take far longer than what is measured.
     made, shards.make = shards.make, stand_in
     try:
         build.open_or_build(root, "ctrgcn", workers=1)
@@ -141,8 +158,10 @@ def against_training(dataset, batch: int, steps: int, workers: int) -> dict:
     """Samples a second of the loader alone, and of a training step of CTR-GCN on its batches."""
     module = INPUTS[dataset.name]
     through = views.build(dataset.input, module.Config(), dataset)
+    # A small set is read several times over, up to SAMPLES.
     order = np.tile(np.arange(len(dataset.train)), -(-SAMPLES // len(dataset.train)))
-    first, seen = None, 0
+    first = None
+    seen = 0
     started = time.perf_counter()
     for x, _ in loader.batches(
         dataset.train, lambda clip, rng: through.augment(clip, rng), batch, order, (1,), workers
@@ -150,16 +169,16 @@ def against_training(dataset, batch: int, steps: int, workers: int) -> dict:
         first = x if first is None else first
         seen += len(x)
     loading = seen / (time.perf_counter() - started)
+    if first is None:
+        raise DataError(f"{dataset.name}: has no training clip; give a folder with some")
     C, T, _, M = through.shape
     step = Stepper(
         networks.build(ctrgcn.default_spec(len(dataset.classes), dataset.skeleton, T, M, C))
     )
-    x, labels = (
-        paddle.to_tensor(first),
-        soft_labels(
-            paddle.to_tensor(np.arange(len(first)) % len(dataset.classes)), len(dataset.classes)
-        ),
-    )
+    x = paddle.to_tensor(first)
+    classes = paddle.to_tensor(np.arange(len(first)) % len(dataset.classes))
+    labels = soft_labels(classes, len(dataset.classes))
+    # The first step builds kernels and buffers, and is left out.
     spent = [step(x, labels)[1] for _ in range(steps + 1)][1:]
     training = len(first) / float(np.median(spent))
     return {
@@ -218,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def measure(folder: Path, options) -> dict:
     """All figures."""
-    found = {
+    found: dict = {
         "preparation": preparation(folder / "raw", options.clips, options.workers),
         "opening": [opening(folder / "raw")],
     }

@@ -49,7 +49,9 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
     """The scores and weights of a recipe's ensemble; its networks must have weights."""
     teacher_tasks, _ = tasks(recipe, dataset)
     found = []
-    for number, (member, task) in enumerate(zip(recipe.teacher.members, teacher_tasks), start=1):
+    for number, (member, task) in enumerate(
+        zip(recipe.teacher.members, teacher_tasks, strict=True), start=1
+    ):
         if member.weights is None:
             raise RecipeError(
                 f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this"
@@ -69,6 +71,7 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
 def of_source(path: Path, dataset) -> scores.Scores:
     """Saved scores, or those of a weights file of a run."""
     try:
+        # Both are .npz files; the content says which of them it is.
         return scores.load(path)
     except FeatherboneError:
         model = as_saved(path, dataset)
@@ -92,6 +95,7 @@ def parse_weights(
         weights = tuple(map(float, text.split(","))) if text else given
     except ValueError as error:
         raise RecipeError(f"--weights {text}: expected numbers such as 2,1,2,1, or find") from error
+    # A weight of 0 would be an ensemble of fewer networks that says it has more.
     if len(weights) != count or min(weights) <= 0:
         raise RecipeError(
             f"--weights: {count} networks need {count} weights above 0, got"
@@ -168,18 +172,22 @@ def compare(
     scores."""
     if len(found) < 2:
         raise CheckpointError("fusion needs two networks or more")
-    logits, labels = [one.logits for one in found], found[0].labels
+    logits = [one.logits for one in found]
+    labels = found[0].labels
     searched = weights is None
-    weights = fusion.find_weights(logits, labels) if searched else weights
-    rows = [
+    if weights is None:
+        weights = fusion.find_weights(logits, labels)
+    rows: list[dict] = [
         {"name": one.title, "weight": f"{weight:g}", **asdict(judged(one.logits, labels))}
-        for one, weight in zip(found, weights)
+        for one, weight in zip(found, weights, strict=True)
     ]
     rows.append(
         {"name": "fusion", "weight": "", **asdict(judged(fusion.fuse(logits, weights), labels))}
     )
     if searched:
         rows[-1]["name"] = "fusion, weights found on these clips"
+        # Weights that were found on the clips that judge them flatter; the other half tells by how
+        # much.
         rows[-1]["cross_validated_top1"] = fusion.cross_validated(logits, labels)
         console.say(
             "weights of one half of the clips judge the other half to"

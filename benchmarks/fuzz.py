@@ -43,6 +43,8 @@ class Hung(BaseException):
 def limit_memory(megabytes: int) -> None:
     """Let the process map so much more than now."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    # Address space, not resident memory: Linux limits nothing else for a process that it did not
+    # put into a group.
     resource.setrlimit(
         resource.RLIMIT_AS, (used + megabytes * 10**6, resource.getrlimit(resource.RLIMIT_AS)[1])
     )
@@ -50,6 +52,7 @@ def limit_memory(megabytes: int) -> None:
 
 def judge(read, data: bytes, limit_s: float) -> tuple[str, str]:
     """("accepted", "refused", "crashed", "hung" or "out of memory"; the message)."""
+    # An alarm interrupts a loop in Python. It cannot end a hang in C code: the benchmark hangs, too.
     signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
         read(data)
@@ -60,7 +63,7 @@ def judge(read, data: bytes, limit_s: float) -> tuple[str, str]:
         return "hung", f"after {limit_s} s"
     except MemoryError:
         return "out of memory", traceback.format_exc()
-    except Exception:  # what the fuzzer is looking for
+    except Exception:  # noqa: BLE001  (any other exception is what the fuzzer looks for)
         return "crashed", traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -68,12 +71,16 @@ def judge(read, data: bytes, limit_s: float) -> tuple[str, str]:
 
 def fuzz(kind: str, count: int, options, folder: Path, advance) -> dict:
     """One kind: how many inputs ended how, the slowest, and what went wrong first."""
+    # A generator for each kind: `--only` meets the inputs that the whole run meets.
     generator = random.Random(f"{options.seed} {kind}")
-    seeds, read = fuzz_inputs.seeds(folder / "executed")[kind], fuzz_inputs.readers(folder)[kind]
+    seeds = fuzz_inputs.seeds(folder / "executed")[kind]
+    read = fuzz_inputs.readers(folder)[kind]
     tokens = (
         fuzz_inputs.TOKENS if "pickle" not in kind else fuzz_inputs.OPCODES + fuzz_inputs.GLOBALS
     )
-    found, slowest, told = Counter(), 0.0, ""
+    outcomes: Counter[str] = Counter()
+    slowest = 0.0
+    first = ""
     for index in range(count):
         data = fuzz_inputs.damaged(
             generator.choice(seeds), generator.choice(seeds), generator, tokens
@@ -81,18 +88,18 @@ def fuzz(kind: str, count: int, options, folder: Path, advance) -> dict:
         started = time.perf_counter()
         outcome, message = judge(read, data, options.limit)
         slowest = max(slowest, time.perf_counter() - started)
-        found[outcome] += 1
+        outcomes[outcome] += 1
         if outcome in BAD:
-            told = told or message
+            first = first or message
             options.keep.mkdir(parents=True, exist_ok=True)
             (options.keep / f"{kind.replace(' ', '_')}_{index}").write_bytes(data)
         advance(1)
     return {
         "kind": kind,
         "inputs": count,
-        **{key: found[key] for key in ("accepted", "refused", *BAD)},
+        **{key: outcomes[key] for key in ("accepted", "refused", *BAD)},
         "slowest_ms": round(1000 * slowest, 1),
-        "first": told,
+        "first": first,
     }
 
 
@@ -117,9 +124,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
-        folder, marker = Path(temporary) / "files", Path(temporary) / "files" / "executed"
+        folder = Path(temporary) / "files"
+        marker = folder / "executed"
         folder.mkdir()
         kinds = [kind for kind in fuzz_inputs.seeds(marker) if options.only in (None, kind)]
+        # After the readers' libraries are loaded: they map gigabytes that they never touch.
         limit_memory(options.memory)
         signal.signal(signal.SIGALRM, _hung)
         before, started = _peak_mb(), time.perf_counter()
@@ -128,6 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows = [fuzz(kind, each, options, folder, advance) for kind in kinds]
         found = {
             "inputs": each * len(kinds),
+            # numpy's save appends .npy to the name that it is given.
             "executed": int(marker.exists() or marker.with_suffix(".npy").exists()),
             **{key: sum(row[key] for row in rows) for key in ("accepted", "refused", *BAD)},
             "seconds": round(time.perf_counter() - started, 1),

@@ -18,6 +18,9 @@ from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
 WANTED = dataset_yaml.Description(3, ((2, 1), (3, 2)), persons=2, coordinates=2)
+# What readers of text have fallen over: huge and negative counts, numbers that are none, nesting,
+# NUL, broken UTF-8, YAML anchors, paths out of the folder. Python refuses to turn more than 4,300
+# digits into a number, so one token has more.
 TOKENS = [
     b"0",
     b"-1",
@@ -49,6 +52,7 @@ TOKENS = [
     b"- ",
     b"%",
 ]
+# Every opcode of the pickle protocols, and globals: what a pickle needs to call something.
 OPCODES = [
     bytes([code])
     for code in b"()].RQ0123456789abcdeghijklpqrstu}\x80\x81\x82\x85\x86\x87\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96"
@@ -88,6 +92,8 @@ def seeds(marker: Path) -> dict[str, list[bytes]]:
         for frame in range(3)
         for person in range(2)
     ]
+    # One person, two, and frames in which nobody is seen: the three shapes that a reader takes.
+    clip_frames: list[list] = [clip[0].tolist(), clip.transpose(1, 0, 2, 3).tolist(), [[], None]]
     return {
         "skeleton": [_skeleton([[], [1], [2, 1]]), _skeleton([[7]] * 2)],
         "nw_ucla json": [
@@ -99,10 +105,7 @@ def seeds(marker: Path) -> dict[str, list[bytes]]:
                 }
             ).encode()
         ],
-        "own json": [
-            json.dumps({"frames": frames}).encode()
-            for frames in (clip[0].tolist(), clip.transpose(1, 0, 2, 3).tolist(), [[], None])
-        ],
+        "own json": [json.dumps({"frames": frames}).encode() for frames in clip_frames],
         "own csv": [
             "\n".join(["frame,person,x0,y0,x1,y1,x2,y2", *rows]).encode(),
             b"x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6\n,1,1,1,1,1e3\n",
@@ -159,6 +162,7 @@ def hostile(marker: Path) -> list[bytes]:
         Call(pickle.loads, pickle.dumps(Call(os.system, f"touch {text}"))),
     ]
     return [
+        # Bare, and inside what a label file holds: the reader must refuse it wherever it stands.
         pickle.dumps(wrapped, protocol)
         for call in calls
         for wrapped in (call, [["a", "b"], [0, call]])
@@ -172,6 +176,7 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
     np.save(folder / "clip.npy", np.zeros((2, 3, 3, 2)))
     (folder / "clip.csv").write_text("x0,y0,x1,y1,x2,y2\n1,1,1,1,1,1\n")
 
+    # These readers take paths; the file is written again for each input.
     def written(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
         def run(data: bytes):
             (folder / name).write_bytes(data)
@@ -181,7 +186,7 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
 
     def labels(_: Path):
         entries, _unused = labels_csv.read(folder)
-        found, classes = labels_csv.numbered(entries, None, folder)
+        found, _classes = labels_csv.numbered(entries, None, folder)
         return labels_csv.validating(entries, found, None, folder), labels_csv.unnamed(
             folder, entries
         )
@@ -208,6 +213,8 @@ def damaged(data: bytes, other: bytes, generator: random.Random, tokens: list[by
     for _ in range(generator.randint(0, 4)):
         at, length = generator.randint(0, len(found)), generator.randint(1, 60)
         kind = generator.randrange(7)
+        # Most inputs must stay nearly valid: what is wrecked at its first byte reaches no code
+        # behind the parser.
         if kind == 0 and found:
             found[at % len(found)] = generator.randrange(256)
         elif kind == 1:

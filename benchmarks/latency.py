@@ -32,6 +32,7 @@ import teachers  # noqa: F401  (prepares the process for Paddle)
 # isort: split
 import numpy as np
 import paddle
+from paddle import nn
 from rich.console import Console
 from rich.table import Table
 
@@ -62,7 +63,9 @@ from teachers.errors import FeatherboneError
 from teachers.skeleton import NTU_25
 from teachers.weights import checkpoints
 
-FRAMES = {"efficientgcn": 288, "stgcn": 100, "stgcnpp": 100}  # as published; 64 for the others
+# As published; 64 for the others.
+FRAMES = {"efficientgcn": 288, "stgcn": 100, "stgcnpp": 100}
+# Not timed: ONNX Runtime and Paddle allocate their buffers in the first runs.
 WARM_UP = 3
 CALIBRATION_CLIPS = 128
 PROBE = """
@@ -115,12 +118,14 @@ def onnx_file(name: str, path: Path, ours: bool = False) -> Candidate:
 
 def paddle_folder(name: str, folder: Path, ours: bool = False, onednn: bool = False) -> Candidate:
     """`model.pdmodel` and its parameters in Paddle Inference."""
-    files = [folder / paddle_model.MODEL, folder / paddle_model.PARAMETERS]
+    model = folder / paddle_model.MODEL
+    parameters = folder / paddle_model.PARAMETERS
     return Candidate(
         name,
         ours,
-        lambda threads: runtimes.paddle_inference(*files, threads=threads, onednn=onednn),
-        files,
+        lambda threads: runtimes.paddle_inference(model, parameters, threads, onednn),
+        [model, parameters],
+        # `PROBE` loads files as they are served, and with oneDNN none is.
         "" if onednn else "paddle",
     )
 
@@ -132,12 +137,16 @@ def candidates(
     spec, failed = network.spec, []
     save_baseline(network, folder / "baseline")
     default = folder / "baseline" / "model.onnx"
+    # The first row is what everything else is compared with: what a person gets who converts the
+    # network and stops there.
     found = [onnx_file("paddle2onnx default", default)]
     found.append(
         onnx_file(
             "ours, float32", onnx_model.save(flatten(network), spec, folder / "float32")[0], True
         )
     )
+    # Without a run's plan: what the step `ptq: {}` does, on the clips that the other tools
+    # calibrate on.
     quantized = quantized or corrected(network, calibration, "percentile", {})
     name = "ours, int8" if quantized.plan.ranges else "ours, the given plan"
     writer = onnx_int8 if quantized.plan.ranges else onnx_weights
@@ -155,27 +164,28 @@ def candidates(
     for title, make in rivals.ONNX.items():
         try:
             found.append(onnx_file(title, make(default, calibration, folder)))
-        except Exception as problem:  # whatever another tool raises is part of the comparison
-            failed.append(
-                f"{title}: {type(problem).__name__}:"
-                f" {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
-            )
+        except Exception as problem:  # noqa: BLE001  (what other tools raise is a result, too)
+            failed.append(_failure(title, problem))
     found.append(paddle_folder("baseline Paddle export", folder / "baseline"))
     found.append(paddle_folder("baseline Paddle export, oneDNN", folder / "baseline", onednn=True))
     paddle_model.save(flatten(network), spec, folder / "paddle")
     found.append(paddle_folder("ours, Paddle float32", folder / "paddle", True))
     paddle_weights.save(quantized.flat(network), spec, folder / "paddle_int8", quantized.plan)
     found.append(paddle_folder("ours, Paddle, int8 weights", folder / "paddle_int8", True))
-    for title, make in rivals.OTHERS.items():
+    for title, other in rivals.OTHERS.items():
         try:
-            predict, files = make(network, default, calibration, folder)
+            predict, files = other(network, default, calibration, folder)
             found.append(Candidate(title, False, predict, files))
-        except Exception as problem:
-            failed.append(
-                f"{title}: {type(problem).__name__}:"
-                f" {str(problem).strip().splitlines()[-1][:160] if str(problem).strip() else ''}"
-            )
+        except Exception as problem:  # noqa: BLE001  (as above)
+            failed.append(_failure(title, problem))
     return found, failed
+
+
+def _failure(title: str, problem: Exception) -> str:
+    """Why a tool made nothing, in a line: tools print their stack into their messages."""
+    text = str(problem).strip()
+    reason = text.splitlines()[-1][:160] if text else ""
+    return f"{title}: {type(problem).__name__}: {reason}"
 
 
 def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: int) -> None:
@@ -187,6 +197,8 @@ def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: in
     """
     with console.bar(f"batch {len(x)}, {threads} threads", len(found), "files") as advance:
         for one in found:
+            # Both are made anew for every pair: a session that has run for minutes has its memory
+            # warm.
             spent = _alternate(found[0].make(threads), one.make(threads), x, rounds)
             base, own = (np.median(times) for times in spent)
             one.found[len(x), threads] = (
@@ -194,6 +206,8 @@ def time_in_turn(found: list[Candidate], x: np.ndarray, threads: int, rounds: in
                 float(np.percentile(spent[1], 95)),
                 1.0 if one is found[0] else float(base / own),
             )
+            # Predictors hold their buffers until they are collected, and the next pair needs the
+            # room.
             gc.collect()
             advance(1)
 
@@ -203,8 +217,10 @@ def _alternate(
 ) -> tuple[list[float], list[float]]:
     """ms of every round of both."""
     spent: tuple[list[float], list[float]] = ([], [])
+    # In turn, so that a drift of the machine (frequency, other work) meets both alike; only ratios
+    # are published.
     for number in range(rounds + WARM_UP):
-        for predict, times in zip((first, second), spent):
+        for predict, times in zip((first, second), spent, strict=True):
             started = time.perf_counter()
             predict(x)
             if number >= WARM_UP:
@@ -216,6 +232,8 @@ def probe(one: Candidate, shape: tuple[int, ...]) -> tuple[float | None, float |
     """(load time in ms, MiB more at the peak of loading and one clip) in a process of its own."""
     if not one.kind:
         return None, None
+    # In a process of its own: here the runtimes are loaded already, and the peak is that of all
+    # files together.
     done = subprocess.run(
         [
             sys.executable,
@@ -317,7 +335,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _subject(options) -> tuple[object, EvaluationSet | None, np.ndarray]:
+def _subject(options) -> tuple[nn.Layer, EvaluationSet | None, np.ndarray]:
     """(the network, its validation split or None, clips to calibrate with)."""
     if options.recipe:
         recipe = recipes.load(options.recipe, options.overrides)
@@ -341,6 +359,8 @@ def _subject(options) -> tuple[object, EvaluationSet | None, np.ndarray]:
 def _fresh(options):
     module = networks.module(options.network)
     paddle.seed(1)
+    # The shape that papers quote: NTU RGB+D 60, two persons. Three branches of six channels are
+    # EfficientGCN's input.
     spec = module.default_spec(
         60,
         NTU_25,
@@ -362,6 +382,7 @@ def _judged(
     clips."""
     predict = runtimes.in_process(network)
     reference = (
+        # Agreement needs no labels, so without data it is still measured, on eight clips.
         accuracy.score("the network", predict, clips)[1] if clips else predict(calibration[:8])
     )
     judged = {}

@@ -35,18 +35,20 @@ from rich.table import Table
 from benchmarks import raw_ntu
 from compress import recipe as recipes
 from compress.data.dataset import Dataset, Split
+from compress.inputs.view import View
 from compress.plan import load_data, tasks
 from teachers.arguments import Parser
 from teachers.skeleton import NTU_25
 
-FRAMES = 300  # of padded arrays
+# CTR-GCN's and PaddleVideo's arrays have the longest NTU recording's length, zeros behind a clip.
+FRAMES = 300
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def padded(split: Split) -> np.ndarray:
     """(N, 3, FRAMES, 25, 2) float32."""
     found = np.zeros((len(split), 3, FRAMES, 25, 2), np.float32)
-    for place, clip in zip(found, split.clips):
+    for place, clip in zip(found, split.clips, strict=True):
         place[:, : clip.shape[1], :, : clip.shape[3]] = clip
     return found
 
@@ -56,8 +58,10 @@ def write_npz(dataset: Dataset, folder: Path) -> dict:
     arrays = {}
     for split, name in ((dataset.train, "train"), (dataset.val, "test")):
         arrays[f"x_{name}"] = (
+            # CTR-GCN's layout: (N, T, M * V * C), the person slowest.
             padded(split).transpose(0, 2, 4, 3, 1).reshape(len(split), FRAMES, 150)
         )
+        # One-hot, as the public script writes them.
         arrays[f"y_{name}"] = np.eye(60, dtype=np.float32)[split.labels]
     np.savez(folder / "NTU60_CS.npz", **arrays)
     return {"name": "ntu", "root": str(folder)}
@@ -80,10 +84,11 @@ def write_pyskl(dataset: Dataset, folder: Path) -> dict:
             "frame_dir": name,
             "label": int(label),
             "total_frames": clip.shape[1],
+            # (M, T, V, C); a view would pickle the whole array behind it.
             "keypoint": clip.transpose(3, 1, 2, 0).copy(),
         }
         for split in (dataset.train, dataset.val)
-        for name, clip, label in zip(split.names, split.clips, split.labels)
+        for name, clip, label in zip(split.names, split.clips, split.labels, strict=True)
     ]
     with open(folder / "ntu60_3d.pkl", "wb") as file:
         pickle.dump(
@@ -117,7 +122,7 @@ def write_own(dataset: Dataset, folder: Path) -> dict:
         rows = csv.writer(file)
         rows.writerow(["file", "label", "split"])
         for split, name in ((dataset.train, "train"), (dataset.val, "val")):
-            for clip_name, clip, label in zip(split.names, split.clips, split.labels):
+            for clip_name, clip, label in zip(split.names, split.clips, split.labels, strict=True):
                 np.save(folder / f"{clip_name}.npy", clip)
                 rows.writerow([f"{clip_name}.npy", dataset.classes[label], name])
     return {"name": "own", "root": str(folder)}
@@ -131,7 +136,7 @@ LAYOUTS: dict[str, Callable[[Dataset, Path], dict]] = {
 }
 
 
-def loaded(data: dict) -> tuple[Dataset, object]:
+def loaded(data: dict) -> tuple[Dataset, View]:
     """(the set, the view of a CTR-GCN at 64 frames on it) by way of a recipe."""
     recipe = recipes.load(
         "ctrgcn_lite_dml", [f"data={json.dumps(data)}", "input={name: crop_resize, frames: 64}"]
@@ -145,9 +150,10 @@ def inputs(data: dict) -> dict[str, np.ndarray]:
     beside it."""
     dataset, view = loaded(data)
     return {
+        # By place, not by name: CTR-GCN's arrays hold no names.
         f"{part}/{index}": np.append(view.prepare(clip).reshape(-1), label)
         for part, split in (("train", dataset.train), ("val", dataset.val))
-        for index, (clip, label) in enumerate(zip(split.clips, split.labels))
+        for index, (clip, label) in enumerate(zip(split.clips, split.labels, strict=True))
     }
 
 
@@ -161,6 +167,7 @@ def compare(raw: dict, folder: Path) -> list[dict]:
         place.mkdir()
         started = time.perf_counter()
         found = inputs(write(dataset, place))
+        # Bit for bit: the layouts hold the same float32 numbers, so any difference is a reader's.
         same = sum(
             np.array_equal(found[key], expected[key]) for key in found.keys() & expected.keys()
         )
@@ -198,8 +205,9 @@ def train(raw: dict, folder: Path) -> dict:
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    for line in process.stderr:
+    for line in process.stderr or ():
         if "epoch   1/2" in line:
+            # Not SIGINT: nothing may depend on a chance to tidy up.
             process.send_signal(signal.SIGKILL)
             break
     process.wait()
@@ -209,6 +217,7 @@ def train(raw: dict, folder: Path) -> dict:
     epochs = [line for line in done.stderr.splitlines() if "/2 " in line]
     return {
         "exit_code": done.returncode,
+        # One epoch line alone: the first was not trained again.
         "resumed": len(epochs) == 1 and "epoch   2/2" in epochs[0],
     }
 

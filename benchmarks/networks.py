@@ -36,7 +36,9 @@ from teachers.arguments import Parser
 from teachers.skeleton import NTU_25
 from teachers.weights import checkpoints
 
-VARIANTS = (
+# Name, settings, frames and channels, as each paper has them: EfficientGCN takes three branches of
+# six channels, and 288 frames.
+VARIANTS: tuple[tuple[str, dict, int, int], ...] = (
     ("ctrgcn", {}, 64, 3),
     ("ctrgcn_light_v1", {}, 64, 3),
     ("ctrgcn_light_v2", {}, 64, 3),
@@ -52,12 +54,14 @@ def measure(name: str, settings: dict, frames: int, channels: int, folder: Path)
     """Export one network; its row without latency, and under "predict" what to time."""
     module = networks.module(name)
     spec = module.default_spec(60, NTU_25, frames, 2, channels, module.Config(**settings))
+    # Any weights do, but the same in each run: the verification compares real numbers.
     paddle.seed(1)
     network = networks.build(spec)
     network.eval()
     clips = np.random.default_rng(0).standard_normal((2, *spec.input_shape)).astype("float32")
     with paddle.no_grad():
         reference = network(paddle.to_tensor(clips)).numpy()
+    # The files that a run would ship, checked like them: a number of a wrong file is worth nothing.
     found = package.build(network, folder, ("paddle", "onnx"), {}, clips, reference)
     size = {path.name: path.stat().st_size for path in folder.iterdir()}
     return {
@@ -77,17 +81,19 @@ def measure(name: str, settings: dict, frames: int, channels: int, folder: Path)
 def time_in_turn(rows: list[dict], rounds: int) -> None:
     """Median milliseconds of every row, the networks taking turns; `predict` and `clip` are taken
     off the rows."""
-    spent = [[] for _ in rows]
+    spent: list[list[float]] = [[] for _ in rows]
     with console.bar("latency", rounds, "rounds") as advance:
         for _ in range(rounds + WARM_UP):
-            for row, times in zip(rows, spent):
+            for row, times in zip(rows, spent, strict=True):
                 started = time.perf_counter()
                 row["predict"](row["clip"])
                 times.append(1000 * (time.perf_counter() - started))
             advance(1)
-    for row, times in zip(rows, spent):
+    for row, times in zip(rows, spent, strict=True):
+        # What is left is JSON and CSV.
         del row["predict"], row["clip"]
         row["onnx_ms"] = float(np.median(times[WARM_UP:]))
+        # CTR-GCN is the first row; ratios survive another machine, milliseconds do not.
         row["latency_ratio"] = row["onnx_ms"] / rows[0]["onnx_ms"]
 
 
@@ -101,8 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
         tempfile.TemporaryDirectory() as temporary,
         console.bar("exports", len(VARIANTS), "networks") as advance,
     ):
-        for number, variant in enumerate(VARIANTS):
-            rows.append(measure(*variant, Path(temporary) / str(number)))
+        for number, (name, settings, frames, channels) in enumerate(VARIANTS):
+            folder = Path(temporary) / str(number)
+            rows.append(measure(name, settings, frames, channels, folder))
             advance(1)
     time_in_turn(rows, options.rounds)
     table = Table(

@@ -72,6 +72,7 @@ def _prepared(default: Path, folder: Path) -> Path:
 
     out = folder / "prepared.onnx"
     if not out.exists():
+        # ONNX Runtime's documentation asks for this step before either quantiser.
         quant_pre_process(str(default), str(out), skip_symbolic_shape=True)
     return out
 
@@ -82,11 +83,13 @@ def paddleslim_ptq(network, default: Path, calibration: np.ndarray, folder: Path
     from paddleslim.quant import quant_post_static
 
     source, out = folder / "baseline", folder / "paddleslim"
+    # quant_post_static works on static programs only.
     paddle.enable_static()
     try:
         place = paddle.CPUPlace()
         executor = paddle.static.Executor(place)
         clip = paddle.static.data("clip", [None, *network.spec.input_shape], "float32")
+        # PaddleSlim 2.6.0 rejects the `sample_generator` of older examples.
         loader = paddle.io.DataLoader(
             [np.ascontiguousarray(one, dtype="float32") for one in calibration],
             places=place,
@@ -102,6 +105,7 @@ def paddleslim_ptq(network, default: Path, calibration: np.ndarray, folder: Path
             model_filename=paddle_model.MODEL,
             params_filename=paddle_model.PARAMETERS,
             batch_nums=len(calibration) // BATCH,
+            # The default format leaves a folder larger than float32's, and paddle2onnx aborts on it.
             onnx_format=True,
         )
     finally:
@@ -147,6 +151,7 @@ def _compiled(model, path: Path, precision: str):
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": precision,
+            # One stream without pinning: as the other runtimes are timed, one clip at a time.
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
         }

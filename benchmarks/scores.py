@@ -43,6 +43,7 @@ def load(path: Path) -> Scores:
     arrays, meta = storage.read_arrays(path)
     if meta.get("format") != FORMAT or set(arrays) != {"labels", "logits"}:
         raise DataError(f"{path}: holds no scores; write them with benchmarks/fusion.py --dump")
+    # Files come from other machines and older commits, so what is in them is checked, not believed.
     labels, logits, names = arrays["labels"], arrays["logits"], tuple(map(str, meta["names"]))
     if (
         logits.ndim != 2
@@ -65,6 +66,7 @@ def aligned(several: list[Scores]) -> list[Scores]:
         DataError: they are not of the same samples, labels or classes.
     """
     first = several[0]
+    # By name: a file of another run may have the split in another order.
     place = {name: index for index, name in enumerate(first.names)}
     ordered = []
     for one in several:

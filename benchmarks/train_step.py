@@ -32,7 +32,8 @@ from teachers.ctrgcn import keys
 from teachers.ctrgcn.published import PublishedCTRGCN
 from teachers.skeleton import SKELETONS
 
-SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}  # classes, frames, persons
+# Classes, frames and persons of the two public configurations of CTR-GCN.
+SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}
 
 
 class Stepper:
@@ -52,6 +53,7 @@ class Stepper:
         loss.backward()
         self.optimizer.step()
         self.optimizer.clear_grad()
+        # Reading the loss waits for a GPU to finish, so the time is that of the step.
         value = float(loss)
         return value, time.perf_counter() - started
 
@@ -64,6 +66,7 @@ def pair(spec) -> tuple:
     state = networks.state_of(ours)
     generator = np.random.default_rng(0)
     for name, value in state.items():
+        # A fresh network has zeros there, and a factor of zero hides what lies behind it.
         if name.endswith(("alpha", "values_bias", "refine_bias", "graph.bn.weight")):
             state[name] = generator.uniform(0.2, 0.6, value.shape).astype("float32")
     networks.load_state(ours, state, "benchmark")
@@ -89,6 +92,7 @@ def agreement(spec, batch: int = 4) -> dict[str, float]:
             logits.append(network(x))
             cross_entropy(logits[-1], labels).backward()
     finally:
+        # Also after a failure: the default is the process's, and the tests go on in it.
         paddle.set_default_dtype("float32")
     first = spec.blocks[0].id
     pairs = {
@@ -116,6 +120,7 @@ def measure(ours, published, x, labels, steps: int) -> dict[str, list[float]]:
     for number in range(steps + 2):
         for name, step in steppers.items():
             spent = step(x, labels)[1]
+            # The first two build kernels and buffers.
             if number >= 2:
                 seconds[name].append(spent)
     return seconds

@@ -136,7 +136,9 @@ def _print(table: list[Row]) -> None:
             numbers[row.run] = len(numbers) + 1
             print(f"run {numbers[row.run]}: {row.run} ({row.recipe}, {row.status})")
     shown = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("run", "runtime", "params", "MACs", "top-1", "lost", "p50 ms", "size", "folder"):
+    # "trained" beside "top-1" shows what the export itself cost; "lost" counts from the teacher.
+    columns = ("run", "runtime", "params", "trained", "top-1", "lost", "p50 ms", "size")
+    for column in (*columns, "folder"):
         shown.add_column(column, justify="left" if column == "runtime" else "right", no_wrap=True)
     for row in table:
         lost = None
@@ -146,7 +148,7 @@ def _print(table: list[Row]) -> None:
             str(numbers[row.run]),
             row.runtime or "–",
             wording.short_count(row.params),
-            wording.short_count(row.macs),
+            wording.decimals(row.student_top1, 2),
             wording.decimals(row.top1, 2),
             wording.decimals(lost, 2),
             wording.decimals(row.p50_ms, 2),

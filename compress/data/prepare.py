@@ -24,7 +24,6 @@ from compress.process.console import bar, say
 from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
 
-
 COMMAND = "python -m compress.data.prepare"
 
 

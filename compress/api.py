@@ -27,7 +27,7 @@ from paddle import nn
 from compress.steps.prune_layers import copy_by_name
 from export import deployed, package, runtimes, verify as verification
 from export.flat.flatten import flatten
-from export.flat.layers import prepare
+from export.flat.layers import prepared
 from export.quantize import bits
 from export.quantize.quantized import Quantized, corrected
 from export.runtimes import Predict
@@ -108,8 +108,7 @@ def quantize(
                 " give some, or kind='int8_weights'"
             )
         return corrected(network, clips, method, overrides)
-    flat = flatten(network)
-    prepare(flat)
+    flat = prepared(flatten(network))
     return Quantized(bits.make_plan(flat, kind, overrides=overrides))
 
 

@@ -20,7 +20,6 @@ from export.flat.layers import FlatLayer, FoldedConv, array, fold
 from teachers.layers import BatchNorm, Conv
 
 NORMS = (BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D)
-CONVS = (Conv, nn.Conv1D, nn.Conv2D)
 # Float32 alone moves logits by 1e-6; a BatchNorm in the wrong convolution moves them by a tenth
 SAME = 1e-4
 

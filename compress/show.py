@@ -192,6 +192,8 @@ def from_recipe(options) -> Subject:
     skeleton = recipe.skeleton or dataset.skeleton
     split = getattr(dataset, options.split)
     index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")
+    if recipe.input is None:  # `recipe/inputs.py` fills it in for every known data set
+        raise RecipeError("input: this recipe says no input to draw clips through")
     view = _joints(recipe.input.name, recipe.input.config, dataset, skeleton)
     return Subject(
         split.names[index],

@@ -305,3 +305,31 @@ def _value(hint, value):
         hints = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
         return tuple(_value(one, item) for one, item in zip(hints, value, strict=True))
     return from_json(hint, value) if dataclasses.is_dataclass(hint) else value
+
+
+def copy_by_name(
+    source: dict[str, np.ndarray], student: nn.Layer, dropped: tuple[str, ...]
+) -> list[str]:
+    """Copy weights by block id and name; what is left over must be exactly the dropped blocks.
+
+    Returns:
+        names that stay freshly initialised: new, or of another shape, because the block before them
+            is gone.
+    Raises:
+        CheckpointError: a tensor is left over that belongs to no dropped block.
+    """
+    initial = state_of(student)
+    rewired = {block.id for block in student.spec.blocks}
+    left = [name for name in source if name not in initial and name.split(".")[0] not in dropped]
+    unexplained = [name for name in left if name.split(".")[0] not in rewired]
+    if unexplained:
+        raise CheckpointError(
+            f"prune_layers: {', '.join(unexplained[:4])} belong to no dropped block"
+        )
+    # A block that follows a removed one may need another shape, or a projection that it had not
+    fresh = [
+        name for name in initial if name not in source or source[name].shape != initial[name].shape
+    ]
+    copied = {name: source[name] for name in initial if name not in fresh}
+    load_state(student, initial | copied, "prune_layers")
+    return fresh

@@ -1,4 +1,4 @@
-"""`compress.api`: the ten lines for a network in hand."""
+"""`export.api`: the ten lines for a network in hand."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress import api
-from export import deployed
+from export import api, deployed
 from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch, RecipeError
 from teachers.weights import checkpoints

@@ -8,7 +8,6 @@ import numpy as np
 import paddle
 import pytest
 
-from compress.steps import prune_layers
 from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
 from teachers import efficientgcn, networks
@@ -16,7 +15,7 @@ from teachers.efficientgcn import cost, keys as efficientgcn_keys
 from teachers.efficientgcn.layers import LAYERS, SpatialGraph, hop_adjacency, temporal_steps
 from teachers.efficientgcn.network import Config
 from teachers.errors import CheckpointError, RecipeError
-from teachers.networks import from_json
+from teachers.networks import copy_by_name, from_json
 from teachers.skeleton import COCO_17, NTU_25, Skeleton
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
@@ -245,7 +244,7 @@ def test_pruning_copies_by_block_id(randomised):
     teacher = randomised(networks.build(tiny()))
     before = networks.state_of(teacher)
     student = networks.build(efficientgcn.drop_blocks(teacher.spec, ("m2",)))
-    assert prune_layers.copy_by_name(before, student, ("m2",)) == ["fc.weight"]
+    assert copy_by_name(before, student, ("m2",)) == ["fc.weight"]
     after = networks.state_of(student)
     assert {name for name in before if name not in after} == {
         name for name in before if name.startswith("m2.")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import paddle
-from paddle import nn
 
 from compress.steps.work import Outcome, State, Work
 from teachers import networks
-from teachers.errors import CheckpointError
 from teachers.networks import Spec
 
 
@@ -49,7 +46,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     # For the few tensors that start afresh: they are the same when a killed run repeats the step
     paddle.seed(work.seed * 1000 + number)
     student = networks.build(spec)
-    fresh = copy_by_name(networks.state_of(before), student, config.drop)
+    fresh = networks.copy_by_name(networks.state_of(before), student, config.drop)
     student.eval()
     notes: tuple[str, ...] = ()
     if fresh:
@@ -58,31 +55,3 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         names = f"{', '.join(fresh[:6])}{more}"
         notes = (f"fresh weights, since a removed block changed their shape: {names}",)
     return Outcome(replace(state, student=replace(state.student, network=student)), notes=notes)
-
-
-def copy_by_name(
-    source: dict[str, np.ndarray], student: nn.Layer, dropped: tuple[str, ...]
-) -> list[str]:
-    """Copy weights by block id and name; what is left over must be exactly the dropped blocks.
-
-    Returns:
-        names that stay freshly initialised: new, or of another shape, because the block before them
-            is gone.
-    Raises:
-        CheckpointError: a tensor is left over that belongs to no dropped block.
-    """
-    initial = networks.state_of(student)
-    rewired = {block.id for block in student.spec.blocks}
-    left = [name for name in source if name not in initial and name.split(".")[0] not in dropped]
-    unexplained = [name for name in left if name.split(".")[0] not in rewired]
-    if unexplained:
-        raise CheckpointError(
-            f"prune_layers: {', '.join(unexplained[:4])} belong to no dropped block"
-        )
-    # A block that follows a removed one may need another shape, or a projection that it had not
-    fresh = [
-        name for name in initial if name not in source or source[name].shape != initial[name].shape
-    ]
-    copied = {name: source[name] for name in initial if name not in fresh}
-    networks.load_state(student, initial | copied, "prune_layers")
-    return fresh

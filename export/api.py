@@ -1,6 +1,6 @@
 """For a network in hand, without a recipe: load, drop blocks, quantise, export, verify.
 
-    from compress import api
+    from export import api
 
     network = api.load("ctrgcn.pt", frames=64)
     smaller = api.drop_blocks(network, "l10")           # now train it on, in a loop of your own
@@ -24,7 +24,6 @@ from typing import Literal, cast
 import numpy as np
 from paddle import nn
 
-from compress.steps.prune_layers import copy_by_name
 from export import deployed, package, runtimes, verify as verification
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
@@ -76,7 +75,7 @@ def drop_blocks(network: nn.Layer, *blocks: str) -> nn.Layer:
     smaller = networks.build(
         networks.module(network.spec.network).drop_blocks(network.spec, blocks)
     )
-    copy_by_name(networks.state_of(network), smaller, blocks)
+    networks.copy_by_name(networks.state_of(network), smaller, blocks)
     smaller.eval()
     return smaller
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from paddle import nn
 
 from export.quantize.bits import Plan
+from teachers.networks import Spec
 
 
 class Format(Protocol):
@@ -20,7 +21,9 @@ class Format(Protocol):
 
     ROUNDS_ACTIVATIONS: bool
 
-    def save(self, flat: nn.Sequential, spec, folder: Path, plan: Plan | None = None) -> list[Path]:
+    def save(
+        self, flat: nn.Sequential, spec: Spec, folder: Path, plan: Plan | None = None
+    ) -> list[Path]:
         """Write a flat network; it must stay as it is, for the next format is written from it.
 
         Args:

@@ -244,6 +244,7 @@ def measure(folder: Path, options) -> dict:
     if options.open_clips:
         found["opening"].append(opening(large(folder / "many", options.open_clips)))
         shutil.rmtree(folder / "many")
+    # The set that was just prepared: this figure needs no public recordings.
     sets = {"ntu": ntu.load(ntu.Config(str(folder / "raw")), seed=1)}
     if options.nw_ucla:
         sets["nw_ucla"] = nw_ucla.load(nw_ucla.Config(str(options.nw_ucla)), seed=1)

@@ -52,6 +52,7 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
     for number, (member, task) in enumerate(
         zip(recipe.teacher.members, teacher_tasks, strict=True), start=1
     ):
+        # Nothing is trained here, and a fresh network's scores would be noise in the sum.
         if member.weights is None:
             raise RecipeError(
                 f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this"
@@ -80,6 +81,7 @@ def of_source(path: Path, dataset) -> scores.Scores:
 
 def judge(model: Model, title: str, dataset) -> scores.Scores:
     """One network's scores on the validation split."""
+    # Through the network's own view: members differ in stream and in clips a sample.
     clips = EvaluationSet(dataset.val, model.view, model.view.clips)
     _, logits = accuracy.score(title, in_process(model.network), clips)
     return scores.Scores(title, tuple(dataset.val.names), np.asarray(dataset.val.labels), logits)

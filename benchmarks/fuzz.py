@@ -132,6 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
         limit_memory(options.memory)
         signal.signal(signal.SIGALRM, _hung)
         before, started = _peak_mb(), time.perf_counter()
+        # Rounded up, so that a small count still reaches every kind.
         each = -(-options.inputs // max(len(kinds), 1))
         with console.bar("fuzz", each * len(kinds), "inputs") as advance:
             rows = [fuzz(kind, each, options, folder, advance) for kind in kinds]
@@ -146,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         }
     _show(rows)
     print(json.dumps(found))
+    # `not rows`: a mistyped `--only` must not pass for a clean run.
     return int(bool(found["executed"] or any(found[key] for key in BAD) or not rows))
 
 

@@ -244,6 +244,7 @@ def _skeleton(frames: list[list[int]]) -> bytes:
                 f"{joint / 7:.4f} -0.25 3.1 277.4 191.8 1036.2 519.1 -0.2 0 0.96 0 2"
                 for joint in range(25)
             ]
+    # CRLF, as `raw_ntu.py` has it too.
     return "\r\n".join(lines).encode() + b"\r\n"
 
 
@@ -261,6 +262,7 @@ def _annotations(clip: np.ndarray) -> dict:
             "frame_dir": name,
             "label": label,
             "total_frames": 3,
+            # Half precision, as PYSKL's files of 2D key points have it.
             "keypoint": clip.astype(np.float16),
             "img_shape": (1080, 1920),
             "keypoint_score": np.ones(clip.shape[:3], np.float16),

@@ -313,12 +313,14 @@ def main(arguments: list[str] | None = None) -> int:
         [int(one) for one in text.split(",")] for text in (options.batches, options.threads)
     )
     try:
+        # ONNX Runtime runs on the CPU alone here; one table must not mix devices.
         device.select("cpu")
         network, clips, calibration = _subject(options)
         quantized = Quantized.read(options.quantized) if options.quantized else None
         with tempfile.TemporaryDirectory() as temporary:
             found, failed = candidates(network, quantized, calibration, Path(temporary))
             for size in batches:
+                # `np.resize` repeats clips where a batch is larger than the calibration set.
                 x = np.resize(calibration, (size, *network.spec.input_shape)).astype("float32")
                 for count in threads:
                     time_in_turn(found, x, count, options.rounds)

@@ -73,6 +73,7 @@ def write_npy(dataset: Dataset, folder: Path) -> dict:
     for split, name in ((dataset.train, "train"), (dataset.val, "val")):
         np.save(folder / "xsub" / f"{name}_data.npy", padded(split))
         with open(folder / "xsub" / f"{name}_label.pkl", "wb") as file:
+            # A tuple of names and labels, as ST-GCN's generator of this layout writes it.
             pickle.dump((list(split.names), split.labels.tolist()), file)
     return {"name": "ntu", "root": str(folder)}
 
@@ -202,6 +203,7 @@ def train(raw: dict, folder: Path) -> dict:
         "budget.max_top1_drop=100",
     ):
         command += ["-o", one]
+    # stdout is never read, and an unread pipe would fill up and stop the run.
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

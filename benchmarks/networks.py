@@ -47,6 +47,7 @@ VARIANTS: tuple[tuple[str, dict, int, int], ...] = (
     *(("efficientgcn", {"scale": scale}, 288, 18) for scale in range(5)),
     ("efficientgcn", {"layer": "epsep"}, 288, 18),
 )
+# Not timed: ONNX Runtime allocates its buffers in the first runs.
 WARM_UP = 5
 
 

@@ -30,6 +30,7 @@ def text(frames: list[Bodies]) -> bytes:
         found.append(f"{len(bodies)}\r\n")
         for name, joints in bodies:
             found.append(f"{name}{INFO}{len(joints)}\r\n")
+            # Seven significant digits, as many as the published coordinates have.
             found += [f"{x:.7g} {y:.7g} {z:.7g}{REST}" for x, y, z in joints.tolist()]
     return "".join(found).encode()
 

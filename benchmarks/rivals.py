@@ -136,6 +136,7 @@ def nncf_int8(network, default: Path, calibration: np.ndarray, folder: Path):
     import openvino as ov
 
     clips = [np.ascontiguousarray(one[None], dtype="float32") for one in calibration]
+    # NNCF stops at 300 samples by default; here every tool sees the same clips.
     model = nncf.quantize(
         ov.convert_model(str(default)), nncf.Dataset(clips), subset_size=len(clips)
     )
@@ -145,6 +146,7 @@ def nncf_int8(network, default: Path, calibration: np.ndarray, folder: Path):
 def _compiled(model, path: Path, precision: str):
     import openvino as ov
 
+    # By default this stores weights as float16: what a person gets who calls it.
     ov.save_model(model, str(path))
 
     def make(threads: int) -> runtimes.Predict:

@@ -81,6 +81,7 @@ def aligned(several: list[Scores]) -> list[Scores]:
                 f"scores of {one.title!r} have {one.logits.shape[1]} classes, those of"
                 f" {first.title!r} {first.logits.shape[1]}"
             )
+        # Places are a permutation by now, so sorting them is its inverse.
         order = np.argsort([place[name] for name in one.names])
         if not np.array_equal(one.labels[order], first.labels):
             raise DataError(

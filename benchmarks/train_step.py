@@ -42,6 +42,7 @@ class Stepper:
     def __init__(self, network):
         self.network = network
         network.train()
+        # The public recipe's optimiser but for its rate: its time is part of a step's.
         self.optimizer = paddle.optimizer.Momentum(
             0.01, 0.9, parameters=network.parameters(), use_nesterov=True, weight_decay=1e-4
         )
@@ -110,6 +111,7 @@ def agreement(spec, batch: int = 4) -> dict[str, float]:
 
 
 def _relative(ours, published) -> float:
+    # By the largest value: single gradients near zero would blow up a ratio of their own.
     return float((ours - published).abs().max() / published.abs().max())
 
 

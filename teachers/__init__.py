@@ -17,6 +17,7 @@ import zlib  # noqa: F401  (before Paddle, see above)
 
 from teachers import cpu
 
+# Defaults alone: a flag that somebody set in the shell is meant.
 os.environ.setdefault("FLAGS_use_stride_kernel", "0")
 os.environ.setdefault("GLOG_minloglevel", "1")
 cpu.prepare_mkl(os.environ, cpu.read())

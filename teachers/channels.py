@@ -101,6 +101,7 @@ def narrowed(
             stays["residual.conv.weight"] = tensors["residual.conv.weight"][out][:, inputs]
             stays |= under("residual.bn", rows_of(norm_of(tensors, "residual.bn"), out))
         smaller |= under(block.id, stays)
+    # Rows, for Paddle's Linear is (in, out); `out` is still that of the last block.
     return smaller | {"fc.weight": state["fc.weight"][out], "fc.bias": state["fc.bias"]}
 
 
@@ -219,6 +220,7 @@ def within(rows: np.ndarray, sections: Sequence[int]) -> list[np.ndarray]:
 def tensors_of(state: State, block: str) -> State:
     """A block's tensors, without its name in theirs."""
     return {
+        # With the dot, for l10 begins with l1, too.
         name[len(block) + 1 :]: value
         for name, value in state.items()
         if name.startswith(f"{block}.")

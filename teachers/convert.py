@@ -79,6 +79,7 @@ def format_of(path: Path) -> str:
     names = torch_zip.names(path)
     if names is not None:
         return OURS if f"{storage.META}.npy" in names else "torch"
+    # The head alone: it says the format, and the rest may be large.
     with path.open("rb") as file:
         return "torch before 1.6" if torch_legacy.recognises(file.read(32)) else "Paddle"
 
@@ -133,6 +134,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
 
 
 def _positive(text: str) -> int:
+    # argparse's own `int` would let 0 and negative sizes through.
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")

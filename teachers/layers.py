@@ -32,6 +32,7 @@ class BatchNorm(nn.Layer):
         self.register_buffer("_variance", paddle.ones([channels]))
 
     def forward(self, x):
+        # Paddle's defaults are the published ones: its momentum of 0.9 is torch's 0.1.
         return F.batch_norm(
             x, self._mean, self._variance, self.weight, self.bias, training=self.training
         )
@@ -43,6 +44,7 @@ class BatchNorm(nn.Layer):
         bias = self.bias.numpy().astype("float64")
         mean = self._mean.numpy().astype("float64")
         variance = self._variance.numpy().astype("float64")
+        # The default epsilon of F.batch_norm: another one, and a folded network would differ.
         scale = weight / np.sqrt(variance + 1e-5)
         return scale, bias - mean * scale
 

@@ -222,6 +222,7 @@ def published(network: nn.Layer) -> nn.Layer:
     if path is None:
         return network
     form = importlib.import_module(path)
+    # Any: `to_published` is no part of KeysModule, as only a published form needs it.
     reader: typing.Any = keys(spec.network)
     return form.published(spec, reader.to_published(spec, state_of(network)))
 
@@ -276,6 +277,7 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
 def _some(names_: list[str]) -> str:
     if not names_:
         return "nothing"
+    # A few are enough: another network lacks hundreds.
     more = f" and {len(names_) - 3} more" if len(names_) > 3 else ""
     return ", ".join(names_[:3]) + more
 
@@ -301,6 +303,7 @@ def _value(hint, value):
         if value is None:
             return None
         return _value(next(one for one in arguments if one is not type(None)), value)
+    # JSON has lists alone; `tuple[X, ...]` says one type for all items, `tuple[X, Y]` one each.
     if origin is tuple:
         hints = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
         return tuple(_value(one, item) for one, item in zip(hints, value, strict=True))

@@ -34,6 +34,7 @@ class Skeleton:
         `graph/tools.py`)."""
         inward = np.zeros((self.joints, self.joints))
         for child, parent in self.bones:
+            # Row parent, column child: the published `edge2mat` transposes its links.
             inward[parent - 1, child - 1] = 1
         # Normalised before the cast: the published code does it in float64.
         subsets = [np.eye(self.joints), column_normalise(inward), column_normalise(inward.T)]
@@ -48,6 +49,7 @@ class Skeleton:
             steps[parent - 1, child - 1] = True
         distance = np.full((self.joints, self.joints), np.inf)
         reached = np.eye(self.joints, dtype=bool)
+        # No shortest way has as many bones as there are joints.
         for hop in range(self.joints):
             distance[reached & np.isinf(distance)] = hop
             # `steps` has the diagonal, so what is reached stays reached; joints of another

@@ -26,6 +26,7 @@ class Block:
     @property
     def projects(self) -> bool:
         """Whether the block residual is a 1x1 conv + BatchNorm instead of the identity."""
+        # A stride alone needs a projection too: the identity has more frames than it is added to.
         return self.residual and (self.in_channels != self.out_channels or self.stride != 1)
 
 
@@ -59,6 +60,7 @@ class Sized(Block):
     def graph_projects(self) -> bool:
         """Whether the residual inside the graph unit is a 1x1 conv + BatchNorm instead of the
         identity."""
+        # The stride plays no part: frames are halved behind the graph, in the temporal unit.
         return self.in_channels != self.inside.graph or self.inside.down
 
     @property
@@ -115,6 +117,7 @@ class Config:
                 raise ValueError(
                     f"{name}: the first stage keeps its width and its frames; name stages from 2 on"
                 )
+        # Checked last: without stages `narrowest` would take the minimum of nothing.
         if self.ratio <= 0 or self.narrowest() < 1:
             raise ValueError(f"ratio: {self.ratio} leaves a stage without channels")
 
@@ -186,11 +189,13 @@ def check_dropped(spec, ids: tuple[str, ...]) -> None:
         RecipeError: an id the network does not have, or no block left.
     """
     known = [block.id for block in spec.blocks]
+    # A mistyped id would otherwise drop nothing, and nobody would notice.
     unknown = [name for name in ids if name not in known]
     if unknown:
         raise RecipeError(
             f"prune_layers.drop: {spec.network} has no block {unknown[0]!r} (it has"
             f" {', '.join(known)})"
         )
+    # As sets: a recipe may name a block twice, or out of order.
     if set(ids) == set(known):
         raise RecipeError("prune_layers.drop: names every block; at least one must stay")

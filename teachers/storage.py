@@ -57,6 +57,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic(path) as temporary:
+        # Explicit, for Python's default is the locale's.
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -70,6 +71,7 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """Write arrays and a JSON dict as one uncompressed `.npz`, atomically."""
     # Not straight to disk: zipfile complains on its own when the disk fills half-way.
     content = io.BytesIO()
+    # Meta as uint8: an array of text takes four bytes a character in NumPy.
     np.savez(content, **{META: np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}, **arrays)
     write_bytes(path, content.getbuffer())
 
@@ -88,6 +90,7 @@ def read_arrays(path: Path, data: bytes | None = None) -> tuple[dict[str, np.nda
 
 
 def _read_arrays(source: Path | io.BytesIO) -> tuple[dict[str, np.ndarray], dict]:
+    # NumPy's default, said all the same: a weights file must never run code.
     with np.load(source, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return arrays, json.loads(arrays.pop(META).tobytes().decode())

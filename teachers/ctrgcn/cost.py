@@ -13,6 +13,7 @@ def parameters(spec: Spec) -> int:
     The network built here has `cancelled_biases(spec)` fewer: biases that the BatchNorm behind them
     cancels.
     """
+    # data_bn is over persons, too: each has scales of its own, unlike in ST-GCN.
     total = 2 * spec.channels * spec.skeleton.joints * spec.persons
     total += sum(_block_parameters(block, spec.skeleton.joints) for block in spec.blocks)
     return total + (spec.blocks[-1].out_channels + 1) * spec.classes
@@ -22,6 +23,7 @@ def cancelled_biases(spec: Spec) -> int:
     """Published biases in front of a BatchNorm: temporal convs, `down` and residual projections."""
     total = 0
     for block in spec.blocks:
+        # The pooled branch ends in a pooling without bias; its leading conv is one of `_reduced`.
         near, far, _, plain = block.inside.branches
         total += _reduced(block) + plain + near + far
         if block.graph_projects:
@@ -54,6 +56,7 @@ def macs(spec: Spec) -> int:
         total += G * _reduced(block) * V * T
         total += (G * block.inside.branches[-1] + _taps(block)) * V * out_frames
         T = out_frames
+    # Persons are averaged in front of the classifier, so it runs once a clip.
     return total * spec.persons + spec.blocks[-1].out_channels * spec.classes
 
 

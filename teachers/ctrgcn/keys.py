@@ -27,6 +27,7 @@ FRAMES = {25: 64, 20: 52}
 def is_published(arrays: dict[str, np.ndarray]) -> bool:
     """Whether the key names are those of CTR-GCN; its light variants have no biases in temporal
     convs."""
+    # In any block: a pruned file may have lost l1.
     return any(
         re.fullmatch(r"(l\d+|net\.\d+)\.tcn1\.branches\.\d\.0\.bias", name) for name in arrays
     )
@@ -124,6 +125,7 @@ def _block_of(arrays: dict[str, np.ndarray], name: str, residual: bool) -> Block
         shape("tcn1.branches.3.0")[0],
     )
     inner = (shape("tcn1.branches.0.0")[0], shape("tcn1.branches.1.0")[0])
+    # No one tensor has the block's width: its output is a concatenation of branches.
     out = sum(branches)
     projection = f"{name}.residual.conv.weight" in arrays
     # Strides have no shape; in the published plan a block projects where it halves the frames.
@@ -142,6 +144,7 @@ def _block_from_published(take: StrictReader, block: Block) -> dict[str, np.ndar
     parts = _graph_from_published(take, block) | _temporal_from_published(take, block)
     if block.projects:
         parts["residual.conv.weight"] = take(f"{block.id}.residual.conv.weight")
+        # Published convs keep a bias in front of a BatchNorm; `norm` moves it into the mean.
         bias = take(f"{block.id}.residual.conv.bias")
         parts |= _named("residual.bn", take.norm(f"{block.id}.residual.bn", bias))
     return parts
@@ -203,6 +206,7 @@ def _temporal_from_published(take: StrictReader, block: Block) -> dict[str, np.n
 
 
 def _concatenated(norms: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    # Exact: the statistics of a BatchNorm are those of each channel alone.
     return {key: np.concatenate([norm[key] for norm in norms]) for key in norms[0]}
 
 
@@ -267,6 +271,8 @@ def _graph_to_published(tensors: dict[str, np.ndarray], block: Block) -> dict[st
 def _temporal_to_published(tensors: dict[str, np.ndarray], block: Block) -> dict[str, np.ndarray]:
     branches = block.inside.branches
     parts: dict[str, np.ndarray] = {}
+    # Pruning can leave near and far narrower inside than at their ends; the pooled and the
+    # plain branch are as wide in both places.
     reduced = _slices((*block.inside.inner, *branches[2:]))
     ends = _slices(branches)
     # Near, far, pooled, plain, as published.

@@ -99,6 +99,7 @@ class Config:
     width: int = 64
 
     def __post_init__(self):
+        # Relations are an eighth of the width and branches a quarter: both come out whole.
         if self.width < 8 or self.width % 8:
             raise ValueError(f"width: CTR-GCN needs a multiple of 8 channels, got {self.width}")
 
@@ -299,6 +300,7 @@ class CTRGCN(nn.Layer):
         # weights are copied.
         for block in spec.blocks:
             self.add_sublayer(block.id, unit(block, spec.skeleton))
+        # N(0, sqrt(2 / K)) as published: over the classes, not over the channels that come in.
         self.fc = nn.Linear(
             spec.blocks[-1].out_channels,
             spec.classes,
@@ -308,10 +310,12 @@ class CTRGCN(nn.Layer):
 
     def forward(self, x):
         N, C, T, V, M = x.shape
+        # Person slowest, then joint, then coordinate: the published order of data_bn's channels.
         x = self.data_bn(x.transpose([0, 4, 3, 1, 2]).reshape([N, M * V * C, T]))
         x = x.reshape([N * M, V, C, T]).transpose([0, 2, 1, 3])
         for block in self.spec.blocks:
             x = getattr(self, block.id)(x)
+        # As published, a person who is not there counts in the mean like any other.
         return self.fc(x.mean([2, 3]).reshape([N, M, -1]).mean(1))
 
 
@@ -331,4 +335,5 @@ def outer_difference(V: int) -> np.ndarray:
 
 
 def _normal(fan_out: int):
+    # Kaiming over the fan out of one published conv; the fused weights here have a larger one.
     return Normal(0.0, math.sqrt(2.0 / fan_out))

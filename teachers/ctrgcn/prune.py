@@ -142,6 +142,7 @@ def narrowed(spec: Spec, keep: Keep) -> Spec:
     def inside(block, middle, residuals):
         return Widths(
             middle,
+            # Every subset keeps equally many, so one number says it.
             kept[f"{block.id}.relations"].shape[1],
             staying(block.inside.inner, kept[f"{block.id}.branches"][0]),
             staying(block.inside.branches, kept[tied[block.id][2]][0]),
@@ -176,6 +177,7 @@ def _graph(
     weight = tensors["graph.relation_weight"].reshape(SUBSETS, R, 2, block.in_channels)
     weight = weight[subset, relations][..., inputs]
     bias = tensors["graph.relation_bias"].reshape(SUBSETS, R, 2)[subset, relations]
+    # Ordered (C, subset, Cin): a channel goes with its values of all three subsets.
     values = tensors["graph.values.weight"].reshape(-1, SUBSETS, block.in_channels)[out][
         ..., inputs
     ]

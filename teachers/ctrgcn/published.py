@@ -50,6 +50,7 @@ class _Refinement(nn.Layer):
         self.conv4 = nn.Conv2D(R, C, 1)
 
     def forward(self, x, topology, alpha):
+        # Pooled behind the convs as published, though before them it would cost a T-th.
         source = self.conv1(x).mean(-2)
         target = self.conv2(x).mean(-2)
         values = self.conv3(x)
@@ -77,6 +78,7 @@ class _Graph(nn.Layer):
 
     def forward(self, x):
         y = None
+        # One subset after the other, as public code runs them: fusing is what ours is measured for.
         for index, conv in enumerate(self.convs):
             z = conv(x, self.PA[index], self.alpha)
             y = z if y is None else y + z

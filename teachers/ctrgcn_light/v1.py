@@ -47,6 +47,7 @@ class Config:
     width: int = 60
 
     def __post_init__(self):
+        # Four temporal branches, equally wide as in the published 60 (15 each).
         if self.width < 8 or self.width % 4:
             raise ValueError(
                 "width: CTRGCN_light V1 needs a multiple of 4 channels, 8 or more, got"

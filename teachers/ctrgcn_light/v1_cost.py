@@ -53,6 +53,7 @@ def temporal(block: Block) -> int:
     """Parameters of a temporal unit and the block's residual; no conv has a bias."""
     Cin = block.graph_channels
     C = block.out_channels
+    # A remainder is the plain branch's, which has neither taps nor a leading BatchNorm.
     width = C // 4
     residual = (block.in_channels + 2) * C if block.projects else 0
     return Cin * C + 2 * 3 * width + 2 * 5 * width * width + 2 * C + residual

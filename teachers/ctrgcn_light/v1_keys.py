@@ -67,6 +67,7 @@ def from_published(
     arrays = _fused(arrays)
 
     def block(name: str, last: int, out: int, stride: int, residual: bool) -> Block:
+        # Not by GRAPH_BLOCKS: the file itself shows which blocks have a graph.
         return Block(name, last, out, stride, residual, f"{name}.gcn1.PA" in arrays)
 
     return read(arrays, hints, block, Spec, "CTRGCN_light V1")
@@ -192,6 +193,7 @@ def _graph(take: StrictReader, block) -> dict[str, np.ndarray]:
 
 def _temporal(take: StrictReader, block) -> dict[str, np.ndarray]:
     tcn = f"{block.id}.tcn1"
+    # `2.1`: the pooled branch's leading layers went into `conv_pw`, so its pooling is layer 0.
     norms = [take.norm(f"{tcn}.branches.{name}") for name in ("0.bn", "1.bn", "2.1", "3.1")]
     parts = {
         "temporal.reduce.weight": np.concatenate(

@@ -83,6 +83,7 @@ def _graph_parameters(Cin: int, C: int) -> int:
 
 
 def _parameters(steps: tuple[Step, ...]) -> int:
+    # + 3 an output channel: the published bias, and scale and shift of the BatchNorm.
     return sum(
         (step.in_channels // step.groups * step.kernel + 3) * step.out_channels for step in steps
     )

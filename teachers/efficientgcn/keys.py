@@ -162,6 +162,7 @@ def _block_spec(arrays: dict[str, np.ndarray], stream: str, index: int, layer: s
     for key in needed:
         if key not in arrays:
             raise CheckpointError(f"has no {key!r}")
+    # 0 where no tensor shows a width: a fresh network's spec says the same there.
     hidden = arrays[needed[1]].shape[0] if len(needed) > 1 else 0
     # A temporal layer keeps its width, so its residual is a conv only where it has a stride.
     stride = 2 if f"{name}_tcn-0.residual.0.weight" in arrays else 1

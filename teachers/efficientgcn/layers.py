@@ -232,9 +232,11 @@ class JointAttention(nn.Layer):
         self.bn = BatchNorm(channels)
 
     def forward(self, x):
+        # Below, a 0 in `reshape` keeps the batch as it is, so nothing depends on its size.
         C, V, T = x.shape[1:]
         # (B, C, 1, V + T): joints and frames share one conv and one BatchNorm, as published.
         pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)
+        # HardSwish here and Swish everywhere else, as published.
         joint, frame = paddle.split(F.hardswish(self.reduce(pooled)), [V, T], axis=3)
         joint = F.sigmoid(self.joint(joint).reshape([0, C, V]) + self.joint_bias).unsqueeze(3)
         frame = F.sigmoid(self.frame(frame).reshape([0, C, T]) + self.frame_bias).unsqueeze(2)

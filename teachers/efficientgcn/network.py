@@ -145,6 +145,7 @@ def default_spec(
         width = max(16 * round(width * config.width / 64 * 1.2**config.scale / 16), 16)
         # Half to even: B0's branches have no temporal layer.
         depth = round(depth * 1.35**config.scale)
+        # 0 without layers: weights show no such width then, and read back they give this spec.
         hidden = _hidden(config, width, reduction) if depth else 0
         blocks.append(
             Block(
@@ -219,6 +220,7 @@ class EfficientGCN(nn.Layer):
         for block in spec.blocks:
             units = [Unit(block, *graph) for _ in range(spec.branches if block.branched else 1)]
             self.add_sublayer(block.id, nn.LayerList(units) if block.branched else units[0])
+        # std 0.001 as published, where PYSKL has 0.01 and CTR-GCN sqrt(2 / K).
         self.fc = nn.Linear(
             spec.features,
             spec.classes,

@@ -11,6 +11,7 @@ def parameters(spec: Spec) -> int:
     """Trainable parameters of the published form (3,098,832 for ten blocks on NTU-25 with 60
     classes)."""
     V = spec.skeleton.joints
+    # 3 * C of the temporal conv: its bias, and scale and shift of its BatchNorm.
     return around(spec) + sum(
         graph(block, V) + 9 * block.out_channels**2 + 3 * block.out_channels + residual(block)
         for block in spec.blocks

@@ -38,6 +38,7 @@ _FIRST = {
 
 def is_published(arrays: dict[str, np.ndarray]) -> bool:
     """Whether the key names are those of ST-GCN."""
+    # STGCN++ shares PYSKL's prefixes, but has branches under `tcn` and no `tcn.conv`.
     first = "st_gcn_networks.0.gcn.conv.weight" in arrays
     return (
         first or {"gcn.0.gcn.PA", "gcn.0.gcn.conv.weight", "gcn.0.tcn.conv.weight"} <= arrays.keys()
@@ -112,6 +113,7 @@ def spec_of(
         tuple(blocks),
         classes,
         graph_of(skeleton),
+        # PYSKL's clips; pooling over frames and persons hides both numbers from the shapes.
         hints.frames or 100,
         hints.persons or 2,
         channels,

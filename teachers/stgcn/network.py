@@ -99,6 +99,7 @@ class GraphConv(nn.Layer):
         # (B, Cin, 3V, T)
         products = paddle.matmul(A.transpose([0, 2, 1]).reshape([SUBSETS * V, V]), x)
         y = F.conv2d(products.reshape([-1, self.in_channels * SUBSETS, V, T]), self.weight)
+        # Not just the sum of the biases: columns of a learned graph sum to anything.
         constant = paddle.matmul(self.bias, A.sum(1)).reshape([self.channels * V, 1])
         # At rank 3, broadcast over the last axis only: on CPU a rank-4 add is many times slower
         # (3.4 against 0.5 ms on (2, 64, 25, 64), Paddle 2.6.2, benchmarks/LOG.md).
@@ -115,6 +116,7 @@ class GraphUnit(nn.Layer):
         self.conv = GraphConv(block)
         # Persistable, for published weights come with graphs of their own.
         self.register_buffer("adjacency", paddle.to_tensor(A))
+        # Ones: training starts from the skeleton's own graph.
         self.importance = self.create_parameter(list(A.shape), default_initializer=Constant(1.0))
         self.bn = BatchNorm(block.out_channels)
 
@@ -170,6 +172,7 @@ class STGCN(nn.Layer):
         for layer in self.sublayers():
             if isinstance(layer, Conv):
                 _published(int(np.prod(layer.weight.shape[1:])))(layer.weight)
+        # std 0.01 as PYSKL has it, where CTR-GCN takes sqrt(2 / K).
         self.fc = nn.Linear(
             spec.blocks[-1].out_channels,
             spec.classes,
@@ -183,6 +186,7 @@ class STGCN(nn.Layer):
         x = x.reshape([-1, V, C, T]).transpose([0, 2, 1, 3])
         for block in self.spec.blocks:
             x = getattr(self, block.id)(x)
+        # Channels by the spec: reshape can leave one axis open, and that is the batch.
         return self.fc(x.mean([2, 3]).reshape([-1, M, self.spec.blocks[-1].out_channels]).mean(1))
 
 

@@ -38,6 +38,7 @@ def from_published(
         tensors = under("graph.conv", graph_conv(take, f"{gcn}.conv", block))
         tensors |= under("graph.bn", take.norm(f"{gcn}.bn"))
         tensors["graph.adjacency"] = take(f"{gcn}.A") if stored else spec.skeleton.adjacency()
+        # By width alone: the graph unit keeps all frames, whatever the block's stride is.
         if block.in_channels != block.out_channels:
             tensors |= conv_norm(take, "graph.down", f"{gcn}.down.0", f"{gcn}.down.1")
         tensors |= under("temporal", _temporal(take, f"gcn.{index}.tcn"))

@@ -106,6 +106,7 @@ drop_blocks = stages.drop_blocks
 
 def branch_widths(channels: int) -> tuple[int, ...]:
     """Channels of the six branches, the first with the remainder: 128 -> 23, 21, 21, 21, 21, 21."""
+    # PYSKL gives the remainder to the first branch, CTR-GCN to the last.
     width = channels // BRANCHES
     return (channels - (BRANCHES - 1) * width, *[width] * (BRANCHES - 1))
 

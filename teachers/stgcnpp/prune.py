@@ -41,6 +41,7 @@ def groups(spec: Spec) -> tuple[Group, ...]:
         if graph == f"{block.id}.graph":
             dependent.append(Group(graph, (block.id,), (block.inside.graph,)))
         dependent.append(Group(f"{block.id}.branches", (block.id,), block.inside.inner))
+        # A 1x1 conv mixes the branches, so unlike CTR-GCN's they are not tied to the output.
         dependent.append(Group(f"{block.id}.mix", (block.id,), block.inside.branches))
         # Once a chain, at its first block.
         members = tuple(member.id for member in spec.blocks if tied[member.id][2] == out)

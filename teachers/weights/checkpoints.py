@@ -149,6 +149,7 @@ def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[s
         )
     if not present:
         return arrays
+    # Without `#PART` the student, the first of _PARTS: it is what a distillation is for.
     chosen = f"{part or present[0]}."
     return {
         name.removeprefix(chosen): value
@@ -166,6 +167,7 @@ def _understand(
         for name, value in arrays.items()
         if not name.endswith("num_batches_tracked")
     }
+    # The first that knows the names decides: its error is reported, and no other is tried.
     for name in networks.names():
         if networks.keys(name).is_published(arrays):
             try:
@@ -229,6 +231,7 @@ def _flat(data: object, path: Path) -> dict[str, np.ndarray]:
 
 def _plain_name(name: str) -> str:
     """The published name, without wrappers' prefixes, in Paddle's spelling."""
+    # Wrappers nest: data-parallel training puts `module.` before `backbone.`.
     while name.startswith(_PREFIXES):
         name = name.split(".", 1)[1]
     stem, _, last = name.rpartition(".")

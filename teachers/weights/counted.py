@@ -45,6 +45,7 @@ def _counts(spec) -> tuple[int, int]:
 def _traced_macs(network: nn.Layer) -> int:
     clip = paddle.static.InputSpec([1, *network.spec.input_shape], "float32", "clip")
     # The traced program is counted, as hooks on layers would miss products of a `forward`
+    # `full_graph`: without it Paddle 3.3.1 ignores `input_spec`.
     traced = paddle.jit.to_static(_AsWritten(network), input_spec=[clip], full_graph=True)
     program = traced.forward.concrete_program.main_program
     return sum(_macs_of(op, block) for block in program.blocks for op in block.ops)
@@ -88,4 +89,5 @@ def _einsum_macs(op, shape) -> int:
     sizes: dict[str, int] = {}
     for number, labels in enumerate(sides):
         sizes |= dict(zip(labels, shape("Operands", number), strict=True))
+    # An einsum of one operand sums or reorders, and multiplies nothing.
     return math.prod(sizes.values()) if len(sides) > 1 else 0

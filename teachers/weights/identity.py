@@ -69,6 +69,7 @@ def canonical(value: object) -> Any:
         TypeError: neither a dataclass nor plain data. Text of an object's address, as `default=str`
             would give, is another one in each process.
     """
+    # Where equality leaves a field out (`compare=False`), the key does so, too.
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: canonical(getattr(value, field.name))
@@ -141,6 +142,7 @@ def former_text(value: Any) -> str | None:
 def _refuse_added(value: object) -> None:
     """Raises `_Unknown` where an added field was set: what an older release trained without it is
     not this."""
+    # `is_dataclass` is true of the class itself as well, which has no values.
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             content = getattr(value, field.name)

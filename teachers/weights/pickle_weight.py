@@ -40,6 +40,7 @@ def check_weight(content: object, size_bytes: int) -> None:
         if parts_weighed:
             weight = 1 + sum(_leaf(part) for part in parts)
             weight += sum(weights[id(part)] for part in inner)
+            # At once, not at the end: every level of nesting can double the number.
             if weight > most:
                 raise pickle.UnpicklingError("the same containers in each other over and over")
             weights[key] = weight

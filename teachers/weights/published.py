@@ -67,6 +67,7 @@ class StrictReader:
     """Hands out arrays by name and remembers what is left, so that nothing is skipped unseen."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
+        # A copy: reading empties it, and callers still look up names in theirs.
         self.left = dict(arrays)
 
     def __call__(self, name: str) -> np.ndarray:

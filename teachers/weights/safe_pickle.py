@@ -165,6 +165,7 @@ class Unpickler(pickle._Unpickler):
         self.load_setitem()
 
     def _setitems(self):
+        # A mark begins a new stack, so this one holds key, value, key, value and nothing else.
         _check_keys(self.stack[::2])
         self.load_setitems()
 

@@ -58,6 +58,7 @@ def _read(path: Path, data: bytes) -> object:
     storages = _Storages(file.getbuffer().nbytes)
     saved = torch_pickle.Unpickler(file, where, storages).load()
     keys = torch_pickle.Unpickler(file, where).load()
+    # Contents follow in the order of `keys`: one too many would shift all behind it.
     if set(keys) != storages.arrays.keys():
         raise CheckpointError("the list of storages is not that of the tensors")
     for key in keys:
@@ -101,4 +102,5 @@ def _fill(array: np.ndarray, file: io.BytesIO) -> None:
         raise CheckpointError(
             f"truncated, or a storage is not of the {array.size} elements it should have"
         )
+    # In place: the tensors that were read are views of this array.
     array[:] = np.frombuffer(content, array.dtype)

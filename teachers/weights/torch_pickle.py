@@ -67,6 +67,7 @@ def tensor(storage: Storage, offset: int, shape: tuple, stride: tuple, *_unused)
     )
 
 
+# No BFloat16Storage: NumPy has no such type.
 _STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",

@@ -52,6 +52,7 @@ def read(path: Path, data: bytes | None = None) -> object:
 
 def _read(path: Path, data: bytes) -> object:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # The folder inside is named as the file was when it was saved: any name.
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise CheckpointError(f"{path}: holds no torch checkpoint (no data.pkl in the archive)")

@@ -95,6 +95,7 @@ def _find_classes(root: Path, benchmark: int | None) -> int:
             f"{root}: holds no train_ntu_sk_{benchmark or 60}.npy; give data.root the folder of"
             " BABEL's features, train_ntu_sk_60.npy, train_label_60.pkl and the same of val"
         )
+    # Not the larger by default: accuracies over 60 and over 120 classes do not compare.
     if len(present) > 1:
         raise DataError(f"{root}: holds both 60 and 120 classes; choose with data.benchmark")
     return present[0]
@@ -105,6 +106,7 @@ def _part(root: Path, split: str, classes: int) -> tuple[Part, list[str]]:
     path = root / f"{split}_label_{classes}.pkl"
     where = str(root / f"{split}_ntu_sk_{classes}.npy")
     data = open_npy(Path(where))
+    # One person: BABEL labels motion capture of people on their own.
     fits = data.ndim == 5 and data.shape[1] == 3 and data.shape[3:] == (25, 1)
     if not fits or 0 in data.shape or data.dtype.kind != "f":
         raise DataError(
@@ -117,6 +119,7 @@ def _part(root: Path, split: str, classes: int) -> tuple[Part, list[str]]:
             f"{where} has {len(data)} clips, but {path.name} has {len(labels)} labels; they must"
             " come from the same download"
         )
+    # A negative label would count from the end of the classes without an error.
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         raise DataError(
@@ -195,4 +198,5 @@ def _names(path: Path, classes: int) -> tuple[str, ...]:
             raise DataError(
                 f"{path}: expected {{name: number}} ({error}); copy it again, or remove it"
             ) from error
+    # A gap in the file costs a name, not the run: the names are for people only.
     return tuple(known.get(index, f"class {index}") for index in range(classes))

@@ -50,6 +50,7 @@ class Split:
     """
 
     names: tuple[str, ...]
+    # A sequence and no array: clips differ in T, and all of them may not fit in memory.
     clips: Sequence[np.ndarray]
     labels: np.ndarray
 
@@ -57,6 +58,7 @@ class Split:
         return len(self.names)
 
 
+# Frozen: the fingerprint is of this content, and must stay true of it.
 @dataclass(frozen=True)
 class Dataset:
     """A loaded data set.
@@ -86,7 +88,10 @@ class Dataset:
     channels: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    # It takes clips of any length and frame rate, so a data set that names no input has one that
+    # works.
     input: str = "crop_resize"
+    # Plain values, not functions: the same steps are written into deployed.json.
     base_ops: tuple[dict, ...] = ()
     coordinates: int = 3
     image: tuple[int, int] | None = None

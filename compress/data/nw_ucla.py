@@ -41,6 +41,7 @@ CLASS_OF = {action: index for index, action in enumerate(ACTIONS)}
 NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)_v(\d+)")
 # Clips to train and to test.
 PUBLISHED = (1020, 464)
+# The public pipeline: every axis to [-1, 1] by its own extent, 52 frames.
 INPUT = "min_max_sample"
 LabelledClip = tuple[str, np.ndarray, int]
 # Bytes; the longest public clip has 201 frames, about 0.3 MB.
@@ -61,6 +62,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         DataError: no such folder, no clips of one split, or a file that cannot be read; it is
             named.
     """
+    # The split is published, so nothing is drawn: `seed` is there for the contract alone.
     files = _files(Path(config.root).expanduser())
     digest = hashlib.sha256()
     repairs = []
@@ -77,6 +79,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         clips["val" if view == 3 else "train"].append((path.stem, clip, label))
         if callback:
             callback(done, len(files), "reading NW-UCLA")
+    # Half a copy of the folder shows here, not at the first evaluation after hours of training.
     for split, views, purpose in (("train", "1 or 2", "train on"), ("val", "3", "test with")):
         if not clips[split]:
             raise DataError(
@@ -106,6 +109,7 @@ def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:
             f"{counted(len(repairs), 'clip')} repaired (frames with NaN or infinity"
             f" take the nearest good frame): {shortened(repairs)}"
         )
+    # A note, no error: parts of the set can be trained on, but are not the published benchmark.
     if (len(train), len(val)) != PUBLISHED:
         yield (
             f"{len(train)} training and {len(val)} test clips, where the public set has"
@@ -202,6 +206,7 @@ def _files(root: Path) -> list[Path]:
             " a01_s01_e00_v01.json and the others"
         )
     # Sorted: the order that a file system lists them in would change every batch.
+    # By name: another .json beside the clips is not a damaged clip.
     files = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
     if not files:
         raise DataError(

@@ -114,6 +114,7 @@ def _with_bar(options: argparse.Namespace) -> Cache:
             options.missing,
             options.workers,
             callback,
+            # The shell leaves a ~ as it is in --cache=~/folder.
             options.cache and options.cache.expanduser(),
         )
 

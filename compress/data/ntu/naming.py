@@ -202,6 +202,7 @@ TRAIN_SUBJECTS = (
 # Cameras 2 and 3 train: front and side views; camera 1 sees everybody at 45 degrees.
 TRAIN_CAMERAS = (2, 3)
 # Clips that remain after the lists of missing skeletons, and how many of them train and test.
+# NTU 120 replaced X-View by X-Set (arXiv 1905.04757), so each edition has two benchmarks.
 PUBLISHED = {
     60: (56_578, {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}),
     120: (113_945, {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}),
@@ -214,6 +215,7 @@ def problem(name: str) -> str:
     match = NAME.fullmatch(name)
     if not match:
         return "its name is not like S001C001P001R001A001, which says class and split"
+    # A number out of range is a slip or another set; its class or split would be silently wrong.
     for part, number, most in zip(PARTS, map(int, match.groups()), MOST, strict=True):
         if not 1 <= number <= most:
             return f"{part} {number} in its name is none of NTU RGB+D, which has 1 to {most}"
@@ -236,9 +238,11 @@ def trains(recordings: np.ndarray, benchmark: str) -> np.ndarray:
     camera = recordings[:, 1]
     subject = recordings[:, 2]
     if benchmark == "xset":
+        # The paper's rule: even setup numbers train, odd ones test.
         return setup % 2 == 0
     if benchmark == "xview":
         return np.isin(camera, TRAIN_CAMERAS)
+    # X-Sub of both editions: subjects above 40 occur in NTU 120 alone.
     return np.isin(subject, TRAIN_SUBJECTS)
 
 
@@ -254,6 +258,7 @@ def split_counts(recordings: np.ndarray) -> dict[str, tuple[int, int]]:
     """{benchmark: (clips to train, clips to test)} of the benchmarks that the set's edition has."""
     counts = {}
     for benchmark in PUBLISHED[edition(recordings)][1]:
+        # int, because the counts go into report.json and json refuses numpy's numbers.
         train = int(trains(recordings, benchmark).sum())
         counts[benchmark] = (train, len(recordings) - train)
     return counts

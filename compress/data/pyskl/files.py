@@ -18,6 +18,7 @@ import numpy as np
 from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
+# Not total_frames: T of the array says the same, and files exist in which the two disagree.
 NEEDED = ("frame_dir", "label", "keypoint")
 # A larger label is a mistake, and would make as many names.
 MOST_CLASSES = 100_000
@@ -65,6 +66,7 @@ def read(root: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, i
             file, annotation and fix are named.
     """
     if root.is_dir():
+        # In the older form the split is the name of its file.
         files = {path.stem: path for path in sorted(root.glob("*.pkl"))}
         first, second = pair(benchmark, files, f"{root}: holds the .pkl files")
         train = _from_list(files[first], first, scores)
@@ -77,6 +79,7 @@ def read(root: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, i
             f"{root}: no such file; give data.root a .pkl file with splits, or a folder with"
             " train.pkl and val.pkl"
         )
+    # Both splits at once: a test clip of another skeleton would be noticed only after training.
     _check_alike([*train.annotations, *test.annotations])
     return train, test, unused
 
@@ -98,6 +101,8 @@ def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, 
         for other in ("val", "test"):
             partner = name.replace("train", other)
             if partner in names:
+                # "xsub_train" is chosen as xsub; a bare "train" has nothing to cut and is chosen as
+                # train.
                 pairs[name.removesuffix("_train")] = (name, partner)
                 break
     present = f"{where} {', '.join(names) or '(none)'}"
@@ -134,6 +139,7 @@ def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, P
             f"{path}: expected a mapping with 'split' (a mapping) and 'annotations' (a list), got"
             f" {_described(content)}; give a file of PYSKL or mmaction2"
         )
+    # Splits are matched and printed as text, but a pickle may key them by anything.
     splits = {str(name): names for name, names in splits.items()}
     first, second = pair(benchmark, splits, f"{path}: has splits")
     entries = _by_name(annotations, path)
@@ -167,6 +173,7 @@ def _part(
         for name, (index, entry) in entries.items()
         if name in counted
     )
+    # A repeated name counts once: twice in training it would weigh double.
     return Part(split, annotations, counted.total() - len(counted))
 
 
@@ -206,6 +213,7 @@ def _by_name(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
                 " mmaction2"
             )
         name = entry["frame_dir"]
+        # Splits refer to clips by frame_dir alone, so a repeated one could mean either clip.
         if name in by_name:
             raise DataError(
                 f"{path}: annotations {by_name[name][0]} and {index} are both {name!r}; a name"
@@ -256,6 +264,7 @@ def _image(shape: object, where: str) -> tuple[int, int] | None:
     if shape is None:
         return None
     values = np.asarray(shape) if isinstance(shape, (tuple, list, np.ndarray)) else np.zeros(0)
+    # Whole numbers only: NaN is not below 1 either, and would spread to every key point.
     if values.shape != (2,) or values.dtype.kind not in "iu" or values.min() < 1:
         raise DataError(
             f"{where}: its img_shape is {shape!r}, expected (height, width) in pixels; correct it"
@@ -287,10 +296,12 @@ def _check_alike(annotations: list[Annotation]) -> None:
 
 
 def _is_array(value: object, dimensions: int) -> bool:
+    # By kind: complex numbers, text and objects come as arrays too, and would fail far from here.
     return isinstance(value, np.ndarray) and value.ndim == dimensions and value.dtype.kind in "fiu"
 
 
 def _described(value: object) -> str:
+    # Types and shapes, not contents: one clip's numbers would fill the screen.
     if isinstance(value, np.ndarray):
         return f"{value.dtype} of shape {value.shape}"
     if isinstance(value, dict):

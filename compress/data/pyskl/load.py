@@ -32,9 +32,11 @@ from compress.data.pyskl.files import Annotation, Part
 from teachers.errors import DataError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, UCLA_20, Skeleton
 
+# The sampling that the published networks of PYSKL are trained and tested with.
 INPUT = "uniform"
 # By the number of joints, as the files do not say what their joints are.
 KNOWN = {skeleton.joints: skeleton for skeleton in (NTU_25, COCO_17, OPENPOSE_18, UCLA_20)}
+# Only the start must fit: what may stand behind the action does not change the class.
 _NTU_NAME = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A(\d{3})")
 
 
@@ -56,6 +58,7 @@ class Config:
 
     root: str
     benchmark: str | None = None
+    # As PYSKL's published networks take it, for NTU's interactions of two.
     persons: int = 2
     scores: bool = True
     classes: tuple[str, ...] | None = None
@@ -96,6 +99,7 @@ class AnnotationClips(LazyClips):
                 # In float32: pixels beyond 2048 have no halves in the file's float16.
                 keypoint *= np.divide(self._image, annotation.image).astype(np.float32)
             if annotation.score is not None:
+                # Behind the coordinates, where the published 2D weights have their third channel.
                 scores = annotation.score.astype(np.float32)[..., None]
                 keypoint = np.concatenate([keypoint, scores], axis=3)
         if len(keypoint) > self._persons:
@@ -103,6 +107,7 @@ class AnnotationClips(LazyClips):
             keypoint = keypoint[longest(annotation.keypoint, self._persons)]
         _, T, V, C = keypoint.shape
         clip = np.zeros((C, T, V, self._persons), np.float32)
+        # Zeros are what every later step takes for a person who is not there.
         clip[..., : len(keypoint)] = keypoint.transpose(3, 1, 2, 0)
         # Pixels, scores and x y z alike: a frame with a hole in any of them is replaced as a whole.
         clip, bad = repair_frames(clip)
@@ -135,12 +140,14 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     annotations = [*train.annotations, *test.annotations]
     V, coordinates = annotations[0].keypoint.shape[2:]
     image = _common_image(annotations)
+    # Both change the clips; benchmark and scores show in what is digested below.
     report = DataReport(repr((config.persons, image)).encode())
     done = 0
     splits = []
     for part in (train, test):
         clips = AnnotationClips(part.annotations, config.persons, image)
         labels = np.array([annotation.label for annotation in part.annotations], np.int64)
+        # Corrected labels of the same clips are another data set.
         report.digest.update(labels.tobytes())
         for index, annotation in enumerate(part.annotations):
             clip, bad = clips.mended(index)
@@ -178,6 +185,7 @@ def _common_image(annotations: Sequence[Annotation]) -> tuple[int, int] | None:
     sizes = Counter(annotation.image for annotation in annotations if annotation.image)
     if not sizes:
         return None
+    # A tie must not be left to the order of the file: the size goes into deployed.json.
     return max(sizes, key=lambda size: (sizes[size], size))
 
 
@@ -220,6 +228,7 @@ def _notes(train: Part, test: Part, unused: int) -> list[str]:
     notes = []
     train_names = {annotation.name for annotation in train.annotations}
     test_names = {annotation.name for annotation in test.annotations}
+    # Such clips are kept, as the published accuracy is of the splits as they are.
     both = sorted(train_names & test_names)
     if both:
         notes.append(
@@ -257,6 +266,7 @@ def _classes(config: Config, annotations: list[Annotation]) -> tuple[str, ...]:
             )
         return config.classes
     if largest.label < len(NTU_120) and all(map(_is_ntu, annotations)):
+        # Never as many as occur: published weights have a classifier of 60 or of 120.
         return NTU_120[: 60 if largest.label < 60 else 120]
     return tuple(f"class {index}" for index in range(largest.label + 1))
 

@@ -76,6 +76,7 @@ ACTIONS = (
         keys=((0.25, both(shoulder=(0, 45, -5))), (0.75, both(shoulder=(0, -45, 15)))),
     ),
     Action(
+        # The arms take turns, which is all that tells it from clap: both hold them alike.
         "box",
         (1.5, 2.2),
         (0.9, 1.4),
@@ -124,6 +125,7 @@ ACTIONS = (
         ),
     ),
     Action(
+        # The trunk, as in twist, but about another axis: speed does not tell the two apart.
         "sway",
         (1.5, 2.2),
         (1.0, 1.5),
@@ -134,6 +136,7 @@ ACTIONS = (
         ),
     ),
     Action(
+        # Never on a chair, from here on: the legs are the action.
         "kick",
         (1.5, 2.2),
         (0.9, 1.4),
@@ -148,6 +151,7 @@ ACTIONS = (
         (0.9, 1.4),
         keys=(
             (0.25, {"r.hip": (70, 0, 0), "r.knee": (-85, 0, 0)}),
+            # Through the posture between two steps, or both legs would be half raised at once.
             (0.5, {}),
             (0.75, {"l.hip": (70, 0, 0), "l.knee": (-85, 0, 0)}),
         ),
@@ -156,6 +160,7 @@ ACTIONS = (
         "jump",
         (1.5, 2.2),
         (0.9, 1.3),
+        # Feet stretch in the flight (phases 0.4 to 0.75), knees bend to land after it.
         lift=0.3,
         keys=(
             (0.25, both(hip=(40, 0, 0), knee=(-65, 0, 0), ankle=(25, 0, 0))),

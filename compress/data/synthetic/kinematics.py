@@ -103,7 +103,9 @@ def within_limits(angles: np.ndarray) -> np.ndarray:
     """Angles (..., 25, 3) with elbows and knees that bend one way only, and nobody tilted beyond
     lying."""
     limited = angles.copy()
+    # A fall aims at 100 degrees and is scaled besides; beyond 90 is below the ground.
     limited[..., 0, :] = np.clip(limited[..., 0, :], -90, 90)
+    # Sums of posture, action and sway can pass a joint's stop.
     limited[..., [9, 5], 0] = np.clip(limited[..., [9, 5], 0], 0, 150)
     limited[..., [17, 13], 0] = np.clip(limited[..., [17, 13], 0], -150, 0)
     return limited
@@ -118,6 +120,7 @@ def mirror(angles: np.ndarray) -> np.ndarray:
 def body(rng: np.random.Generator) -> np.ndarray:
     """Bone offsets (25, 3) in metres of one person: height, arm, leg, trunk and shoulder
     proportions drawn at random."""
+    # Heights of adults, in metres.
     offsets = OFFSETS * rng.uniform(1.45, 1.95)
     # Clipped: a normal draw has tails, and nobody should have arms out of all proportion.
     arm, leg, trunk, width = 1 + np.clip(rng.normal(0, 0.06, 4), -0.12, 0.12)
@@ -153,6 +156,7 @@ def rotations(angles: np.ndarray) -> np.ndarray:
 def forward(angles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Joint angles (T, 25, 3) and bone offsets (25, 3) -> positions (T, 25, 3), the base of the
     spine at the origin."""
+    # Joints first, so that each turn of the loop is one product for all frames.
     local = rotations(angles).transpose(1, 0, 2, 3)  # (25, T, 3, 3)
     total = local.copy()
     positions = np.zeros((25, len(angles), 3))
@@ -177,6 +181,7 @@ def through(keys: tuple[tuple[float, np.ndarray], ...], phase: np.ndarray) -> np
     poses = np.stack(
         [np.zeros_like(keys[0][1]), *(pose for _, pose in keys), np.zeros_like(keys[0][1])]
     )
+    # Clipped, as phase 1 itself lies behind the last interval.
     step = np.clip(np.searchsorted(times, phase, side="right") - 1, 0, len(times) - 2)
     weight = ease((phase - times[step]) / (times[step + 1] - times[step]))[:, None, None]
     return poses[step] * (1 - weight) + poses[step + 1] * weight

@@ -35,6 +35,7 @@ INPUT_DEFAULTS = {
 }
 BASE_OPS: tuple[dict[str, Any], ...] = (
     {"op": "drop_empty"},
+    # The base of the spine, about which `forward` builds the body.
     {"op": "centre", "joint": 0, "frame": 0},
 )
 
@@ -150,6 +151,7 @@ def performance(
         taken = taken * kinematics.ease((active - time) / get_ready + 1)
         phase = (time / period + rng.random()) % 1.0
     else:
+        # Only up to the last key: beyond it `through` goes back to the posture.
         phase = np.clip(time / period, 0, 1) * action.keys[-1][0]
     resting = posture(action, rng)
     hold = kinematics.pose_angles(action.hold)
@@ -201,13 +203,16 @@ def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.
     T = len(positions)
     view = np.deg2rad(rng.uniform(-config.view_degrees, config.view_degrees))
     tilt = np.deg2rad(rng.uniform(-8, 8))
+    # Along the ground only: whoever drifted up would leave it.
     drift = rng.uniform(-0.1, 0.1, size=3) * (1, 0, 1) * np.linspace(0, 1, T).reshape(T, 1, 1)
+    # Within the range in which a Kinect tracks people.
     place = rng.uniform((-0.6, -1.3, 2.2), (0.6, -0.8, 3.8))
     turn = ops.rotation(tilt, 0, 0) @ ops.rotation(0, view, 0)
     world = (positions + drift) @ turn.T + place
     # Drawn even where the noise is 0: a recipe without noise has the same motion.
     world += rng.normal(0, 1, size=world.shape) * config.noise
     # A sensor that loses somebody reports zeros, which NTU's recordings have too.
+    # Drawn last, so that `missing` changes nothing but these frames.
     if rng.random() < config.missing:
         lost = int(rng.integers(1, 6))
         first = int(rng.integers(0, T - lost + 1))
@@ -217,6 +222,7 @@ def seen(positions: np.ndarray, config: Config, rng: np.random.Generator) -> np.
 
 def _fingerprint(config: Config, seed: int, splits: dict[str, Split]) -> str:
     digest = hashlib.sha256(json.dumps([asdict(config), seed], sort_keys=True).encode())
+    # The clips' bytes too: numpy does not promise the same draws in every version (NEP 19).
     for split in splits.values():
         for recorded in split.clips:
             digest.update(recorded.tobytes())

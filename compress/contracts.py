@@ -61,6 +61,7 @@ class DataSet(Configured, Protocol):
             some of that input's keys has `INPUT_DEFAULTS` with them.
     """
 
+    # By name: inputs import `compress.data`, and a module here would close the circle.
     INPUT: str
 
     def load(self, config: Any, seed: int, callback: Callback | None = None) -> Dataset:
@@ -84,6 +85,8 @@ class Input(Configured, Protocol):
 
 def step(name: str) -> Step:
     """The module of a step."""
+    # `cast`, not a check at every call: tests/test_contracts.py holds every row of the registry
+    # to its contract once.
     return cast(Step, registry.STEPS.load(name))
 
 

@@ -90,6 +90,7 @@ def _judge_student(
     view = state.student.view
     # The prepared split is shared: the files below see the very clips that the network sees here.
     clips = work.evaluation(view, view.clips)
+    # Without a reference: it is itself what every deployed file is compared with.
     row, logits = accuracy.row("trained network (dygraph)", in_process(student), clips)
     recorder.network(network_row("student", student, row, "this run"))
     recorder.runtimes(row)
@@ -127,6 +128,7 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
 
 def _layers(network: nn.Layer, quantized: Quantized, clips: np.ndarray) -> tuple[LayerRow, ...]:
     """Signal to noise of every layer's output, float against quantised."""
+    # The form for ONNX: only its files round activations, Paddle folders keep them in float32.
     flat = quantized.for_onnx(network)
     rows = layer_report(flat, bits.fake_quantized(flat, quantized.plan), clips)
     return tuple(LayerRow(row["layer"], row["snr_db"], row["power"]) for row in rows)
@@ -151,6 +153,7 @@ def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Rec
     recorder.report = replace(recorder.report, baseline_export=baseline)
     model = folder / "model.pdmodel"
     parameters = folder / "model.pdiparams"
+    # With the threads that our own files had, or the comparison would be of threads.
     paddle = runtimes.paddle_inference(model, parameters, checked.threads)
     # With `.pdiparams.info`, which `paddle.jit.save` writes beside the two.
     paddle_files = sorted(folder.glob("model.pd*"))
@@ -167,6 +170,7 @@ def _baseline_row(
     """A row without accuracy: the file is compared on the sample only, and timed."""
     logits = verify.run(files[0], predict, checked.sample)
     differences = verify.difference(logits, checked.reference)
+    # Timed like every deployed file, one clip at a time: the two stand in one table.
     p50_ms, p95_ms = accuracy.latency(predict, checked.clips)
     return RuntimeRow(
         name=f"baseline export, {runtime}",
@@ -194,6 +198,7 @@ def _judge(limits: Budget, weighed: BudgetRecord, recorder: Recorder) -> None:
         limit=limits.max_size,
         value=weighed.total_bytes,
         passed=weighed.within,
+        # Decimal, as budget.sizes reads the limit: MB is 10^6 bytes, MiB 2^20.
         says=f"{weighed.total_bytes / 1e6:.3f} MB of {limits.max_size / 1e6:g} MB",
     )
     lost = Gate(
@@ -220,6 +225,7 @@ def _draw(recipe: Recipe, work: Work, weighed: BudgetRecord, recorder: Recorder)
     """The end of the run's VisualDL curves, where runs are compared with one another."""
     matrix = np.asarray(recorder.report.confusion)
     work.curves.confusion(0, matrix, list(work.dataset.classes))
+    # Under the paths that `-o` takes, so that what sets two runs apart can be typed as shown.
     work.curves.hyperparameters(
         recipes.flatten(recipes.to_dict(recipe)),
         {
@@ -237,5 +243,6 @@ def _top1(role: str, recorder: Recorder) -> float:
 def _measured(value: float | None) -> float:
     """A figure that this run has measured, so that it is there."""
     if value is None:
+        # Not a FeatherboneError: this would be a mistake of the program, which no user can mend.
         raise ValueError("a gate is judged before its figure was measured")
     return value

@@ -53,6 +53,7 @@ def _table(plan: Plan) -> Table:
     )
     for name, what, spec in _rows(plan):
         parameters = networks.parameters(spec)
+        # Of the published form, as papers count them, not of the fused one that runs.
         macs = networks.macs(spec)
         table.add_row(name, what, str(len(spec.blocks)), f"{parameters:,}", f"{macs / 1e9:.3f}")
     return table
@@ -72,6 +73,7 @@ def _rows(plan: Plan) -> list[tuple[str, str, Spec]]:
     student = plan.student
     rows.append(("student", f"{_start(plan)}, {student.task.view.title}", student.spec))
     for step in plan.steps:
+        # Switched off or not, a step has its row: file names and seeds count it, too.
         what = step.title if step.entry.enabled else f"{step.entry.kind}: switched off"
         rows.append((f"step {step.number}", what, step.spec))
     return rows
@@ -102,6 +104,7 @@ def _files(plan: Plan) -> list[str]:
         files += [f"deploy/{name}" for name in table.files(format_name)]
     files.append("deploy/deployed.json")
     files += _teacher_files(plan.teachers)
+    # Float32 even after a quantising step; what is rounded, and how, is in quantized.npz.
     files.append("weights/student.npz")
     if any(step.entry.enabled and step.entry.kind in QUANTISING for step in plan.steps):
         files.append("weights/quantized.npz")
@@ -111,6 +114,7 @@ def _files(plan: Plan) -> list[str]:
 def _teacher_files(teachers: tuple[PlannedTeacher, ...]) -> list[str]:
     if len(teachers) == 1:
         return ["weights/teacher.npz"]
+    # Numbered from 1, as `pipeline._teachers` names them: a plan must promise no other file.
     return [f"weights/teacher{number}.npz" for number in range(1, len(teachers) + 1)]
 
 

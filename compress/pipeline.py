@@ -67,6 +67,7 @@ def execute(run: Run) -> Report:
     Raises:
         FeatherboneError, KeyboardInterrupt: after the partial report was written.
     """
+    # Monotonic: a run takes hours, in which the wall clock may be set.
     started = time.monotonic()
     recorder = Recorder(
         Report(
@@ -112,6 +113,7 @@ def _stages(run: Run, recorder: Recorder) -> None:
     recorder.data(data_record(dataset, skeleton, planned.notes, view))
     for note in planned.notes:
         console.say(f"note: {note}")
+    # Before any training: a weights file that has changed is no news to have hours later.
     _check_weights(planned, run.folder)
     work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed, origin(planned))
     teacher, logits = _teachers(run, work, planned, recorder)
@@ -119,6 +121,7 @@ def _stages(run: Run, recorder: Recorder) -> None:
     state = _steps(planned, work, State(student, teacher), recorder)
     if state.quantized is not None:
         state.quantized.save(run.folder / "weights" / "quantized.npz")
+    # Before the export: where that fails, `featherbone export` can still work from this file.
     checkpoints.save(
         run.folder / "weights" / "student.npz",
         state.student.network,
@@ -168,6 +171,8 @@ def after_step(before: Identity, planned: PlannedStep) -> Identity:
     """The identity of what a step hands on, made from that of what it starts from: a chain, so that
     a step is done again when anything before it was changed."""
     entry = planned.entry
+    # With the number: seeds follow from it, so a step that moved in the recipe is another one,
+    # whatever its keys.
     return identity.of([before, planned.number, entry.kind, entry.config])
 
 
@@ -188,6 +193,8 @@ def _teachers(
         teacher = obtain(entry, work, run.teacher_cache, role)
         recorder.curve(name, teacher.history)
         model = teacher.model
+        # Judged even when it was read or reused: its top-1 on this split is what the gate counts
+        # the loss from.
         scores, scored = accuracy.score(
             name, in_process(model.network), work.evaluation(model.view, model.view.clips)
         )
@@ -202,6 +209,7 @@ def _teachers(
             recorder.network(network_row("teacher", model.network, scores, teacher.origin))
             return (model,), scored
         rows.append(member_row(name, model.network, scores, teacher.origin, member.weight))
+        # After each member, so that the report of a stopped run has those that were ready.
         recorder.members(rows)
     return _ensemble(run.recipe, work, models, rows, logits, recorder)
 
@@ -228,6 +236,7 @@ def _ensemble(
             "the ensemble's weights were found on the validation split; weights of one half judge"
             f" the other half to {fusion.cross_validated(logits, labels):.2f} %"
         )
+    # Logits are summed, not scores, as CTR-GCN's public script fuses its streams.
     fused = fusion.fuse(logits, tuple(model.weight for model in models))
     recorder.network(ensemble_row(rows, evaluate.accuracy(fused, labels)))
     return tuple(models), fused
@@ -248,6 +257,8 @@ def _student(planned: Plan, teacher: Model) -> Model:
         networks.load_state(
             network, networks.state_of(teacher.network), "the student's copy of the teacher"
         )
+    # A layer of Paddle starts in training mode, in which even an evaluation moves BatchNorm
+    # statistics.
     network.eval()
     return Model(network, view)
 
@@ -260,6 +271,7 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
         if not step.enabled:
             continue
         started = time.monotonic()
+        # Below `continue`: a step that is switched off changes nothing that is handed on.
         work = replace(work, origin=after_step(work.origin, entry))
         outcome = _finished(work, number, state) or _apply(entry, work, state)
         state = outcome.state
@@ -267,6 +279,7 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
         student = state.student
         scores, _ = accuracy.score(
             f"step {number}: {entry.title}",
+            # As deployed, rounding included: the float network would hide what quantising costs.
             in_process(state.served()),
             work.evaluation(student.view, student.view.clips),
         )
@@ -314,6 +327,7 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
         return None
     network, about = checkpoints.load_with_about(path)
     if not work.origin.accepts(about.get("origin")):
+        # Refused, not done again: what would be overwritten may be hours of work.
         raise CheckpointError(
             f"{path}: belongs to another recipe, data or seed;"
             " resume with the same ones, or start anew with another --output"

@@ -41,6 +41,7 @@ class Weights:
     @property
     def content(self) -> list[str | None]:
         """What decides the network: the file's hash, and the part of the file that was taken."""
+        # Never the path: a file that was moved or renamed holds the same network.
         return [self.sha256, checkpoints.file_and_part(self.path)[1]]
 
 
@@ -123,6 +124,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     student = _student(recipe, student_task, teachers[0], reader)
     steps = []
     spec = student.spec
+    # One after the other: each step must fit the network that the one before it leaves.
     for number, entry in enumerate(recipe.steps, start=1):
         module = contracts.step(entry.kind)
         if entry.enabled:
@@ -134,6 +136,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
 def load_data(recipe: Recipe) -> Dataset:
     """The recipe's data set, with progress."""
     module = contracts.data_set(recipe.data.name)
+    # The seed too: the built-in clips are generated from it.
     return module.load(recipe.data.config, recipe.seed, console.reading())
 
 
@@ -160,6 +163,7 @@ def notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     for number, member in enumerate(members):
         if member.weights is not None or member.train is None:
             continue
+        # Rounded up: the loader keeps the last, smaller batch.
         an_epoch = -(-clips // member.train.batch_size)
         iterations = an_epoch * member.train.epochs
         if iterations < FEW:
@@ -190,6 +194,7 @@ class _Reader:
         file = checkpoints.file_and_part(path)[0]
         if file not in self._contents:
             self._contents[file] = checkpoints.content(path)
+        # Bytes are shared, networks are not: two who name one file must not train the same layers.
         data = self._contents[file]
         return Weights(
             path, hashlib.sha256(data).hexdigest(), load_weights(path, task, network, data)
@@ -200,6 +205,7 @@ def _teacher(member: Member, task: Task, reader: _Reader) -> PlannedTeacher:
     if member.weights is None:
         return PlannedTeacher(member, task, spec_for(member.network, task), None)
     weights = reader.read(member.weights, task, member.network)
+    # The file's spec, not the recipe's: what it holds may have been pruned.
     return PlannedTeacher(member, task, weights.network.spec, weights)
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 if __package__ in (None, ""):
+    # A script's own folder comes first in sys.path; imports here begin at the repository root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     try:
         description = deployed.read(options.folder)
         predictors = deployed.predictors(options.folder, description)
+        # ONNX where there is a choice: its int8 files compute in integers, Paddle's in float32.
         kind = options.runtime or ("onnx" if "onnx" in predictors else next(iter(predictors)))
         if kind not in predictors:
             raise DataError(
@@ -46,6 +48,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
             )
         for path in options.clips:
             for name, raw in clips.read_clip(path, recording(description)):
+                # Every view that validation averaged: one alone falls short of its accuracy.
                 views = [
                     prepare(raw, description, name, number)
                     for number in range(description.get("views", 1))

@@ -32,6 +32,7 @@ class Table:
 
     def load(self, name: str) -> ModuleType:
         """The module behind a name."""
+        # Only when it is asked for: modules of steps import Paddle, which takes seconds to load.
         return importlib.import_module(self.modules[name])
 
 

@@ -32,6 +32,7 @@ from teachers.errors import FeatherboneError, RecipeError
 
 COMMAND = "python compress/run.py"
 RUNS = Path("runs")
+# The recipe with its overrides: what makes a folder a run, and what `--resume` compares with.
 EFFECTIVE = "recipe.json"
 
 
@@ -136,6 +137,8 @@ def _resumed(recipe: Recipe, options: argparse.Namespace) -> Path:
     Raises:
         RecipeError: no such run, or it had other settings.
     """
+    # The star finds runs/NAME-2; a recipe whose name merely begins alike is refused below, since
+    # `name` is compared with the rest.
     runs = [path.parent for path in RUNS.glob(f"{recipe.name}*/{EFFECTIVE}")]
     newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
     folder = options.output or newest
@@ -167,6 +170,7 @@ def _started(recipe: Recipe, options: argparse.Namespace) -> Path:
             f"--output {folder}: holds a run already; add --resume to continue it, or choose"
             " another folder"
         )
+    # First of all files, or a run that dies at once could not be resumed.
     storage.write_text(folder / EFFECTIVE, json.dumps(recipes.to_dict(recipe), indent=1))
     return folder
 
@@ -174,6 +178,7 @@ def _started(recipe: Recipe, options: argparse.Namespace) -> Path:
 def _free(folder: Path) -> Path:
     number = 1
     free = folder
+    # Any folder is taken, a run's or not: nothing is written into what somebody else made.
     while free.exists():
         number += 1
         free = folder.with_name(f"{folder.name}-{number}")
@@ -182,9 +187,11 @@ def _free(folder: Path) -> Path:
 
 def _failed(message: str, code: int, folder: Path | None = None) -> int:
     console.say(f"error: {message}")
+    # 130 is what shells report for SIGINT: 128 + 2.
     status = "interrupted" if code == 130 else "failed"
     last: dict[str, object] = {"status": status, "exit_code": code, "error": message}
     if folder is not None:
+        # There after a failure, too: `pipeline.execute` writes the report whatever happens.
         last |= {"output": str(folder), "report": str(folder / "report.html")}
     print(json.dumps(last))
     return code

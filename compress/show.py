@@ -129,9 +129,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
 
 def rows(subject: Subject, draws: int, seed: int) -> list[drawing.Row]:
     """The clip, and `draws` training views of it."""
+    # Key points count from the top of the image, camera coordinates in metres grow upwards.
     down = subject.coordinates == 2
     found = [drawing.Row(f"the clip, {subject.clip.shape[1]} frames", subject.clip, down)]
     for number in range(draws):
+        # A generator for each row, so that row 2 is the same picture however many are drawn.
         made = subject.view.augment(subject.clip, np.random.default_rng([seed, number]))[
             : subject.coordinates
         ]
@@ -162,9 +164,11 @@ def from_file(options) -> Subject:
             f" {'no known skeleton' if skeleton is None else skeleton.name} has as many; give"
             f" --skeleton one of {', '.join(sorted(SKELETONS))}"
         )
+    # The usual inputs of PYSKL, NW-UCLA and NTU, whose files these most likely are.
     pipeline = options.input or (
         "uniform" if channels == 2 else "min_max_sample" if skeleton is UCLA_20 else "crop_resize"
     )
+    # Inputs are built for a data set, of which they ask the shape and none of its clips.
     empty = Split((), (), np.zeros(0, np.int64))
     dataset = Dataset(
         "file", empty, empty, (), skeleton, persons, channels, "", coordinates=channels
@@ -173,6 +177,7 @@ def from_file(options) -> Subject:
     return Subject(
         name,
         label_of(name),
+        # Prepared NTU files pad every clip to 300 frames, of which most would show nobody.
         ops.trim(clip),
         skeleton,
         channels,
@@ -208,6 +213,7 @@ def from_recipe(options) -> Subject:
 def label_of(name: str) -> str:
     """The class that a public data set's file name says, else ""."""
     if naming.NAME.fullmatch(name) and not naming.problem(name):
+        # NTU's file names end in A001 to A120, counted from 1.
         return NTU_120[int(name[-3:]) - 1]
     found = nw_ucla.NAME.fullmatch(name)
     return nw_ucla.ACTIONS.get(int(found[1]), "") if found else ""

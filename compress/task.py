@@ -65,6 +65,7 @@ def task_for(recipe: Recipe, dataset: Dataset, choice: Choice | None) -> Task:
 
 def spec_for(network: Choice, task: Task) -> Spec:
     """The published spec of a network for these data, before any weights are read."""
+    # The view's channels, not the data set's: `branches` makes 18 of three coordinates.
     C, T, _, M = task.view.shape
     module = networks.module(network.name)
     return cast(Spec, module.default_spec(task.classes, task.skeleton, T, M, C, network.config))
@@ -88,6 +89,7 @@ def load_weights(
 
 
 def _hints(task: Task, wanted: Choice | None = None) -> Hints:
+    # A published checkpoint holds tensors alone, and no shape tells frames, persons or strides.
     _, T, _, M = task.view.shape
     return Hints(T, M, task.skeleton, wanted.config if wanted else None)
 
@@ -97,6 +99,7 @@ def check_fits(path: str, spec: Spec, task: Task, wanted: Choice | None = None) 
     Raises:
         CheckpointError: a spec read from `path` is for another network, input or class count.
     """
+    # Before the shapes, for here the fix is a name in the recipe, not other data.
     if wanted is not None and spec.network != wanted.name:
         raise CheckpointError(
             f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name:"
@@ -123,6 +126,7 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
         CheckpointError: the file does not say how it sees clips, or is for other clips or classes.
     """
     network, about = checkpoints.load_with_about(path)
+    # Refused: a wrong guess at the input lowers accuracy and raises no error.
     if not about.get("preprocessing"):
         raise CheckpointError(
             f"{path}: does not say through what input it sees clips; give a file of a run's"
@@ -139,6 +143,7 @@ def _seen_as_trained(
         "channels": network.spec.channels,
         "joints": network.spec.skeleton.joints,
     }
+    # Frames are not compared: clips have any number, and the file's own steps bring them to T.
     trained_on = (recorded["channels"], recorded["joints"], network.spec.classes)
     if trained_on != (dataset.channels, dataset.skeleton.joints, len(dataset.classes)):
         raise CheckpointError(
@@ -177,6 +182,7 @@ def describe(dataset: Dataset, view: View) -> dict[str, Any]:
     return {
         "data": dataset.name,
         "classes": list(dataset.classes),
+        # As steps, not as the input's name: an input that changes later leaves old files alone.
         "preprocessing": list(view.eval_ops),
         "views": view.clips,
         "recorded": recorded,

@@ -98,6 +98,7 @@ def obtain(
         "history": progress.history,
         "best_epoch": progress.best_epoch,
     }
+    # Under the key by content only: files with the older key are read and never written.
     checkpoints.save(_cache_file(teacher_cache, planned, key.key), network, about)
     return Teacher(model, origin, tuple(progress.history), progress.best_epoch)
 
@@ -120,6 +121,7 @@ def _cached(
 
 
 def _cache_file(teacher_cache: Path, planned: PlannedTeacher, key: str) -> Path:
+    # The name is there for people; the key alone decides.
     return teacher_cache / f"{planned.member.network.name}-{key}.npz"
 
 

@@ -51,13 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
         print(help_text(), file=sys.stderr)
         problem = "name a verb" if first is None else f"unknown verb {first!r}"
         print(f"{NAME}: {problem}; known: {', '.join(VERBS)}", file=sys.stderr)
+        # 1 as for all bad input: argparse's usual 2 means "over budget" here.
         return 1
     module = importlib.import_module(VERBS[first].module)
+    # By its verb, so that usage and the report show what was typed, not a file of the package.
     return module.main(arguments[1:], command=f"{NAME} {first}")
 
 
 def help_text() -> str:
     """The verbs, a line each."""
+    # Not argparse's subparsers: they would need the options, and so the module, of every verb.
     width = max(len(verb) for verb in VERBS)
     lines = [f"  {name:<{width}}  {verb.about}" for name, verb in VERBS.items()]
     return "\n".join(

@@ -56,6 +56,7 @@ def candidates(target: Path, dataset: Dataset, task: Task, threads: int) -> list
     """
     files = [target]
     if target.is_dir():
+        # Sorted: file systems list a folder in any order, and the first row is the reference.
         files = sorted(path for path in target.iterdir() if path.suffix in (".pdmodel", ".onnx"))
     if not files:
         raise CheckpointError(
@@ -84,6 +85,7 @@ def described(path: Path, task: Task) -> View:
     description = deployed.read(path.parent)
     return from_ops(
         tuple(description["preprocessing"]),
+        # Less the batch, which deployed.json writes as null.
         tuple(description["input"]["shape"][1:]),
         description.get("views", 1),
     )
@@ -125,6 +127,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         device.select(options.device)
         recipe = recipes.load(options.recipe, options.overrides)
         dataset = load_data(recipe)
+        # The first teacher's task, which is known without opening any weights.
         rows = compared(options.targets, dataset, tasks(recipe, dataset)[0][0])
     except FeatherboneError as error:
         console.say(f"error: {error}")

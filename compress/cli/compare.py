@@ -57,6 +57,7 @@ def rows(path: Path) -> list[Row]:
     file = path / "report.json" if path.is_dir() else path
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
+        # recipe.json and deployed.json lie near by, and must not pass for a run without results.
         if not isinstance(report, dict) or "recipe" not in report or "networks" not in report:
             raise ValueError("another JSON file")
         return _rows(report, str(file.parent))
@@ -102,6 +103,7 @@ def notes(table: list[Row]) -> list[str]:
     found = []
     if len({row.cpu for row in table}) > 1:
         found.append("the runs were timed on different CPUs: compare no latencies between them")
+    # Without a tolerance: one teacher on the same clips gets the same number of them right.
     if len({row.teacher_top1 for row in table}) > 1:
         found.append("the teachers differ, and perhaps the data: see each run's report.html")
     return found
@@ -114,6 +116,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         "runs", nargs="+", type=Path, metavar="RUN", help="a folder, or report.json"
     )
     options = parser.parse_args(arguments)
+    # nargs="+" is one or more; argparse has no "two or more".
     if len(options.runs) < 2:
         parser.error("give two or more runs")
     try:
@@ -141,6 +144,7 @@ def _print(table: list[Row]) -> None:
     for column in (*columns, "folder"):
         shown.add_column(column, justify="left" if column == "runtime" else "right", no_wrap=True)
     for row in table:
+        # Unknown, not 0: a run that was stopped must not look lossless.
         lost = None
         if row.top1 is not None and row.teacher_top1 is not None:
             lost = row.teacher_top1 - row.top1

@@ -20,6 +20,7 @@ def random_crop_resize(
     valid = valid_length(clip)
     # The published floor of 64 frames: a shorter cut would be stretched over the whole input.
     length = min(max(int(np.floor(valid * rng.uniform(low, high))), shortest), valid)
+    # The upper end is excluded: without + 1, a cut of the whole clip would have no start at all.
     start = int(rng.integers(valid - length + 1))
     return resize(clip[:, start : start + length], frames)
 
@@ -32,6 +33,7 @@ def random_sample(
     T = clip.shape[1]
     # The public pipeline fails for clips that 100 copies do not fill.
     repeats = max(repeats, -(-frames // T))
+    # Sorted behind the modulo: before it, each copy would start the motion over again.
     return clip[:, np.sort(rng.choice(T * repeats, frames, replace=False) % T)]
 
 

@@ -89,6 +89,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     ntu = normalise.is_ntu(skeleton)
     # The centre joint is needed without the view transform too: positions are relative to it.
     around = normalise.frame_of(skeleton, config.spine, config.shoulders)
+    # Lists, as JSON gives them back: the steps of a view and of its saved file are equal.
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
     turned: tuple[dict, ...] = ()
     # A data set that comes transformed has the step among its own; twice would turn it further.
@@ -108,4 +109,6 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return ops.apply(clip, steps)
 
+    # Twice the coordinates for each branch: positions and relative ones, two velocities, bones and
+    # their angles.
     return view(config, dataset, steps, augment, channels=6 * dataset.channels)

@@ -76,4 +76,5 @@ def turn(
         matrix = np.eye(clip.shape[0])
         matrix[:2, :2] = ops.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2]
         return ops.rotate(clip, matrix)
+    # One angle for each axis, from one draw of three, in the published order Rz Ry Rx.
     return ops.rotate(clip, ops.rotation(*rng.uniform(-largest, largest, size=3)))

@@ -24,6 +24,7 @@ from teachers.skeleton import Skeleton
 class Config:
     """Recipe keys; all but `frames` as in `uniform`."""
 
+    # As published: prepared NTU files pad every clip to 300 frames.
     frames: int = 300
     normalise: Normalise = "auto"
     stream: Stream = "joint"

@@ -55,6 +55,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
             f" {dataset.coordinates} coordinates; take uniform"
         )
     stream = streams.steps(config.stream, skeleton)
+    # Nothing is turned in testing: invented cameras are what prepares a network for the third one.
     steps = (
         {"op": "centre", "joint": CENTRE, "frame": 0},
         {"op": "min_max", "low": -1.0, "high": 1.0},

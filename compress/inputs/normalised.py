@@ -35,6 +35,7 @@ def steps(config: Any, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]
     if image:
         step["image"] = list(image)
     if dataset.scored:
+        # A joint of a low score lies anywhere; PYSKL's threshold calls it absent.
         step["threshold"] = UNSEEN
     # normalise_3d drops the padding by itself; here it has to go first, or sampling would take
     # frames of it.

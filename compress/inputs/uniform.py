@@ -38,6 +38,7 @@ class Config:
 
     frames: int = 100
     normalise: Normalise = "auto"
+    # PYSKL tests with 10; one is the default, since a deployed network pays for every view.
     clips: int = 1
     stream: Stream = "joint"
     spine: Pair | None = None

@@ -148,4 +148,5 @@ def check_normalise(config: Any) -> None:
 
 
 def _hash(*parts: Any) -> str:
+    # Sorted: the order in which the keys of a step are written decides nothing.
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -44,6 +44,7 @@ def _has_own_input(student: Value) -> bool:
     keys = student.mapping
     if keys is None:
         return False
+    # `input: null` beside a copy asks for nothing, and so is no error.
     return "name" in keys or ("input" in keys and keys["input"].mapping is not None)
 
 
@@ -58,6 +59,7 @@ def _usual(data: Value | None) -> Value | None:
         return None
     pipeline, defaults = types.usual_input(name)
     settings = {"name": pipeline, **defaults}
+    # With the place of `data:`, the line that chose these keys, for errors about them.
     values = {key: Value(value, data.place, str(value)) for key, value in settings.items()}
     return Value(values, data.place)
 
@@ -76,6 +78,7 @@ def _merged(under: Value, over: Value | None, usual: Value) -> Value:
     for base in (under, usual):
         keys = base.mapping
         if keys is not None and keys["name"].data == name.data:
+            # The place stays that of `over`: errors name a line that somebody wrote.
             return replace(over, data=keys | changed)
     return over
 

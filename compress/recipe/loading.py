@@ -66,6 +66,7 @@ def list_recipes() -> list[tuple[str, str]]:
     """(name, first comment line) of every recipe in configs/."""
     recipes: list[tuple[str, str]] = []
     for file in sorted(CONFIGS.glob("*.yaml")):
+        # By text alone: a recipe that does not load yet is listed all the same.
         lines = file.read_text(encoding="utf-8").splitlines()
         recipes.append(
             (file.stem, next((line.strip("# ") for line in lines if line.startswith("#")), ""))
@@ -85,6 +86,7 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
 
     steps = []
     for step in recipe.steps:
+        # `enabled` is in no step's `Config` (see `types._step`), and so is added here.
         steps.append({step.kind: {**plain(step.config), "enabled": step.enabled}})
     return {
         "name": recipe.name,
@@ -142,6 +144,7 @@ def flatten(tree: dict[str, Any]) -> dict[str, object]:
 
 def _teacher(teacher: types.Teacher, defaults: bool) -> dict[str, Any]:
     if len(teacher.members) == 1:
+        # One network is no list, as in the YAML: its override is `teacher.train`, without an index.
         return dict(_plain(teacher.members[0], defaults))
     return {
         "ensemble": [_plain(member, defaults) for member in teacher.members],
@@ -169,6 +172,7 @@ def _plain(value: object, defaults: bool) -> Any:
 
 
 def _default(item: dataclasses.Field[Any]) -> object:
+    # The `train` of `qat` has a factory; its `default` is MISSING, which equals nothing.
     if item.default_factory is not dataclasses.MISSING:
         return item.default_factory()
     return item.default
@@ -178,6 +182,7 @@ def _find(name_or_path: str) -> tuple[Path, str]:
     """(file, how errors call it)."""
     known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
     path = Path(name_or_path)
+    # A bare word is always a name: a file called so in the working folder must not hide a recipe.
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if not path.is_file():
             fix = ""
@@ -194,6 +199,7 @@ def _find(name_or_path: str) -> tuple[Path, str]:
 
 def _read(path: Path, shown: str) -> str:
     try:
+        # Bytes, not text, so that the line of a character that is not UTF-8 can be counted.
         content = path.read_bytes()
     except OSError as problem:
         raise RecipeError(f"{shown}: cannot be read: {problem.strerror}") from None

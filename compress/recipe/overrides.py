@@ -32,6 +32,7 @@ def apply(root: Value, override: str) -> Value:
         raise error(
             place, "", "expected key.path=value, for example -o seed=2 or -o steps[0].train.lr=0.01"
         )
+    # Six digits at most: Python refuses to convert thousands of them, and no list is as long.
     keys: Path = [
         int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in PART.findall(key)
     ]
@@ -56,6 +57,7 @@ def with_step_mappings(root: Value) -> Value:
 
 
 def _step_mapping(entry: Value) -> Value:
+    # `- promote` has no keys that could be written, so the bare word must do.
     if isinstance(entry.data, str):
         return replace(entry, data={entry.data: replace(entry, data={}, text="")})
     keys = entry.mapping
@@ -91,6 +93,7 @@ def _number_of(kind: str, kinds: list[str], keys: Path, place: str) -> int:
     """Which step a kind means, where there is just one of it."""
     numbers = [number for number, known in enumerate(kinds) if known == kind]
     if not numbers:
+        # Each kind once: recipes with several `train` steps are common.
         suggestion = did_you_mean(kind, dict.fromkeys(kinds))
         raise error(place, "steps", f"no step {kind!r}{suggestion}")
     if len(numbers) > 1:
@@ -108,6 +111,7 @@ def _replaced(value: Value, keys: Path, new: Value, path: str, place: str) -> Va
     below = join(path, key)
     sequence = value.sequence
     if isinstance(key, int) and sequence is not None:
+        # Never appended: in a list of steps the place has a meaning, so this is a mistyped number.
         if key >= len(sequence):
             raise error(place, path, f"no entry [{key}] (it has {len(sequence)})")
         items = list(sequence)

@@ -61,6 +61,7 @@ class Step:
 
 
 def _choice(table: Table, value: Value, path: str) -> Choice:
+    # A copy, for keys are taken out: an anchor and its aliases share one mapping.
     entries = dict(entries_of(value, path))
     if "name" not in entries:
         raise error(value.place, path, f"missing key 'name' (known: {', '.join(table.names())})")
@@ -94,6 +95,7 @@ def _skeleton(value: Value, path: str) -> Skeleton | None:
     try:
         return build(Skeleton, value, path).checked()
     except RecipeError as problem:
+        # `build` has named the line already, `checked` knows none; once is what a person needs.
         raise (
             problem
             if str(problem).startswith(value.place)
@@ -130,6 +132,7 @@ def _teacher(value: Value, path: str) -> Teacher:
     if "ensemble" not in entries:
         return Teacher((_network_and(Member, value, path, "ctrgcn", beside=("ensemble",)),))
     ensemble, place = entries["ensemble"], join(path, "ensemble")
+    # A list of one would be called `teacher`, without a number, in every file and table.
     if not isinstance(ensemble.data, tuple) or len(ensemble.data) < 2:
         raise wrong(ensemble, place, "a list of two or more networks")
     members = tuple(
@@ -176,6 +179,7 @@ def _format(value: Value, path: str) -> str:
 def _size(value: Value, path: str) -> int:
     from compress.budget.sizes import parse_size
 
+    # bool by name: `true` is an int to isinstance, and no size.
     if isinstance(value.data, bool) or not isinstance(value.data, (int, float, str)):
         raise wrong(value, path, "a size such as 10MB")
     try:
@@ -217,6 +221,7 @@ class Member:
                     f"train.{method}: the teacher has no teacher of its own (move it to a train"
                     " step)"
                 )
+        # A member of weight 0 would cost its forward passes and decide nothing.
         if self.weight <= 0:
             raise ValueError("weight: must be above 0")
 
@@ -325,6 +330,7 @@ def _check_order(steps: tuple[Step, ...], networks: int) -> None:
     for number, step in enumerate(steps):
         if not step.enabled:
             continue
+        # A later step would change the weights that ranges and corrected biases were made for.
         if quantised:
             raise ValueError(
                 f"steps: [{number}].{step.kind}: comes after {quantised}, which decides the"

@@ -77,6 +77,7 @@ class Config:
             raise ValueError(
                 f"{chooses}: chooses the ratio of each group itself; give `ratio` and no `blocks`"
             )
+        # A scan ends at its last ratio; beyond it no loss was measured to interpolate.
         if self.sensitivity and (
             self.ranking == "global" or (self.ratio or 0) > sensitivity.RATIOS[-1]
         ):
@@ -116,6 +117,8 @@ def spec_after(spec: Spec, config: Config) -> Spec:
     pruner = _pruner(spec)
     groups = pruner.groups(spec)
     counts = _counts(groups, _ratios(spec, groups, config), config.min_channels)
+    # Importance needs weights; but the spec depends on how many channels stay, not on which,
+    # so zeros will do.
     return pruner.narrowed(
         spec,
         {
@@ -180,6 +183,7 @@ def _ratios(spec: Spec, groups: tuple[Group, ...], config: Config) -> dict[str, 
 
 def _floors(group: Group, min_channels: int) -> list[int]:
     """What each section keeps at least: its part of `min_channels`."""
+    # Rounded up, and one at least: a branch without channels would be another architecture.
     return [
         max(1, -(-min(min_channels, group.size) * size // group.size)) for size in group.sections
     ]
@@ -189,6 +193,7 @@ def _counts(groups: tuple[Group, ...], ratios: Mapping[str, float], min_channels
     """Every section of a group loses the same share, so that no branch dries up."""
     return {
         group.id: tuple(
+            # Not `round`, which takes halves to the even number: a quarter of 2 would be 0.
             max(floor, size - int(size * ratios[group.id] + 0.5))
             for size, floor in zip(group.sections, _floors(group, min_channels), strict=True)
         )
@@ -214,6 +219,7 @@ def _ranked(groups: tuple[Group, ...], worth: dict[str, np.ndarray], config: Con
                 removable.append((float(value), group.id, section))
     counts = {group.id: list(group.sections) for group in groups}
     wanted = round(_ratio(config) * sum(group.size for group in groups))
+    # Name and section break ties, so that every machine removes the same channels.
     for _, name, section in sorted(removable)[:wanted]:
         counts[name][section] -= 1
     return {name: tuple(kept) for name, kept in counts.items()}
@@ -276,6 +282,7 @@ def _pruned(
     kept = {group.id: strongest(group, worth[group.id], counts[group.id]) for group in groups}
     smaller, left = _pruner(spec).prune(spec, weights, kept)
     network = networks.build(smaller)
+    # Strict, name by name: a tensor that the groups forgot fails here by its shape.
     networks.load_state(network, left, "prune_channels")
     network.eval()
     return network

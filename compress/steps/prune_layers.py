@@ -46,6 +46,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     # For the few tensors that start afresh: they are the same when a killed run repeats the step
     paddle.seed(work.seed * 1000 + number)
     student = networks.build(spec)
+    # By block id, not by place: behind a gap every block would get the weights of another.
     fresh = networks.copy_by_name(networks.state_of(before), student, config.drop)
     student.eval()
     notes: tuple[str, ...] = ()

@@ -69,4 +69,5 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
             return Quantized(plan, {})
         return Quantized(plan, corrected_biases(flatten(network), plan, means))
 
+    # `auto` gives back float32 to activations alone: weights in eight bits keep the file small.
     return quantising.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)

@@ -61,6 +61,7 @@ def scan(
         # After each group: a scan takes minutes, and a run that is stopped goes on from here
         content = {"origin": origin.key, "groups": measured}
         storage.write_text(path, json.dumps(content, indent=1))
+        # At 30 and 50 % alone: all seven ratios would not fit on a line of a terminal.
         costs = [f"{row['loss'] - whole['loss']:+.3f} at {row['ratio']:.0%}" for row in rows[3:6:2]]
         console.say(f"sensitivity {number}/{len(groups)}: {group} costs {', '.join(costs)}")
     return {group: measured[group] for group in groups}
@@ -105,6 +106,7 @@ def balanced(
 
     most = max(row["loss"] - curve[0]["loss"] for curve in rows.values() for row in curve)
     low = 0.0
+    # Above every measured loss with its slope: there each group is at its last ratio.
     high = most + SLOPE
     # Bisection; 40 halvings end below the spacing of any loss that was measured. It ends with
     # `high`, the last that was within the target: `low` is just beyond it.

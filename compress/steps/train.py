@@ -51,6 +51,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     if moving:
         # Never an ensemble: the recipe refuses that
         trained["teacher"] = state.teacher[0]
+    # Only for a loss that asks for it: a teacher costs a forward pass at every batch.
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"
     watch = Watch(work.curves, name)
@@ -63,6 +64,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         objective,
         work.dataset,
         work.evaluation,
+        # A thousand apart: no step shares its random numbers with a step of the next seed.
         seed=work.seed * 1000 + number,
         state_path=work.folder / "state" / f"{name}.npz",
         settings=identity.of([work.origin, number, config, work.seed, state.student.network.spec]),

@@ -17,6 +17,7 @@ from teachers.networks import Spec
 KINDS = {"int8": "int8_weights", "int4": "int4_weights", "float16": "float16"}
 # What the most harmful layers are kept in: the next kind that has more bits
 HIGHER = {"int8": "float16", "int4": "int8_weights", "float16": "float32"}
+# For ranking only: weights are rounded by their own size, so no ranges are calibrated.
 RANKING_CLIPS = 8
 
 
@@ -42,6 +43,7 @@ class Config:
     auto: float | None = None
 
     def __post_init__(self) -> None:
+        # A group of one would store a scale beside every weight, larger than the weight.
         if self.group < 2:
             raise ValueError(f"group: must be at least 2, got {self.group}")
         quantising.check_overrides(self)

@@ -39,6 +39,7 @@ class Work:
     def evaluation(self, view: View, clips: int = 1) -> EvaluationSet:
         """The validation split through a view, `clips` views a sample; prepared once for all who
         ask."""
+        # By what it shows, not by which object it is: networks with equal views share the clips.
         key = view.fingerprint, clips
         if key not in self.prepared:
             self.prepared[key] = EvaluationSet(self.dataset.val, view, clips)
@@ -62,6 +63,7 @@ class State:
         """The network that computes what is deployed."""
         if self.quantized is None:
             return self.student.network
+        # In float32: Paddle's own integer predictors return wrong logits for these networks.
         return self.quantized.simulated(self.student.network)
 
 

@@ -63,6 +63,7 @@ def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
     Raises:
         DataError: missing, damaged, or an array of Python objects.
     """
+    # Only what is asked for: a compressed member cannot be mapped, and would be loaded whole.
     try:
         with zipfile.ZipFile(path) as archive:
             return {
@@ -82,6 +83,7 @@ def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     if info.compress_type != zipfile.ZIP_STORED:
         with archive.open(info) as file:
+            # A pickle in a downloaded file runs whatever it says.
             return np.lib.format.read_array(file, allow_pickle=False)
     # np.load ignores mmap_mode for .npz, and NTU120_CSub.npz has 20 GB. A stored member is a .npy
     # file as it is, somewhere inside the archive, so it can be mapped from there.

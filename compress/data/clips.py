@@ -40,6 +40,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     if recorded is not None and _is_own(path, recorded):
         wanted = dataset_yaml.of_recording(recorded)
         persons, _ = clip_files.read(path, wanted)
+        # The same choice of persons as in training, or the network would be shown somebody else.
         clip = own.of_persons(persons, wanted.persons)
         return [(path.stem, _checked(clip, str(path)))]
     if path.suffix == ".json":

@@ -42,6 +42,7 @@ class DataReport:
             what: the case in words; the first is the noun that is counted, in the singular.
             example: where it is, in words.
         """
+        # All of them, though a note shows few: it is their number that it gives.
         self._cases.setdefault(what, []).append(example)
 
     def notes(self) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
             place and fix are named.
     """
     prepared, folder = find(Path(config.root).expanduser(), config.benchmark, config.prepared)
+    # This pickle has three entries, where PaddleVideo's has two.
     train = prepared_files.from_folder(folder, "train", lengths=True)
     val = prepared_files.from_folder(folder, "eval", lengths=True)
     classes = ntu.classes_of(train, val)

@@ -14,6 +14,7 @@ def repair_frames(clip: np.ndarray) -> tuple[np.ndarray, int]:
     """
     finite = np.isfinite(clip).all(axis=(0, 2, 3))
     bad = int((~finite).sum())
+    # Nothing to mend, or nothing to mend it with; callers tell the two apart by the count.
     if bad in (0, len(finite)):
         return clip, bad
     # A frame copied from the padding would be a person who vanishes for a moment.

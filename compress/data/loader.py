@@ -76,6 +76,7 @@ def batches(
 
 def _stack(split: Split, indices: np.ndarray, clips: tuple[np.ndarray, ...]) -> np.ndarray:
     for index, clip in zip(indices, clips, strict=True):
+        # np.stack would refuse it too, but without the name of the clip.
         if clip.shape != clips[0].shape:
             raise DataError(
                 f"clip {split.names[index]!r}: has shape {clip.shape} after preparation, the"

@@ -37,6 +37,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
         return [low]
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
+    # A thousandth of slack: a rounding error in `raw` must not skip to the next larger step.
     step = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= raw * 0.999)
     # The small terms: 0.3 / 0.1 is 2.9999999999999996, and the tick at 0.3 is wanted.
     first = math.ceil(low / step - 1e-9)
@@ -45,6 +46,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 def tick_label(value: float) -> str:
     """A short label: 0.001 -> "0.001", 5e-05 -> "5e-5"."""
+    # Four figures: a tick is a multiple of its step, which may come out as 0.30000000000000004.
     text = f"{value:.4g}"
     return text.replace("e-0", "e-").replace("e+0", "e")
 
@@ -74,6 +76,7 @@ def line_chart(title: str, series: Sequence[Series]) -> Markup:
             f' y2="{height:.1f}"/><text x="{LEFT - 6}" y="{height + 3.5:.1f}"'
             f' text-anchor="end">{tick_label(y)}</text>'
         )
+    # Epochs are whole, so half ones fold together; the first is marked, round number or not.
     for x in sorted({round(x) for x in ticks(x_low, x_high)} | {round(x_low)}):
         across, _ = at(x, low)
         out.append(f'<text x="{across:.1f}" y="{HEIGHT - 7}" text-anchor="middle">{x}</text>')
@@ -90,6 +93,7 @@ def skeletons(
 ) -> Markup:
     """Frames side by side; a frame is a list of persons, each with (x, y) by joint, bones are
     (child, parent) counted from 1."""
+    # At least one frame wide: SVG does not render a view box of width zero.
     out = [_opened("skeletons", f"0 0 {side * max(len(frames), 1):g} {side:g}", title)]
     for place, persons in enumerate(frames):
         for person, points in enumerate(persons):
@@ -174,6 +178,7 @@ def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
         for column, clips in enumerate(counts):
             if clips:
                 x = left + column * cell
+                # Of its row, not of all clips: a rare class would be too pale to see.
                 share = clips / sum(counts)
                 out.append(
                     _cell(x, y, cell, share, row == column)
@@ -187,11 +192,13 @@ def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
 
 
 def _count(x: float, y: float, clips: int, share: float) -> str:
+    # The fill's opacity follows the share (`_cell`): past half, dark figures could not be read.
     shade = "on-dark" if share > 0.5 else "on-light"
     return f'<text class="{shade}" x="{x}" y="{y}" text-anchor="middle">{clips}</text>'
 
 
 def _opened(kind: str, box: str, title: str) -> str:
+    # With role and label a screen reader meets one named picture, not hundreds of shapes.
     return f'<svg class="{kind}" viewBox="{box}" role="img" aria-label="{escape(title)}">'
 
 

@@ -46,6 +46,7 @@ class Row:
         return [
             (person, flat[..., person].T)
             for person in range(flat.shape[-1])
+            # Zeros are a person who is not there; drawn, they would be a dot at the origin.
             if self.clip[:, frame, :, person].any()
         ]
 
@@ -66,6 +67,7 @@ def strip(rows: Sequence[Row], skeleton: Skeleton, title: str, frames: int = 8) 
     """One picture: the title, and of every row `frames` frames from first to last."""
     sheet, draw = _sheet(len(rows), frames, title)
     for line, row in enumerate(rows):
+        # Rounded before the cast, which cuts: a float just below a whole number would lose a frame.
         chosen = np.linspace(0, row.clip.shape[1] - 1, frames).round().astype(int)
         _row(draw, row, line, chosen, skeleton)
     return _reduced(sheet)
@@ -78,6 +80,7 @@ def animation(rows: Sequence[Row], skeleton: Skeleton, title: str) -> list[Image
     pictures = []
     for step in range(count):
         sheet, draw = _sheet(len(rows), 1, title, PANEL * 2)
+        # Each by its share of its own length: clips of different lengths begin and end together.
         for line, row in enumerate(rows):
             _row(
                 draw, row, line, np.array([step * row.clip.shape[1] // count]), skeleton, PANEL * 2
@@ -105,6 +108,7 @@ def save(pictures: Image.Image | list[Image.Image], path: Path) -> None:
                 save_all=True,
                 append_images=coloured[1:],
                 duration=FRAME_MS,
+                # For ever, in GIF's terms; without the entry a viewer plays it once.
                 loop=0,
             )
         else:
@@ -142,6 +146,7 @@ def _row(
             width=SCALE,
         )
         for person, points in row.points(int(frame)):
+            # Four pixels short of the outline: joints are dots of radius 2.
             at = ((points - middle) / half * (side / 2 - 4) + side / 2 + (left, upper)) * SCALE
             _figure(draw, at, skeleton, PERSONS[person % len(PERSONS)])
         _write(draw, left + 4, upper + 2, str(int(frame)), side, GREY)
@@ -152,6 +157,7 @@ def _figure(draw: ImageDraw.ImageDraw, points: np.ndarray, skeleton: Skeleton, c
         draw.line(
             [tuple(points[child - 1]), tuple(points[parent - 1])], fill=colour, width=2 * SCALE
         )
+    # After the bones, whose ends would cover the dots.
     for x, y in points:
         draw.ellipse([x - 2 * SCALE, y - 2 * SCALE, x + 2 * SCALE, y + 2 * SCALE], fill=INK)
 
@@ -162,6 +168,7 @@ def _palette() -> Image.Image:
     nothing flickers."""
     inks = np.array([ImageColor.getrgb(colour) for colour in (*PERSONS, INK, GRID, GREY)])
     shades = np.linspace(0, 1, 8).reshape(1, 8, 1)
+    # Seven inks in eight shades are 56 colours, well within the 256 of a GIF.
     picture = Image.new("P", (1, 1))
     picture.putpalette(
         (inks[:, None] * (1 - shades) + np.array(ImageColor.getrgb(PAPER)) * shades)
@@ -173,6 +180,7 @@ def _palette() -> Image.Image:
 
 @cache
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    # Pillow's own: a font of the system would make pictures differ from machine to machine.
     return ImageFont.load_default(12 * SCALE)
 
 
@@ -188,4 +196,5 @@ def _write(
 
 
 def _reduced(sheet: Image.Image) -> Image.Image:
+    # SCALE is whole, so the mean over boxes is exact; a resampling filter would only cost more.
     return sheet.reduce(SCALE)

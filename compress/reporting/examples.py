@@ -43,17 +43,20 @@ def examples(dataset: Dataset, logits: np.ndarray) -> Examples:
 def _right(labels: np.ndarray, answers: np.ndarray) -> list[int]:
     """The first clip that is right of each of the first classes."""
     right = np.flatnonzero(labels == answers)
+    # The first of each class, not a draw: two reports of one network show the same clips.
     _, first = np.unique(labels[right], return_index=True)
     return [int(index) for index in right[first][:RIGHT]]
 
 
 def _confused(labels: np.ndarray, answers: np.ndarray, classes: int) -> list[int]:
     """The first clip of each of the most frequent pairs (true, answered)."""
+    # `confusion` takes logits; a one-hot row has its answer as argmax.
     matrix = confusion(np.eye(classes)[answers], labels, classes)
     np.fill_diagonal(matrix, 0)
     chosen = []
     # Stable, so that among equally frequent pairs a second run shows the same clips.
     for place in np.argsort(-matrix, axis=None, kind="stable")[:CONFUSED]:
+        # A good student may have fewer confusions than asked for; the order goes on into zeros.
         if matrix.flat[place]:
             true, answer = np.unravel_index(place, matrix.shape)
             clips = np.flatnonzero((labels == true) & (answers == answer))

@@ -42,6 +42,7 @@ def folder_size(report: Report) -> FolderSize | None:
     if budget is None:
         return None
     baseline = baseline_of_deployed(report)
+    # At least 1: bars are shares of it, and an empty folder has no bytes to be a share of.
     scale = max(budget.total_bytes, baseline.bytes if baseline is not None else 0, 1)
     if budget.limit_bytes < LIMIT_SHOWN * scale:
         scale = max(scale, budget.limit_bytes)
@@ -64,10 +65,12 @@ def baseline_of_deployed(report: Report) -> BaselineExport | None:
     baseline = report.baseline_export
     if baseline is None or report.budget is None:
         return baseline
+    # Model files alone: deployed.json and its like are of no format to compare.
     deployed = {
         _is_onnx(file.file) for file in report.budget.files if file.file.endswith(MODEL_FILES)
     }
     files = tuple(file for file in baseline.files if _is_onnx(file.file) in deployed)
+    # Without a common format the whole export is the only comparison there is.
     if not files:
         return baseline
     return BaselineExport(sum(file.bytes for file in files), files)
@@ -79,6 +82,7 @@ def _is_onnx(file: str) -> bool:
 
 
 def _kinds(budget: BudgetRecord) -> tuple[tuple[str, int], ...]:
+    # A kind that is none of KINDS has no colour: it is summed without an error, and not drawn.
     sums = dict.fromkeys(KINDS, 0)
     for file in budget.files:
         for part in file.parts:

@@ -85,6 +85,7 @@ def verdict(report: Report) -> Verdict:
     # whatever the status says.
     if report.status == "ok" and report.exit_code in (0, None) and not failed:
         return Verdict("passed", "passed", f"{_passed(report)}. The folder can be deployed.")
+    # Here a gate or the exit code says failed, so a status of ok is not to be shown.
     status = report.status if report.status not in ("ok", "") else "failed"
     # An error's status is "failed: what is wrong"; the part after the colon may have colons too.
     word, _, problem = status.partition(": ")
@@ -97,6 +98,7 @@ def tiles(report: Report) -> Tiles:
     """The numbers at the top, each None where the run did not come that far."""
     deployed = tuple(row for row in report.runtimes if row.deployed)
     fastest = _fastest(deployed)
+    # Rows of nothing in place of None: the page needs no case for a run that stopped before them.
     teacher = report.network("teacher") or NetworkRow("teacher", "")
     student = report.network("student") or NetworkRow("student", "")
     return Tiles(
@@ -113,6 +115,7 @@ def tiles(report: Report) -> Tiles:
 
 def _passed(report: Report) -> str:
     count = len(report.gates)
+    # Without gates none failed either, but "all 0 passed" would claim a check that never ran.
     if count == 0:
         return "No gate was set"
     return "The one gate passed" if count == 1 else f"All {count} gates passed"

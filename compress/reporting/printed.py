@@ -125,6 +125,7 @@ def _print_steps(console: Console, report: Report) -> None:
             wording.decimals(step.class_mean, 2),
             wording.duration(step.seconds),
         )
+        # The page's rows, which start with the teacher: both show the same table.
         for step in view.steps(report)
     ]
     columns = ("step", "params", "MACs", "top-1", "top-5", "class mean", "time")
@@ -136,6 +137,7 @@ def _print_runtimes(console: Console, report: Report) -> None:
         (
             f"{row.name} *" if row.deployed else row.name,
             wording.decimals(row.top1, 2),
+            # A fraction close to 1: with two digits 0.996 and 1 would look the same.
             wording.decimals(row.agreement, 4),
             wording.decimals(row.p50_ms, 2),
             wording.decimals(row.p95_ms, 2),

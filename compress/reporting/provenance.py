@@ -17,6 +17,7 @@ from compress.reporting.record import Hardware, Provenance
 from teachers import cpu
 
 ROOT = Path(__file__).resolve().parents[2]
+# Paddle's CPU and GPU builds are packages of two names, of which one is installed.
 PACKAGES = (
     "paddlepaddle",
     "paddlepaddle-gpu",
@@ -39,6 +40,7 @@ def of_run(recipe: Recipe, command: str) -> Provenance:
         seed=recipe.seed,
         versions=versions(),
         hardware=hardware(),
+        # UTC: reports from machines in different zones sort by time.
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
     )
@@ -89,6 +91,7 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
+    # -C: the project's own repository, wherever the command was started.
     return subprocess.run(
         ["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True
     ).stdout.strip()

@@ -47,6 +47,7 @@ class NetworkRow:
 class MemberRow(NetworkRow):
     """A network of an ensemble teacher, with its weight in the sum of logits."""
 
+    # Keyword only: inherited fields have defaults, and none without may follow them by position.
     weight: float = field(kw_only=True)
 
 
@@ -167,6 +168,7 @@ class ExampleClip:
     """A clip of the validation split, drawn, with its class and the student's answer."""
 
     name: str
+    # `class` is a keyword to Python; the JSON key has no underscore (`typed_json.key_of`).
     class_: str
     predicted: str
     right: bool
@@ -305,6 +307,7 @@ def from_json(data: object, place: str = "report.json") -> Report:
     Raises:
         DataError: another schema_version, an unknown or missing key, or a wrong type; says where.
     """
+    # Before any key is looked at: of another version, every other complaint would mislead.
     version = (
         data["schema_version"] if isinstance(data, dict) and "schema_version" in data else None
     )

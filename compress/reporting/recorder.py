@@ -51,6 +51,7 @@ class Recorder:
 
     def members(self, rows: Sequence[MemberRow]) -> None:
         """All networks of an ensemble teacher that are ready by now."""
+        # Replaced, not added to: each call brings all members that are ready.
         self.report = replace(self.report, members=tuple(rows))
 
     def step(self, row: StepRow) -> None:
@@ -161,6 +162,7 @@ def step_row(
     scores: Accuracy,
 ) -> StepRow:
     """The student after a step; `config` as the recipe has it."""
+    # Counted on what the step left behind, not on what its settings asked for.
     spec: Any = network.spec
     return StepRow(
         name=name,

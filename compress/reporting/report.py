@@ -30,6 +30,8 @@ def write(report: Report, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     data = to_json(report)
+    # allow_nan=False: a NaN that slipped through `encode` must raise here, not in a reader whose
+    # parser refuses it.
     _replace(
         folder / "report.json",
         json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
@@ -51,8 +53,10 @@ def render(report: Report) -> str:
         autoescape=True,
         # The view's fields are always there, so an unknown name is a mistake in the page.
         undefined=StrictUndefined,
+        # Without it every loop and condition of the template leaves an empty line in the page.
         trim_blocks=True,
         lstrip_blocks=True,
+        # Jinja would print a value that was not recorded as "None".
         finalize=lambda value: "" if value is None else value,
     )
     environment.filters |= {
@@ -80,6 +84,8 @@ def _unbroken(function: Callable[..., str]) -> Callable[..., str]:
 
 
 def _replace(path: Path, text: str) -> None:
+    # In the same folder, as a rename is atomic within one file system only; with the process's
+    # number, so that two runs do not write into one file.
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

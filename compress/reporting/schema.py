@@ -45,6 +45,7 @@ def _of(hint: Any, definitions: dict[str, Schema]) -> Schema:
     """What a value of this type hint looks like; records go into the definitions."""
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
+    # To JSON schema, the empty schema is one that accepts anything.
     if hint is object:
         return {}
     if hint in PLAIN:
@@ -52,6 +53,7 @@ def _of(hint: Any, definitions: dict[str, Schema]) -> Schema:
     if origin in (types.UnionType, typing.Union):
         return {"anyOf": [_of(argument, definitions) for argument in arguments]}
     if origin is tuple:
+        # tuple[X, ...] is the only tuple among the hints: its first argument is every item's type.
         return {"type": "array", "items": _of(arguments[0], definitions)}
     if dataclasses.is_dataclass(hint):
         return _record(hint, definitions)
@@ -72,6 +74,7 @@ def _record(cls: Any, definitions: dict[str, Schema]) -> Schema:
                 key_of(field.name): _of(hints[field.name], definitions) for field in fields
             },
             "required": [key_of(field.name) for field in fields if is_required(field)],
+            # `decode` refuses unknown keys, so a checker with this file has to as well.
             "additionalProperties": False,
         }
     return {"$ref": f"#/$defs/{name}"}

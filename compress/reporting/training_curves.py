@@ -89,6 +89,7 @@ def _accuracies(curve: Curve) -> list[Series]:
     for part, word in ((_val, "val"), (_train, "train")):
         for tag in _tags(curve, part):
             if tag.endswith("top1"):
+                # Tags are role/top1 (`compress.training.fit`); a legend has no use for the slash.
                 role = tag.removesuffix("top1").strip("/")
                 lines.append(_series(curve, part, tag, f"{role} {word}".strip(), word == "train"))
     return lines

@@ -30,6 +30,7 @@ def encode(value: Any) -> Any:
         names = [entry.name for entry in dataclasses.fields(value)]
         return {key_of(name): encode(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
+        # json writes whole-number keys as text by itself, but refuses numpy's.
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [encode(item) for item in value]
@@ -68,6 +69,7 @@ def _record(cls: Any, data: object, place: str) -> Any:
         raise _wrong("an object", data, place)
     hints = typing.get_type_hints(cls)
     fields = {key_of(entry.name): entry for entry in dataclasses.fields(cls)}
+    # Unknown keys before missing ones: a misspelt one may be both, and its own name says more.
     for key in data:
         if key not in fields:
             raise DataError(f"{place}: unknown key {key!r}{did_you_mean(str(key), fields)}")
@@ -94,6 +96,7 @@ def _value(hint: Any, data: object, place: str) -> Any:
         return tuple(_value(arguments[0], item, f"{place}[{k}]") for k, item in enumerate(data))
     if dataclasses.is_dataclass(hint):
         return _record(hint, data, place)
+    # What is left of the generic hints is Mapping[str, X].
     if origin is not None:
         if not isinstance(data, dict):
             raise _wrong("an object", data, place)

@@ -189,6 +189,7 @@ def steps(report: Report) -> tuple[StepRow, ...]:
 
 
 def _runtimes(report: Report) -> Runtimes:
+    # A row that was not timed has no bar, and no say in the scale.
     slowest = max((number(row.p50_ms) or 0.0 for row in report.runtimes), default=0.0)
     return Runtimes(report.runtimes, slowest)
 
@@ -203,6 +204,7 @@ def _examples(examples: Examples) -> tuple[ExampleView, ...]:
 
 def _layers(report: Report) -> LayersView | None:
     """Signal to noise of every layer, the worst ones first."""
+    # Null is a ratio that was not finite, as JSON has no infinity: it has no rank among the others.
     ratios = [(row.snr_db, row) for row in report.layer_report if row.snr_db is not None]
     if not ratios:
         return None
@@ -263,6 +265,7 @@ def _hardware(hardware: Hardware) -> tuple[str, ...]:
     if hardware.cores is not None:
         words.append(f"{hardware.cores} cores")
     if hardware.memory_bytes is not None:
+        # A no-break space: the number stays on a line with its unit.
         words.append(f"{size(hardware.memory_bytes)} memory".replace(" ", "\u00a0", 1))
     words.append(hardware.device)
     if hardware.threads is not None:

@@ -29,6 +29,7 @@ def short_count(value: object) -> str:
     count = number(value)
     if count is None:
         return UNKNOWN
+    # Powers of 1000, as papers give parameters and MACs.
     for unit, size_of_unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(count) >= size_of_unit:
             return f"{count / size_of_unit:.2f} {unit}"
@@ -60,6 +61,7 @@ def settings(values: Mapping[str, object], prefix: str = "") -> str:
     for name, value in values.items():
         if isinstance(value, Mapping):
             words.append(settings(value, f"{prefix}{name}."))
+        # Not by truth: 0 and false are settings too.
         elif value is not None and value not in ([], ()):
             items = value if isinstance(value, (list, tuple)) else [value]
             text = ", ".join(_setting(item) for item in items)
@@ -80,6 +82,7 @@ def share(part: object, whole: object) -> float:
     denominator = number(whole)
     if numerator is None or not denominator:
         return 0.0
+    # Bars are drawn with it, and none may leave its track.
     return max(0.0, min(100.0, 100 * numerator / denominator))
 
 

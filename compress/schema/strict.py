@@ -68,6 +68,7 @@ def build(
     """
     given = given or {}
     entries = entries_of(value, path)
+    # include_extras: without it Annotated, and the Build in it, would be stripped.
     hints = typing.get_type_hints(cls, include_extras=True)
     # `from_` is the key `from`, which Python does not allow as a name.
     fields = {
@@ -75,6 +76,7 @@ def build(
         for field in dataclasses.fields(typing.cast(Any, cls))
         if field.init and field.name not in given
     }
+    # Unknown keys before missing ones: a misspelt one may be both, and its near match is the fix.
     for key, entry in entries.items():
         if key not in fields:
             raise error(
@@ -137,11 +139,13 @@ def describe(value: Value) -> str:
         return "a list"
     if value.data is None:
         return "null"
+    # As it was written: Python would show 1e-4 as 0.0001, which is not in the file.
     shown = value.text if len(value.text) <= 60 else value.text[:57] + "..."
     return repr(shown) if isinstance(value.data, str) else shown
 
 
 def _required(field: dataclasses.Field) -> bool:
+    # Not `is None`: null is a default that many keys have.
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 

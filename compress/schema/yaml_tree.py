@@ -99,6 +99,7 @@ def parse(
             anchor.
     """
     try:
+        # compose, not load: nodes know their line and how a scalar was written, values do not.
         node = yaml.compose(text, Loader=_Loader)
         return None if node is None else _Tree(place, overridden).value(node, path, node)
     # from None, here and below: PyYAML's errors are of positions in a text that nobody sees.
@@ -138,6 +139,7 @@ class _Tree:
         self.open: set[yaml.Node] = set()
 
     def at(self, node: yaml.Node) -> str:
+        # PyYAML counts lines from 0, editors from 1.
         return self.place(node.start_mark.line + 1)
 
     def value(self, node: yaml.Node, path: str, holder: yaml.Node) -> Value:
@@ -149,6 +151,7 @@ class _Tree:
         quoted = False
         if isinstance(node, yaml.ScalarNode):
             text = node.value
+            # A plain scalar has no style; quotes and the block forms | and > have one.
             quoted = node.style is not None
         # Once for each node: aliases of aliases ("billion laughs") would otherwise be copied out.
         if node not in self.done:
@@ -227,5 +230,6 @@ def _scalar(kind: str, text: str) -> object:
             raise ValueError
         return number
     if kind == "float":
+        # YAML writes .inf and .nan, which Python's float does not read.
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     return text

@@ -132,6 +132,7 @@ def _by_spread(tracks: list[Track]) -> list[Track]:
         elif noise / len(good) >= NOISE:
             left -= 1
         else:
+            # The smaller of the two: a body must not gain motion by losing its noisy frames.
             kept.append(replace(track, motion=min(track.motion, _motion(track.joints[good]))))
     return kept
 
@@ -145,6 +146,7 @@ def _joined(tracks: list[Track], frames: int) -> np.ndarray:
     actors[tracks[0].start : tracks[0].end + 1, 0] = tracks[0].joints
     for track in tracks[1:]:
         for person, (start, end) in enumerate(intervals):
+            # Both ends are frames of the track, so 0 is one frame shared, which is no overlap yet.
             if min(end, track.end) - max(start, track.start) <= 0:
                 actors[track.start : track.end + 1, person] = track.joints
                 # As published, gaps in between count as taken.
@@ -154,6 +156,7 @@ def _joined(tracks: list[Track], frames: int) -> np.ndarray:
 
 
 def _motion(joints: np.ndarray) -> float:
+    # Over joints and frames at once: the body's own size counts beside its movement.
     return float(np.sum(np.var(joints.reshape(-1, 3), axis=0)))
 
 

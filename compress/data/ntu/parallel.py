@@ -52,6 +52,7 @@ class _Worker:
             raise self.ended()
         reply = json.loads(line)
         if "error" in reply:
+            # By name: an exception is no JSON, and its class decides the exit code.
             kind = getattr(errors, reply["error"], FeatherboneError)
             raise kind(reply["message"])
         return reply

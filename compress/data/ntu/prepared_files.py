@@ -185,6 +185,7 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
 def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
     """[names, labels] of a label pickle."""
     try:
+        # Not pickle.load, which runs whatever a downloaded file says.
         content = safe_pickle.load(path.read_bytes(), str(path), DataError)
     except OSError as error:
         raise DataError(

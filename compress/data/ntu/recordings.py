@@ -30,6 +30,7 @@ class Source:
 
 def holds_recordings(root: Path) -> bool:
     """Whether there is a `.skeleton` file in the folder, or in a folder in it."""
+    # The first one answers: a listing of all 114,000 can wait until it is needed.
     return root.is_dir() and next(_walk(root), None) is not None
 
 
@@ -114,6 +115,7 @@ def find_missing_list(root: Path) -> Path | None:
     Raises:
         DataError: there is more than one.
     """
+    # listdir has no order, and the message below should not change from run to run.
     paths = sorted(
         root / name
         for name in os.listdir(root)

@@ -79,6 +79,8 @@ def make(task: dict[str, Any]) -> dict[str, Any]:
 
 def _why_empty(recording: skeleton_text.Recording) -> tuple[str, str]:
     """(reason, details) of a recording without a clip."""
+    # Nobody at all passes too, as all() of nothing is true: such a recording lacks people, not
+    # numbers.
     if all(np.isfinite(body.joints).all() for body in recording.bodies.values()):
         return NO_BODY, "nobody is in any frame"
     return NO_NUMBERS, "every frame holds NaN"

@@ -152,6 +152,7 @@ def _layout(
                 f"{BODY_LINES} lines for each",
             )
         for place in range(bodies):
+            # The Kinect's ids are unsigned 64-bit numbers, of at most 20 digits.
             info = lines[at].split()
             if (
                 len(info) != 10
@@ -220,6 +221,7 @@ def _is_joint(tokens: list[bytes]) -> bool:
 
 
 def _is_number(token: bytes) -> bool:
+    # float is strict enough here: `parse` has ruled out underscores and digits of other scripts.
     try:
         float(token)
         return True

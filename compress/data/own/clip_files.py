@@ -37,6 +37,7 @@ def read(path: Path, wanted: Description) -> tuple[np.ndarray, int]:
         DataError: it cannot be read, is too large, or is no clip of `wanted`; file, place and fix
             are named.
     """
+    # As `labels_csv` lets files pass: .CSV is a .csv.
     kind = path.suffix.lower()
     if kind == ".npy":
         return from_array(arrays.open_npy(path), str(path), wanted), 0
@@ -265,6 +266,7 @@ def _check_once(places: np.ndarray, numbers: list[int], frames: np.ndarray, wher
 
 
 def _check_size(where: str, M: int, T: int, V: int, C: int) -> None:
+    # Both limits: a few frames of many persons and joints can take as much memory as many frames.
     if T > MOST_FRAMES or M * T * V * C > MOST_NUMBERS:
         raise DataError(
             f"{where}: {M} persons in {T} frames, at most {MOST_FRAMES} frames and {MOST_NUMBERS}"

@@ -108,6 +108,7 @@ def read(root: Path) -> Description:
     if tree is None:
         raise DataError(f"{path}: is empty; it needs joints, edges, centre, persons and split")
     description: Description = strict.build(Description, tree, "")
+    # Types alone let an edge name a joint that the skeleton does not have.
     description.skeleton().checked()
     return description
 

@@ -67,6 +67,7 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
             )
     entries: dict[Path, Entry] = {}
     for number, row in lines:
+        # Spreadsheets save empty rows as lines of commas.
         if not any(row):
             continue
         if len(row) != len(header):
@@ -113,6 +114,8 @@ def numbered(
     Raises:
         DataError: a label that is none of `classes`, or too many of them; the line is named.
     """
+    # isdecimal, as isdigit takes superscripts, which int() refuses; and nine digits at most, as
+    # int() also refuses thousands of them.
     numbers = all(entry.label.isdecimal() and len(entry.label) < 10 for entry in entries)
     if classes is None and numbers:
         count = max(int(entry.label) for entry in entries) + 1

@@ -35,6 +35,7 @@ def row(
         files: what the runtime reads; their bytes are counted.
     """
     scores, logits = score(name, predict, clips)
+    # The trained network against itself: its row reads full agreement and 0, not nothing.
     differences = difference(logits, logits if reference is None else reference)
     p50_ms, p95_ms = latency(predict, clips)
     runtime = RuntimeRow(

@@ -63,6 +63,7 @@ def cross_validated(logits: list[np.ndarray], labels: np.ndarray) -> float:
 def _merit(logits: np.ndarray, labels: np.ndarray) -> tuple[int, float]:
     rows = np.arange(len(labels))
     others = logits.copy()
+    # Not 0: the best of the other classes may have a negative logit.
     others[rows, labels] = -np.inf
     right = int((logits.argmax(1) == labels).sum())
     margin = float((logits[rows, labels] - others.max(1)).mean())

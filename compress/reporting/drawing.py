@@ -23,6 +23,7 @@ MARGIN = 8
 LINE = 20
 # Of an animation; a clip of NTU RGB+D has up to 300, and a GIF of all of them would be megabytes.
 MOST_FRAMES = 120
+# GIF counts in hundredths of a second, so Kinect's 30 a second cannot be said exactly.
 # 25 frames a second.
 FRAME_MS = 40
 

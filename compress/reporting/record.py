@@ -184,6 +184,7 @@ class Examples:
         side: of the square that a frame is drawn in, y downwards.
     """
 
+    # Not (int, int): `typed_json` reads one type for all items of a list.
     bones: tuple[tuple[int, ...], ...]
     side: float
     clips: tuple[ExampleClip, ...] = ()

@@ -70,6 +70,7 @@ def _val(epoch: EpochRow) -> Mapping[str, float | None]:
 
 def _tags(curve: Curve, part: Tags) -> list[str]:
     """Every tag of any epoch: an objective may begin or end in the middle of a training."""
+    # Sorted: a set has another order in each process, and a line's colour goes by its place.
     return sorted({tag for epoch in curve.epochs for tag in part(epoch)})
 
 

@@ -27,6 +27,7 @@ def encode(value: Any) -> Any:
     """The value in JSON's types: records and mappings become dicts, numpy values, paths and tuples
     are converted, NaN and infinity become None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # Not `asdict`, which knows nothing of `class_` and copies all that is converted anyway.
         names = [entry.name for entry in dataclasses.fields(value)]
         return {key_of(name): encode(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):

@@ -58,6 +58,7 @@ class _Loader(yaml.SafeLoader):
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    # Before float, whose pattern fits whole numbers too: PyYAML takes the first that fits.
     ("int", r"[-+]?[0-9][0-9_]*", list("-+0123456789")),
     (
         "float",

@@ -258,7 +258,7 @@ def split_counts(recordings: np.ndarray) -> dict[str, tuple[int, int]]:
     """{benchmark: (clips to train, clips to test)} of the benchmarks that the set's edition has."""
     counts = {}
     for benchmark in PUBLISHED[edition(recordings)][1]:
-        # int, because the counts go into report.json and json refuses numpy's numbers.
+        # int, because the counts go into report.json and json refuses numpy's integers.
         train = int(trains(recordings, benchmark).sum())
         counts[benchmark] = (train, len(recordings) - train)
     return counts

@@ -76,7 +76,7 @@ ACTIONS = (
         keys=((0.25, both(shoulder=(0, 45, -5))), (0.75, both(shoulder=(0, -45, 15)))),
     ),
     Action(
-        # The arms take turns, which is all that tells it from clap: both hold them alike.
+        # The arms take turns, where clap moves them together: held alike, one frame may fit either.
         "box",
         (1.5, 2.2),
         (0.9, 1.4),
@@ -136,7 +136,7 @@ ACTIONS = (
         ),
     ),
     Action(
-        # Never on a chair, from here on: the legs are the action.
+        # Never on a chair, from here on: these actions need the legs.
         "kick",
         (1.5, 2.2),
         (0.9, 1.4),

@@ -38,6 +38,7 @@ from compress.evaluation import accuracy, fusion
 from compress.evaluation.evaluate import EvaluationSet, accuracy as judged
 from compress.plan import load_data, tasks
 from compress.process import console, device
+from compress.recipe import overrides
 from compress.task import as_saved, load_weights
 from compress.training.model import Model
 from export.runtimes import in_process
@@ -111,9 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--recipe", required=True, help="whose data, and whose teacher.ensemble without a SOURCE"
     )
-    parser.add_argument(
-        "-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE"
-    )
+    overrides.add_option(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument(
         "--weights", help="comma-separated, in the order of the networks, or `find`"

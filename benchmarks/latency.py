@@ -46,6 +46,7 @@ from compress.evaluation.evaluate import (
 )
 from compress.plan import load_data, tasks
 from compress.process import console, device
+from compress.recipe import overrides
 from compress.task import any_weights
 from export import runtimes, verify
 from export.flat.flatten import flatten
@@ -297,9 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--recipe",
         help="whose data set to calibrate and judge with; without it random clips and no accuracy",
     )
-    parser.add_argument(
-        "-o", dest="overrides", action="append", default=[], metavar="KEY.PATH=VALUE"
-    )
+    overrides.add_option(parser)
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=40, help="how often each file is timed")

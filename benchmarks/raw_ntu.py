@@ -12,9 +12,8 @@ from compress.data import synthetic
 from compress.data.ntu.shards import NO_BODY, NO_NUMBERS
 
 # Constant, for no reader here looks at it; only its size in bytes matters to the speed of a parser.
-REST = (  # of a joint's line, behind x y z
-    " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2\r\n"
-)
+# Of a joint's line, behind x y z
+REST = " 277.419 191.8218 1036.233 519.1677 -0.2059419 0 0.9692109 0 2\r\n"
 INFO = " 0 1 1 1 1 0 0.02764709 0.05745083 2\r\n"  # of a body's line, behind its id
 MISSING = "NTU_RGBD_samples_with_missing_skeletons.txt"
 # One clip of so many has a defect, each kind in turn; few enough that a network still learns.

@@ -5,22 +5,19 @@ A contract is kept by a module, not by a class: one file is one step, and its fu
 methods. `tests/test_contracts.py` checks every row of `registry.py` against these.
 
 The contracts of networks stand in `teachers/networks.py`, those of export formats in
-`export/formats/__init__.py`: those two packages know nothing of this one.
+`export/formats/contract.py`: those two packages know nothing of this one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from compress import registry
-from compress.data.dataset import Dataset
+from compress.data.dataset import Callback, Dataset
 from compress.inputs.view import View
 from compress.steps.work import Outcome, State, Work
 from teachers.networks import Spec
 from teachers.skeleton import Skeleton
-
-Callback = Callable[[int, int, str], None]  # callback(done, total, what)
 
 
 class Configured(Protocol):

@@ -24,6 +24,7 @@ import compress  # noqa: F401  (prepares the process for Paddle)
 # isort: split
 from compress import recipe as recipes
 from compress.process import console
+from compress.recipe import overrides
 from compress.recipe.types import Recipe
 from compress.reporting.printed import last_line, print_recipes
 from teachers import storage
@@ -44,14 +45,7 @@ def parser(command: str = COMMAND) -> Parser:
         epilog=__doc__.split("\n\n")[2],
     )
     line.add_argument("--recipe", help="a name in configs/, or a path")
-    line.add_argument(
-        "-o",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY.PATH=VALUE",
-        help="change one value of the recipe; repeatable",
-    )
+    overrides.add_option(line)
     line.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     line.add_argument("--seed", type=int, help="replaces the recipe's seed")
     line.add_argument(
@@ -84,11 +78,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
             raise RecipeError(
                 "--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)"
             )
-        overrides = list(options.overrides)
+        changes = list(options.overrides)
         if options.seed is not None:
             # As an override it is checked, reported and compared on `--resume` like all others
-            overrides.append(f"seed={options.seed}")
-        recipe = recipes.load(options.recipe, overrides)
+            changes.append(f"seed={options.seed}")
+        recipe = recipes.load(options.recipe, changes)
         return _run(recipe, options, shlex.join([*command.split(), *arguments]))
     except FeatherboneError as error:
         return _failed(str(error), error.exit_code)

@@ -25,6 +25,7 @@ from compress.data.ntu import naming
 from compress.data.ntu.naming import NTU_120
 from compress.inputs import view as views
 from compress.process import console
+from compress.recipe import overrides
 from compress.reporting import drawing
 from export.preprocess import ops
 from teachers.arguments import Parser
@@ -58,14 +59,7 @@ def parser(command: str = COMMAND) -> Parser:
         "--recipe",
         help="a name in configs/, or a path: draws a clip of its data set, through its input",
     )
-    found.add_argument(
-        "-o",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY.PATH=VALUE",
-        help="change one value of the recipe",
-    )
+    overrides.add_option(found)
     found.add_argument("--split", choices=("train", "val"), default="train")
     found.add_argument("--index", type=int, default=0, help="which clip, from 0")
     found.add_argument(

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from paddle import nn
@@ -27,6 +27,7 @@ from paddle import nn
 from export import deployed, package, runtimes, verify as verification
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
+from export.formats import table
 from export.quantize import bits
 from export.quantize.quantized import Quantized, corrected
 from export.runtimes import Predict
@@ -36,10 +37,8 @@ from teachers.skeleton import Skeleton
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
-Format = Literal["paddle", "onnx"]
 Kind = Literal["int8", "int8_weights", "int4_weights", "float16"]
 Differences = dict[str, dict[str, float]]
-FORMATS: tuple[Format, ...] = ("paddle", "onnx")
 
 
 def load(
@@ -115,7 +114,7 @@ def export(
     network: nn.Layer,
     folder: Path | str,
     clips: np.ndarray,
-    formats: Sequence[Format] = FORMATS,
+    formats: Sequence[str] | None = None,
     about: Mapping[str, object] | None = None,
     quantized: Quantized | None = None,
 ) -> Differences:
@@ -123,6 +122,7 @@ def export(
 
     Args:
         clips: (n, C, T, V, M); a handful finds a wrong file, the validation split measures it.
+        formats: names of `export.formats.table`; None: all of them.
         about: `classes` and `preprocessing`, so that a program can feed the folder right from its
             `deployed.json` alone; `api.about(path)` of a run's weights.
     Returns:
@@ -135,7 +135,7 @@ def export(
     return package.build(
         network,
         Path(folder),
-        tuple(formats),
+        tuple(formats or table.names()),
         dict(about or {}),
         clips,
         _logits(network, Path(folder), clips),
@@ -174,4 +174,4 @@ def predictors(folder: Path | str, threads: int = 1) -> dict[str, Predict]:
 
 
 def _logits(network: nn.Layer, folder: Path, clips: np.ndarray) -> np.ndarray:
-    return cast(np.ndarray, verification.run(folder, runtimes.in_process(network), clips))
+    return verification.run(folder, runtimes.in_process(network), clips)

@@ -35,7 +35,7 @@ class Cpu:
     @property
     def saturates(self) -> bool:
         """Whether ONNX Runtime's integer kernels for it add two products in 16 bits, and saturate
-        (see `export/saturation.py`)."""
+        (see `export/quantize/saturation.py`)."""
         return self.instructions != UNKNOWN and not EXACT & set(self.instructions)
 
     def to_json(self) -> dict:

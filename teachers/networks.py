@@ -23,8 +23,6 @@ from teachers.skeleton import Skeleton
 if typing.TYPE_CHECKING:
     from paddle import nn
 
-    from teachers.skeleton import Skeleton
-
 
 class NetworkModule(Protocol):
     """What the module of a network has.

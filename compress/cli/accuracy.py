@@ -27,6 +27,7 @@ from compress.evaluation.record import RuntimeRow
 from compress.inputs.view import View, from_ops
 from compress.plan import load_data, tasks
 from compress.process import console, device
+from compress.recipe import overrides
 from compress.task import Task, any_weights
 from export import deployed, runtimes
 from export.runtimes import Predict, in_process
@@ -112,14 +113,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     parser = Parser(prog=command, description=__doc__.split("\n\n")[0])
     parser.add_argument("--recipe", default="ctrgcn_lite_dml", help="whose data set to use")
-    parser.add_argument(
-        "-o",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY.PATH=VALUE",
-        help="change one value of the recipe; repeatable",
-    )
+    overrides.add_option(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument("targets", nargs="+", type=Path)
     options = parser.parse_args(arguments)

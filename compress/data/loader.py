@@ -57,7 +57,6 @@ def batches(
 
     # Threads, not processes: numpy lets go of the interpreter's lock while it computes, and a
     # process would have to copy every batch.
-
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loader") as pool:
         waiting: deque[Future] = deque()
         try:

@@ -62,7 +62,6 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
     )
 
-    # Only the frames are random: the published training neither turns nor crops.
     # Only the frames are random; nobody is turned or scaled, as PYSKL trains it.
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.ascontiguousarray(random_uniform(ops.apply(clip, before), rng, config.frames))

@@ -4,6 +4,7 @@ like the file."""
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser
 from dataclasses import replace
 
 from compress.schema.strict import describe, did_you_mean
@@ -13,6 +14,18 @@ Path = list[str | int]  # `steps[1].train.lr` in parts
 PART = re.compile(r"[\w-]+")
 # Depth is bounded: a tree is replaced by recursion, and no recipe is a tenth as deep
 KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+|\[[0-9]+\]){0,20}")
+
+
+def add_option(parser: ArgumentParser) -> None:
+    """The option of every command that reads a recipe; its values are `options.overrides`."""
+    parser.add_argument(
+        "-o",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="change one value of the recipe; repeatable",
+    )
 
 
 def apply(root: Value, override: str) -> Value:

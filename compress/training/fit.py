@@ -252,16 +252,19 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     shown = time.monotonic()
     seen = 0
     lr = 0.0
+    # Asked once: which views there are is worked out from all networks, and never changes
+    views = job.views
+    keys = [view.fingerprint for view in views]
     batches = loader.batches(
         job.dataset.train,
-        _augment(job.views),
+        _augment(views),
         config.batch_size,
         rng.permutation(samples),
         rng_key=(job.seed, epoch),
     )
     for step, (x, y) in enumerate(batches):
         lr = schedule.learning_rate(config, epoch * steps + step, steps)
-        batch, labels = _prepared(job, x, y, rng)
+        batch, labels = _prepared(job, keys, x, y, rng)
         parts, logits = trainer.step(batch, labels, lr)
         # Weighted by the batch's size: the last batch is smaller, and a mean of batch means would
         # count its clips more. The sums stay on the device, for to read one waits for it.
@@ -286,11 +289,10 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     return means | {"lr": lr}
 
 
-def _prepared(job: Job, x, y: np.ndarray, rng: np.random.Generator):
+def _prepared(job: Job, keys: list[str], x, y: np.ndarray, rng: np.random.Generator):
     """(batch {view: x (N, C, T, V, M)}, soft labels (N, K)) on the device, blended where the config
-    has mixup."""
+    has mixup. `keys`: the views' fingerprints, in the loader's order."""
     config = job.config
-    keys = [view.fingerprint for view in job.views]
     # The loader yields a tuple of arrays where there are several views, else the array itself.
     inputs = x if isinstance(x, tuple) else (x,)
     batch = {key: paddle.to_tensor(value) for key, value in zip(keys, inputs, strict=True)}

@@ -120,9 +120,8 @@ class Graph(FlatLayer):
         C, R = self.channels, self.relations = unit.channels, unit.relations
         self.groups = unit.groups
         scale, shift = unit.bn.scale_and_shift()
-        order = (
-            np.arange(unit.groups * R * 2).reshape(-1, 2).T.reshape(-1)
-        )  # (group, R, role) -> (role, group, R)
+        # (group, R, role) -> (role, group, R)
+        order = np.arange(unit.groups * R * 2).reshape(-1, 2).T.reshape(-1)
         self.relation = self.constant(
             "relation.w", array(unit.relation_weight)[order, :, 0], axis=0
         )
@@ -156,9 +155,8 @@ class Graph(FlatLayer):
             self.shift = Affine(name, "graph", None, shift)
 
     def forward(self, x):
-        pooled = (
-            paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias
-        )  # (B, 2 * groups * R, V)
+        # (B, 2 * groups * R, V)
+        pooled = paddle.matmul(self.relation, x.mean(-1)) + self.relation_bias
         target, source = paddle.split(pooled, 2, axis=1)
         relation = paddle.tanh(self.difference(target, source))
         if self.onnx:
@@ -183,9 +181,8 @@ class Graph(FlatLayer):
         """Of every joint and every other, (B, groups * R, V) twice -> (B, groups * R, V, V)."""
         if self.onnx:
             return target.unsqueeze(-1) - source.unsqueeze(-2)
-        ones = paddle.ones_like(
-            target
-        )  # as a product it takes a tenth of the time in Paddle, whose broadcasts are slow (2.6.2)
+        # As a product it takes a tenth of the time in Paddle, whose broadcasts are slow (2.6.2)
+        ones = paddle.ones_like(target)
         return paddle.matmul(
             paddle.stack([target, ones], axis=-1), paddle.stack([ones, -source], axis=-2)
         )
@@ -252,9 +249,8 @@ class Graph(FlatLayer):
             "topology", topology.reshape(1, G, SUBSETS // G, V * V) / (share * self.copies), axis=1
         )
         # A group's relation serves all of its subsets, each of which takes its own topology
-        own = np.tile(
-            np.eye(SUBSETS // G), (G, 1)
-        )  # (subset, subset of its group): which topology it takes
+        # (subset, subset of its group): which topology it takes
+        own = np.tile(np.eye(SUBSETS // G), (G, 1))
         more = np.repeat(np.tile(own, (1, self.copies)), C, axis=0)[:, :, None, None] * share
         if self.integers:
             self.refine.weight_ = self.refine.constant(

@@ -66,9 +66,8 @@ class FlatLayer(nn.Layer):
             initializer=Assign(np.asarray(value, dtype="float32")), trainable=False
         )
         parameter = self.create_parameter(list(np.shape(value)), attr=attr)
-        parameter.name = (  # afterwards: a name given at creation must be new in the whole process
-            f"{self.block}.{name}"
-        )
+        # Afterwards: a name given at creation must be new in the whole process
+        parameter.name = f"{self.block}.{name}"
         self.add_parameter(name.replace(".", "_"), parameter)
         # What no axis is given for is stored in float32 in every plan
         if axis is not None:

@@ -16,6 +16,7 @@ from paddle import nn
 from export.flat.layers import prepared
 from export.formats import paddle_model
 from teachers import storage
+from teachers.layers import AsWritten
 
 MODEL = "model.onnx"
 OPSET = 15
@@ -44,7 +45,7 @@ def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
     # paddle2onnx reads files alone, and they must not be left in the deployed folder
     with tempfile.TemporaryDirectory() as temporary:
         prefix = Path(temporary) / "model"
-        paddle_model.trace(paddle_model.AsWritten(flat), spec, prefix)
+        paddle_model.trace(AsWritten(flat), spec, prefix)
         with quiet():
             paddle2onnx.export(
                 f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET

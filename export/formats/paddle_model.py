@@ -15,6 +15,7 @@ from paddle.base.proto import framework_pb2
 
 from teachers import storage
 from teachers.errors import StorageError
+from teachers.layers import AsWritten
 
 MODEL, PARAMETERS = "model.pdmodel", "model.pdiparams"
 NEEDED_BYTES = 50_000_000  # less free space than this explains a failed write
@@ -58,9 +59,8 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
     clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # Paddle's own, on every sum of two maps with a free batch size
+            # Paddle's own, on every sum of two maps with a free batch size
+            warnings.simplefilter("ignore", DeprecationWarning)
             paddle.jit.save(network, str(prefix), input_spec=[clip])
     except Exception as error:  # Paddle raises OSError or its own kinds when a write fails
         # A full disk is what a user can do something about; Paddle's own message does not say so
@@ -74,22 +74,6 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
         # Layer by layer: a frozen layer inside a training network stays in evaluation mode
         for layer in training:
             layer.training = True
-
-
-class AsWritten(nn.Layer):
-    """A flat network whose `forward` is traced as Python runs it: the same program in a fifth of
-    the time. It has nothing that depends on data or on the batch size, which is all that Paddle's
-    rewriting of source code is for.
-    """
-
-    def __init__(self, network: nn.Layer):
-        super().__init__()
-        self.network = network
-        self.training = network.training
-
-    @paddle.jit.not_to_static
-    def forward(self, clip):
-        return self.network(clip)
 
 
 def strip(program: bytes) -> bytes:

@@ -25,12 +25,10 @@ Overrides = dict[str, str]
 
 KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")  # int8: activations too
 LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
-SHRINK = np.linspace(
-    0.6, 1.0, 21
-)  # fractions of the largest weight that are tried as the largest level of int4
-FINE = (  # what every channel of a block is multiplied by; four bits would be too few for it
-    "topology"
-)
+# Fractions of the largest weight that are tried as the largest level of int4
+SHRINK = np.linspace(0.6, 1.0, 21)
+# What every channel of a block is multiplied by; four bits would be too few for it
+FINE = "topology"
 # A zero scale would divide by zero when levels are taken
 SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
 LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5

@@ -12,6 +12,7 @@ import paddle
 from paddle import nn
 
 from teachers import networks
+from teachers.layers import AsWritten
 
 CONVOLUTIONS = ("conv1d", "conv2d", "depthwise_conv2d", "conv3d")
 PRODUCTS = ("matmul", "matmul_v2", "mul", "bmm", "mv")
@@ -46,22 +47,9 @@ def _traced_macs(network: nn.Layer) -> int:
     clip = paddle.static.InputSpec([1, *network.spec.input_shape], "float32", "clip")
     # The traced program is counted, as hooks on layers would miss products of a `forward`
     # `full_graph`: without it Paddle 3.3.1 ignores `input_spec`.
-    traced = paddle.jit.to_static(_AsWritten(network), input_spec=[clip], full_graph=True)
+    traced = paddle.jit.to_static(AsWritten(network), input_spec=[clip], full_graph=True)
     program = traced.forward.concrete_program.main_program
     return sum(_macs_of(op, block) for block in program.blocks for op in block.ops)
-
-
-class _AsWritten(nn.Layer):
-    """Traced as Python runs it; rewriting of source code would only take time."""
-
-    def __init__(self, network: nn.Layer):
-        super().__init__()
-        self.network = network
-        self.training = False
-
-    @paddle.jit.not_to_static
-    def forward(self, clip):
-        return self.network(clip)
 
 
 def _macs_of(op, block) -> int:

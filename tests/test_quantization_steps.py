@@ -234,6 +234,23 @@ def test_auto_keeps_the_most_harmful_layer_precise(state, work, clips, monkeypat
     )
 
 
+def test_auto_never_makes_a_layer_coarser_than_the_recipe_keeps_it(state, work, monkeypatch):
+    """The layer that harms most is in float16 by the recipe; what `ptq` would offer has eight."""
+    worst = ["l5.values", "l1.values", "l4.values", "l8.values"]
+    monkeypatch.setattr(quantising, "harmful", lambda found, state, clips: worst)
+    reached = {"float": 90.0, "all quantised": 50.0}
+    monkeypatch.setattr(
+        quantising.accuracy,
+        "score",
+        lambda title, predict, evaluation: (Accuracy(reached.get(title, 89.5), 100.0, 0.0), None),
+    )
+    config = ptq.Config(clips=8, auto=1.0, precision=(("l5.values", "float16"),))
+    outcome = ptq.apply(state, config, work, 1)
+    precision = outcome.state.quantized.plan.precision
+    assert precision["l5.values"] == "float16" and precision["l1.values"] == "int8_weights"
+    assert "with l1.values kept precise" in outcome.notes[1]
+
+
 @pytest.mark.parametrize("names", [1, 2, 5, 6])
 def test_a_drop_that_cannot_be_met_gives_the_best_and_says_so(
     names, state, work, clips, monkeypatch

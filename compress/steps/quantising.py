@@ -157,9 +157,18 @@ def keep_precise(
         if best.met:
             break
         # Ranked only where it is needed, for that runs the network once for each layer
-        order = order or harmful(candidate, state, clips)
+        order = order or [
+            name for name in harmful(candidate, state, clips) if _gains(name, higher, candidate)
+        ]
         count = _next_count(count, int(MOST * len(order)))
     return best
+
+
+def _gains(name: str, higher: str, candidate: Quantized) -> bool:
+    """Whether `higher` keeps a layer or point more precisely than it is kept now."""
+    # A recipe may keep a layer in float16 already, which eight bits would make coarser
+    kind = candidate.plan.precision.get(name, "int8")
+    return bits.KINDS.index(kind) > bits.KINDS.index(higher)
 
 
 def _next_count(count: int, most: int) -> int:

@@ -23,7 +23,8 @@ from teachers.errors import ExportMismatch, RecipeError
 
 Overrides = dict[str, str]
 
-KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")  # int8: activations too
+# From precise to coarse; int8: activations too
+KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")
 LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
 # Fractions of the largest weight that are tried as the largest level of int4
 SHRINK = np.linspace(0.6, 1.0, 21)

@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         device.select(options.device)
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = load_data(recipe)
+        dataset = load_data(recipe, console.reading())
         if options.sources:
             found, given = (
                 [of_source(path, dataset) for path in options.sources],

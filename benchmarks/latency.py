@@ -340,9 +340,9 @@ def _subject(options) -> tuple[nn.Layer, EvaluationSet | None, np.ndarray]:
     """(the network, its validation split or None, clips to calibrate with)."""
     if options.recipe:
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = load_data(recipe)
+        dataset = load_data(recipe, console.reading())
         task = tasks(recipe, dataset)[1]
-        model = any_weights(options.weights, dataset, task)
+        model = any_weights(options.weights, task)
         calibration = training_clips(dataset.train, model.view, CALIBRATION_CLIPS)
         return (
             model.network,

@@ -37,6 +37,7 @@ from compress import recipe as recipes
 from compress.data.dataset import Dataset, Split
 from compress.inputs.view import View
 from compress.plan import load_data, tasks
+from compress.process import console
 from teachers.arguments import Parser
 from teachers.skeleton import NTU_25
 
@@ -142,7 +143,7 @@ def loaded(data: dict) -> tuple[Dataset, View]:
     recipe = recipes.load(
         "ctrgcn_lite_dml", [f"data={json.dumps(data)}", "input={name: crop_resize, frames: 64}"]
     )
-    dataset = load_data(recipe)
+    dataset = load_data(recipe, console.reading())
     return dataset, tasks(recipe, dataset)[1].view
 
 

@@ -20,7 +20,6 @@ from compress.reporting.examples import examples
 from compress.reporting.record import BaselineExport, BudgetRecord, Gate, LayerRow
 from compress.reporting.recorder import Recorder, network_row
 from compress.steps.work import State, Work
-from compress.task import describe
 from export import deployed, package, runtimes, verify
 from export.formats import table
 from export.formats.baseline import save_baseline
@@ -116,7 +115,7 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         state.student.network,
         work.folder / "deploy",
         recipe.export.formats,
-        describe(work.dataset, state.student.view),
+        state.student.about(work.dataset),
         checked.sample,
         checked.reference,
         state.quantized,

@@ -21,7 +21,7 @@ from compress.plan import Plan, PlannedStep, load_data
 from compress.process import console, interrupt
 from compress.recipe.types import Recipe
 from compress.reporting import provenance, report as reports
-from compress.reporting.record import MemberRow, Report
+from compress.reporting.record import InputRecord, MemberRow, Report
 from compress.reporting.recorder import (
     Recorder,
     data_record,
@@ -31,7 +31,6 @@ from compress.reporting.recorder import (
     step_row,
 )
 from compress.steps.work import Outcome, State, Work
-from compress.task import describe
 from compress.teacher import identity as identity_of_teacher, obtain
 from compress.training.curves import Curves
 from compress.training.model import Model
@@ -106,11 +105,12 @@ def _write_report(report: Report, folder: Path) -> None:
 
 def _stages(run: Run, recorder: Recorder) -> None:
     recipe = run.recipe
-    dataset = load_data(recipe)
+    dataset = load_data(recipe, console.reading())
     planned = plan.make(recipe, dataset)
     skeleton = (recipe.skeleton or dataset.skeleton).name
     view = planned.student.task.view
-    recorder.data(data_record(dataset, skeleton, planned.notes, view))
+    seen = InputRecord(view.title, tuple(view.shape))
+    recorder.data(data_record(dataset, skeleton, planned.notes, seen))
     for note in planned.notes:
         console.say(f"note: {note}")
     # Before any training: a weights file that has changed is no news to have hours later.
@@ -125,7 +125,7 @@ def _stages(run: Run, recorder: Recorder) -> None:
     checkpoints.save(
         run.folder / "weights" / "student.npz",
         state.student.network,
-        describe(dataset, state.student.view),
+        state.student.about(dataset),
     )
     deliver(recipe, work, state, logits, recorder)
     work.curves.close()
@@ -192,6 +192,8 @@ def _teachers(
         name = "teacher" if single else title
         teacher = obtain(entry, work, run.teacher_cache, role)
         recorder.curve(name, teacher.history)
+        if teacher.cached is not None:
+            console.say(f"{role}: reuses {teacher.cached}")
         model = teacher.model
         # Judged even when it was read or reused: its top-1 on this split is what the gate counts
         # the loss from.
@@ -203,7 +205,7 @@ def _teachers(
         checkpoints.save(
             run.folder / "weights" / f"{role}.npz",
             model.network,
-            describe(work.dataset, model.view),
+            model.about(work.dataset),
         )
         if single:
             recorder.network(network_row("teacher", model.network, scores, teacher.origin))

@@ -10,8 +10,7 @@ from pathlib import Path
 from paddle import nn
 
 from compress import contracts
-from compress.data.dataset import Dataset
-from compress.process import console
+from compress.data.dataset import Callback, Dataset
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
 from compress.task import Task, load_weights, spec_for, task_for
 from teachers.networks import Spec
@@ -86,7 +85,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of a run that is decided before it starts. Made by `make`, printed by `dry_run.py`,
+    """All of a run that is decided before it starts. Made by `make`, printed by `reporting/planned.py`,
     carried out by `pipeline.py`."""
 
     recipe: Recipe
@@ -133,11 +132,11 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     return Plan(recipe, dataset, teachers, student, tuple(steps), notes(recipe, dataset))
 
 
-def load_data(recipe: Recipe) -> Dataset:
-    """The recipe's data set, with progress."""
+def load_data(recipe: Recipe, callback: Callback | None = None) -> Dataset:
+    """The recipe's data set; `callback(done, total)` hears how far reading it is."""
     module = contracts.data_set(recipe.data.name)
     # The seed too: the built-in clips are generated from it.
-    return module.load(recipe.data.config, recipe.seed, console.reading())
+    return module.load(recipe.data.config, recipe.seed, callback)
 
 
 def tasks(recipe: Recipe, dataset: Dataset) -> tuple[list[Task], Task]:

@@ -91,14 +91,14 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
 def _run(recipe: Recipe, options: argparse.Namespace, typed: str) -> int:
     # Here: Paddle takes seconds to load, and a bad recipe should not wait
     from compress import pipeline, plan
-    from compress.dry_run import print_plan
     from compress.process import device, interrupt
+    from compress.reporting.planned import print_plan
     from compress.reporting.printed import print_summary
 
     # Before anything is built: networks are made on the device that is current
     device.select(options.device)
     if options.dry_run:
-        return print_plan(plan.make(recipe, plan.load_data(recipe)))
+        return print_plan(plan.make(recipe, plan.load_data(recipe, console.reading())))
     folder = _resumed(recipe, options) if options.resume else _started(recipe, options)
     # Bare `except:` clauses in Paddle 2.6.2 swallow Ctrl-C, so the signal itself is kept in mind
     interrupt.remember()

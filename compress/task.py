@@ -13,6 +13,7 @@ from compress.inputs import view as views
 from compress.inputs.view import View
 from compress.recipe.types import Choice, Recipe
 from compress.training.model import Model
+from export import deployed
 from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
 from teachers.networks import Spec
@@ -158,32 +159,24 @@ def _seen_as_trained(
     return Model(network, view)
 
 
-def any_weights(path: Path, dataset: Dataset, task: Task) -> Model:
+def any_weights(path: Path, task: Task) -> Model:
     """A network from any weights file: through the input it was trained with if the file tells,
     else through `task`."""
     network, about = checkpoints.load_with_about(path, _hints(task))
     if about.get("preprocessing"):
-        return _seen_as_trained(path, network, about, dataset)
+        return _seen_as_trained(path, network, about, task.dataset)
     check_fits(str(path), network.spec, task)
     return Model(network, task.view)
 
 
-def describe(dataset: Dataset, view: View) -> dict[str, Any]:
-    """What a weights file says about its data: enough to export and feed the network later."""
-    # The network's own input may have other channels (branches) than the recordings that a deployed
-    # network is fed, so both are told
-    recorded: dict[str, object] = {
-        "channels": dataset.channels,
-        "joints": dataset.skeleton.joints,
-        "persons": dataset.persons,
-    }
-    if dataset.joint_names:
-        recorded["names"] = list(dataset.joint_names)
-    return {
-        "data": dataset.name,
-        "classes": list(dataset.classes),
-        # As steps, not as the input's name: an input that changes later leaves old files alone.
-        "preprocessing": list(view.eval_ops),
-        "views": view.clips,
-        "recorded": recorded,
-    }
+def as_deployed(folder: Path, task: Task) -> View:
+    """The view that `deployed.json` in an exported file's folder tells of, else that of `task`."""
+    if not (folder / deployed.NAME).is_file():
+        return task.view
+    description = deployed.read(folder)
+    return views.from_ops(
+        tuple(description["preprocessing"]),
+        # Less the batch, which deployed.json writes as null.
+        tuple(description["input"]["shape"][1:]),
+        description.get("views", 1),
+    )

@@ -9,9 +9,8 @@ from pathlib import Path
 import paddle
 
 from compress.plan import PlannedTeacher
-from compress.process import console
 from compress.steps.work import Work
-from compress.task import check_fits, describe, spec_for
+from compress.task import check_fits, spec_for
 from compress.training import checkpoint, objectives, settings
 from compress.training.fit import Job, fit
 from compress.training.model import Model
@@ -23,13 +22,19 @@ from teachers.weights.identity import Identity
 
 @dataclass(frozen=True)
 class Teacher:
-    """A ready teacher network; `origin` says in words where its weights come from, `history` how it
-    was trained."""
+    """A ready teacher network.
+
+    Attributes:
+        origin: where its weights come from, in words.
+        history: how it was trained, an epoch each.
+        cached: the file in the teacher cache that it was taken from.
+    """
 
     model: Model
     origin: str
     history: tuple[dict, ...] = ()
     best_epoch: int = 0
+    cached: Path | None = None
 
 
 def identity(planned: PlannedTeacher, seed: int) -> Identity:
@@ -78,7 +83,7 @@ def obtain(
     if weights is not None and not member.finetune:
         return Teacher(Model(weights.network, view, member.weight), weights.path)
     key = identity(planned, work.seed)
-    cached = _cached(planned, key, teacher_cache, name)
+    cached = _cached(planned, key, teacher_cache)
     if cached is not None:
         return cached
     if weights is not None:
@@ -94,7 +99,7 @@ def obtain(
     # `Member` refuses a network that is neither read whole nor told how to train
     assert member.train is not None
     progress = _train(model, member.train, work, key, name)
-    about = describe(work.dataset, view) | {
+    about = model.about(work.dataset) | {
         "history": progress.history,
         "best_epoch": progress.best_epoch,
     }
@@ -103,20 +108,19 @@ def obtain(
     return Teacher(model, origin, tuple(progress.history), progress.best_epoch)
 
 
-def _cached(
-    planned: PlannedTeacher, key: Identity, teacher_cache: Path, name: str
-) -> Teacher | None:
+def _cached(planned: PlannedTeacher, key: Identity, teacher_cache: Path) -> Teacher | None:
     """The teacher as an earlier run kept it, under today's key or the one of older releases."""
     for text in (key.key, key.legacy):
         if text is None:
             continue
         path = _cache_file(teacher_cache, planned, text)
         if path.exists():
-            console.say(f"{name}: reuses {path}")
             network, about = checkpoints.load_with_about(path)
             check_fits(str(path), network.spec, planned.task)
             model = Model(network, planned.task.view, planned.member.weight)
-            return Teacher(model, f"reused: {path}", tuple(about["history"]), about["best_epoch"])
+            return Teacher(
+                model, f"reused: {path}", tuple(about["history"]), about["best_epoch"], path
+            )
     return None
 
 

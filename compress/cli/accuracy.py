@@ -20,16 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from compress import recipe as recipes
-from compress.data.dataset import Dataset
 from compress.evaluation import accuracy
 from compress.evaluation.evaluate import EvaluationSet
 from compress.evaluation.record import RuntimeRow
-from compress.inputs.view import View, from_ops
 from compress.plan import load_data, tasks
 from compress.process import console, device
 from compress.recipe import overrides
-from compress.task import Task, any_weights
-from export import deployed, runtimes
+from compress.task import Task, any_weights, as_deployed
+from export import runtimes
 from export.runtimes import Predict, in_process
 from teachers.arguments import Parser
 from teachers.errors import CheckpointError, FeatherboneError
@@ -39,15 +37,16 @@ COMMAND = "featherbone accuracy"
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to run a target: how it is called, its logits, its files, and how it sees clips."""
+    """One way to run a target: how it is called, its logits, its files, and the clips as it sees
+    them."""
 
     name: str
     predict: Predict
     files: tuple[Path, ...]
-    view: View
+    clips: EvaluationSet
 
 
-def candidates(target: Path, dataset: Dataset, task: Task, threads: int) -> list[Candidate]:
+def candidates(target: Path, task: Task, threads: int) -> list[Candidate]:
     """Everything that a target can be run with.
 
     Args:
@@ -63,45 +62,34 @@ def candidates(target: Path, dataset: Dataset, task: Task, threads: int) -> list
         raise CheckpointError(
             f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder"
         )
-    return [_candidate(path, dataset, task, threads) for path in files]
+    return [_candidate(path, task, threads) for path in files]
 
 
-def _candidate(path: Path, dataset: Dataset, task: Task, threads: int) -> Candidate:
+def _candidate(path: Path, task: Task, threads: int) -> Candidate:
+    split = task.dataset.val
+    if path.suffix not in (".pdmodel", ".onnx"):
+        model = any_weights(path, task)
+        clips = EvaluationSet(split, model.view, model.view.clips)
+        return Candidate(f"{path} (dygraph)", in_process(model.network), (path,), clips)
+    view = as_deployed(path.parent, task)
+    clips = EvaluationSet(split, view, view.clips)
     if path.suffix == ".pdmodel":
         weights = path.with_suffix(".pdiparams")
         predict = runtimes.paddle_inference(path, weights, threads)
-        view = described(path, task)
-        return Candidate(f"{path} (Paddle Inference)", predict, (path, weights), view)
-    if path.suffix == ".onnx":
-        predict = runtimes.onnx_runtime(path, threads)
-        return Candidate(f"{path} (ONNX Runtime)", predict, (path,), described(path, task))
-    model = any_weights(path, dataset, task)
-    return Candidate(f"{path} (dygraph)", in_process(model.network), (path,), model.view)
+        return Candidate(f"{path} (Paddle Inference)", predict, (path, weights), clips)
+    predict = runtimes.onnx_runtime(path, threads)
+    return Candidate(f"{path} (ONNX Runtime)", predict, (path,), clips)
 
 
-def described(path: Path, task: Task) -> View:
-    """The view that `deployed.json` beside an exported file tells of, else the recipe's."""
-    if not (path.parent / deployed.NAME).is_file():
-        return task.view
-    description = deployed.read(path.parent)
-    return from_ops(
-        tuple(description["preprocessing"]),
-        # Less the batch, which deployed.json writes as null.
-        tuple(description["input"]["shape"][1:]),
-        description.get("views", 1),
-    )
-
-
-def compared(targets: list[Path], dataset: Dataset, task: Task) -> list[RuntimeRow]:
+def compared(targets: list[Path], task: Task) -> list[RuntimeRow]:
     """A row of `compress.evaluation.accuracy.row` for every way to run every target."""
     threads = runtimes.default_threads()
     rows = []
     reference = None
     for target in targets:
-        for candidate in candidates(target, dataset, task, threads):
-            clips = EvaluationSet(dataset.val, candidate.view, candidate.view.clips)
+        for candidate in candidates(target, task, threads):
             row, logits = accuracy.row(
-                candidate.name, candidate.predict, clips, reference, candidate.files
+                candidate.name, candidate.predict, candidate.clips, reference, candidate.files
             )
             # Foreign files have no trained network to be compared with, so the first one is it.
             reference = logits if reference is None else reference
@@ -120,9 +108,9 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     try:
         device.select(options.device)
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = load_data(recipe)
+        dataset = load_data(recipe, console.reading())
         # The first teacher's task, which is known without opening any weights.
-        rows = compared(options.targets, dataset, tasks(recipe, dataset)[0][0])
+        rows = compared(options.targets, tasks(recipe, dataset)[0][0])
     except FeatherboneError as error:
         console.say(f"error: {error}")
         return error.exit_code

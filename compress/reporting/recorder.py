@@ -10,7 +10,6 @@ from paddle import nn
 
 from compress.data.dataset import Dataset
 from compress.evaluation.record import Accuracy, RuntimeRow
-from compress.inputs.view import View
 from compress.reporting.record import (
     Curve,
     DataRecord,
@@ -83,16 +82,16 @@ class Recorder:
 
 
 def data_record(
-    dataset: Dataset, skeleton: str, notes: Sequence[str], view: View | None = None
+    dataset: Dataset, skeleton: str, notes: Sequence[str], seen: InputRecord | None = None
 ) -> DataRecord:
-    """The data set in the report; `view` is what the student is fed, if that is known."""
+    """The data set in the report; `seen` is what the student is fed, if that is known."""
     return DataRecord(
         name=dataset.name,
         classes=tuple(dataset.classes),
         train_clips=len(dataset.train),
         val_clips=len(dataset.val),
         skeleton=skeleton,
-        input=InputRecord(view.title, tuple(view.shape)) if view is not None else None,
+        input=seen,
         notes=tuple(notes),
     )
 

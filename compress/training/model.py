@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from paddle import nn
 
+from compress.data.dataset import Dataset
 from compress.inputs.view import View
 
 
@@ -22,6 +24,26 @@ class Model:
     def __call__(self, batch: dict):
         """Logits (N, K) of a batch {view fingerprint: x (N, C, T, V, M)}."""
         return self.network(batch[self.view.fingerprint])
+
+    def about(self, dataset: Dataset) -> dict[str, Any]:
+        """What a weights file says about its data: enough to export and feed the network later."""
+        # The network's own input may have other channels (branches) than the recordings that a
+        # deployed network is fed, so both are told
+        recorded: dict[str, object] = {
+            "channels": dataset.channels,
+            "joints": dataset.skeleton.joints,
+            "persons": dataset.persons,
+        }
+        if dataset.joint_names:
+            recorded["names"] = list(dataset.joint_names)
+        return {
+            "data": dataset.name,
+            "classes": list(dataset.classes),
+            # As steps, not as the input's name: an input that changes later leaves old files alone.
+            "preprocessing": list(self.view.eval_ops),
+            "views": self.view.clips,
+            "recorded": recorded,
+        }
 
 
 def fused(members: tuple[Model, ...], batch: dict):

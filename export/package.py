@@ -12,6 +12,7 @@ from export import deployed, runtimes, verify
 from export.flat.flatten import flatten
 from export.formats import table
 from export.quantize.quantized import Quantized
+from teachers import storage
 
 
 def build(
@@ -39,21 +40,22 @@ def build(
             looks deployable.
         StorageError: a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder)
     for stale in (*folder.glob("model.*"), folder / deployed.NAME):
         stale.unlink(missing_ok=True)
     plan = None if quantized is None else quantized.plan
     flat = flatten(network) if quantized is None else quantized.flat(network)
     files = {}
-    for kind in formats:
-        paths = table.load(kind).save(flat, network.spec, folder, plan)
-        files[kind] = [path.name for path in paths]
-    description = deployed.describe(network.spec, about, files) | (
-        {"precision": quantized.kinds()} if quantized else {}
-    )
-    differences = compare(network, folder, description, clips, reference, quantized)
-    # Last: a folder without it is not one that anybody would deploy
-    deployed.write(folder, description)
+    with storage.staging(folder) as unfinished:
+        for kind in formats:
+            paths = table.load(kind).save(flat, network.spec, unfinished, plan)
+            files[kind] = [storage.deliver(path, folder).name for path in paths]
+        description = deployed.describe(network.spec, about, files) | (
+            {"precision": quantized.kinds()} if quantized else {}
+        )
+        differences = compare(network, folder, description, clips, reference, quantized)
+        # Last: a folder without it is not one that anybody would deploy
+        storage.deliver(deployed.write(unfinished, description), folder)
     return differences
 
 

@@ -7,12 +7,30 @@ it.
     ├── DataError               a data set or a clip
     ├── TrainingError           a loss that is not finite
     ├── StorageError            a disk that is full or not writable
+    ├── BusyError               a folder that another process is working in
     ├── BudgetExceeded          exit code 2: the deployed folder is over budget.max_size
     ├── AccuracyGateFailed      exit code 3: the student lost more than budget.max_top1_drop
     └── ExportMismatch          exit code 4: an exported file disagrees with the trained network
 
-An interrupted run (Ctrl-C) ends with exit code 130.
+A command that is interrupted ends with exit code 130 (Ctrl-C) or 143 (SIGTERM).
 """
+
+import errno
+
+# By the kind of error: who may not write somewhere is not helped by free space.
+ADVICE = {
+    errno.ENOSPC: "free some space or choose another folder",
+    errno.EDQUOT: "free some space or choose another folder",
+    errno.EFBIG: "free some space or choose another folder",
+    errno.EACCES: "choose another folder, or mend its permissions",
+    errno.EPERM: "choose another folder, or mend its permissions",
+    errno.EROFS: "choose a folder on a file system that is not read-only",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "there is a file where a folder is needed; choose another folder",
+    errno.EEXIST: "there is a file where a folder is needed; choose another folder",
+    errno.EISDIR: "there is a folder of that name; choose another name",
+    errno.ENOENT: "check the path",
+}
 
 
 class FeatherboneError(Exception):
@@ -41,6 +59,10 @@ class StorageError(FeatherboneError):
     """A file could not be written; what was there before is untouched."""
 
 
+class BusyError(FeatherboneError):
+    """Another process is working in the folder."""
+
+
 class BudgetExceeded(FeatherboneError):
     """The deployed folder is larger than the recipe allows."""
 
@@ -59,3 +81,8 @@ class ExportMismatch(FeatherboneError):
     """An exported file does not compute what the trained network computes."""
 
     exit_code = 4
+
+
+def advice(error: OSError) -> str:
+    """What to do about an error of the system, in words; "" where only its own text helps."""
+    return ADVICE.get(error.errno or 0, "")

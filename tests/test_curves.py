@@ -191,7 +191,9 @@ def test_a_tag_with_percent_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="the training curves could not be written"):
+    with pytest.raises(
+        StorageError, match=r"cannot write it \(.*\); there is a file where a folder is needed"
+    ):
         Curves(tmp_path / "file" / "curves")
 
 
@@ -222,7 +224,7 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "open", lambda *args, **keys: Full(plain_open(*args, **keys)))
-        with pytest.raises(StorageError, match=r"\(No space left on device\); make room"):
+        with pytest.raises(StorageError, match=r"\(No space left on device\); free some space"):
             curves.scalars(2, {"loss": 2.0})
     curves.scalars(3, {"loss": 3.0})
     assert scalars_of(tmp_path, "loss") == [(1, 1.0), (3, 3.0)]

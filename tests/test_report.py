@@ -291,8 +291,8 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(
         StorageError,
-        match=r"report.json: could not be written \(No space left on device\); make room "
-        "or choose another output folder, then run the same command again$",
+        match=r"report.json: cannot write it \(No space left on device\); free some space or "
+        "choose another folder$",
     ):
         write(Report(recipe="other"), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

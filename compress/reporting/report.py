@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 from compress.reporting import view, wording
 from compress.reporting.record import Report, from_json, to_json
-from teachers.errors import StorageError
+from teachers import storage
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
@@ -20,8 +19,7 @@ def write(report: Report, folder: str | Path) -> Path:
     path.
 
     Parts that a run did not reach are None or empty: the page shows what there is and names what is
-    not. Numbers that are not finite become null. Each file is complete or not there: it is written
-    beside its place, then moved.
+    not. Numbers that are not finite become null. Each file is complete or not there.
 
     Raises:
         StorageError: a file could not be written; what was there before is untouched.
@@ -32,14 +30,12 @@ def write(report: Report, folder: str | Path) -> Path:
     data = to_json(report)
     # allow_nan=False: a NaN that slipped through `encode` must raise here, not in a reader whose
     # parser refuses it.
-    _replace(
-        folder / "report.json",
-        json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    _write(folder / "report.json", text)
     # The page is made of what the file says, not of what is in memory: the two cannot disagree, and
     # every report is checked against its record once it is safe on disk.
     written = from_json(data, str(folder / "report.json"))
-    _replace(folder / "report.html", render(written))
+    _write(folder / "report.html", render(written))
     return folder / "report.html"
 
 
@@ -83,20 +79,6 @@ def _unbroken(function: Callable[..., str]) -> Callable[..., str]:
     return lambda *values: function(*values).replace(" ", "\u00a0")
 
 
-def _replace(path: Path, text: str) -> None:
-    # In the same folder, as a rename is atomic within one file system only; with the process's
-    # number, so that two runs do not write into one file.
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # A file name need not be Unicode (Linux takes any bytes), and a report may quote it.
-            beside.write_bytes(text.encode("utf-8", "backslashreplace"))
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{path}: could not be written ({error.strerror}); make room or choose another output "
-            "folder, then run the same command again"
-        ) from error
+def _write(path: Path, text: str) -> None:
+    # A file name need not be Unicode (Linux takes any bytes), and a report may quote it.
+    storage.write_bytes(path, text.encode("utf-8", "backslashreplace"))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from teachers.errors import StorageError
+from teachers import storage
 
 FILE_NAME = "vdlrecords.curves.log"
 
@@ -47,7 +47,7 @@ class Curves:
             if not kept or whole_bytes != self.path.stat().st_size:
                 self._rewrite(kept)
         except OSError as error:
-            raise self._storage_error(error) from error
+            raise storage.failure(self.path, error) from error
         for _, tag, step in kept:
             self._last[tag] = max(step, self._last.get(tag, step))
 
@@ -105,7 +105,7 @@ class Curves:
                 self._rewrite(earlier)
             self._write_whole(b"".join(map(_framed, values)))
         except OSError as error:
-            raise self._storage_error(error) from error
+            raise storage.failure(self.path, error) from error
         for _, tag, step in values:
             self._last[tag] = step
 
@@ -128,17 +128,9 @@ class Curves:
         # The first record of a VisualDL file is its meta data.
         if not records:
             records = [(meta_data(walltime=_now_ms()).SerializeToString(), "meta_data_tag", 0)]
-        # Renamed over the old file when whole. "vdlrecords" must not be in the temporary name:
-        # VisualDL would read it as a record file.
-        beside = self.path.with_name(f"{self.path.name.replace('vdlrecords', 'rewritten')}.tmp")
-        beside.write_bytes(b"".join(map(_framed, records)))
-        os.replace(beside, self.path)
-
-    def _storage_error(self, error: OSError) -> StorageError:
-        return StorageError(
-            f"{self.path}: the training curves could not be written ({error.strerror}); "
-            "make room or choose another output folder, then run the same command again"
-        )
+        # VisualDL reads every file with "vdlrecords" in its name, so one that is half written must
+        # not have it; names of `storage` have not.
+        storage.write_bytes(self.path, b"".join(map(_framed, records)))
 
 
 def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:

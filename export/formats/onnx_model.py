@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +42,8 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
 def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
     """The model of a flat network in the form made for ONNX, its observers traced with it."""
     # paddle2onnx reads files alone, and they must not be left in the deployed folder
-    with tempfile.TemporaryDirectory() as temporary:
-        prefix = Path(temporary) / "model"
+    with storage.scratch() as temporary:
+        prefix = temporary / "model"
         paddle_model.trace(AsWritten(flat), spec, prefix)
         with quiet():
             paddle2onnx.export(

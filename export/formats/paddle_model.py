@@ -4,7 +4,6 @@ nothing a runtime does not read."""
 from __future__ import annotations
 
 import shutil
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -37,11 +36,11 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
         spec: the network's spec, for the input shape (N, C, T, V, M).
         folder: where `model.pdmodel` and `model.pdiparams` go.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        trace(AsWritten(flat), spec, Path(temporary) / "model")
+    with storage.scratch() as temporary:
+        trace(AsWritten(flat), spec, temporary / "model")
         # Every operator carries the call stack of the Python code that it was traced from
-        model = strip((Path(temporary) / MODEL).read_bytes())
-        parameters = (Path(temporary) / PARAMETERS).read_bytes()
+        model = strip((temporary / MODEL).read_bytes())
+        parameters = (temporary / PARAMETERS).read_bytes()
     # The model last: a folder with a model and no parameters would look complete
     storage.write_bytes(folder / PARAMETERS, parameters)
     storage.write_bytes(folder / MODEL, model)
@@ -66,8 +65,7 @@ def trace(network: nn.Layer, spec, prefix: Path) -> None:
         # A full disk is what a user can do something about; Paddle's own message does not say so
         if shutil.disk_usage(prefix.parent).free < NEEDED_BYTES:
             raise StorageError(
-                f"{prefix.parent}: no room left to export to; free some space and continue with"
-                " --resume"
+                f"{prefix.parent}: no room left to export to; free some space"
             ) from error
         raise
     finally:

@@ -13,6 +13,11 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 from compress.cli import accuracy
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ from compress.process import device
 from compress.reporting import provenance
 from compress.training.mixup import soft_labels
 from teachers import ctrgcn, networks, storage
-from teachers.arguments import Parser
 from teachers.errors import DataError
+from teachers.terminal.arguments import Parser
 
 INPUTS = {"ntu": crop_resize, "nw_ucla": min_max_sample}
 # Of the loader, at least: in a few batches one would time the start of its threads.

@@ -42,8 +42,8 @@ from compress.recipe import overrides
 from compress.task import as_saved, load_weights
 from compress.training.model import Model
 from export.runtimes import in_process
-from teachers.arguments import Parser
 from teachers.errors import CheckpointError, FeatherboneError, RecipeError
+from teachers.terminal.arguments import Parser
 
 
 def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:

@@ -30,8 +30,8 @@ from rich.table import Table
 
 from benchmarks import fuzz_inputs
 from compress.process import console
-from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
+from teachers.terminal.arguments import Parser
 
 BAD = ("crashed", "hung", "out of memory")
 

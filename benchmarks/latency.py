@@ -59,9 +59,9 @@ from export.quantize.quantized import (
     corrected,
 )
 from teachers import networks
-from teachers.arguments import Parser
 from teachers.errors import FeatherboneError
 from teachers.skeleton import NTU_25
+from teachers.terminal.arguments import Parser
 from teachers.weights import checkpoints
 
 # As published; 64 for the others.

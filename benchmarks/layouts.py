@@ -38,8 +38,8 @@ from compress.data.dataset import Dataset, Split
 from compress.inputs.view import View
 from compress.plan import load_data, tasks
 from compress.process import console
-from teachers.arguments import Parser
 from teachers.skeleton import NTU_25
+from teachers.terminal.arguments import Parser
 
 # CTR-GCN's and PaddleVideo's arrays have the longest NTU recording's length, zeros behind a clip.
 FRAMES = 300

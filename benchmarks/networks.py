@@ -32,8 +32,8 @@ from compress.process import console
 from export import package, runtimes
 from export.formats import onnx_model, paddle_model
 from teachers import networks
-from teachers.arguments import Parser
 from teachers.skeleton import NTU_25
+from teachers.terminal.arguments import Parser
 from teachers.weights import checkpoints
 
 # Name, settings, frames and channels, as each paper has them: EfficientGCN takes three branches of

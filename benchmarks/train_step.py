@@ -27,10 +27,10 @@ from compress.reporting import provenance
 from compress.training.mixup import soft_labels
 from compress.training.objectives import cross_entropy
 from teachers import ctrgcn, networks
-from teachers.arguments import Parser
 from teachers.ctrgcn import keys
 from teachers.ctrgcn.published import PublishedCTRGCN
 from teachers.skeleton import SKELETONS
+from teachers.terminal.arguments import Parser
 
 # Classes, frames and persons of the two public configurations of CTR-GCN.
 SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}

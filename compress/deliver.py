@@ -13,7 +13,6 @@ from compress.budget.measure import measure
 from compress.evaluation import accuracy
 from compress.evaluation.evaluate import EvaluationSet, confusion
 from compress.evaluation.record import RuntimeRow
-from compress.process import interrupt
 from compress.recipe.types import Budget, Recipe
 from compress.reporting import typed_json
 from compress.reporting.examples import examples
@@ -28,6 +27,7 @@ from export.quantize.layer_report import layer_report
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
 from teachers import cpu
+from teachers.terminal import interrupt
 
 LAYER_CLIPS = 16  # validation clips of the layer report
 # The baseline export is only compared and timed; it is not what ships.

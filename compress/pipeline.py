@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from compress import plan, recipe as recipes
 from compress.deliver import deliver
 from compress.evaluation import accuracy, evaluate, fusion
 from compress.plan import Plan, PlannedStep, load_data
-from compress.process import console, interrupt
+from compress.process import console
 from compress.recipe.types import Recipe
 from compress.reporting import provenance, report as reports
 from compress.reporting.record import InputRecord, MemberRow, Report
@@ -38,6 +39,7 @@ from export.quantize.quantized import Quantized
 from export.runtimes import in_process
 from teachers import networks, storage
 from teachers.errors import CheckpointError, FeatherboneError
+from teachers.terminal import interrupt
 from teachers.weights import checkpoints, identity
 from teachers.weights.identity import Identity
 
@@ -77,20 +79,28 @@ def execute(run: Run) -> Report:
     )
     try:
         _stages(run, recorder)
-    except KeyboardInterrupt:
-        recorder.close("interrupted", 130)
-        raise
-    except FeatherboneError as problem:
-        recorder.close(f"failed: {problem}", problem.exit_code)
-        raise
-    except Exception as problem:
-        # A mistake of ours: the report still says how far the run came.
-        recorder.close(f"failed: {type(problem).__name__}: {problem}", 1)
+    except BaseException as problem:
+        recorder.close(*_ending(problem))
+        if recorder.report.exit_code in interrupt.EXIT_CODES:
+            interrupt.check()
         raise
     finally:
         recorder.took(time.monotonic() - started)
-        _write_report(recorder.report, run.folder)
+        # Who presses Ctrl-C a second time must not lose the report of the first.
+        with interrupt.held():
+            _write_report(recorder.report, run.folder)
     return recorder.report
+
+
+def _ending(problem: BaseException) -> tuple[str, int]:
+    """(status, exit code) of a run that was stopped by `problem`."""
+    if isinstance(problem, FeatherboneError):
+        return f"failed: {problem}", problem.exit_code
+    # Paddle turns a KeyboardInterrupt into errors of its own in places.
+    if isinstance(problem, KeyboardInterrupt) or interrupt.came():
+        return "interrupted", interrupt.exit_code(problem)
+    # A mistake of ours: the report still says how far the run came.
+    return f"failed: {type(problem).__name__}: {problem}", 1
 
 
 def _write_report(report: Report, folder: Path) -> None:
@@ -190,7 +200,9 @@ def _teachers(
         role = "teacher" if single else f"teacher{number}"
         title = f"teacher {number}: {member.network.name}, {entry.task.view.title}"
         name = "teacher" if single else title
-        teacher = obtain(entry, work, run.teacher_cache, role)
+        # The report of a run that is stopped in here has the epochs that were finished.
+        watched = replace(work, record=partial(recorder.curve, name))
+        teacher = obtain(entry, watched, run.teacher_cache, role)
         recorder.curve(name, teacher.history)
         if teacher.cached is not None:
             console.say(f"{role}: reuses {teacher.cached}")
@@ -274,7 +286,10 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
             continue
         started = time.monotonic()
         # Below `continue`: a step that is switched off changes nothing that is handed on.
-        work = replace(work, origin=after_step(work.origin, entry))
+        curve = f"step {number}: {step.kind}"
+        work = replace(
+            work, origin=after_step(work.origin, entry), record=partial(recorder.curve, curve)
+        )
         outcome = _finished(work, number, state) or _apply(entry, work, state)
         state = outcome.state
         interrupt.check()
@@ -296,7 +311,7 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
                 scores,
             )
         )
-        recorder.curve(f"step {number}: {step.kind}", outcome.history)
+        recorder.curve(curve, outcome.history)
     return state
 
 

@@ -13,18 +13,25 @@ if __package__ in (None, ""):
     # A script's own folder comes first in sys.path; imports here begin at the repository root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 import numpy as np
 
 from compress.data import clips
 from export import deployed
 from export.formats import table
 from export.serving import prepare, recording, scores_of, top_classes
-from teachers.arguments import Parser
-from teachers.errors import DataError, FeatherboneError
+from teachers.errors import DataError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 
 COMMAND = "python compress/predict.py"
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     parser = Parser(prog=command, description=__doc__.splitlines()[0])
@@ -37,33 +44,27 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     )
     options = parser.parse_args(arguments)
     results = []
-    try:
-        description = deployed.read(options.folder)
-        predictors = deployed.predictors(options.folder, description)
-        # ONNX where there is a choice: its int8 files compute in integers, Paddle's in float32.
-        kind = options.runtime or ("onnx" if "onnx" in predictors else next(iter(predictors)))
-        if kind not in predictors:
-            raise DataError(
-                f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})"
+    description = deployed.read(options.folder)
+    predictors = deployed.predictors(options.folder, description)
+    # ONNX where there is a choice: its int8 files compute in integers, Paddle's in float32.
+    kind = options.runtime or ("onnx" if "onnx" in predictors else next(iter(predictors)))
+    if kind not in predictors:
+        raise DataError(
+            f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})"
+        )
+    for path in options.clips:
+        for name, raw in clips.read_clip(path, recording(description)):
+            # Every view that validation averaged: one alone falls short of its accuracy.
+            views = [
+                prepare(raw, description, name, number)
+                for number in range(description.get("views", 1))
+            ]
+            best = top_classes(scores_of(predictors[kind](np.stack(views))), description["classes"])
+            results.append({"clip": name, **best[0], "top5": best})
+            print(
+                f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
+                + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:])
             )
-        for path in options.clips:
-            for name, raw in clips.read_clip(path, recording(description)):
-                # Every view that validation averaged: one alone falls short of its accuracy.
-                views = [
-                    prepare(raw, description, name, number)
-                    for number in range(description.get("views", 1))
-                ]
-                best = top_classes(
-                    scores_of(predictors[kind](np.stack(views))), description["classes"]
-                )
-                results.append({"clip": name, **best[0], "top5": best})
-                print(
-                    f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
-                    + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:])
-                )
-    except FeatherboneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
     print(json.dumps({"runtime": kind, "clips": results}))
     return 0
 

@@ -3,8 +3,8 @@
 Run: python compress/run.py --recipe ctrgcn_lite_dml [-o key.path=value ...]
 
 Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost, 4
-an exported file disagrees with the trained network, 130 interrupted. The last line of stdout is one
-JSON object.
+an exported file disagrees with the trained network, 130 interrupted (Ctrl-C), 143 stopped (SIGTERM).
+The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ if __package__ in (None, ""):
     # As a script: the repository root, not compress/, is what imports are looked up in
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 import compress  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
 from compress import recipe as recipes
-from compress.process import console
+from compress.process import lock
 from compress.recipe import overrides
 from compress.recipe.types import Recipe
 from compress.reporting.printed import last_line, print_recipes
 from teachers import storage
-from teachers.arguments import Parser
-from teachers.errors import FeatherboneError, RecipeError
+from teachers.errors import FeatherboneError, RecipeError, StorageError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 
 COMMAND = "python compress/run.py"
 RUNS = Path("runs")
@@ -63,6 +69,7 @@ def parser(command: str = COMMAND) -> Parser:
     return line
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command; returns the exit code.
 
@@ -71,46 +78,64 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser(command).parse_args(arguments)
-    try:
-        if options.list:
-            return print_recipes(recipes.list_recipes())
-        if options.recipe is None:
-            raise RecipeError(
-                "--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)"
-            )
-        changes = list(options.overrides)
-        if options.seed is not None:
-            # As an override it is checked, reported and compared on `--resume` like all others
-            changes.append(f"seed={options.seed}")
-        recipe = recipes.load(options.recipe, changes)
-        return _run(recipe, options, shlex.join([*command.split(), *arguments]))
-    except FeatherboneError as error:
-        return _failed(str(error), error.exit_code)
-
-
-def _run(recipe: Recipe, options: argparse.Namespace, typed: str) -> int:
+    if options.list:
+        return print_recipes(recipes.list_recipes())
+    if options.recipe is None:
+        raise RecipeError(
+            "--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)"
+        )
+    changes = list(options.overrides)
+    if options.seed is not None:
+        # As an override it is checked, reported and compared on `--resume` like all others
+        changes.append(f"seed={options.seed}")
+    recipe = recipes.load(options.recipe, changes)
     # Here: Paddle takes seconds to load, and a bad recipe should not wait
-    from compress import pipeline, plan
-    from compress.process import device, interrupt
-    from compress.reporting.planned import print_plan
-    from compress.reporting.printed import print_summary
-
+    with interrupt.loading():
+        from compress import pipeline  # noqa: F401
+        from compress.process import device
     # Before anything is built: networks are made on the device that is current
     device.select(options.device)
     if options.dry_run:
-        return print_plan(plan.make(recipe, plan.load_data(recipe, console.reading())))
-    folder = _resumed(recipe, options) if options.resume else _started(recipe, options)
-    # Bare `except:` clauses in Paddle 2.6.2 swallow Ctrl-C, so the signal itself is kept in mind
-    interrupt.remember()
+        return _plan(recipe)
+    folder = _resumed(recipe, options) if options.resume else _new_folder(recipe, options)
+    typed = shlex.join([*command.split(), *arguments])
+    advice = (
+        "wait until it ends, or stop it and type the same again; another --output starts another"
+        " run"
+    )
+    with lock.hold(folder / lock.NAME, advice):
+        return _run(recipe, options, folder, typed)
+
+
+def _plan(recipe: Recipe) -> int:
+    from compress import plan
+    from compress.process import console
+    from compress.reporting.planned import print_plan
+
+    return print_plan(plan.make(recipe, plan.load_data(recipe, console.reading())))
+
+
+def _run(recipe: Recipe, options: argparse.Namespace, folder: Path, typed: str) -> int:
+    """The run in a folder that is ours alone."""
+    from compress import pipeline
+    from compress.reporting.printed import print_summary
+
+    if not options.resume:
+        _begin(recipe, folder)
+    _sweep(folder)
+    resume = _resuming(typed, options, folder)
+    # There after a failure, too: `pipeline.execute` writes the report whatever happens.
+    places = {"output": str(folder), "report": str(folder / "report.html")}
     try:
         result = pipeline.execute(pipeline.Run(recipe, folder, folder.parent / "teachers", typed))
-    except KeyboardInterrupt:
-        resume = _resuming(typed, options, folder)
-        return _failed(
-            f"interrupted; everything finished is kept. Continue with: {resume}", 130, folder
-        )
+    except KeyboardInterrupt as stopped:
+        message = f"interrupted; everything finished is kept. Continue with: {resume}"
+        return ending.fail(message, interrupt.exit_code(stopped), **places)
+    except StorageError as error:
+        message = f"{error}. Everything finished is kept; continue with: {resume}"
+        return ending.fail(message, error.exit_code, **places)
     except FeatherboneError as error:
-        return _failed(str(error), error.exit_code, folder)
+        return ending.fail(str(error), error.exit_code, **places)
     print_summary(result)
     print(json.dumps(last_line(result)))
     # Only a run that came to its end is here, and such a run was judged.
@@ -152,13 +177,36 @@ def _resumed(recipe: Recipe, options: argparse.Namespace) -> Path:
     return folder
 
 
-def _started(recipe: Recipe, options: argparse.Namespace) -> Path:
-    """The folder of a new run, with the effective recipe in it.
+def _new_folder(recipe: Recipe, options: argparse.Namespace) -> Path:
+    """The folder of a new run.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    if options.output is not None:
+        return storage.make_folder(options.output)
+    storage.make_folder(RUNS)
+    number = 1
+    folder = RUNS / recipe.name
+    # Any folder is taken, a run's or not: nothing is written into what somebody else made.
+    while True:
+        try:
+            # Made, not looked for: another run may be started in the same moment.
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = folder.with_name(f"{recipe.name}-{number}")
+        except OSError as error:
+            raise storage.failure(folder, error) from error
+
+
+def _begin(recipe: Recipe, folder: Path) -> None:
+    """Make the folder a run's, with the effective recipe in it.
 
     Raises:
         RecipeError: it holds a run.
     """
-    folder = options.output or _free(RUNS / recipe.name)
     if (folder / EFFECTIVE).exists():
         raise RecipeError(
             f"--output {folder}: holds a run already; add --resume to continue it, or choose"
@@ -166,29 +214,14 @@ def _started(recipe: Recipe, options: argparse.Namespace) -> Path:
         )
     # First of all files, or a run that dies at once could not be resumed.
     storage.write_text(folder / EFFECTIVE, json.dumps(recipes.to_dict(recipe), indent=1))
-    return folder
 
 
-def _free(folder: Path) -> Path:
-    number = 1
-    free = folder
-    # Any folder is taken, a run's or not: nothing is written into what somebody else made.
-    while free.exists():
-        number += 1
-        free = folder.with_name(f"{folder.name}-{number}")
-    return free
-
-
-def _failed(message: str, code: int, folder: Path | None = None) -> int:
-    console.say(f"error: {message}")
-    # 130 is what shells report for SIGINT: 128 + 2.
-    status = "interrupted" if code == 130 else "failed"
-    last: dict[str, object] = {"status": status, "exit_code": code, "error": message}
-    if folder is not None:
-        # There after a failure, too: `pipeline.execute` writes the report whatever happens.
-        last |= {"output": str(folder), "report": str(folder / "report.html")}
-    print(json.dumps(last))
-    return code
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run left half written, before anything looks at the files there."""
+    storage.sweep(folder)
+    for inside in folder.iterdir():
+        if inside.is_dir():
+            storage.sweep(inside)
 
 
 if __name__ == "__main__":

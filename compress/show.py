@@ -16,6 +16,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 import numpy as np
 
 from compress import recipe as recipes, registry
@@ -28,9 +33,10 @@ from compress.process import console
 from compress.recipe import overrides
 from compress.reporting import drawing
 from export.preprocess import ops
-from teachers.arguments import Parser
-from teachers.errors import FeatherboneError, RecipeError
+from teachers.errors import RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, SKELETONS, UCLA_20, Skeleton
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 
 COMMAND = "python -m compress.show"
 KNOWN = {
@@ -79,29 +85,25 @@ def parser(command: str = COMMAND) -> Parser:
     return found
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = parser(command).parse_args(arguments)
-    try:
-        if options.output.suffix not in (".gif", ".png"):
-            raise RecipeError(f"--output {options.output}: must end in .gif or .png")
-        if (options.clip is None) == (options.recipe is None):
-            raise RecipeError("give either a clip file, or --recipe with --index")
-        if min(options.draws, options.frames - 1) < 1:
-            raise RecipeError("--draws: must be at least 1, --frames at least 2")
-        subject = from_file(options) if options.recipe is None else from_recipe(options)
-        drawn = rows(subject, options.draws, options.seed)
-        title = ": ".join(filter(None, (subject.label, subject.name)))
-        picture = (
-            drawing.animation(drawn, subject.skeleton, title)
-            if options.output.suffix == ".gif"
-            else drawing.strip(drawn, subject.skeleton, title, options.frames)
-        )
-        drawing.save(picture, options.output)
-    except FeatherboneError as error:
-        console.say(f"error: {error}")
-        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}))
-        return error.exit_code
+    if options.output.suffix not in (".gif", ".png"):
+        raise RecipeError(f"--output {options.output}: must end in .gif or .png")
+    if (options.clip is None) == (options.recipe is None):
+        raise RecipeError("give either a clip file, or --recipe with --index")
+    if min(options.draws, options.frames - 1) < 1:
+        raise RecipeError("--draws: must be at least 1, --frames at least 2")
+    subject = from_file(options) if options.recipe is None else from_recipe(options)
+    drawn = rows(subject, options.draws, options.seed)
+    title = ": ".join(filter(None, (subject.label, subject.name)))
+    picture = (
+        drawing.animation(drawn, subject.skeleton, title)
+        if options.output.suffix == ".gif"
+        else drawing.strip(drawn, subject.skeleton, title, options.frames)
+    )
+    drawing.save(picture, options.output)
     console.say(
         f"{options.output}: {title}, {subject.clip.shape[1]} frames, {subject.skeleton.name}"
     )

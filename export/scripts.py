@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ import paddle
 
 from export import package
 from export.formats import table
-from teachers.arguments import Parser
-from teachers.errors import FeatherboneError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
@@ -21,12 +20,14 @@ from teachers.weights.published import Hints
 CLIPS = 8
 
 
+@ending.command
 def export(arguments: list[str] | None, kind: str, about: str) -> int:
     """Export a weights file in one format; the last line of stdout is JSON."""
     options = _parser(about).parse_args(arguments)
     return _export(options, (kind,))
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = "featherbone export") -> int:
     """`featherbone export`: the formats that are asked for, else all; returns the exit code."""
     parser = _parser("A weights file -> a verified folder that a runtime serves.", command)
@@ -60,18 +61,14 @@ def _parser(about: str, command: str | None = None) -> Parser:
 
 
 def _export(options: argparse.Namespace, kinds: tuple[str, ...]) -> int:
-    try:
-        hints = Hints(frames=options.frames)
-        _, _, trained_on = checkpoints.read(options.weights, hints)
-        network = checkpoints.load(options.weights, hints)
-        shape = (CLIPS, *network.spec.input_shape)
-        clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
-        with paddle.no_grad():
-            reference = network(paddle.to_tensor(clips)).numpy()
-        differences = package.build(network, options.out, kinds, trained_on, clips, reference)
-    except FeatherboneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    hints = Hints(frames=options.frames)
+    _, _, trained_on = checkpoints.read(options.weights, hints)
+    network = checkpoints.load(options.weights, hints)
+    shape = (CLIPS, *network.spec.input_shape)
+    clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    with paddle.no_grad():
+        reference = network(paddle.to_tensor(clips)).numpy()
+    differences = package.build(network, options.out, kinds, trained_on, clips, reference)
     files = {
         path.name: path.stat().st_size for path in sorted(options.out.iterdir()) if path.is_file()
     }

@@ -12,6 +12,11 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 from export import scripts
 
 

@@ -19,10 +19,16 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 from teachers import networks, storage
-from teachers.arguments import Parser
-from teachers.errors import FeatherboneError, RecipeError
+from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 from teachers.weights import checkpoints, torch_legacy, torch_zip
 from teachers.weights.published import NO_HINTS, Hints
 
@@ -84,6 +90,7 @@ def format_of(path: Path) -> str:
         return "torch before 1.6" if torch_legacy.recognises(file.read(32)) else "Paddle"
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     parser = Parser(
@@ -107,16 +114,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         help="the graph (the published one of as many joints)",
     )
     options = parser.parse_args(arguments)
-    try:
-        # Nothing but FeatherboneError is caught: anything else is a bug, and its traceback helps.
-        converted = convert(
-            options.source,
-            options.target,
-            Hints(options.frames, options.persons, SKELETONS.get(options.skeleton)),
-        )
-    except FeatherboneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    converted = convert(
+        options.source,
+        options.target,
+        Hints(options.frames, options.persons, SKELETONS.get(options.skeleton)),
+    )
     C, T, V, M = converted["input"]
     print(
         f"{options.source}: {converted['network']} in {converted['format']} format,"

@@ -127,14 +127,14 @@ def test_next_run_reuses_the_teacher(finished):
     assert [step["name"] for step in report["steps"]] == ["prune_layers"]
 
 
-def wait_for_epoch(folder, epoch, process):
+def wait_for_epoch(folder, epoch, process, training="step2_train"):
     from teachers import storage
     from teachers.errors import CheckpointError
 
     until = time.monotonic() + 200
     while time.monotonic() < until and process.poll() is None:
         try:
-            if storage.read_arrays(folder / "state" / "step2_train.npz")[1]["epoch"] >= epoch:
+            if storage.read_arrays(folder / "state" / f"{training}.npz")[1]["epoch"] >= epoch:
                 return
         except CheckpointError:
             pass
@@ -171,6 +171,29 @@ def test_ctrl_c_says_how_to_resume(finished, tmp_path):
     assert json.loads((tmp_path / "run" / "report.json").read_text())["status"] == "interrupted"
     code, _, _, err = run([*TINY, "--output", "run", "--resume"], tmp_path)
     assert code == 0 and results(finished[0] / "run") == results(tmp_path / "run")
+
+
+def test_sigterm_in_teacher_training_leaves_its_epochs_in_the_report(tmp_path):
+    long = ["-o", "teacher.train.epochs=100", "--output", "run"]
+    process = start([*TINY, *long], tmp_path)
+    wait_for_epoch(tmp_path / "run", 2, process, "teacher")
+    # While it works, nobody else does: the second is told by whom, and how to go on.
+    code, last, _, err = run([*TINY, *long, "--resume"], tmp_path)
+    assert code == 1 and last["error"].startswith(f"run: process {process.pid} on ")
+    assert "is working in it; wait until it ends, or stop it and type the same again" in err
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err[-2000:]
+    assert "Traceback" not in err and "Continue with: python compress/run.py" in err
+    last = json.loads(out.splitlines()[-1])
+    assert (last["status"], last["exit_code"]) == ("interrupted", 143)
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert (report["status"], report["exit_code"]) == ("interrupted", 143)
+    (curve,) = report["curves"]
+    assert curve["title"] == "teacher"
+    assert [epoch["epoch"] for epoch in curve["epochs"]][:2] == [1, 2]
+    assert "teacher" in (tmp_path / "run" / "report.html").read_text()
+    assert not (tmp_path / "run" / "run.lock").exists()
 
 
 def test_over_budget_is_exit_code_2_and_delivers_all_the_same(finished):
@@ -225,6 +248,7 @@ def test_full_disk_ends_with_a_message(finished, tmp_path):
     assert (
         code == 1
         and "cannot write it (File too large); free some space or choose another folder" in err
+        and "kept; continue with: python compress/run.py" in err
     )
     assert not list((tmp_path / "run").rglob(".*"))
 

@@ -9,6 +9,11 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 from compress.budget.measure import main
 
 sys.exit(main())

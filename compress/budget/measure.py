@@ -9,17 +9,17 @@ file counts. The last line of standard output is one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import stat
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from compress.budget.sizes import format_size, parse_size
-from teachers.errors import BudgetExceeded, DataError, FeatherboneError, RecipeError
+from teachers.errors import BudgetExceeded, DataError, RecipeError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 
 COMMAND = "python -m compress.budget"
 SHOWN_PARTS = 24  # rows of the printed table; the rest is summed up in one
@@ -187,31 +187,20 @@ def print_table(measured: dict, console=None) -> None:
         console.print(Text(measured["advice"]))
 
 
-class _Parser(argparse.ArgumentParser):
-    # argparse would exit with 2, which means "over budget" here.
-    def error(self, message: str):
-        raise RecipeError(f"{message}; see `{self.prog} --help`")
-
-
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
-    parser = _Parser(prog=command, description=__doc__.splitlines()[0])
+    parser = Parser(prog=command, description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="the folder that is deployed")
     parser.add_argument(
         "--limit", default="10MB", help="10MB (default), 500KB, 8MiB, a number of bytes"
     )
+    options = parser.parse_args(arguments)
     try:
-        options = parser.parse_args(arguments)
-        try:
-            limit_bytes = parse_size(options.limit)
-        except ValueError as error:
-            raise RecipeError(f"--limit: {error}") from error
-        measured = measure(options.folder, limit_bytes)
-    except FeatherboneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        # The last line of standard output is JSON in every case, so a CI job needs one parser.
-        print(json.dumps({"exit_code": error.exit_code, "error": str(error)}))
-        return error.exit_code
+        limit_bytes = parse_size(options.limit)
+    except ValueError as error:
+        raise RecipeError(f"--limit: {error}") from error
+    measured = measure(options.folder, limit_bytes)
     print_table(measured)
     exit_code = 0 if measured["within"] else BudgetExceeded.exit_code
     print(json.dumps({"exit_code": exit_code} | measured))

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 
 import compress
+from teachers.terminal import ending, interrupt
 
 NAME = "featherbone"
 
@@ -39,7 +40,15 @@ VERBS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit code of the verb, 1 where there is no such verb."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        # The process is this command's, though pip's script for it has imported this as a module.
+        interrupt.while_loading("__main__")
+        arguments = sys.argv[1:]
+    return _verb(arguments)
+
+
+@ending.command
+def _verb(arguments: list[str]) -> int:
     first = arguments[0] if arguments else None
     if first in ("-h", "--help"):
         print(help_text())
@@ -50,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     if first not in VERBS:
         print(help_text(), file=sys.stderr)
         problem = "name a verb" if first is None else f"unknown verb {first!r}"
-        print(f"{NAME}: {problem}; known: {', '.join(VERBS)}", file=sys.stderr)
         # 1 as for all bad input: argparse's usual 2 means "over budget" here.
-        return 1
-    module = importlib.import_module(VERBS[first].module)
+        return ending.fail(f"{problem}; known: {', '.join(VERBS)}", 1)
+    with interrupt.loading():
+        module = importlib.import_module(VERBS[first].module)
     # By its verb, so that usage and the report show what was typed, not a file of the package.
     return module.main(arguments[1:], command=f"{NAME} {first}")
 

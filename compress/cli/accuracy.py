@@ -29,8 +29,9 @@ from compress.recipe import overrides
 from compress.task import Task, any_weights, as_deployed
 from export import runtimes
 from export.runtimes import Predict, in_process
-from teachers.arguments import Parser
-from teachers.errors import CheckpointError, FeatherboneError
+from teachers.errors import CheckpointError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 
 COMMAND = "featherbone accuracy"
 
@@ -97,6 +98,7 @@ def compared(targets: list[Path], task: Task) -> list[RuntimeRow]:
     return rows
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     parser = Parser(prog=command, description=__doc__.split("\n\n")[0])
@@ -105,15 +107,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument("targets", nargs="+", type=Path)
     options = parser.parse_args(arguments)
-    try:
-        device.select(options.device)
-        recipe = recipes.load(options.recipe, options.overrides)
-        dataset = load_data(recipe, console.reading())
-        # The first teacher's task, which is known without opening any weights.
-        rows = compared(options.targets, tasks(recipe, dataset)[0][0])
-    except FeatherboneError as error:
-        console.say(f"error: {error}")
-        return error.exit_code
+    device.select(options.device)
+    recipe = recipes.load(options.recipe, options.overrides)
+    dataset = load_data(recipe, console.reading())
+    # The first teacher's task, which is known without opening any weights.
+    rows = compared(options.targets, tasks(recipe, dataset)[0][0])
     _print(rows)
     print(
         json.dumps(

@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from compress.process import console
 from compress.reporting import wording
-from teachers.arguments import Parser
-from teachers.errors import DataError, FeatherboneError
+from teachers.errors import DataError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 
 COMMAND = "featherbone compare"
 
@@ -109,6 +109,7 @@ def notes(table: list[Row]) -> list[str]:
     return found
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     parser = Parser(prog=command, description=__doc__.split("\n\n")[0])
@@ -119,11 +120,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     # nargs="+" is one or more; argparse has no "two or more".
     if len(options.runs) < 2:
         parser.error("give two or more runs")
-    try:
-        table = [row for path in options.runs for row in rows(path)]
-    except FeatherboneError as error:
-        console.say(f"error: {error}")
-        return error.exit_code
+    table = [row for path in options.runs for row in rows(path)]
     _print(table)
     for note in notes(table):
         print(f"note: {note}")

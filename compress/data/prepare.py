@@ -15,14 +15,19 @@ import sys
 import time
 from pathlib import Path
 
+from teachers.terminal import interrupt
+
+# isort: split
+interrupt.while_loading(__name__)
+
 from rich.console import Console
 
 from compress.data.ntu import build, recordings, report
 from compress.data.ntu.clean import PREPARATIONS
 from compress.data.ntu.clip_cache import Cache
 from compress.process.console import bar, say
-from teachers.arguments import Parser
-from teachers.errors import FeatherboneError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 
 COMMAND = "python -m compress.data.prepare"
 
@@ -59,6 +64,7 @@ def parser(command: str = COMMAND) -> Parser:
     return line
 
 
+@ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     line = parser(command)
@@ -69,15 +75,9 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     # Everything for people goes to stderr or the console; the JSON line is for programs.
     try:
         cache = _with_bar(options)
-    # Errors of data and disk, in words; anything else is a fault of the program and shown whole.
-    except FeatherboneError as error:
-        say(f"error: {error}")
-        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}))
-        return error.exit_code
-    except KeyboardInterrupt:
-        # 128 + SIGINT, as shells have it, so that a script can tell it from a failure.
-        say("interrupted; everything finished is kept. Run the same again to continue")
-        return 130
+    except KeyboardInterrupt as stopped:
+        message = "interrupted; everything finished is kept. Run the same again to continue"
+        return ending.fail(message, interrupt.exit_code(stopped))
     report.show(cache.report, Console())
     say(
         f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json"

@@ -1,1 +1,1 @@
-"""The process around the work: terminal, device, Ctrl-C."""
+"""The process around the work: terminal, device, locks, the user's folders."""

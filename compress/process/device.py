@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 
 from teachers.errors import RecipeError
+from teachers.terminal import interrupt
 
 
 def select(name: str) -> str:
@@ -13,8 +14,8 @@ def select(name: str) -> str:
     Raises:
         RecipeError: `gpu` was asked for and this Paddle or this machine has none.
     """
-    # Else Paddle 2.6.2 turns SIGTERM into a process that hangs.
-    paddle.disable_signal_handler()
+    # Paddle 2.6.2 has taken SIGTERM on import, and turns it into a process that hangs.
+    interrupt.renew()
     # Both questions: the GPU build also runs on a machine without a GPU.
     usable = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if name == "gpu" and not usable:

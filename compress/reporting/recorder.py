@@ -58,11 +58,15 @@ class Recorder:
         self.report = replace(self.report, steps=(*self.report.steps, row))
 
     def curve(self, title: str, history: Sequence[Mapping[str, Any]]) -> None:
-        """A training's epochs, as `compress.training.fit` records them; none at all is no curve."""
+        """A training's epochs so far, as `compress.training.fit` records them; none at all is no
+        curve."""
         # A teacher that is read from a weights file was trained elsewhere.
-        if history:
-            curve = Curve(title, tuple(_epoch(record) for record in history))
-            self.report = replace(self.report, curves=(*self.report.curves, curve))
+        if not history:
+            return
+        curve = Curve(title, tuple(_epoch(record) for record in history))
+        # In place of what it was an epoch ago; a report has no two trainings of one title.
+        others = [other for other in self.report.curves if other.title != title]
+        self.report = replace(self.report, curves=(*others, curve))
 
     def runtimes(self, *rows: RuntimeRow) -> None:
         """More ways of running the student."""

@@ -12,6 +12,7 @@ from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View
 from compress.training.curves import Curves
 from compress.training.model import Model
+from compress.training.watch import History
 from export.quantize.quantized import Quantized
 from teachers.weights.identity import Identity
 
@@ -24,6 +25,7 @@ class Work:
         folder: the run's output folder.
         seed: of the recipe; a step derives its own from it and its number.
         origin: identity of everything that decides the data and the starting weights.
+        record: called with the epochs of the training under way, after each of them.
     """
 
     folder: Path
@@ -31,6 +33,7 @@ class Work:
     curves: Curves
     seed: int
     origin: Identity
+    record: History = field(default=lambda history: None, compare=False, repr=False)
     # Shared by the copies that `replace` makes for each step, and so by the whole run
     prepared: dict[tuple[str, int], EvaluationSet] = field(
         default_factory=dict, compare=False, repr=False

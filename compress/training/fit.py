@@ -18,7 +18,6 @@ from compress.data import loader
 from compress.data.dataset import Dataset
 from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
 from compress.inputs.view import View
-from compress.process.interrupt import finish_first
 from compress.training import checkpoint, mixup, schedule
 from compress.training.model import Model, fused, views_of
 from compress.training.objectives import Objective
@@ -27,6 +26,7 @@ from compress.training.watch import Watch
 from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import TrainingError
+from teachers.terminal.interrupt import finish_first
 from teachers.weights.identity import Identity
 
 # How often the loss is fetched from the device: every fetch waits for a GPU to finish, so one a

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.progress import Progress
 
 from compress.process.console import progress_bar, say
 from compress.training.curves import Curves
 
+# Called with all epochs of a training that are done and saved, after each of them.
+History = Callable[[Sequence[Mapping[str, Any]]], None]
+
 
 class Watch:
-    """Shows one training and writes its curves; the tags begin with `prefix`."""
+    """Shows one training and writes its curves; the tags begin with `prefix`.
 
-    def __init__(self, curves: Curves, prefix: str):
+    Args:
+        record: keeps the history, so that a report of a training that was stopped has it.
+    """
+
+    def __init__(self, curves: Curves, prefix: str, record: History = lambda history: None):
         self.curves = curves
         self.prefix = prefix
+        self.record = record
         # None before `begin` and after `end`.
         self._progress: Progress | None = None
 
@@ -24,7 +34,9 @@ class Watch:
         self.title = title
         self.judged = f"{learner}/top1"
         self.epochs = epochs
+        self.history = list(history)
         self.done = len(history)
+        self.record(self.history)
         self.seen = 0
         self.started = time.monotonic()
         if history:
@@ -63,6 +75,9 @@ class Watch:
 
     def epoch(self, record: dict, best_epoch: int) -> None:
         """An epoch is done and saved."""
+        self.history.append(record)
+        # First: what follows may fail on a full disk.
+        self.record(self.history)
         self.done = record["epoch"]
         self.started = time.monotonic()
         train = record["train"]

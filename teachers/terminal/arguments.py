@@ -1,10 +1,12 @@
-"""What the commands share."""
+"""The command line of every command."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from typing import NoReturn
+
+from teachers.terminal import ending
 
 
 class Parser(argparse.ArgumentParser):
@@ -13,4 +15,7 @@ class Parser(argparse.ArgumentParser):
     # NoReturn as in argparse: `exit` raises.
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(1, f"{self.prog}: {message}\n")
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        # Here too: a program that reads the last line must not need another parser for this.
+        ending.print_last_line(ending.failure(message, 1))
+        self.exit(1)

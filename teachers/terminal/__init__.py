@@ -1,0 +1,1 @@
+"""What every command shares: its arguments, the signals that stop it, and how it ends."""

@@ -27,7 +27,10 @@ class RuntimeRow:
         agreement: fraction (0..1) of clips with the trained network's answer.
         max_abs_diff, max_rel_diff: largest difference of a logit from the trained network's, and
             that divided by its largest logit.
-        p50_ms, p95_ms: latency at batch 1.
+        p50_ms, p95_ms: latency at batch 1, timed in turns with the other rows of its table.
+        spread_ms: between the quartiles of the timings; of two rows that differ by less, neither
+            is known to be faster.
+        timings: how many there were.
         bytes: of all files that the runtime reads.
         note: what a person has to know to compare the row with others.
     """
@@ -45,6 +48,8 @@ class RuntimeRow:
     p95_ms: float | None = None
     bytes: int | None = None
     note: str | None = None
+    spread_ms: float | None = None
+    timings: int | None = None
 
 
 @dataclass(frozen=True)

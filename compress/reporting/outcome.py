@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compress.evaluation.record import RuntimeRow
+from compress.reporting.before_after import NOT_DISTINGUISHABLE, distinguishable, ratio_words
 from compress.reporting.folder_size import baseline_of_deployed
 from compress.reporting.record import BudgetRecord, NetworkRow, Report
 from compress.reporting.wording import difference, number
@@ -28,11 +29,13 @@ SECTIONS = {
 MAY_BE_EMPTY = ("steps", "curves")
 # The shell's code for a process that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
+WARNED = "passed with warnings"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome in one word and in one sentence; `state` is passed, failed or stopped."""
+    """The outcome in a word or three and in one sentence; `state` is passed, warned (passed, with
+    warnings), failed or stopped."""
 
     state: str
     word: str
@@ -46,7 +49,9 @@ class Tiles:
     Attributes:
         fastest: the deployed row with the lowest median.
         smaller: how many times the baseline export is larger than the deployed folder.
-        faster: how many times the baseline export is slower in the fastest row's runtime.
+        faster: how many times the baseline export is slower in the fastest row's runtime; None
+            where the two cannot be told apart.
+        speed: the same in words.
         drop: student's minus teacher's top-1, in points.
     """
 
@@ -57,6 +62,7 @@ class Tiles:
     fastest: RuntimeRow | None
     smaller: float | None
     faster: float | None
+    speed: str
     drop: float | None
 
 
@@ -73,7 +79,7 @@ def missing(report: Report) -> list[str]:
 
 
 def verdict(report: Report) -> Verdict:
-    """Passed, failed or stopped, with the reason."""
+    """Passed, with or without warnings, failed or stopped, with the reason."""
     failed = [gate.name for gate in report.gates if not gate.passed]
     if report.status != "ok" and report.exit_code in (None, INTERRUPTED):
         return Verdict(
@@ -84,6 +90,8 @@ def verdict(report: Report) -> Verdict:
     # The gates are asked again: a page that says "passed" above a gate that failed would be wrong,
     # whatever the status says.
     if report.status == "ok" and report.exit_code in (0, None) and not failed:
+        if report.warnings:
+            return Verdict("warned", WARNED, f"{_passed(report)}, {_warned(report)}")
         return Verdict("passed", "passed", f"{_passed(report)}. The folder can be deployed.")
     # Here a gate or the exit code says failed, so a status of ok is not to be shown.
     status = report.status if report.status not in ("ok", "") else "failed"
@@ -98,6 +106,7 @@ def tiles(report: Report) -> Tiles:
     """The numbers at the top, each None where the run did not come that far."""
     deployed = tuple(row for row in report.runtimes if row.deployed)
     fastest = _fastest(deployed)
+    baseline = _baseline(report, fastest)
     # Rows of nothing in place of None: the page needs no case for a run that stopped before them.
     teacher = report.network("teacher") or NetworkRow("teacher", "")
     student = report.network("student") or NetworkRow("student", "")
@@ -108,7 +117,8 @@ def tiles(report: Report) -> Tiles:
         deployed=deployed,
         fastest=fastest,
         smaller=_smaller(report),
-        faster=_faster(report, fastest) if fastest is not None else None,
+        faster=_faster(baseline, fastest),
+        speed=_speed(baseline, fastest),
         drop=difference(student.top1, teacher.top1),
     )
 
@@ -134,12 +144,40 @@ def _smaller(report: Report) -> float | None:
     return baseline.bytes / report.budget.total_bytes if baseline.bytes else None
 
 
-def _faster(report: Report, fastest: RuntimeRow) -> float | None:
-    # The same runtime on the baseline export: a gain against another runtime would be the runtime's
-    # merit. Its row is named after the deployed one's ("baseline export, ONNX Runtime").
+def _baseline(report: Report, fastest: RuntimeRow | None) -> RuntimeRow | None:
+    """The baseline export in the fastest row's runtime, where both were timed."""
+    # The same runtime: a gain against another one would be the runtime's merit. Its row is named
+    # after the deployed one's ("baseline export, ONNX Runtime").
+    if fastest is None:
+        return None
     for row in report.runtimes:
         if not row.deployed and fastest.name in row.name:
-            before = number(row.p50_ms)
-            after = number(fastest.p50_ms)
-            return before / after if before and after else None
+            return row if number(row.p50_ms) else None
     return None
+
+
+def _faster(baseline: RuntimeRow | None, fastest: RuntimeRow | None) -> float | None:
+    if baseline is None or fastest is None or not distinguishable(baseline, fastest):
+        return None
+    before = number(baseline.p50_ms)
+    after = number(fastest.p50_ms)
+    return before / after if before and after else None
+
+
+def _speed(baseline: RuntimeRow | None, fastest: RuntimeRow | None) -> str:
+    if baseline is None or fastest is None:
+        return ""
+    if not distinguishable(baseline, fastest):
+        return f"{NOT_DISTINGUISHABLE} from the baseline export"
+    before = number(baseline.p50_ms) or 0.0
+    says, state = ratio_words(before, number(fastest.p50_ms) or 0.0, ("faster", "slower"))
+    return (
+        "as fast as the baseline export" if state == "same" else f"{says} than the baseline export"
+    )
+
+
+def _warned(report: Report) -> str:
+    count = len(report.warnings)
+    if count == 1:
+        return "but one warning says why the figures may mislead."
+    return f"but {count} warnings say why the figures may mislead."

@@ -16,7 +16,7 @@ from compress.reporting.record import Report
 
 # Soft wrap: what is printed here is read by programs as well, which do not expect folded lines.
 out = Console(highlight=False, soft_wrap=True)
-COLOURS = {"passed": "green", "failed": "red", "stopped": "yellow"}
+COLOURS = {"passed": "green", "warned": "yellow", "failed": "red", "stopped": "yellow"}
 
 
 def print_recipes(recipes: list[tuple[str, str]]) -> int:

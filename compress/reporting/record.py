@@ -151,6 +151,32 @@ class BaselineExport:
 
 
 @dataclass(frozen=True)
+class Delivered:
+    """A network as it ships: the teacher before compression, or the student after it.
+
+    Attributes:
+        top1: percent on the validation split.
+        bytes: of the whole folder.
+        macs: multiply-accumulates of one clip.
+        runtime: that was timed, the fastest one for the student.
+        p50_ms, p95_ms, spread_ms, timings: as in `compress.evaluation.record.RuntimeRow`.
+        note: why figures are missing.
+    """
+
+    name: str
+    top1: float | None = None
+    bytes: int | None = None
+    params: int | None = None
+    macs: int | None = None
+    runtime: str = ""
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    spread_ms: float | None = None
+    timings: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class LayerRow:
     """Signal to noise of a layer's output, float against quantised; `power` is of the signal."""
 
@@ -239,6 +265,8 @@ class Provenance:
     Attributes:
         recipe_yaml: the recipe as the file has it.
         effective: the recipe after overrides, with every default.
+        effective_yaml: the same as a recipe's text, which `--recipe` takes; also the run's
+            `recipe.yaml`.
         started: ISO 8601, UTC.
         command: as typed.
     """
@@ -253,6 +281,7 @@ class Provenance:
     started: str = ""
     command: str = ""
     wall_seconds: float | None = None
+    effective_yaml: str = ""
 
 
 @dataclass(frozen=True)
@@ -267,6 +296,8 @@ class Report:
         members: the networks of an ensemble teacher; empty for a single one.
         confusion: (K, K) counts, rows true, columns predicted.
         checked_on: the processor that the files were compared on.
+        before, after: the teacher and the student as they ship, exported the same way.
+        warnings: what makes a passed run a doubtful one, a sentence each.
     """
 
     recipe: str = ""
@@ -289,6 +320,9 @@ class Report:
     examples: Examples | None = None
     checked_on: Cpu | None = None
     provenance: Provenance | None = None
+    before: Delivered | None = None
+    after: Delivered | None = None
+    warnings: tuple[str, ...] = ()
 
     def network(self, role: str) -> NetworkRow | None:
         """The network that has this role, if the run came that far."""

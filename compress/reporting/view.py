@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from compress.evaluation.record import RuntimeRow
+from compress.reporting.before_after import Change, changes
 from compress.reporting.charts import heatmap, skeletons
 from compress.reporting.folder_size import FolderSize, folder_size
 from compress.reporting.outcome import Tiles, Verdict, missing, tiles, verdict
@@ -113,7 +114,9 @@ class View:
 
     recipe: str
     verdict: Verdict
+    warnings: tuple[str, ...]
     missing: list[str]
+    changes: tuple[Change, ...]
     gates: tuple[Gate, ...]
     tiles: Tiles
     output: str
@@ -141,7 +144,9 @@ def view_of(report: Report) -> View:
     return View(
         recipe=report.recipe or "unnamed run",
         verdict=verdict(report),
+        warnings=report.warnings,
         missing=missing(report),
+        changes=changes(report),
         gates=report.gates,
         tiles=tiles(report),
         output=report.output,

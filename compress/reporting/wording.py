@@ -76,6 +76,15 @@ def difference(new: object, old: object) -> float | None:
     return None if after is None or before is None else after - before
 
 
+def against_teacher(change: float) -> str:
+    """-0.42 points -> "0.42 points worse than the teacher"; `change` is student's minus teacher's."""
+    points = f"{abs(change):.2f} points"
+    # As it is shown: "0.00 points worse" would be a puzzle.
+    if round(change, 2) == 0:
+        return "as good as the teacher"
+    return f"{points} {'better' if change > 0 else 'worse'} than the teacher"
+
+
 def share(part: object, whole: object) -> float:
     """part / whole in percent, between 0 and 100; 0 if one was not recorded."""
     numerator = number(part)

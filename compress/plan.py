@@ -13,6 +13,7 @@ from compress import contracts
 from compress.data.dataset import Callback, Dataset
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
 from compress.task import Task, load_weights, spec_for, task_for
+from teachers.errors import RecipeError
 from teachers.networks import Spec
 from teachers.weights import checkpoints
 
@@ -112,8 +113,10 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
 
     Raises:
         CheckpointError: a weights file that cannot be used, or is for other data.
-        RecipeError: a skeleton, an input, a block or a step that does not fit.
+        RecipeError: a skeleton, an input, a block, a step or a list of class weights that does not
+            fit.
     """
+    _check_class_weights(recipe, dataset)
     reader = _Reader()
     teacher_tasks, student_task = tasks(recipe, dataset)
     teachers = tuple(
@@ -177,6 +180,29 @@ def notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
             )
     # Alike members of an ensemble say the same thing; order is kept
     return tuple(dict.fromkeys(remarks))
+
+
+def _check_class_weights(recipe: Recipe, dataset: Dataset) -> None:
+    """
+    Raises:
+        RecipeError: a training has not one weight for each class of the data.
+    """
+    classes = dataset.classes
+    trainings: list[tuple[str, object]] = [
+        ("teacher.train", member.train) for member in recipe.teacher.members
+    ]
+    for index, step in enumerate(recipe.steps):
+        # A `train` step is a training, a `qat` step has one.
+        training = getattr(step.config, "train", step.config)
+        trainings.append((f"steps[{index}].{step.kind}", training))
+    for place, training in trainings:
+        weights = getattr(training, "class_weights", None)
+        if isinstance(weights, tuple) and len(weights) != len(classes):
+            raise RecipeError(
+                f"{place}.class_weights: has {len(weights)} weights, data set {dataset.name!r}"
+                f" {len(classes)} classes; give one weight each, in this order:"
+                f" {', '.join(classes[:12])}{', ...' if len(classes) > 12 else ''}"
+            )
 
 
 class _Reader:

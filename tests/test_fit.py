@@ -23,6 +23,9 @@ METHODS = {
     "one_way": Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=True)),
     "mutual": Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=False)),
     "focal": Config(epochs=1, lr=0.05, batch_size=8, focal=Focal(0.99, 2.0), mixup=Mixup(0.5)),
+    "focal_flat": Config(epochs=1, lr=0.05, batch_size=8, focal=Focal(0.999, 0.0)),
+    "focal_half": Config(epochs=1, lr=0.05, batch_size=8, focal=Focal(0.999, 0.5)),
+    "balanced": Config(epochs=1, lr=0.05, batch_size=8, class_weights="balanced"),
     "kd": Config(epochs=1, lr=0.05, batch_size=8, kd=Kd(1.0, 4.0)),
     "clipped_steps_ema": Config(
         epochs=1, lr=0.05, batch_size=8, clip_norm=0.5, schedule="step", milestones=(1,), ema=0.9
@@ -220,9 +223,7 @@ def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_job, tmp_path, monk
     monkeypatch.setattr(
         objectives,
         "cross_entropy",
-        lambda logits, labels: (
-            original(logits, labels) * (float("nan") if next(steps) == 5 else 1.0)
-        ),
+        lambda *given: original(*given) * (float("nan") if next(steps) == 5 else 1.0),
     )
     with pytest.raises(
         TrainingError,

@@ -197,6 +197,16 @@ def test_fixed_length_lists(load):
     assert load(changed("clips: 12", "window: [0, 2.5]")).data.config.window == (0.0, 2.5)
 
 
+@pytest.mark.parametrize(
+    "written, expected",
+    [("balanced", "balanced"), ("[1, 0.5, 2]", (1.0, 0.5, 2.0)), ("null", None)],
+)
+def test_a_word_or_a_list(load, written, expected):
+    text = GOOD.replace("lr: 1e-2", f"lr: 1e-2\n      class_weights: {written}")
+    recipe = load(text)
+    assert recipe.steps[1].config.class_weights == expected
+
+
 def test_words_that_older_yaml_takes_for_truth_values_stay_text(load):
     assert load(GOOD, "data.name=bbb", "data.folder=no").data.config.folder == "no"
 
@@ -317,6 +327,24 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "lr: 1e-2",
             "lr: 1e-2\n      amp: 1",
             "r.yaml:13: steps[1].train.amp: expected true or false, got 1",
+        ),
+        (
+            "lr: 1e-2",
+            "lr: 1e-2\n      class_weights: balance",
+            (
+                "r.yaml:13: steps[1].train.class_weights: expected balanced, got 'balance' (did you"
+                " mean 'balanced'?)"
+            ),
+        ),
+        (
+            "lr: 1e-2",
+            "lr: 1e-2\n      class_weights: [1, x]",
+            "r.yaml:13: steps[1].train.class_weights[1]: expected a number, got 'x'",
+        ),
+        (
+            "lr: 1e-2",
+            "lr: 1e-2\n      class_weights: [1, -2]",
+            "r.yaml:13: steps[1].train.class_weights: must not be negative",
         ),
         (
             "lr: 1e-2",

@@ -1,8 +1,8 @@
 """Values -> frozen dataclasses, strictly: the type hints are the schema, every error names file,
 place and fix.
 
-Hints understood: bool, int, float, str, X | None, tuple[X, ...], tuple[X, Y], Literal[...], nested
-dataclasses and Annotated[X, Build(function)], where `function(value, path)` does the work. A field
+Hints understood: bool, int, float, str, X | None, tuple[X, ...], tuple[X, Y], Literal[...], a list
+or something else (`Literal[...] | tuple[X, ...]`), nested dataclasses and Annotated[X, Build(function)], where `function(value, path)` does the work. A field
 `from_` is the key `from`. A `__post_init__` that raises ValueError("lr: must be above 0") is
 reported at that key's place.
 """
@@ -112,8 +112,7 @@ def convert(hint: Any, value: Value, path: str) -> Any:
         return next(extra for extra in arguments if isinstance(extra, Build)).function(value, path)
     # `X | None` is one or the other, by how it was written and by the version of Python.
     if origin in (types.UnionType, typing.Union):
-        (only,) = [argument for argument in arguments if argument is not type(None)]
-        return None if value.data is None else convert(only, value, path)
+        return _one_of(arguments, value, path)
     if origin is typing.Literal:
         return choice(arguments, value, path)
     if origin is tuple:
@@ -194,6 +193,19 @@ def choice(choices: tuple, value: Value, path: str) -> Any:
     near = difflib.get_close_matches(value.text, map(str, choices), n=1)
     expected = ("one of " if len(choices) > 1 else "") + ", ".join(map(str, choices))
     raise wrong(value, path, expected, f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _one_of(arguments: tuple, value: Value, path: str) -> Any:
+    """`X | None`, or a word or a list: `Literal[...] | tuple[X, ...] | None`."""
+    if value.data is None and type(None) in arguments:
+        return None
+    hints = [argument for argument in arguments if argument is not type(None)]
+    # The list by its shape; all else is for the other hint, whose error names what it expects.
+    lists = [hint for hint in hints if typing.get_origin(hint) is tuple]
+    others = [hint for hint in hints if hint not in lists]
+    if lists and (isinstance(value.data, tuple) or not others):
+        return convert(lists[0], value, path)
+    return convert(others[0], value, path)
 
 
 def _tuple(arguments: tuple, value: Value, path: str) -> tuple:

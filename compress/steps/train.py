@@ -18,6 +18,9 @@ def title(config: Config) -> str:
         words.append(
             f"class-balanced focal loss (beta {config.focal.beta:g}, gamma {config.focal.gamma:g})"
         )
+    if config.class_weights is not None:
+        balanced = config.class_weights == "balanced"
+        words.append("balanced class weights" if balanced else "class weights")
     if config.mixup is not None:
         words.append(f"mixup {config.mixup.alpha:g}")
     if config.dml is not None:

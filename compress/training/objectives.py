@@ -12,25 +12,40 @@ from paddle.nn import functional as F
 from compress.data.dataset import Dataset
 from compress.training.settings import Config
 
+# The least 1 - p of a float32 probability that is not 1 is 6e-8.
+SUREST = 1e-8
 Logits = dict[str, paddle.Tensor]
 Objective = Callable[[Logits, paddle.Tensor], tuple[paddle.Tensor, dict[str, paddle.Tensor]]]
 
 
-def cross_entropy(logits, labels):
-    """Cross-entropy with soft labels (N, K), batch mean."""
-    return -(labels * F.log_softmax(logits, axis=1)).sum(1).mean()
+def cross_entropy(logits, labels, weights=None):
+    """Cross-entropy with soft labels (N, K), batch mean.
+
+    Args:
+        weights: (K,) of a recipe's `class_weights`; None: every class counts the same.
+    """
+    weighed = labels if weights is None else weights * labels
+    # The mean of clips, not divided by the batch's weights: in a small batch that would take from a
+    # rare class what its weight gives.
+    return -(weighed * F.log_softmax(logits, axis=1)).sum(1).mean()
 
 
 def focal(logits, labels, weights, gamma: float):
     """Class-balanced focal loss, -sum_k w_k y_k (1 - p_k)^gamma log p_k with p = softmax, batch
-    mean; soft labels (N, K).
+    mean; soft labels (N, K). Value and gradient are finite for every gamma >= 0.
 
     Args:
         weights: (K,) of `class_weights`.
     """
+    # 0 * log 0 in the gradient of a power; without the power it is plain cross-entropy.
+    if gamma == 0:
+        return cross_entropy(logits, labels, weights)
     # By log_softmax: the softmax of a very unlikely class rounds to zero, which has no logarithm.
     log_p = F.log_softmax(logits, axis=1)
-    return -(weights * labels * (1.0 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+    # For gamma < 1 the power's slope has no bound at p = 1, and there a probability rounds to once
+    # the network is sure. The loss itself is flat there, so what is clipped has no gradient to lose.
+    doubt = (1.0 - log_p.exp()).clip(min=SUREST)
+    return -(weights * labels * doubt**gamma * log_p).sum(1).mean()
 
 
 def class_weights(counts: np.ndarray, beta: float) -> np.ndarray:
@@ -44,6 +59,16 @@ def class_weights(counts: np.ndarray, beta: float) -> np.ndarray:
     raw = np.where(present, (1.0 - beta) / np.where(present, 1.0 - beta**counts, 1.0), 0.0)
     # A mean of one keeps the size of the loss, so the learning rate of cross-entropy stays right.
     return (raw / raw[present].mean()).astype("float32")
+
+
+def balanced_weights(counts: np.ndarray) -> np.ndarray:
+    """(K,) float32, n / (K' n_k) of a class with n_k of all n clips, K' classes that occur: the
+    `class_weight="balanced"` of scikit-learn. A class without clips weighs nothing."""
+    counts = np.asarray(counts, dtype="float64")
+    present = counts > 0
+    # Their mean over the clips is one, so the learning rate of plain cross-entropy stays right.
+    share = counts.sum() / present.sum()
+    return np.where(present, share / np.where(present, counts, 1.0), 0.0).astype("float32")
 
 
 def class_counts(dataset: Dataset) -> np.ndarray:
@@ -79,20 +104,18 @@ def build(config: Config, learner: str = "student", counts: np.ndarray | None = 
     the teacher.
 
     Args:
-        counts: (K,) clips of each class, for the focal loss.
+        counts: (K,) clips of each class, for losses that weigh classes.
     Raises:
-        ValueError: a focal loss without `counts`.
+        ValueError: a loss that weighs classes without `counts`.
     """
-    weights = None
-    if config.focal is not None:
-        if counts is None:
-            raise ValueError("focal: give `counts`, the training clips of each class")
-        # Once, not at every batch: the tensor stays on the device.
-        weights = paddle.to_tensor(class_weights(counts, config.focal.beta))
+    weights = _weights(config, counts)
+    # A teacher that learns beside the student is weighed by what the recipe says of the data, and
+    # not by the student's loss.
+    stated = None if config.class_weights is None else weights
 
     def objective(logits: Logits, labels):
         if config.focal is None:
-            loss = cross_entropy(logits[learner], labels)
+            loss = cross_entropy(logits[learner], labels, weights)
             parts = {"ce": loss}
         else:
             loss = focal(logits[learner], labels, weights, config.focal.gamma)
@@ -104,7 +127,7 @@ def build(config: Config, learner: str = "student", counts: np.ndarray | None = 
             loss = loss + config.dml.weight * parts["dml"]
             # A teacher that learns needs labels of its own, else both could agree on nonsense.
             if not config.dml.freeze_teacher:
-                parts["teacher_ce"] = cross_entropy(logits["teacher"], labels)
+                parts["teacher_ce"] = cross_entropy(logits["teacher"], labels, stated)
                 loss = loss + parts["teacher_ce"]
         if config.kd is not None:
             parts["kd"] = kd(logits[learner], logits["teacher"], config.kd.temperature)
@@ -112,3 +135,27 @@ def build(config: Config, learner: str = "student", counts: np.ndarray | None = 
         return loss, parts
 
     return objective
+
+
+def _weights(config: Config, counts: np.ndarray | None) -> paddle.Tensor | None:
+    """(K,) that the loss on labels multiplies classes by, on the device; None: it does not.
+
+    Raises:
+        ValueError: no `counts`, or not a weight for each class.
+    """
+    if config.focal is None and config.class_weights is None:
+        return None
+    if counts is None:
+        raise ValueError("a loss that weighs classes needs `counts`, the training clips of each")
+    # A focal loss beside class weights has a beta of 0, which weighs nothing.
+    if config.class_weights is None:
+        assert config.focal is not None
+        weights = class_weights(counts, config.focal.beta)
+    elif config.class_weights == "balanced":
+        weights = balanced_weights(counts)
+    else:
+        weights = np.array(config.class_weights, dtype="float32")
+        if len(weights) != len(counts):
+            raise ValueError(f"class_weights: {len(weights)} weights for {len(counts)} classes")
+    # Once, not at every batch: the tensor stays on the device.
+    return paddle.to_tensor(weights)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from teachers.weights.identity import ADDED
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,12 @@ class Focal:
 
 @dataclass(frozen=True)
 class Config:
-    """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration."""
+    """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration.
+
+    Attributes:
+        class_weights: how much a clip of each class counts in the loss on labels: "balanced", or a
+            number a class.
+    """
 
     epochs: int
     lr: float
@@ -91,6 +98,10 @@ class Config:
     kd: Kd | None = None
     ema: float | None = None
     amp: bool = False
+    # Added fields stay out of `repr`, by which older releases knew a training.
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = field(
+        default=None, repr=False, metadata=ADDED
+    )
 
     def __post_init__(self):
         for name in ("epochs", "batch_size"):
@@ -123,6 +134,23 @@ class Config:
         # An error, not a silent default: whoever lists milestones expects steps.
         if self.schedule == "cosine" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")
+        self._check_class_weights()
+
+    def _check_class_weights(self):
+        if self.class_weights is None:
+            return
+        if isinstance(self.class_weights, tuple):
+            # Zero is a way to leave a class out of the loss; all of them would leave no loss.
+            if not all(weight >= 0 for weight in self.class_weights):
+                raise ValueError("class_weights: must not be negative")
+            if not any(self.class_weights):
+                raise ValueError("class_weights: at least one must be above 0")
+        # Two sets of weights would multiply, which nobody means who writes both.
+        if self.focal is not None and self.focal.beta > 0:
+            raise ValueError(
+                "class_weights: `focal` weighs the classes already, by its `beta`; leave"
+                " class_weights out, or write beta: 0"
+            )
 
 
 def moves_teacher(config: Config) -> bool:

@@ -166,7 +166,7 @@ def notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
         if member.weights is not None or member.train is None:
             continue
         # Rounded up: the loader keeps the last, smaller batch.
-        an_epoch = -(-clips // member.train.batch_size)
+        an_epoch = -(-clips * member.train.repeat // member.train.batch_size)
         iterations = an_epoch * member.train.epochs
         if iterations < FEW:
             # Members usually take their training from `teacher.train`; only where one has its own

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +85,43 @@ class Skeleton:
                 " (counted from 1)"
             )
         return self
+
+
+def other_side(names: Sequence[str]) -> tuple[int, ...]:
+    """For each joint, 0-based, the one on the other side of the body; itself for one in the middle.
+
+    Sides are read from names: `left_hand`, `hand_l`, `LeftHand`, `L Hand`.
+
+    Raises:
+        ValueError: no joint has a side, or one has no counterpart.
+    """
+    # By (side, rest of the name); a joint in the middle has the side "".
+    number_of = {_side(name): number for number, name in enumerate(names)}
+    if not any(side for side, _ in number_of):
+        raise ValueError("no joint's name says left or right")
+    other = {"left": "right", "right": "left", "": ""}
+    pairs = []
+    for name in names:
+        side, rest = _side(name)
+        if (other[side], rest) not in number_of:
+            raise ValueError(f"joint {name!r} has no counterpart on the {other[side]}")
+        pairs.append(number_of[other[side], rest])
+    # Two names that read alike would both be swapped with one joint.
+    if len(set(pairs)) != len(names):
+        raise ValueError("several joints have the same side and name")
+    return tuple(pairs)
+
+
+def _side(name: str) -> tuple[str, str]:
+    # LeftHand and leftHand are two words, as left_hand is.
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    words = re.sub(r"[\W_]+", " ", spaced).lower().split()
+    for side in ("left", "right"):
+        for word in (side, side[0]):
+            if word in words:
+                words.remove(word)
+                return side, " ".join(words)
+    return "", " ".join(words)
 
 
 def column_normalise(matrix: np.ndarray) -> np.ndarray:
@@ -244,4 +283,31 @@ OPENPOSE_18 = Skeleton(
 
 SKELETONS = {
     skeleton.name: skeleton for skeleton in (NTU_25, NTU_25_PYSKL, UCLA_20, COCO_17, OPENPOSE_18)
+}
+
+_LIMBS = """
+    left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow right_wrist right_hand
+    left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot
+"""
+_NTU_NAMES = f"""
+    spine_base spine_middle neck head {_LIMBS} spine_top
+    left_hand_tip left_thumb right_hand_tip right_thumb
+"""
+_COCO_NAMES = """
+    nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow
+    left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle
+"""
+_OPENPOSE_NAMES = """
+    nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist
+    right_hip right_knee right_ankle left_hip left_knee left_ankle
+    right_eye left_eye right_ear left_ear
+"""
+# What the joints of known skeletons are called, in order. Beside the skeletons and not in them: a
+# network's identity is made of its skeleton, and names change no network.
+JOINT_NAMES = {
+    NTU_25.name: tuple(_NTU_NAMES.split()),
+    NTU_25_PYSKL.name: tuple(_NTU_NAMES.split()),
+    UCLA_20.name: tuple(f"hip_centre spine shoulder_centre head {_LIMBS}".split()),
+    COCO_17.name: tuple(_COCO_NAMES.split()),
+    OPENPOSE_18.name: tuple(_OPENPOSE_NAMES.split()),
 }

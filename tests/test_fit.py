@@ -7,6 +7,8 @@ import paddle
 import pytest
 
 from compress.evaluation.evaluate import EvaluationSet
+from compress.inputs import crop_resize, view as views
+from compress.inputs.augmentation import Augmentation, DropJoint
 from compress.steps.train import title
 from compress.training import fit as loop, objectives
 from compress.training.curves import Curves
@@ -27,6 +29,7 @@ METHODS = {
     "focal_half": Config(epochs=1, lr=0.05, batch_size=8, focal=Focal(0.999, 0.5)),
     "balanced": Config(epochs=1, lr=0.05, batch_size=8, class_weights="balanced"),
     "kd": Config(epochs=1, lr=0.05, batch_size=8, kd=Kd(1.0, 4.0)),
+    "repeated": Config(epochs=1, lr=0.05, batch_size=8, repeat=2),
     "clipped_steps_ema": Config(
         epochs=1, lr=0.05, batch_size=8, clip_norm=0.5, schedule="step", milestones=(1,), ema=0.9
     ),
@@ -172,9 +175,23 @@ def test_what_the_learner_came_with_may_be_the_best(tops, best, tiny_job, monkey
     assert equal(state(again.networks["student"]), seen[best])
 
 
-@pytest.mark.parametrize("name", ["mixup", "mutual", "clipped_steps_ema"])
-def test_interrupted_training_continues_bit_for_bit(name, tiny_job, tmp_path, monkeypatch):
+@pytest.fixture
+def augmented_job(tiny_dataset, tiny_spec):
+    """As `tiny_job`, with every training step that the tiny skeleton allows."""
+    steps = Augmentation(
+        joint_jitter=0.1, drop_frames=0.5, drop_axis=0.5, drop_joint=DropJoint(0.5)
+    )
+    view = views.build("crop_resize", crop_resize.Config(frames=8, augment=steps), tiny_dataset)
+    return lambda config, folder, seed=3: job(config, tiny_dataset, view, tiny_spec, folder, seed)
+
+
+@pytest.mark.parametrize("name", ["mixup", "mutual", "clipped_steps_ema", "repeated"])
+def test_interrupted_training_continues_bit_for_bit(
+    name, tiny_job, augmented_job, tmp_path, monkeypatch
+):
     config = METHODS[name].__class__(**{**METHODS[name].__dict__, "epochs": 3})
+    if name == "repeated":
+        tiny_job = augmented_job
     whole, whole_teacher = tiny_job(config, tmp_path / "whole")
     expected = loop.fit(whole)
     first, _ = tiny_job(config, tmp_path / "cut")
@@ -182,7 +199,7 @@ def test_interrupted_training_continues_bit_for_bit(name, tiny_job, tmp_path, mo
     original = loop.Trainer.step
 
     def stops_in_the_second_epoch(self, *arguments):
-        if next(steps) == 6:
+        if next(steps) == 6 * config.repeat:
             raise KeyboardInterrupt
         return original(self, *arguments)
 
@@ -207,6 +224,47 @@ def test_interrupted_training_continues_bit_for_bit(name, tiny_job, tmp_path, mo
     assert equal(state(whole.networks["student"]), state(again.networks["student"]))
     if name == "mutual":
         assert equal(state(whole_teacher), state(again_teacher))
+
+
+def test_repeat_is_so_many_passes_each_with_its_own_augmentation(
+    tiny_dataset, tiny_view, tiny_spec, tmp_path
+):
+    drawn = {}
+
+    def augment(clip, rng):
+        drawn.setdefault(clip.tobytes(), []).append(float(rng.random()))
+        return clip
+
+    view = dataclasses.replace(tiny_view, augment=augment)
+    config = Config(epochs=1, lr=0.05, batch_size=8, repeat=3)
+    one, _ = job(config, tiny_dataset, view, tiny_spec, tmp_path)
+    rates = []
+    original = loop.Trainer.step
+
+    def watched(self, batch, labels, lr):
+        rates.append(lr)
+        return original(self, batch, labels, lr)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Trainer, "step", watched)
+        (record,) = loop.fit(one).history
+    assert sorted(drawn) == sorted(clip.tobytes() for clip in tiny_dataset.train.clips)
+    assert all(len(set(numbers)) == 3 for numbers in drawn.values())
+    # One epoch of 78 clips: the cosine ends with it, and top-1 is a share of all of them
+    assert len(rates) == 10
+    assert rates[-1] < 0.05 * rates[0]
+    assert 0 <= record["train"]["student/top1"] <= 100
+
+
+def test_a_split_repeated_keeps_its_clips_and_labels_together(tiny_dataset):
+    train = tiny_dataset.train
+    assert train.repeated(1) is train
+    twice = train.repeated(2)
+    assert len(twice) == len(twice.clips) == len(twice.labels) == 52
+    for index in (0, 25, 26, 51):
+        assert twice.clips[index] is train.clips[index % 26]
+        assert twice.labels[index] == train.labels[index % 26]
+        assert twice.names[index] == train.names[index % 26]
 
 
 def test_resuming_under_other_settings_is_refused(tiny_job, tmp_path):

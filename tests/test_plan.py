@@ -28,7 +28,9 @@ def test_a_short_training_from_nothing_is_pointed_out():
     assert notes(128, "teacher.train.epochs=38") == ("2 clips repaired",)
 
 
-@pytest.mark.parametrize("change", ["teacher.weights=net.npz", "teacher.train.epochs=13"])
+@pytest.mark.parametrize(
+    "change", ["teacher.weights=net.npz", "teacher.train.epochs=13", "teacher.train.repeat=3"]
+)
 def test_what_is_trained_already_or_long_enough_is_not(change):
     assert notes(128, change) == ("2 clips repaired",)
 

@@ -57,6 +57,26 @@ class Split:
     def __len__(self) -> int:
         return len(self.names)
 
+    def repeated(self, times: int) -> Split:
+        """The split so many times over, as one of so many more clips."""
+        if times == 1:
+            return self
+        clips = _Repeated(self.clips, times)
+        return Split(self.names * times, clips, np.tile(self.labels, times))
+
+
+class _Repeated(LazyClips):
+    # By index: clips that are made when asked for would be made once for each copy of a list.
+    def __init__(self, clips: Sequence[np.ndarray], times: int):
+        self.clips = clips
+        self.times = times
+
+    def __len__(self) -> int:
+        return len(self.clips) * self.times
+
+    def clip(self, index: int) -> np.ndarray:
+        return self.clips[index % len(self.clips)]
+
 
 # Frozen: the fingerprint is of this content, and must stay true of it.
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from export.preprocess.ops import resize, valid_length
@@ -53,3 +55,96 @@ def random_uniform(clip: np.ndarray, rng: np.random.Generator, frames: int) -> n
         return clip[:, np.arange(frames) + left_out.cumsum()[:-1]]
     edges = np.arange(frames + 1) * T // frames
     return clip[:, rng.integers(edges[:-1], edges[1:])]
+
+
+def mirror(
+    clip: np.ndarray,
+    swapped: Sequence[int],
+    coordinates: int = 3,
+    middle: float | None = None,
+) -> np.ndarray:
+    """Left and right changed over: joint i is what joint `swapped[i]` was, with x on the other side
+    of `middle`, by default the middle of all that is there. Missing joints (all zero) stay zero."""
+    swapped_clip = np.array(clip[:, :, list(swapped)], dtype=np.float32)
+    present = (swapped_clip[:coordinates] != 0).any(axis=0)
+    x = swapped_clip[0]
+    if not present.any():
+        return swapped_clip
+    if middle is None:
+        middle = float(x[present].min() + x[present].max()) / 2
+    swapped_clip[0] = np.where(present, 2 * middle - x, 0)
+    return swapped_clip
+
+
+def joint_jitter(
+    clip: np.ndarray,
+    rng: np.random.Generator,
+    deviation: float,
+    bones: Sequence[Sequence[int]],
+    coordinates: int = 3,
+) -> np.ndarray:
+    """Normal noise on every coordinate of every joint that is there, its standard deviation in mean
+    lengths of the clip's `bones` (child, parent; counted from 1)."""
+    noisy = np.array(clip, dtype=np.float32)
+    points = noisy[:coordinates]
+    present = (points != 0).any(axis=0)  # (T, V, M)
+    child, parent = np.array(bones, dtype=int).reshape(-1, 2).T - 1
+    lengths = np.linalg.norm(points[:, :, child] - points[:, :, parent], axis=0)
+    # A bone to a missing joint would reach to the origin.
+    known = lengths[present[:, child] & present[:, parent]]
+    if known.size == 0:
+        return noisy
+    noise = rng.normal(0, deviation * float(known.mean()), size=points.shape)
+    noisy[:coordinates] += np.where(present, noise, 0).astype(np.float32)
+    return noisy
+
+
+def drop_frames(clip: np.ndarray, rng: np.random.Generator, most: float) -> np.ndarray:
+    """The clip without a share ~ U(0, most) of its frames, drawn one by one; one in which somebody
+    is there always stays."""
+    T = clip.shape[1]
+    kept = rng.random(T) >= rng.uniform(0, most)
+    present = _present_frames(clip)
+    kept[rng.choice(present) if present.size else 0] = True
+    return clip[:, kept]
+
+
+def drop_axis(clip: np.ndarray, rng: np.random.Generator, coordinates: int = 3) -> np.ndarray:
+    """The clip with one of its coordinates zero everywhere; a score behind them stays."""
+    dropped = np.array(clip, dtype=np.float32)
+    dropped[rng.integers(coordinates)] = 0
+    return dropped
+
+
+def drop_joint(
+    clip: np.ndarray,
+    rng: np.random.Generator,
+    joints: tuple[float, float],
+    frames: tuple[float, float],
+) -> np.ndarray:
+    """The clip with some joints zero in some frames, the same joints in each of them; a score of
+    theirs is zero, too.
+
+    Args:
+        joints, frames: the smallest and the largest share, of all joints and of the frames in which
+            somebody is there.
+    """
+    present = _present_frames(clip)
+    if present.size == 0:
+        return clip
+    lost = rng.choice(clip.shape[2], _number(rng, joints, clip.shape[2]), replace=False)
+    when = rng.choice(present, _number(rng, frames, present.size), replace=False)
+    dropped = np.array(clip, dtype=np.float32)
+    dropped[:, when[:, None], lost] = 0
+    return dropped
+
+
+def _present_frames(clip: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((clip != 0).any(axis=(0, 2, 3)))
+
+
+def _number(rng: np.random.Generator, shares: tuple[float, float], total: int) -> int:
+    """A number between two shares of a total, both included; 1 at least."""
+    fewest = max(1, round(shares[0] * total))
+    most = max(fewest, round(shares[1] * total))
+    return int(rng.integers(fewest, most + 1))

@@ -8,16 +8,19 @@ order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from compress.data.dataset import Dataset
+from compress.inputs import augmentation
+from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, view
 from export.preprocess import normalise, ops
 from export.preprocess.normalise import Pair
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
+from teachers.weights.identity import ADDED
 
 # The published 288 frames are the first of 300, which are what was prepared.
 EXTRA = 12
@@ -60,12 +63,14 @@ class Config:
             clip as it is.
         spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that the view
             transform turns; known for NTU.
+        augment: training steps, the same for every input.
     """
 
     frames: int = 288
     view_transform: bool = False
     spine: Pair | None = None
     shoulders: Pair | None = None
+    augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1)
@@ -78,8 +83,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     """The view of a data set's clips; see the module.
 
     Raises:
-        RecipeError: the view transform of clips of two coordinates, or by a joint that is none of
-            the skeleton's.
+        RecipeError: the view transform of clips of two coordinates, by a joint that is none of the
+            skeleton's, or a skeleton that cannot be mirrored.
     """
     if config.view_transform and dataset.coordinates != 3:
         raise RecipeError(
@@ -99,16 +104,16 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
             {"op": "fit", "frames": config.frames + EXTRA},
             {"op": "view_transform", **around},
         )
-    steps = (
-        *turned,
-        {"op": "fit", "frames": config.frames},
-        {"op": "branches", "centre": around["centre"], "bones": bones},
-    )
+    joints = (*turned, {"op": "fit", "frames": config.frames})
+    made = ({"op": "branches", "centre": around["centre"], "bones": bones},)
+    extra = augmentation.steps(config.augment, dataset, skeleton)
 
     # The published training has no augmentation.
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return ops.apply(clip, steps)
+        extra_rng = extra.generator(rng)
+        fitted = ops.apply(extra.on_recorded(clip, extra_rng), joints)
+        return ops.apply(extra.on_normalised(fitted, extra_rng), made)
 
     # Twice the coordinates for each branch: positions and relative ones, two velocities, bones and
     # their angles.
-    return view(config, dataset, steps, augment, channels=6 * dataset.channels)
+    return view(config, dataset, (*joints, *made), augment, channels=6 * dataset.channels)

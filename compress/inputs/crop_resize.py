@@ -6,16 +6,19 @@ Testing: the central 95 %. The stream is made last, of the resized clip.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from compress.data.dataset import Dataset
+from compress.inputs import augmentation
 from compress.inputs.augment import random_crop_resize
+from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, view
 from export.preprocess import ops, streams
 from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
+from teachers.weights.identity import ADDED
 
 # The share of the valid frames that is tested, as published.
 TEST_CROP = 0.95
@@ -30,12 +33,14 @@ class Config:
             there are as many.
         rotation: the largest training rotation around each axis, in radians; clips of two
             coordinates turn in their plane.
+        augment: further training steps, the same for every input.
     """
 
     frames: int = 64
     crop: float = 0.5
     rotation: float = 0.3
     stream: Stream = "joint"
+    augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1)
@@ -46,17 +51,24 @@ class Config:
 
 
 def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
-    """The view of a data set's clips; see the module."""
+    """The view of a data set's clips; see the module.
+
+    Raises:
+        RecipeError: a skeleton that cannot be mirrored.
+    """
     # Last, of the resized clip, as published: bones and motion are made of interpolated joints.
     stream = streams.steps(config.stream, skeleton, score=dataset.scored)
+    extra = augmentation.steps(config.augment, dataset, skeleton)
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        extra_rng = extra.generator(rng)
+        recorded = extra.on_recorded(clip, extra_rng)
         # Turned before it is cut: one rotation for the whole clip, in the published order.
-        turned = turn(clip, rng, config.rotation, dataset.coordinates)
+        turned = turn(recorded, rng, config.rotation, dataset.coordinates)
         cut = random_crop_resize(
             turned, rng, config.frames, low=config.crop, shortest=config.frames
         )
-        return ops.apply(cut, stream)
+        return ops.apply(extra.on_normalised(cut, extra_rng), stream)
 
     return view(
         config,

@@ -7,18 +7,21 @@ evenly from first to last. The stream is made last, of the sampled frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from compress.data.dataset import Dataset
+from compress.inputs import augmentation
 from compress.inputs.augment import random_sample
+from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, view
 from export.preprocess import ops, streams
 from export.preprocess.streams import Stream
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
+from teachers.weights.identity import ADDED
 
 # 0-based, NW-UCLA's spine; on other skeletons any joint does, scaling to [-1, 1] undoes a shift
 CENTRE = 1
@@ -32,11 +35,13 @@ class Config:
         turns: how training views are turned. "public": yaw, then pitch, so that nobody leans
             sideways. "any_lean": pitch, then yaw, so that people lean sideways too, a stronger
             augmentation that generalised better to NW-UCLA's third view.
+        augment: further training steps, the same for every input.
     """
 
     frames: int = 52
     turns: Literal["public", "any_lean"] = "public"
     stream: Stream = "joint"
+    augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1)
@@ -46,7 +51,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     """The view of a data set's clips; see the module.
 
     Raises:
-        RecipeError: clips of two coordinates, which no camera can go around.
+        RecipeError: clips of two coordinates, which no camera can go around, or a skeleton
+            that cannot be mirrored.
     """
     # A picture cannot be seen from the side.
     if dataset.coordinates != 3:
@@ -62,12 +68,16 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         {"op": "sample", "frames": config.frames},
         *stream,
     )
+    extra = augmentation.steps(config.augment, dataset, skeleton)
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        extra_rng = extra.generator(rng)
+        recorded = extra.on_recorded(clip, extra_rng)
         # min_max undoes the camera's scale again. It is drawn all the same, as published: without
         # it, the generator's later draws would be others.
-        moved = ops.rotate(ops.centre(clip, joint=CENTRE), camera(rng, config.turns))
-        return ops.apply(random_sample(ops.min_max(moved), rng, config.frames), stream)
+        moved = ops.rotate(ops.centre(recorded, joint=CENTRE), camera(rng, config.turns))
+        sampled = random_sample(ops.min_max(moved), rng, config.frames)
+        return ops.apply(extra.on_normalised(sampled, extra_rng), stream)
 
     return view(config, dataset, steps, augment)
 

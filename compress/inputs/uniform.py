@@ -8,18 +8,21 @@ made of every frame, before sampling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from compress.data.dataset import Dataset
+from compress.inputs import augmentation, normalised
 from compress.inputs.augment import random_uniform
-from compress.inputs.normalised import Normalise, steps
+from compress.inputs.augmentation import Augmentation
+from compress.inputs.normalised import Normalise
 from compress.inputs.view import View, at_least, check_normalise, view
 from export.preprocess import ops, streams
 from export.preprocess.normalise import Pair
 from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
+from teachers.weights.identity import ADDED
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Config:
             z and to x; known for NTU.
         image: (width, height) that "2d" divides by, the data set's by default; where that knows
             none, every clip by its own extent.
+        augment: further training steps, the same for every input.
     """
 
     frames: int = 100
@@ -44,6 +48,7 @@ class Config:
     spine: Pair | None = None
     shoulders: Pair | None = None
     image: Pair | None = None
+    augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1, clips=1)
@@ -54,22 +59,29 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     """The view of a data set's clips; see the module.
 
     Raises:
-        RecipeError: `normalise` does not fit the clips, or a joint is none of the skeleton's.
+        RecipeError: `normalise` does not fit the clips, a joint is none of the skeleton's, or
+            the skeleton cannot be mirrored.
     """
     # Before sampling: motion between neighbouring frames, not between sampled ones.
-    before = (
-        *steps(config, skeleton, dataset),
-        *streams.steps(config.stream, skeleton, absent=True, score=dataset.scored),
-    )
+    normalise = normalised.steps(config, skeleton, dataset)
+    stream = streams.steps(config.stream, skeleton, absent=True, score=dataset.scored)
+    extra = augmentation.steps(config.augment, dataset, skeleton)
 
     # Only the frames are random; nobody is turned or scaled, as PYSKL trains it.
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.ascontiguousarray(random_uniform(ops.apply(clip, before), rng, config.frames))
+        extra_rng = extra.generator(rng)
+        joints = ops.apply(extra.on_recorded(clip, extra_rng), normalise)
+        every_frame = ops.apply(extra.on_normalised(joints, extra_rng), stream)
+        return np.ascontiguousarray(random_uniform(every_frame, rng, config.frames))
 
     return view(
         config,
         dataset,
-        (*before, {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips}),
+        (
+            *normalise,
+            *stream,
+            {"op": "uniform", "frames": config.frames, "clip": 0, "clips": config.clips},
+        ),
         augment,
         clips=config.clips,
     )

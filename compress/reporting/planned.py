@@ -81,10 +81,16 @@ def _rows(plan: Plan) -> list[tuple[str, str, Spec]]:
 
 def _source(member: Member) -> str:
     name = member.network.name
-    if member.train is not None and member.weights is None:
-        return f"{name}, trained {member.train.epochs} epochs first, or reused if it was before"
-    if member.train is not None and member.finetune:
-        return f"{name} from {member.weights}, trained {member.train.epochs} epochs more"
+    train = member.train
+    if train is None:
+        return f"{name} from {member.weights}"
+    length = f"{train.epochs} epochs"
+    if train.repeat > 1:
+        length += f" of {train.repeat} passes"
+    if member.weights is None:
+        return f"{name}, trained {length} first, or reused if it was before"
+    if member.finetune:
+        return f"{name} from {member.weights}, trained {length} more"
     return f"{name} from {member.weights}"
 
 

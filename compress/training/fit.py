@@ -236,11 +236,14 @@ def _keep_best(trainer: Trainer, progress: checkpoint.Progress) -> None:
 
 
 def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
-    """One pass over the training split; means over samples of every loss part and each network's
-    top-1."""
+    """One epoch, `repeat` passes over the training split; means over samples of every loss part and
+    each network's top-1."""
     job = trainer.job
     config = job.config
-    samples = len(job.dataset.train.names)
+    # As a larger split, shuffled as one: the generator of a sample depends on its place, so that
+    # each copy of a clip is augmented in its own way.
+    split = job.dataset.train.repeated(config.repeat)
+    samples = len(split)
     steps = math.ceil(samples / config.batch_size)
     # All chance of an epoch comes from (seed, epoch), which is what makes a resumed run equal to
     # one that was never interrupted.
@@ -256,7 +259,7 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     views = job.views
     keys = [view.fingerprint for view in views]
     batches = loader.batches(
-        job.dataset.train,
+        split,
         _augment(views),
         config.batch_size,
         rng.permutation(samples),

@@ -78,6 +78,7 @@ class Config:
     Attributes:
         class_weights: how much a clip of each class counts in the loss on labels: "balanced", or a
             number a class.
+        repeat: passes over the training split that make one epoch; each sees other augmentations.
     """
 
     epochs: int
@@ -102,9 +103,10 @@ class Config:
     class_weights: Literal["balanced"] | tuple[float, ...] | None = field(
         default=None, repr=False, metadata=ADDED
     )
+    repeat: int = field(default=1, repr=False, metadata=ADDED)
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "repeat"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
         if self.lr <= 0:

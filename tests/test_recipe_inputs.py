@@ -1,8 +1,11 @@
 """Who sees clips how: the input of every network, ensembles, students of their own, skeletons."""
 
+from pathlib import Path
+
 import pytest
 
 from compress import recipe
+from compress.inputs.augmentation import Augmentation, DropJoint
 from compress.inputs.crop_resize import Config as CropResize
 from teachers import ctrgcn
 from teachers.errors import RecipeError
@@ -144,3 +147,31 @@ def test_skeletons_by_name_and_by_description(load):
         " 1}\n"
     ).skeleton
     assert own.bones == ((2, 1), (3, 1)) and own.bone_pairs() == own.bones
+
+
+def test_augmentation_is_written_below_the_input(load):
+    loaded = load(
+        f"input: {{augment: {{mirror: 0.5, drop_joint: {{}}}}}}\nteacher: {{{TRAIN}}}\n",
+        "teacher.input.augment={drop_joint: {joints: [0.1, 0.2]}}",
+    )
+    assert loaded.input.config.augment == Augmentation(mirror=0.5, drop_joint=DropJoint())
+    lost = DropJoint(joints=(0.1, 0.2))
+    assert inputs(loaded)[0].config.augment == Augmentation(drop_joint=lost)
+    with pytest.raises(RecipeError, match=r"input.augment: unknown key 'mirrors' \(did you mean"):
+        load(f"input: {{augment: {{mirrors: 1}}}}\nteacher: {{{TRAIN}}}\n")
+    with pytest.raises(RecipeError, match=r"input.augment.drop_axis: is a probability"):
+        load(f"input: {{augment: {{drop_axis: 2}}}}\nteacher: {{{TRAIN}}}\n")
+
+
+def test_the_recipe_of_nw_ucla_compares_with_and_without_drops():
+    file = Path(__file__).parent.parent / "benchmarks/recipes/nw_ucla_joint.yaml"
+    drops = recipe.load(str(file))
+    assert inputs(drops)[0].config.augment == Augmentation(drop_axis=0.5, drop_joint=DropJoint())
+    without = recipe.load(str(file), ["input.augment={}"])
+    assert inputs(without)[0].config.augment == Augmentation()
+    # Nothing else differs, and both pass over the training clips as often as is claimed
+    changed = [key for key, _, _ in recipe.changed_since(without, recipe.to_dict(drops))]
+    assert changed
+    assert all(key.removeprefix("teacher.").startswith("input.augment.") for key in changed)
+    train = drops.teacher.members[0].train
+    assert train.epochs * train.repeat == 65

@@ -89,7 +89,12 @@ def preparation(root: Path, count: int, workers: int | None) -> dict:
     started = time.perf_counter()
     # At least eight shards, or small sets would keep only one of several processes busy.
     report = build.open_or_build(
-        root, "ctrgcn", workers=workers, shard_clips=max(8, min(build.SHARD_CLIPS, count // 8))
+        root,
+        "ctrgcn",
+        workers=workers,
+        # Here, not in the user's cache folder: it goes when the recordings go.
+        folder=root / build.BESIDE,
+        shard_clips=max(8, min(build.SHARD_CLIPS, count // 8)),
     ).report
     ours = time.perf_counter() - started
     files = sorted(root.rglob("*.skeleton"))
@@ -148,7 +153,7 @@ def large(root: Path, count: int) -> Path:
     # many recordings first would take far longer than what is measured.
     made, shards.make = shards.make, stand_in
     try:
-        build.open_or_build(root, "ctrgcn", workers=1)
+        build.open_or_build(root, "ctrgcn", workers=1, folder=root / build.BESIDE)
     finally:
         shards.make = made
     return root

@@ -29,6 +29,12 @@ def shared() -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_these_tests(tmp_path_factory):
+    """No test reads or writes the caches of whoever runs it."""
+    os.environ["FEATHERBONE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 TINY = [
     "-o",
     "data.train_clips=24",

@@ -365,15 +365,53 @@ def test_a_missing_list_given_once_is_kept(tmp_path):
     )
 
 
-def test_a_folder_that_cannot_be_written_is_cached_at_home(tmp_path, monkeypatch):
+def test_a_cache_is_made_for_the_user_and_never_among_the_recordings(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATHERBONE_CACHE", str(tmp_path / "cache"))
     raw_ntu.write(tmp_path / "raw", 2, defects=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    before = sorted(tmp_path.glob("raw/**/*"))
     cache = build.open_or_build(tmp_path / "raw", "ctrgcn")
-    assert (
-        cache.folder.is_relative_to(tmp_path / "home" / ".cache" / "featherbone")
-        and not (tmp_path / "raw" / build.BESIDE).exists()
+    assert cache.folder.is_relative_to(tmp_path / "cache")
+    assert sorted(tmp_path.glob("raw/**/*")) == before
+    # Nothing but the cache itself: no lock, nothing unfinished.
+    files = [path for path in cache.folder.rglob("*") if path.name.startswith(".")]
+    assert files == []
+
+
+def test_a_cache_beside_the_recordings_is_still_read_while_it_is_valid(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATHERBONE_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "raw"
+    raw_ntu.write(root, 2, defects=False)
+    beside = root / build.BESIDE / "ntu-ctrgcn"
+    build.open_or_build(root, "ctrgcn", folder=beside)
+    before = {path: path.stat().st_mtime_ns for path in beside.rglob("*")}
+    assert build.open_or_build(root, "ctrgcn").folder == beside
+    assert not (tmp_path / "cache").exists()
+    os.utime(next(root.glob("*.skeleton")), ns=(1, 1))
+    # Of other recordings it is no longer: made anew, but not there.
+    assert build.open_or_build(root, "ctrgcn").folder.is_relative_to(tmp_path / "cache")
+    assert {path: path.stat().st_mtime_ns for path in beside.rglob("*")} == before
+
+
+def test_two_processes_make_one_cache_between_them(tmp_path):
+    raw_ntu.write(tmp_path / "raw", 24, defects=False)
+    code = (
+        "import sys; from pathlib import Path; from compress.data.ntu import build;"
+        "cache = build.open_or_build(Path(sys.argv[1]), 'ctrgcn', workers=1,"
+        " folder=Path(sys.argv[2]), shard_clips=2); print(len(cache.names))"
     )
+    command = [sys.executable, "-c", code, str(tmp_path / "raw"), str(tmp_path / "two")]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    assert [process.communicate(timeout=60)[0] for process in processes] == ["24\n", "24\n"]
+    build.open_or_build(
+        tmp_path / "raw", "ctrgcn", workers=1, folder=tmp_path / "one", shard_clips=2
+    )
+    whole, shared = (
+        {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "one", tmp_path / "two")
+    )
+    assert shared == whole
 
 
 def test_what_cannot_be_used_is_refused_by_name(tmp_path):

@@ -56,8 +56,8 @@ def parser(command: str = COMMAND) -> Parser:
         "--cache",
         type=Path,
         help=(
-            "where to (default: beside the recordings, or in the home folder where that cannot be "
-            "written; recipes look nowhere else)"
+            "where to (default: the user's cache folder, or that of FEATHERBONE_CACHE; besides "
+            "there, recipes look in ROOT/.featherbone-cache/ntu-PREPARATION)"
         ),
     )
     line.add_argument("--workers", type=int, help="processes (default: one a core)")

@@ -6,13 +6,11 @@ Work that was killed resumes, and ends with the same files to the byte.
 
 from __future__ import annotations
 
-import fcntl
 import fnmatch
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +19,24 @@ import numpy as np
 from compress.data.dataset import Callback
 from compress.data.ntu import clip_cache, naming, parallel, recordings, report, shards
 from compress.data.ntu.recordings import Source
+from compress.process import folders, lock
 from teachers import storage
 from teachers.errors import DataError, StorageError
 
 # A few seconds of work for a process, so that little is lost when it is killed; and 46 MB of clips
 # of 300 frames, which many processes can hold at once.
 SHARD_CLIPS = 256
-# A leading dot: neither a listing of the recordings nor a wildcard meets it.
+# Where releases before 0.1 made caches, and whoever shares a data set may make one still. A leading
+# dot: neither a listing of the recordings nor a wildcard meets it.
 BESIDE = ".featherbone-cache"
-IN_HOME = Path("~/.cache/featherbone")
+LOCK = ".lock"
 
 
 def place(root: Path, preparation: str) -> Path:
-    """The cache's folder: in the source folder where it can be written, else in the home folder."""
-    parent = root / BESIDE
-    # Data sets often lie on a drive that is shared and read-only. A cache that somebody made there
-    # is used even so.
-    if not (parent.is_dir() or os.access(root, os.W_OK)):
-        name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-        parent = IN_HOME.expanduser() / name
-    return parent / f"ntu-{preparation}"
+    """The cache's folder: the user's own, since nobody asked for files among the recordings."""
+    # By the whole path: two data sets may have folders of one name.
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    return folders.user_cache() / name / f"ntu-{preparation}"
 
 
 def open_or_build(
@@ -66,28 +62,33 @@ def open_or_build(
             written.
     """
     source = recordings.listing(root)
-    folder = folder or place(root, preparation)
-    left_out = _missing(root, folder, missing)
-    # A cache is used where all of this is equal, and replaced otherwise.
-    manifest = {
-        "version": clip_cache.VERSION,
-        "preparation": preparation,
-        "shard_clips": shard_clips,
-        "source": _fingerprint(source, left_out),
-    }
-    cache = clip_cache.open_cache(folder, manifest)
-    if cache is not None:
-        return cache
-    with _exclusive(folder):
+    beside = root / BESIDE / f"ntu-{preparation}"
+    # Data sets often lie on a drive that is shared and read-only. A cache that somebody made there
+    # is used, and never written.
+    candidates = (folder,) if folder else (beside, place(root, preparation))
+    for target in candidates:
+        left_out = _missing(root, target, missing)
+        # A cache is used where all of this is equal, and replaced otherwise.
+        manifest = {
+            "version": clip_cache.VERSION,
+            "preparation": preparation,
+            "shard_clips": shard_clips,
+            "source": _fingerprint(source, left_out),
+        }
+        cache = clip_cache.open_cache(target, manifest)
+        if cache is not None:
+            return cache
+    # The last of them is where a cache is made.
+    with lock.wait(target / LOCK):
         # Another process may have finished it while this one waited for the lock.
-        cache = clip_cache.open_cache(folder, manifest)
+        cache = clip_cache.open_cache(target, manifest)
         if cache is None:
             workers = workers or os.cpu_count() or 1
-            _build(folder, manifest, source, left_out, workers, callback)
-            cache = clip_cache.open_cache(folder, manifest)
+            _build(target, manifest, source, left_out, workers, callback)
+            cache = clip_cache.open_cache(target, manifest)
     if cache is None:
         raise StorageError(
-            f"{folder}: was prepared but cannot be opened; remove that folder and prepare again"
+            f"{target}: was prepared but cannot be opened; remove that folder and prepare again"
         )
     return cache
 
@@ -268,20 +269,3 @@ def _missing(root: Path, folder: Path, path: Path | None) -> tuple[str, ...]:
 def _fingerprint(source: Source, missing: tuple[str, ...]) -> str:
     # Names, sizes and times: reading 114,000 files to be sure would take as long as preparing them.
     return hashlib.sha256(repr((source.files, missing)).encode()).hexdigest()
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Waits until no other process prepares this cache; the lock falls with the process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise StorageError(
-            f"{folder}: cannot be written ({error.strerror}); free some space or choose another"
-            " folder with python -m compress.data.prepare --cache"
-        ) from error
-    with file:
-        # A lock of the kernel, not a file that says "busy": that would stay behind after kill -9.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -135,8 +135,9 @@ def _start(function: str, task: Json) -> _Worker:
 
 def serve(function: Callable[[Json], Json]) -> None:
     """A worker's life: a task in, a reply out, until there is no more."""
-    # Ctrl-C reaches the whole group; the parent decides.
+    # Both reach the whole group; the parent decides, and its end is the end of standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for line in sys.stdin:
         try:
             reply = function(json.loads(line))

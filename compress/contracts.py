@@ -55,7 +55,8 @@ class DataSet(Configured, Protocol):
 
     Attributes:
         INPUT: the name of the input that its clips are usually seen through. A module that changes
-            some of that input's keys has `INPUT_DEFAULTS` with them.
+            some of that input's keys has `INPUT_DEFAULTS` with them, and `OTHER_INPUTS`, keys by
+            name, for networks that are published with another input.
     """
 
     # By name: inputs import `compress.data`, and a module here would close the circle.

@@ -132,7 +132,11 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         if entry.enabled:
             spec = module.spec_after(spec, entry.config)
         steps.append(PlannedStep(number, entry, module, spec))
-    return Plan(recipe, dataset, teachers, student, tuple(steps), notes(recipe, dataset))
+    remarks = [*notes(recipe, dataset)]
+    for task in (*teacher_tasks, student_task):
+        remarks += task.view.notes
+    # Networks that share an input would say the same thing again; order is kept
+    return Plan(recipe, dataset, teachers, student, tuple(steps), tuple(dict.fromkeys(remarks)))
 
 
 def load_data(recipe: Recipe, callback: Callback | None = None) -> Dataset:

@@ -91,6 +91,35 @@ class KeysModule(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Feeding:
+    """How the authors of a network feed it, where data sets do not decide that.
+
+    Attributes:
+        input: the input pipeline, by its name in recipes.
+        keys: of that pipeline, where they are not its defaults.
+        preparation: what they make of NTU's recordings, by its name in recipes.
+    """
+
+    # Text, as this package knows nothing of inputs and data sets: a recipe looks the names up.
+    input: str
+    keys: dict[str, object]
+    preparation: str
+
+
+class FeedingModule(Protocol):
+    """What a network's `feeding` module has."""
+
+    def published(self, branches: object, benchmark: object) -> Feeding | None:
+        """The published way; None where the data set's usual input feeds the network.
+
+        Args:
+            branches: the network's key of that name in the recipe, unchecked; None: not there.
+            benchmark: the data set's, unchecked.
+        """
+        ...
+
+
 class OwnNames:
     """The keys of a network without a `keys` module: no published checkpoint is its own."""
 
@@ -153,6 +182,7 @@ class Family:
             project are read.
         prune: which channels can be removed together, and how.
         published: the network as its authors write it, where ours is another form.
+        feeding: a `FeedingModule`; without it the data set names the input.
     """
 
     network: str
@@ -160,6 +190,7 @@ class Family:
     keys: str | None = None
     prune: str | None = None
     published: str | None = None
+    feeding: str | None = None
 
 
 NETWORKS = {
@@ -177,7 +208,10 @@ NETWORKS = {
         "teachers.ctrgcn_light.v2", "teachers.ctrgcn_light.v2_cost", "teachers.ctrgcn_light.v2_keys"
     ),
     "efficientgcn": Family(
-        "teachers.efficientgcn", "teachers.efficientgcn.cost", "teachers.efficientgcn.keys"
+        "teachers.efficientgcn",
+        "teachers.efficientgcn.cost",
+        "teachers.efficientgcn.keys",
+        feeding="teachers.efficientgcn.feeding",
     ),
     "stgcn": Family("teachers.stgcn", "teachers.stgcn.cost", "teachers.stgcn.keys"),
     "stgcnpp": Family(
@@ -211,6 +245,15 @@ def cost(network: str) -> CostModule:
     """What counts a network's parameters and MACs."""
     path = NETWORKS[network].cost or "teachers.weights.counted"
     return typing.cast(CostModule, importlib.import_module(path))
+
+
+def feeding(network: str, branches: object, benchmark: object) -> Feeding | None:
+    """How the authors of a network feed it; see `FeedingModule.published`."""
+    family = NETWORKS.get(network)
+    if family is None or family.feeding is None:
+        return None
+    how = typing.cast(FeedingModule, importlib.import_module(family.feeding))
+    return how.published(branches, benchmark)
 
 
 def published(network: nn.Layer) -> nn.Layer:

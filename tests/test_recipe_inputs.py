@@ -175,3 +175,41 @@ def test_the_recipe_of_nw_ucla_compares_with_and_without_drops():
     assert all(key.removeprefix("teacher.").startswith("input.augment.") for key in changed)
     train = drops.teacher.members[0].train
     assert train.epochs * train.repeat == 65
+
+
+def test_efficientgcn_is_fed_as_published_on_every_data_set_but_the_built_in_one():
+    """Its published weights saw 288 frames of clips as recorded; the recipe's 64 are what the
+    built-in clips need."""
+    built_in = recipe.load("efficientgcn_b0")
+    assert (built_in.input.name, built_in.input.config.frames) == ("branches", 64)
+    ntu = recipe.load("efficientgcn_b0", ["data.name=ntu", "data.root=x"])
+    assert inputs(ntu) == [ntu.input]
+    assert (ntu.input.name, ntu.input.config.frames) == ("branches", 288)
+    assert not ntu.input.config.view_transform
+    assert ntu.data.config.preparation == "efficientgcn"
+    xview = recipe.load("efficientgcn_b0", ["data.name=ntu", "data.root=x", "data.benchmark=xview"])
+    assert xview.input.config.view_transform
+
+
+def test_what_is_written_goes_before_what_is_published():
+    written = ["input.frames=64", "input.view_transform=false", "data.preparation=ctrgcn"]
+    loaded = recipe.load(
+        "efficientgcn_b0", ["data.name=ntu", "data.root=x", "data.benchmark=xview", *written]
+    )
+    assert (loaded.input.config.frames, loaded.input.config.view_transform) == (64, False)
+    assert loaded.data.config.preparation == "ctrgcn"
+
+
+def test_a_network_of_another_recipe_brings_its_input_along():
+    loaded = recipe.load("ctrgcn_lite_dml", ["teacher.name=efficientgcn"])
+    assert [one.name for one in inputs(loaded)] == ["branches"]
+    single = recipe.load("ctrgcn_lite_dml", ["teacher.name=efficientgcn", "teacher.branches=1"])
+    assert [one.name for one in inputs(single)] == ["crop_resize"]
+
+
+def test_the_network_with_weights_decides_how_recordings_are_prepared():
+    ntu = ["data.name=ntu", "data.root=x"]
+    mixed = recipe.load("efficientgcn_b0_dml", ntu)
+    assert mixed.data.config.preparation == "ctrgcn"  # the teacher's
+    started = recipe.load("efficientgcn_b0_dml", [*ntu, "student.weights=published.pdparams"])
+    assert started.data.config.preparation == "efficientgcn"

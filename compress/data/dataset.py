@@ -95,8 +95,9 @@ class Dataset:
         coordinates: 3 for x y z, 2 for key points of images; what channels there are beyond them is
             a score.
         joint_names: of the skeleton, where the data set names its joints.
-        image: (width, height) in pixels of the images that all key points are in; None where it is
-            not known.
+        image: (width, height) of the images that all key points are in, in the unit of the key
+            points: pixels, or (1, 1) where they are fractions of it; None where it is not known.
+        lengths: frames of the clips that `compress.data.survey` looked at, in rising order.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Dataset:
     coordinates: int = 3
     image: tuple[int, int] | None = None
     joint_names: tuple[str, ...] | None = None
+    lengths: tuple[int, ...] = ()
 
     @property
     def scored(self) -> bool:

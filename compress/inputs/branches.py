@@ -8,14 +8,14 @@ order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from compress.data.dataset import Dataset
-from compress.inputs import augmentation
+from compress.inputs import augmentation, normalised
 from compress.inputs.augmentation import Augmentation
-from compress.inputs.view import View, at_least, view
+from compress.inputs.view import View, at_least, length_notes, view
 from export.preprocess import normalise, ops
 from export.preprocess.normalise import Pair
 from teachers.errors import RecipeError
@@ -97,9 +97,14 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     # Lists, as JSON gives them back: the steps of a view and of its saved file are equal.
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
     turned: tuple[dict, ...] = ()
+    notes = [*length_notes(dataset, config.frames), *_padding(dataset, config.frames)]
     # A data set that comes transformed has the step among its own; twice would turn it further.
     transformed = any(step["op"] == "view_transform" for step in dataset.base_ops)
+    if transformed and not (config.spine or config.shoulders):
+        # It turns nothing then, so a network that was trained without the key is the same network.
+        config = replace(config, view_transform=False)
     if config.view_transform and not transformed:
+        notes += normalised.unturned("input.view_transform", around, skeleton)
         turned = (
             {"op": "fit", "frames": config.frames + EXTRA},
             {"op": "view_transform", **around},
@@ -116,4 +121,24 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
 
     # Twice the coordinates for each branch: positions and relative ones, two velocities, bones and
     # their angles.
-    return view(config, dataset, (*joints, *made), augment, channels=6 * dataset.channels)
+    return view(
+        config,
+        dataset,
+        (*joints, *made),
+        augment,
+        channels=6 * dataset.channels,
+        notes=notes,
+    )
+
+
+def _padding(dataset: Dataset, frames: int) -> list[str]:
+    # Half of it at least: padding is part of the published way, which is fed 288 frames whatever
+    # a clip has.
+    if not dataset.lengths or 2 * dataset.lengths[-1] > frames:
+        return []
+    note = (
+        f"input.frames: is {frames}, and the longest clip has {dataset.lengths[-1]} frames; the rest"
+        f" is padding, which costs as much arithmetic: set it to {dataset.lengths[-1]} for networks"
+        " that are trained here"
+    )
+    return [note]

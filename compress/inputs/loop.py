@@ -14,7 +14,7 @@ from compress.data.dataset import Dataset
 from compress.inputs import augmentation, normalised
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.normalised import Normalise
-from compress.inputs.view import View, at_least, check_normalise, view
+from compress.inputs.view import View, at_least, check_normalise, length_notes, view
 from export.preprocess import ops, streams
 from export.preprocess.normalise import Pair
 from export.preprocess.streams import Stream
@@ -63,4 +63,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         joints = ops.apply(extra.on_recorded(clip, extra_rng), normalise)
         return ops.apply(extra.on_normalised(joints, extra_rng), made)
 
-    return view(config, dataset, (*normalise, *made), augment)
+    notes = [
+        *normalised.notes(config, skeleton, dataset),
+        *length_notes(dataset, config.frames),
+    ]
+    return view(config, dataset, (*normalise, *made), augment, notes=notes)

@@ -23,7 +23,7 @@ def steps(config: Any, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]
         RecipeError: clips of two coordinates cannot be normalised as three, nor three as two; a key
             of the other kind.
     """
-    kind = f"{dataset.coordinates}d" if config.normalise == "auto" else config.normalise
+    kind = _kind(config, dataset)
     if kind != "none":
         _check_kind(config, kind, dataset)
     if kind == "3d":
@@ -42,6 +42,33 @@ def steps(config: Any, skeleton: Skeleton, dataset: Dataset) -> tuple[dict, ...]
     return {"op": "trim"}, step
 
 
+def notes(config: Any, skeleton: Skeleton, dataset: Dataset) -> list[str]:
+    """What the normalisation leaves undone, in words."""
+    if _kind(config, dataset) != "3d":
+        return []
+    return unturned("input.normalise", frame_of(skeleton, config.spine, config.shoulders), skeleton)
+
+
+def unturned(key: str, around: dict[str, Any], skeleton: Skeleton) -> list[str]:
+    """The note on a step that `key` asks for and that cannot turn clips, as `around`
+    (`export.preprocess.normalise.frame_of`) lacks joints to turn by."""
+    lacking = [key for key in ("spine", "shoulders") if key not in around]
+    if not lacking:
+        return []
+    note = (
+        f"{key}: centres clips and does not turn them by {' and '.join(lacking)}, for nothing says"
+        f" which joints of {skeleton.name!r} these are; give input.spine: [bottom, top] and"
+        " input.shoulders: [right, left], joints counted from 1"
+    )
+    return [note]
+
+
+def _kind(config: Any, dataset: Dataset) -> str:
+    if config.normalise == "auto":
+        return f"{dataset.coordinates}d"
+    return str(config.normalise)
+
+
 def _check_kind(config: Any, kind: str, dataset: Dataset) -> None:
     have = "x y z" if dataset.coordinates == 3 else "x y of an image"
     if kind != f"{dataset.coordinates}d":
@@ -58,3 +85,9 @@ def _check_kind(config: Any, kind: str, dataset: Dataset) -> None:
                 f"input.{key}: the clips of {dataset.name!r} have {have}, and so are not normalised"
                 " by it; leave it out"
             )
+    # Dividing fractions by pixels would bring every joint to one corner.
+    if dataset.image == (1, 1) and config.image not in (None, (1, 1)):
+        raise RecipeError(
+            f"input.image: is {list(config.image)}, but the key points of {dataset.name!r} are"
+            " fractions of their image already, from 0 to 1; leave it out"
+        )

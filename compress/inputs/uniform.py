@@ -84,4 +84,5 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         ),
         augment,
         clips=config.clips,
+        notes=normalised.notes(config, skeleton, dataset),
     )

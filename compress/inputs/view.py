@@ -36,6 +36,7 @@ class View:
         clips: views that a clip is tested with; their softmax is averaged.
         legacy_fingerprint: the one that releases up to a8ace82 recorded, in which every key counted;
             None where they had no such view.
+        notes: what a person should know of these clips through this input, in words.
     """
 
     name: str
@@ -45,6 +46,7 @@ class View:
     fingerprint: str
     clips: int = 1
     legacy_fingerprint: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -103,6 +105,7 @@ def view(
     augment: Augment,
     channels: int | None = None,
     clips: int = 1,
+    notes: Sequence[str] = (),
 ) -> View:
     """The `View` of an input's `config`, which has `frames`, named after the file the config is
     from.
@@ -123,7 +126,20 @@ def view(
     fingerprint = _hash(name, shape, eval_ops, identity.canonical(config))
     former = identity.former_fields(config)
     legacy = None if former is None else _hash(name, shape, eval_ops, former)
-    return View(name, shape, eval_ops, augment, fingerprint, clips, legacy)
+    return View(name, shape, eval_ops, augment, fingerprint, clips, legacy, tuple(notes))
+
+
+def length_notes(dataset: Dataset, frames: int) -> list[str]:
+    """Of an input that takes a clip's first `frames` frames as they are: how many clips it cuts."""
+    longer = [length for length in dataset.lengths if length > frames]
+    if not longer:
+        return []
+    note = (
+        f"input.frames: {len(longer)} of {len(dataset.lengths)} clips have more than {frames} frames"
+        f" (up to {longer[-1]}), and what is behind these is not seen; raise it, or take an input"
+        " that resizes clips (crop_resize) or samples them (uniform)"
+    )
+    return [note]
 
 
 def at_least(config: Any, **lowest: int) -> None:

@@ -36,10 +36,13 @@ def _name(table: Table, value: Value, path: str) -> str:
     return name
 
 
-def usual_input(data: str) -> tuple[str, dict[str, Any]]:
-    """(name, keys it changes) of the input pipeline that a data set is usually seen through."""
+def usual_input(data: str, pipeline: str | None = None) -> tuple[str, dict[str, Any]]:
+    """(name, keys it changes) of an input pipeline for a data set: the one that its clips are
+    usually seen through, or `pipeline`."""
     module = registry.DATA_SETS.load(data)
-    return module.INPUT, getattr(module, "INPUT_DEFAULTS", {})
+    if pipeline in (None, module.INPUT):
+        return module.INPUT, getattr(module, "INPUT_DEFAULTS", {})
+    return str(pipeline), getattr(module, "OTHER_INPUTS", {}).get(pipeline, {})
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,14 @@
 """The built-in data: bodies that perform twelve actions, seen by a depth camera."""
 
-from compress.data.synthetic.load import INPUT, INPUT_DEFAULTS, RATE, Config, clip, load, person_of
+from compress.data.synthetic.load import (
+    INPUT,
+    INPUT_DEFAULTS,
+    OTHER_INPUTS,
+    RATE,
+    Config,
+    clip,
+    load,
+    person_of,
+)
 
-__all__ = ["INPUT", "INPUT_DEFAULTS", "RATE", "Config", "clip", "load", "person_of"]
+__all__ = ["INPUT", "INPUT_DEFAULTS", "OTHER_INPUTS", "RATE", "Config", "clip", "load", "person_of"]

@@ -33,6 +33,8 @@ INPUT_DEFAULTS = {
     "crop": 0.75,
     "rotation": 0.1,
 }
+# EfficientGCN's published 288 frames are nearly ten seconds; these clips last two at most.
+OTHER_INPUTS = {"branches": {"frames": 64}}
 BASE_OPS: tuple[dict[str, Any], ...] = (
     {"op": "drop_empty"},
     # The base of the spine, about which `forward` builds the body.

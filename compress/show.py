@@ -24,7 +24,7 @@ interrupt.while_loading(__name__)
 import numpy as np
 
 from compress import recipe as recipes, registry
-from compress.data import clips, nw_ucla
+from compress.data import clips, nw_ucla, skeletons
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu import naming
 from compress.data.ntu.naming import NTU_120
@@ -34,14 +34,11 @@ from compress.recipe import overrides
 from compress.reporting import drawing
 from export.preprocess import ops
 from teachers.errors import RecipeError
-from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, SKELETONS, UCLA_20, Skeleton
+from teachers.skeleton import SKELETONS, UCLA_20, Skeleton
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 
 COMMAND = "python -m compress.show"
-KNOWN = {
-    skeleton.joints: skeleton for skeleton in (NTU_25, UCLA_20, COCO_17, OPENPOSE_18)
-}  # what a file's joints most likely are
 
 
 @dataclass(frozen=True)
@@ -153,12 +150,14 @@ def from_file(options) -> Subject:
     found = clips.read_clip(options.clip)
     name, clip = found[_checked(options.index, len(found), str(options.clip))]
     channels, _, joints, persons = clip.shape
-    skeleton = SKELETONS[options.skeleton] if options.skeleton else KNOWN.get(joints)
+    skeleton = skeletons.usual(joints, channels)
+    if options.skeleton:
+        skeleton = SKELETONS[options.skeleton]
     if skeleton is None or skeleton.joints != joints:
+        known = " or ".join(skeletons.candidates(joints)) or "no known skeleton"
         raise RecipeError(
-            f"{options.clip}: has {joints} joints,"
-            f" {'no known skeleton' if skeleton is None else skeleton.name} has as many; give"
-            f" --skeleton one of {', '.join(sorted(SKELETONS))}"
+            f"{options.clip}: has {joints} joints of {channels} coordinates, {known} has as many;"
+            f" give --skeleton one of {', '.join(sorted(SKELETONS))}"
         )
     # The usual inputs of PYSKL, NW-UCLA and NTU, whose files these most likely are.
     pipeline = options.input or (

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from paddle import nn
 
+from compress.data import skeletons
 from compress.data.dataset import Dataset
 from compress.inputs import view as views
 from compress.inputs.view import View
@@ -53,11 +54,15 @@ def task_for(recipe: Recipe, dataset: Dataset, choice: Choice | None) -> Task:
             " was recorded with"
         )
     if not skeleton.bones:
+        known = skeletons.candidates(skeleton.joints)
+        name_it = ""
+        if known:
+            name_it = f"; or name a known one of {skeleton.joints} joints: {', '.join(known)}"
         raise RecipeError(
             f"skeleton: {skeleton.name!r} has no bones, so nothing says which joints of"
             f" {dataset.name!r} are connected; describe it (`skeleton: {{name: hand, joints:"
             f" {skeleton.joints}, bones: [[child, parent], ...], centre: 1}}`, joints counted"
-            " from 1)"
+            f" from 1){name_it}"
         )
     # Optional in the recipe's types only: `recipe.inputs.fill` gives one to every network
     assert choice is not None

@@ -281,8 +281,42 @@ OPENPOSE_18 = Skeleton(
     ),
 )
 
+# OpenPose's BODY_25: the pairs it draws, towards the neck as in its model of 18 key points.
+OPENPOSE_25 = Skeleton(
+    "openpose_25",
+    25,
+    (
+        (1, 2),
+        (3, 2),
+        (4, 3),
+        (5, 4),
+        (6, 2),
+        (7, 6),
+        (8, 7),
+        (9, 2),
+        (10, 9),
+        (11, 10),
+        (12, 11),
+        (13, 9),
+        (14, 13),
+        (15, 14),
+        (16, 1),
+        (17, 1),
+        (18, 16),
+        (19, 17),
+        (20, 15),
+        (21, 20),
+        (22, 15),
+        (23, 12),
+        (24, 23),
+        (25, 12),
+    ),
+    centre=2,
+)
+
 SKELETONS = {
-    skeleton.name: skeleton for skeleton in (NTU_25, NTU_25_PYSKL, UCLA_20, COCO_17, OPENPOSE_18)
+    skeleton.name: skeleton
+    for skeleton in (NTU_25, NTU_25_PYSKL, UCLA_20, COCO_17, OPENPOSE_18, OPENPOSE_25)
 }
 
 _LIMBS = """

@@ -17,8 +17,13 @@ from compress.recipe.types import Choice
 from compress.task import task_for
 from export import serving
 from teachers.errors import DataError, RecipeError
-from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, UCLA_20, Skeleton
+from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, OPENPOSE_25, UCLA_20, Skeleton
 
+GUESS = (
+    "{} joints of {} coordinates are taken for {}, as PYSKL's and mmaction2's files have them; the"
+    " file does not say so: describe `skeleton` in the recipe if they are others"
+)
+NTU, COCO = GUESS.format(25, 3, "ntu_25"), GUESS.format(17, 2, "coco_17")
 NAMES = {"train": ("a", "b", "c"), "val": ("d", "e")}
 
 
@@ -97,7 +102,7 @@ def test_clips_are_what_was_written(tmp_path, protocol):
         dataset.channels,
         dataset.coordinates,
         dataset.notes,
-    ) == (NTU_25, 2, 3, 3, ())
+    ) == (NTU_25, 2, 3, 3, (NTU,))
     assert (
         dataset.classes == ("class 0", "class 1", "class 2")
         and dataset.input == "uniform"
@@ -208,6 +213,7 @@ def test_pixels_become_pysklS_numbers(tmp_path):
     assert not seen(dataset, loop, frames=9).prepare(dataset.train.clips[1])[:2, 3, 5].any()
     assert dataset.notes == (
         "3 clips of images of another size, scaled to 1920 x 1080, the most common: b; d; e",
+        COCO,
     )
 
 
@@ -247,6 +253,7 @@ def test_x_and_y_alone_and_images_that_nobody_measured(tmp_path):
         "image": [640, 480],
     }
     assert dataset.notes == (
+        COCO,
         (
             "no img_shape: every clip is scaled by its own extent, unless input.image is given"
             " (PYSKL assumes [1920, 1080])"
@@ -266,7 +273,7 @@ def test_of_many_persons_those_in_most_frames_stay_in_their_order(tmp_path):
     points[0, 4:], points[1, 1:], points[2, 2:3] = 0, 0, 0
     dataset = load(write(tmp_path / "ntu.pkl", annotations))
     np.testing.assert_array_equal(dataset.train.clips[0], points[[2, 3]].transpose(3, 1, 2, 0))
-    assert dataset.notes == ("1 clip of more than 2 persons (those in most frames stay): a",)
+    assert dataset.notes == ("1 clip of more than 2 persons (those in most frames stay): a", NTU)
     assert not dataset.train.clips[1][..., 1].any() and dataset.train.clips[1][..., 0].all()
     np.testing.assert_array_equal(pyskl.longest(np.ones((3, 2, 5, 2)), 2), [0, 1])
     assert load(tmp_path / "ntu.pkl", persons=1).train.clips[0].shape == (3, 9, 25, 1)
@@ -291,6 +298,7 @@ def test_what_is_mended_or_odd_is_counted(tmp_path):
             "2 clips whose total_frames is not the number of frames in keypoint (the latter is"
             " used): c; e"
         ),
+        NTU,
         "1 clip named in both splits, so accuracy is flattered: b",
         "split train names 1 clip more than once; each counts once",
         "1 annotation in neither train nor test, not used",
@@ -371,17 +379,92 @@ def test_classes_are_named_by_the_recipe_or_are_ntus(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "V, known",
+    "make, V, known",
     [
-        (25, NTU_25),
-        (17, COCO_17),
-        (18, OPENPOSE_18),
-        (20, UCLA_20),
-        (21, Skeleton("joints_21", 21, (), 1)),
+        (solid, 25, NTU_25),
+        (flat, 17, COCO_17),
+        (flat, 18, OPENPOSE_18),
+        (solid, 20, UCLA_20),
+        (solid, 21, None),
+        (flat, 25, None),
+        (solid, 17, None),
+        (solid, 18, None),
     ],
 )
-def test_the_number_of_joints_says_which_skeleton(tmp_path, V, known):
-    assert load(write(tmp_path / "a.pkl", five(V=V))).skeleton == known
+def test_joints_and_coordinates_say_which_skeleton_and_a_guess_is_a_note(tmp_path, make, V, known):
+    dataset = load(write(tmp_path / "a.pkl", five(make, V=V)))
+    assert dataset.skeleton == (known or Skeleton(f"joints_{V}", V, (), 1))
+    guesses = [note for note in dataset.notes if "taken for" in note]
+    assert guesses == ([GUESS.format(V, dataset.coordinates, known.name)] if known else [])
+
+
+def test_key_points_of_body_25_are_not_taken_for_kinects_joints(tmp_path):
+    dataset = load(write(tmp_path / "a.pkl", five(flat, V=25)))
+    choice = Choice("uniform", uniform.Config())
+    with pytest.raises(RecipeError, match="one of 25 joints: ntu_25, ntu_25_pyskl, openpose_25$"):
+        task_for(types.SimpleNamespace(skeleton=None), dataset, choice)
+    chosen = types.SimpleNamespace(skeleton=OPENPOSE_25)
+    assert task_for(chosen, dataset, choice).skeleton.bones == OPENPOSE_25.bones
+
+
+def scored(name, **keys):
+    """x, y and score as one array, as files converted from COCO's JSON have them."""
+    one = flat(name, dtype="float32", **keys)
+    third = one.pop("keypoint_score")[..., None]
+    return one | {"keypoint": np.concatenate([one["keypoint"], third], axis=3)}
+
+
+def test_a_score_behind_x_and_y_is_not_read_as_z(tmp_path):
+    path = write(tmp_path / "a.pkl", five(scored))
+    dataset = load(path)
+    apart = load(write(tmp_path / "b.pkl", five(flat, dtype="float32")))
+    assert (dataset.coordinates, dataset.channels, dataset.image) == (2, 3, (1920, 1080))
+    assert dataset.skeleton == COCO_17
+    np.testing.assert_array_equal(dataset.train.clips[0], apart.train.clips[0])
+    assert any("a score from 0 to 1" in note for note in dataset.notes)
+    assert load(path, scores=False).channels == 2
+    # Metres beside a stray size of images stay what they are.
+    metres = five(solid)
+    for one in metres:
+        one["img_shape"] = (1080, 1920)
+        one["keypoint"][..., 2] = 0.5
+    assert load(write(tmp_path / "c.pkl", metres)).coordinates == 3
+
+
+def test_labels_from_one_make_no_class_that_no_clip_is_of(tmp_path):
+    annotations = five()
+    for one in annotations:
+        one["label"] += 1
+    path = write(tmp_path / "a.pkl", annotations)
+    dataset = load(path)
+    assert dataset.classes == ("class 1", "class 2", "class 3")
+    assert dataset.train.labels.tolist() == [0, 1, 2]
+    assert any(note.startswith("labels count from 1 (to 3)") for note in dataset.notes)
+    four = ("none", "a", "b", "c")
+    named = load(path, classes=four)
+    assert named.classes == four and named.train.labels.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("low, high, image", [(0, 1, (1, 1)), (-1, 1, None)])
+def test_key_points_that_are_no_pixels_are_not_divided_by_them(tmp_path, low, high, image):
+    """Fractions of the image, and what is normalised already: by pixels, all of either would come
+    to lie in one corner."""
+    annotations = five(flat, dtype="float32")
+    pixels = seen(load(write(tmp_path / "a.pkl", annotations)))
+    expected = [pixels.prepare(clip) for clip in load(tmp_path / "a.pkl").train.clips]
+    for one in annotations:
+        one["keypoint"] = low + (high - low) * one["keypoint"] / np.float32((1920, 1080))
+    dataset = load(write(tmp_path / "b.pkl", annotations))
+    assert dataset.image == image
+    assert any(note.startswith("key points lie between") for note in dataset.notes)
+    through = seen(dataset)
+    for clip, pixel_clip in zip(dataset.train.clips, expected, strict=True):
+        if image:
+            np.testing.assert_allclose(through.prepare(clip)[:2], pixel_clip[:2], atol=1e-5)
+        assert np.ptp(through.prepare(clip)[:2]) > 1.5
+    if image:
+        with pytest.raises(RecipeError, match="fractions of their image already"):
+            seen(dataset, image=(1920, 1080))
 
 
 def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):

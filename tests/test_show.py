@@ -172,8 +172,8 @@ def test_files_of_other_kinds_and_what_cannot_be_drawn(tmp_path, capsys):
     np.save(tmp_path / "b.npy", clip[:, :, :7])
     _, told = run(capsys, tmp_path / "b.npy", "--output", tmp_path / "b.png")
     assert told["error"].startswith(
-        f"{tmp_path / 'b.npy'}: has 7 joints, no known skeleton has as many; give --skeleton one of"
-        " coco_17"
+        f"{tmp_path / 'b.npy'}: has 7 joints of 2 coordinates, no known skeleton has as many; give"
+        " --skeleton one of coco_17"
     )
     for arguments, message in (
         (["a.npy", "--output", "a.jpg"], "--output a.jpg: must end in .gif or .png"),

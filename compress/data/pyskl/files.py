@@ -34,6 +34,7 @@ class Annotation:
         score: (M, T, V), of pixels whose scores are wanted.
         image: (width, height) of the clip's images, of pixels where the file says so.
         miscounted: whether the file says another total_frames than T.
+        shape: img_shape beside x y z, unchecked.
     """
 
     where: str
@@ -43,6 +44,7 @@ class Annotation:
     score: np.ndarray | None
     image: tuple[int, int] | None
     miscounted: bool
+    shape: object = None
 
 
 @dataclass(frozen=True)
@@ -252,15 +254,22 @@ def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
                 f"{where}: its keypoint_score is {_described(score)}, expected an array of numbers"
                 f" {keypoint.shape[:3]}; set data.scores to false to use x and y only"
             )
-    image = _image(entry.get("img_shape"), where) if flat else None
+    shape = entry.get("img_shape")
+    image = image_size(shape, where) if flat else None
     # array_equal, since a pickle may hold anything here, an array too.
     frames = keypoint.shape[1]
     miscounted = not np.array_equal(entry.get("total_frames", frames), frames)
-    return Annotation(where, entry["frame_dir"], int(label), keypoint, score, image, miscounted)
+    return Annotation(
+        where, entry["frame_dir"], int(label), keypoint, score, image, miscounted, shape
+    )
 
 
-def _image(shape: object, where: str) -> tuple[int, int] | None:
-    """(width, height) of an img_shape, which is (height, width)."""
+def image_size(shape: object, where: str) -> tuple[int, int] | None:
+    """(width, height) of an img_shape, which is (height, width).
+
+    Raises:
+        DataError: it is no size.
+    """
     if shape is None:
         return None
     values = np.asarray(shape) if isinstance(shape, (tuple, list, np.ndarray)) else np.zeros(0)

@@ -15,10 +15,9 @@ twice. Without img_shape in the file, every clip is divided by its own extent, u
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +25,12 @@ import numpy as np
 from compress.data.data_report import EMPTY, EXAMPLES, REPAIRED, DataReport, counted
 from compress.data.dataset import Callback, Dataset, LazyClips, Split
 from compress.data.frames import repair_frames
-from compress.data.ntu.naming import NTU_120
-from compress.data.pyskl import files
+from compress.data.pyskl import files, unsaid
 from compress.data.pyskl.files import Annotation, Part
 from teachers.errors import DataError
-from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, UCLA_20, Skeleton
 
 # The sampling that the published networks of PYSKL are trained and tested with.
 INPUT = "uniform"
-# By the number of joints, as the files do not say what their joints are.
-KNOWN = {skeleton.joints: skeleton for skeleton in (NTU_25, COCO_17, OPENPOSE_18, UCLA_20)}
-# Only the start must fit: what may stand behind the action does not change the class.
-_NTU_NAME = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A(\d{3})")
 
 
 @dataclass(frozen=True)
@@ -137,8 +130,13 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     train, test, unused = files.read(
         Path(config.root).expanduser(), config.benchmark, config.scores
     )
-    annotations = [*train.annotations, *test.annotations]
-    V, coordinates = annotations[0].keypoint.shape[2:]
+    settled = unsaid.settle(
+        train.annotations, test.annotations, config.scores, config.classes is not None
+    )
+    train = replace(train, annotations=settled.train)
+    test = replace(test, annotations=settled.test)
+    annotations = settled.both
+    coordinates = annotations[0].keypoint.shape[3]
     image = _common_image(annotations)
     # Both change the clips; benchmark and scores show in what is digested below.
     report = DataReport(repr((config.persons, image)).encode())
@@ -161,18 +159,16 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         names = tuple(annotation.name for annotation in part.annotations)
         splits.append(Split(names, clips, labels))
     channels = coordinates + (1 if annotations[0].score is not None else 0)
-    # A skeleton that nobody knows can still be trained on by a network that needs no edges.
-    skeleton = KNOWN.get(V) or Skeleton(f"joints_{V}", V, (), centre=1)
     return Dataset(
         "pyskl",
         splits[0],
         splits[1],
-        _classes(config, annotations),
-        skeleton,
+        unsaid.classes(settled, config.classes),
+        settled.skeleton,
         config.persons,
         channels,
         report.digest.hexdigest(),
-        (*report.notes(), *_notes(train, test, unused)),
+        (*report.notes(), *settled.notes, *_notes(train, test, unused)),
         INPUT,
         coordinates=coordinates,
         image=image,
@@ -252,26 +248,3 @@ def _notes(train: Part, test: Part, unused: int) -> list[str]:
             " (PYSKL assumes [1920, 1080])"
         )
     return notes
-
-
-def _classes(config: Config, annotations: list[Annotation]) -> tuple[str, ...]:
-    """The names given, else NTU's where every clip is named like one of NTU and has its label, else
-    numbers."""
-    largest = max(annotations, key=lambda annotation: annotation.label)
-    if config.classes is not None:
-        if largest.label >= len(config.classes):
-            raise DataError(
-                f"{largest.where}: its label is {largest.label}, but data.classes names"
-                f" {len(config.classes)} classes; labels count from 0, name all of them"
-            )
-        return config.classes
-    if largest.label < len(NTU_120) and all(map(_is_ntu, annotations)):
-        # Never as many as occur: published weights have a classifier of 60 or of 120.
-        return NTU_120[: 60 if largest.label < 60 else 120]
-    return tuple(f"class {index}" for index in range(largest.label + 1))
-
-
-def _is_ntu(annotation: Annotation) -> bool:
-    # Name and label: files of other data sets keep NTU's names for clips that they label anew.
-    action = _NTU_NAME.match(annotation.name)
-    return action is not None and int(action[1]) == annotation.label + 1

@@ -1,0 +1,131 @@
+"""Which known skeleton some joints are: by their number, their edges and their names, never by the
+number alone.
+
+Numbers of joints repeat: Kinect and OpenPose's BODY_25 both have 25, COCO and Human3.6M 17. A graph
+of other joints trains without an error, and to less.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from teachers.skeleton import (
+    COCO_17,
+    NTU_25,
+    OPENPOSE_18,
+    OPENPOSE_25,
+    SKELETONS,
+    UCLA_20,
+    Skeleton,
+)
+
+_ARMS_AND_LEGS = (
+    "left_shoulder left_elbow left_wrist left_hand"
+    " right_shoulder right_elbow right_wrist right_hand"
+    " left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot"
+)
+_OPENPOSE = "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist"
+_LEGS = "right_hip right_knee right_ankle left_hip left_knee left_ankle"
+_FACE = "right_eye left_eye right_ear left_ear"
+# In the order of the joints, as Kinect's, COCO's and OpenPose's documents have them.
+JOINTS = {
+    NTU_25.name: (
+        f"spine_base spine_mid neck head {_ARMS_AND_LEGS} spine_shoulder"
+        " left_hand_tip left_thumb right_hand_tip right_thumb"
+    ).split(),
+    UCLA_20.name: f"hip_center spine shoulder_center head {_ARMS_AND_LEGS}".split(),
+    COCO_17.name: [
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+    ],
+    OPENPOSE_18.name: f"{_OPENPOSE} {_LEGS} {_FACE}".split(),
+    OPENPOSE_25.name: (
+        f"{_OPENPOSE} mid_hip {_LEGS} {_FACE} left_big_toe left_small_toe left_heel"
+        " right_big_toe right_small_toe right_heel"
+    ).split(),
+}
+# What files of PYSKL, mmaction2, NTU and NW-UCLA hold where they do not say it: (joints,
+# coordinates) -> skeleton.
+_USUAL = {
+    (25, 3): NTU_25,
+    (20, 3): UCLA_20,
+    (17, 2): COCO_17,
+    (18, 2): OPENPOSE_18,
+}
+# Parts that every vocabulary has the same word for. Kinect's hand is another's palm, its spine_base
+# the pelvis, root or mid hip, its head the nose.
+_PARTS = {"shoulder", "elbow", "wrist", "knee", "ankle"}
+_SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
+
+
+def usual(joints: int, coordinates: int) -> Skeleton | None:
+    """What so many joints of so many coordinates are by convention; None where there is none."""
+    return _USUAL.get((joints, coordinates))
+
+
+def candidates(joints: int) -> list[str]:
+    """The names of all known skeletons of so many joints."""
+    return sorted(name for name, known in SKELETONS.items() if known.joints == joints)
+
+
+def recognise(skeleton: Skeleton, names: Sequence[str] | None = None) -> Skeleton:
+    """The known skeleton that a described one is, else itself.
+
+    Args:
+        names: of the joints, where the data have them; a left knee where a known skeleton has a
+            right elbow makes this another one.
+    """
+    for known in SKELETONS.values():
+        if same_joints(skeleton, known) and not _contradict(names, JOINTS.get(known.name)):
+            return known
+    return skeleton
+
+
+def same_joints(one: Skeleton, other: Skeleton) -> bool:
+    """Whether joint numbers mean the same in both: the same edges, in whichever direction, or two
+    graphs of one recording."""
+    if one.joints != other.joints:
+        return False
+    # NTU's joints have two published graphs.
+    if {one.name, other.name} <= {"ntu_25", "ntu_25_pyskl"}:
+        return True
+    return edges(one) == edges(other)
+
+
+def edges(skeleton: Skeleton) -> set[frozenset[int]]:
+    """The edges without direction; which joint is the root differs between authors."""
+    return {frozenset(bone) for bone in skeleton.bones}
+
+
+def _contradict(names: Sequence[str] | None, known: Sequence[str] | None) -> bool:
+    if names is None or known is None:
+        return False
+    return any(_differ(_words(a), _words(b)) for a, b in zip(names, known, strict=True))
+
+
+def _differ(one: tuple[set[str], set[str]], other: tuple[set[str], set[str]]) -> bool:
+    return any(a and b and not a & b for a, b in zip(one, other, strict=True))
+
+
+def _words(name: str) -> tuple[set[str], set[str]]:
+    """(sides, parts) in a joint's name: LKnee, l_knee, "knee left" -> ({"left"}, {"knee"})."""
+    # A word begins where a capital follows small letters, or is the last of several.
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    words = set(re.split(r"[^a-z]+", apart.lower()))
+    return {_SIDES[word] for word in words & _SIDES.keys()}, words & _PARTS

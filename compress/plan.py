@@ -10,6 +10,7 @@ from pathlib import Path
 from paddle import nn
 
 from compress import contracts
+from compress.data import survey
 from compress.data.dataset import Callback, Dataset
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
 from compress.task import Task, load_weights, spec_for, task_for
@@ -140,10 +141,15 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
 
 
 def load_data(recipe: Recipe, callback: Callback | None = None) -> Dataset:
-    """The recipe's data set; `callback(done, total)` hears how far reading it is."""
+    """The recipe's data set, looked at for what would be misread in silence; `callback(done, total)`
+    hears how far reading it is.
+
+    Raises:
+        DataError: see `compress.contracts.DataSet.load` and `compress.data.survey.examine`.
+    """
     module = contracts.data_set(recipe.data.name)
     # The seed too: the built-in clips are generated from it.
-    return module.load(recipe.data.config, recipe.seed, callback)
+    return survey.examine(module.load(recipe.data.config, recipe.seed, callback))
 
 
 def tasks(recipe: Recipe, dataset: Dataset) -> tuple[list[Task], Task]:

@@ -24,7 +24,7 @@ interrupt.while_loading(__name__)
 import numpy as np
 
 from compress import recipe as recipes, registry
-from compress.data import clips, nw_ucla, skeletons
+from compress.data import clips, nw_ucla, skeletons, survey
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu import naming
 from compress.data.ntu.naming import NTU_120
@@ -188,7 +188,7 @@ def from_recipe(options) -> Subject:
     """
     recipe = recipes.load(options.recipe, options.overrides)
     module = registry.DATA_SETS.load(recipe.data.name)
-    dataset = module.load(recipe.data.config, recipe.seed, console.reading())
+    dataset = survey.examine(module.load(recipe.data.config, recipe.seed, console.reading()))
     skeleton = recipe.skeleton or dataset.skeleton
     split = getattr(dataset, options.split)
     index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")

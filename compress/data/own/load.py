@@ -80,9 +80,6 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
 
     train = split(np.flatnonzero(~validates))
     val = split(np.flatnonzero(validates))
-    # A network will never answer with such a class; accuracy would not say why.
-    for index in sorted(set(range(len(classes))) - set(train.labels.tolist())):
-        report.add_case("class without a clip to train on", classes[index])
     for column in unused:
         report.add_case(f"column of {labels_csv.NAME} not used", column)
     return Dataset(

@@ -14,6 +14,7 @@ from compress.data import nw_ucla, pyskl
 from compress.data.ntu import prepared_files, skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
 from compress.data.own import clip_files, dataset_yaml, labels_csv
+from compress.data.own.labels import numbered
 from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
@@ -186,8 +187,8 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
 
     def labels(_: Path):
         entries, _unused = labels_csv.read(folder)
-        found, _classes = labels_csv.numbered(entries, None, folder)
-        return labels_csv.validating(entries, found, None, folder), labels_csv.unnamed(
+        numbers = numbered(entries, None, folder).numbers
+        return labels_csv.validating(entries, numbers, None, folder), labels_csv.unnamed(
             folder, entries
         )
 

@@ -331,10 +331,17 @@ _COCO_NAMES = """
     nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow
     left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle
 """
-_OPENPOSE_NAMES = """
+_OPENPOSE_ARMS = """
     nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist
+"""
+_OPENPOSE_LEGS = """
     right_hip right_knee right_ankle left_hip left_knee left_ankle
     right_eye left_eye right_ear left_ear
+"""
+_OPENPOSE_NAMES = _OPENPOSE_ARMS + _OPENPOSE_LEGS
+_BODY_25_NAMES = f"""
+    {_OPENPOSE_ARMS} middle_hip {_OPENPOSE_LEGS} left_big_toe left_small_toe left_heel
+    right_big_toe right_small_toe right_heel
 """
 # What the joints of known skeletons are called, in order. Beside the skeletons and not in them: a
 # network's identity is made of its skeleton, and names change no network.
@@ -344,4 +351,5 @@ JOINT_NAMES = {
     UCLA_20.name: tuple(f"hip_centre spine shoulder_centre head {_LIMBS}".split()),
     COCO_17.name: tuple(_COCO_NAMES.split()),
     OPENPOSE_18.name: tuple(_OPENPOSE_NAMES.split()),
+    OPENPOSE_25.name: tuple(_BODY_25_NAMES.split()),
 }

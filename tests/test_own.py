@@ -4,13 +4,14 @@ refused with its place."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from compress.data import own, survey
-from compress.data.own import clip_files, dataset_yaml, labels_csv
+from compress.data import clips, own, survey
+from compress.data.own import clip_files, dataset_yaml, labels, labels_csv
 from compress.data.own.dataset_yaml import Description
 from teachers.errors import DataError, RecipeError
 
@@ -135,6 +136,118 @@ def test_json_frames_hold_joints_or_persons_or_nobody():
     assert raw.shape == (2, 5, 3, 2) and not raw[:, 1:3].any()
     np.testing.assert_array_equal(raw[0, [0, 4]], [one, one])
     np.testing.assert_array_equal(raw[0, 3], np.array(two, np.float32))
+
+
+SCORED_YAML = "joints: 3\nedges: [[2, 1], [3, 2]]\ncoordinates: {}\nscore: true\n"
+
+
+@pytest.mark.parametrize("coordinates, channels", [(2, 3), (3, 3)])
+def test_a_score_behind_the_coordinates_is_one_in_every_format(tmp_path, coordinates, channels):
+    """A channel of x y, as PYSKL trains it; left out of x y z, which no input has a place for."""
+    rng = np.random.default_rng(3)
+    clip = rng.uniform(0.1, 1, (5, 3, coordinates + 1)).astype(np.float32).round(3)
+    axes = [*"xyz"[:coordinates], "visibility"]
+    header = ",".join(f"{axis}{joint}" for joint in range(3) for axis in axes)
+    rows = "\n".join(",".join(map(str, frame.ravel().tolist())) for frame in clip)
+    root = write(
+        tmp_path,
+        SCORED_YAML.format(coordinates),
+        "file,label,split\na.npy,x,train\nb.npy,y,val\nc.csv,x,train\nd.json,y,train\n",
+        a__npy=clip,
+        b__npy=clip[:, None],
+        c__csv=f"{header}\n{rows}\n",
+        d__json=json.dumps({"frames": clip.astype(float).tolist()}),
+    )
+    dataset = load(root)
+    assert (dataset.channels, dataset.coordinates, dataset.score_columns) == (
+        channels,
+        coordinates,
+        True,
+    )
+    assert dataset.scored is (coordinates == 2)
+    expected = clip[..., :channels].transpose(2, 0, 1)[..., None]
+    for read in (*dataset.train.clips, *dataset.val.clips):
+        np.testing.assert_allclose(read, expected, atol=1e-6)
+    # A deployed network is fed the same files.
+    recorded = {
+        "channels": channels,
+        "joints": 3,
+        "persons": 1,
+        "score": True,
+        "coordinates": coordinates,
+    }
+    for name in ("a.npy", "b.npy", "c.csv", "d.json"):
+        ((_, fed),) = clips.read_clip(root / name, recorded)
+        np.testing.assert_allclose(fed, expected, atol=1e-6)
+
+
+def test_a_number_too_many_is_said_to_be_a_score(tmp_path):
+    root = write(tmp_path, a__npy=np.ones((5, 3, 3)))
+    assert failure(root).endswith(
+        "if the last of 3 is a score, write `score: true` into dataset.yaml"
+    )
+
+
+def test_who_moves_most_is_not_decided_by_scores():
+    raw = np.zeros((2, 4, 3, 3), np.float32)
+    raw[0, :, :, :2] = np.arange(4).reshape(4, 1, 1)
+    raw[1, :, :, :2] = 1
+    raw[1, :, :, 2] = 10 * np.arange(12).reshape(4, 3)
+    np.testing.assert_array_equal(own.of_persons(raw, 1, 2)[..., 0].transpose(1, 2, 0), raw[0])
+
+
+@pytest.mark.parametrize(
+    "header, named",
+    [
+        (
+            "x0,y0,x1,y1,x2,y2,timestamp,conf0",
+            "; not one of them: conf0, timestamp (take them out)",
+        ),
+        ("x0,y0,x1,y1,x2,z2", "; not one of them: z2 (take them out); missing: y2"),
+    ],
+)
+def test_the_column_that_does_not_fit_is_named(header, named):
+    with pytest.raises(DataError) as caught:
+        clip_files.parse_csv(f"{header}\n".encode(), "c.csv", WANTED)
+    assert str(caught.value).endswith(named)
+
+
+def test_semicolons_and_decimal_commas_are_numbers():
+    text = as_csv(CLIPS[0])
+    european = text.replace(",", ";").replace(".", ",")
+    clip, _ = clip_files.parse_csv(european.encode(), "c.csv", WANTED)
+    np.testing.assert_array_equal(clip.transpose(3, 1, 2, 0), CLIPS[0])
+
+
+def of_labels(*labels_written):
+    return [
+        labels_csv.Entry(line, f"{line}.npy", Path(f"{line}.npy"), label, None)
+        for line, label in enumerate(labels_written, start=2)
+    ]
+
+
+def test_one_word_in_several_spellings_is_one_class(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    written = of_labels("Walk", "walk", "walk", decomposed, composed, composed, "sit")
+    found = labels.numbered(written, None, tmp_path)
+    assert found.classes == (composed, "sit", "walk")
+    names = [found.classes[number] for number in found.numbers]
+    assert names == ["walk"] * 3 + [composed] * 3 + ["sit"]
+    assert set(found.spellings) == {("Walk", "walk"), (decomposed, composed)}
+    # What the description tells apart stays apart.
+    told = labels.numbered(of_labels("Walk", "walk", "Walk"), ("walk", "Walk"), tmp_path)
+    assert told.numbers.tolist() == [1, 0, 1] and not told.spellings
+    with pytest.raises(DataError, match="label 'WALK' of '2.npy' is none of the 2 classes"):
+        labels.numbered(of_labels("WALK"), ("walk", "Walk"), tmp_path)
+    assert labels.numbered(of_labels("WALK"), ("run", "Walk"), tmp_path).numbers.tolist() == [1]
+
+
+def test_numbers_from_one_make_no_class_that_no_clip_is_of(tmp_path):
+    found = labels.numbered(of_labels("1", "3", "2"), None, tmp_path)
+    assert (found.numbers.tolist(), found.classes) == ([0, 2, 1], ("class 1", "class 2", "class 3"))
+    assert found.notes[0].startswith("labels count from 1 (to 3), none is 0")
+    from_zero = labels.numbered(of_labels("0", "2"), None, tmp_path)
+    assert (from_zero.numbers.tolist(), len(from_zero.classes), from_zero.notes) == ([0, 2], 3, ())
 
 
 def test_arrays_that_fit_twice_are_decided_by_the_number_of_persons_or_refused():
@@ -686,7 +799,7 @@ def test_any_labels_are_read_or_refused(tmp_path_factory, data):
 
     def read():
         entries, _ = labels_csv.read(root)
-        labels, _ = labels_csv.numbered(entries, None, root)
-        return labels_csv.validating(entries, labels, None, root).any() and ()
+        numbers = labels.numbered(entries, None, root).numbers
+        return labels_csv.validating(entries, numbers, None, root).any() and ()
 
     survives(read)

@@ -12,6 +12,7 @@ from compress.data.ntu import skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
 from compress.data.ntu.prepared_files import as_clip
 from compress.data.own import clip_files, dataset_yaml
+from compress.data.own.dataset_yaml import Description
 from teachers.errors import DataError
 
 KINDS = (
@@ -37,11 +38,11 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
-    if recorded is not None and _is_own(path, recorded):
-        wanted = dataset_yaml.of_recording(recorded)
+    wanted = None if recorded is None else dataset_yaml.of_recording(recorded)
+    if wanted is not None and _is_own(path, wanted):
         persons, _ = clip_files.read(path, wanted)
         # The same choice of persons as in training, or the network would be shown somebody else.
-        clip = own.of_persons(persons, wanted.persons)
+        clip = own.of_persons(persons, wanted.persons, wanted.coordinates)
         return [(path.stem, _checked(clip, str(path)))]
     if path.suffix == ".json":
         clip, _ = nw_ucla.parse(nw_ucla.read_bytes(path), str(path))
@@ -57,14 +58,14 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     raise DataError(f"{path}: unknown kind of clip {path.suffix or path.name!r}; known: {KINDS}")
 
 
-def _is_own(path: Path, recorded: dict) -> bool:
+def _is_own(path: Path, wanted: Description) -> bool:
     """Whether a file is of the formats of own recordings, and of no other."""
     if path.suffix == ".json":
         # NW-UCLA's key; a clip of own recordings has "frames".
         return b'"skeletons"' not in nw_ucla.read_bytes(path)
     if path.suffix == ".npy":
-        C = recorded["channels"]
-        V = recorded["joints"]
+        C = wanted.numbers
+        V = wanted.joints
         shape = arrays.open_npy(path).shape
         if len(shape) == 3:
             return True

@@ -12,54 +12,14 @@ from collections.abc import Sequence
 
 from teachers.skeleton import (
     COCO_17,
+    JOINT_NAMES,
     NTU_25,
     OPENPOSE_18,
-    OPENPOSE_25,
     SKELETONS,
     UCLA_20,
     Skeleton,
 )
 
-_ARMS_AND_LEGS = (
-    "left_shoulder left_elbow left_wrist left_hand"
-    " right_shoulder right_elbow right_wrist right_hand"
-    " left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot"
-)
-_OPENPOSE = "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist"
-_LEGS = "right_hip right_knee right_ankle left_hip left_knee left_ankle"
-_FACE = "right_eye left_eye right_ear left_ear"
-# In the order of the joints, as Kinect's, COCO's and OpenPose's documents have them.
-JOINTS = {
-    NTU_25.name: (
-        f"spine_base spine_mid neck head {_ARMS_AND_LEGS} spine_shoulder"
-        " left_hand_tip left_thumb right_hand_tip right_thumb"
-    ).split(),
-    UCLA_20.name: f"hip_center spine shoulder_center head {_ARMS_AND_LEGS}".split(),
-    COCO_17.name: [
-        "nose",
-        "left_eye",
-        "right_eye",
-        "left_ear",
-        "right_ear",
-        "left_shoulder",
-        "right_shoulder",
-        "left_elbow",
-        "right_elbow",
-        "left_wrist",
-        "right_wrist",
-        "left_hip",
-        "right_hip",
-        "left_knee",
-        "right_knee",
-        "left_ankle",
-        "right_ankle",
-    ],
-    OPENPOSE_18.name: f"{_OPENPOSE} {_LEGS} {_FACE}".split(),
-    OPENPOSE_25.name: (
-        f"{_OPENPOSE} mid_hip {_LEGS} {_FACE} left_big_toe left_small_toe left_heel"
-        " right_big_toe right_small_toe right_heel"
-    ).split(),
-}
 # What files of PYSKL, mmaction2, NTU and NW-UCLA hold where they do not say it: (joints,
 # coordinates) -> skeleton.
 _USUAL = {
@@ -92,7 +52,7 @@ def recognise(skeleton: Skeleton, names: Sequence[str] | None = None) -> Skeleto
             right elbow makes this another one.
     """
     for known in SKELETONS.values():
-        if same_joints(skeleton, known) and not _contradict(names, JOINTS.get(known.name)):
+        if same_joints(skeleton, known) and not _contradict(names, JOINT_NAMES.get(known.name)):
             return known
     return skeleton
 

@@ -8,7 +8,6 @@ scores, pixels or millimetres.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import numpy as np
 from compress.data import skeletons
 from compress.data.data_report import counted, shortened
 from compress.data.dataset import Dataset, Split
+from compress.data.text_files import folded
 from teachers.errors import DataError
 from teachers.skeleton import Skeleton
 
@@ -70,11 +70,6 @@ def examine(dataset: Dataset) -> Dataset:
     if dataset.coordinates == 3:
         notes += _coordinates(dataset, seen)
     return replace(dataset, skeleton=skeleton, notes=tuple(notes), lengths=seen.lengths)
-
-
-def folded(name: str) -> str:
-    """A name without what people do not mean by it: letter case, Unicode form, doubled spaces."""
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def _look(dataset: Dataset) -> Seen:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 from teachers.errors import DataError
+
+
+def folded(name: str) -> str:
+    """A name without what people do not mean by it: letter case, Unicode form, doubled spaces."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def read_text(path: Path, largest: int) -> str:

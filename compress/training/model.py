@@ -36,6 +36,11 @@ class Model:
         }
         if dataset.joint_names:
             recorded["names"] = list(dataset.joint_names)
+
+        # Keys only where they say something: files of other data stay byte for byte what they were.
+        if dataset.score_columns:
+            recorded["score"] = True
+            recorded["coordinates"] = dataset.coordinates
         return {
             "data": dataset.name,
             "classes": list(dataset.classes),

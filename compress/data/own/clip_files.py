@@ -8,13 +8,13 @@ large become NaN or infinity.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from compress.data import arrays
-from compress.data.own.dataset_yaml import Description
+from compress.data.own.columns import Columns, columns_of
+from compress.data.own.dataset_yaml import NAME, Description
 from compress.data.text_files import read_bytes
 from teachers.errors import DataError
 
@@ -30,8 +30,8 @@ FIX = "correct it, or record the clip again"
 
 
 def read(path: Path, wanted: Description) -> tuple[np.ndarray, int]:
-    """((M, T, V, C) float32 of a file, M as many persons as are in it; how many frame numbers are
-    left out in it).
+    """((M, T, V, C) float32 of a file, M as many persons as are in it, C the clip's channels; how
+    many frame numbers are left out in it).
 
     Raises:
         DataError: it cannot be read, is too large, or is no clip of `wanted`; file, place and fix
@@ -39,19 +39,22 @@ def read(path: Path, wanted: Description) -> tuple[np.ndarray, int]:
     """
     # As `labels_csv` lets files pass: .CSV is a .csv.
     kind = path.suffix.lower()
+    left_out = 0
     if kind == ".npy":
-        return from_array(arrays.open_npy(path), str(path), wanted), 0
-    data = read_bytes(path, LARGEST_FILE)
-    if kind == ".csv":
-        return parse_csv(data, str(path), wanted)
-    return parse_json(data, str(path), wanted), 0
+        clip = from_array(arrays.open_npy(path), str(path), wanted)
+    elif kind == ".csv":
+        clip, left_out = parse_csv(read_bytes(path, LARGEST_FILE), str(path), wanted)
+    else:
+        clip = parse_json(read_bytes(path, LARGEST_FILE), str(path), wanted)
+    # Here, not in each format: a score of x y z is left out, broken ones with it.
+    return clip[..., : wanted.channels], left_out
 
 
 def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarray:
     """(M, T, V, C) float32 of an array (T, V, C), (C, T, V, M) or (T, M, V, C), whichever fits the
-    joints and coordinates."""
+    joints and numbers."""
     V = wanted.joints
-    C = wanted.coordinates
+    C = wanted.numbers
     fitting = {}
     if values.ndim == 3 and values.shape[1:] == (V, C):
         fitting["(T, V, C)"] = values[None]
@@ -72,11 +75,19 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
     if not fitting or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise DataError(
             f"{problem}, expected numbers as (T, V, C), (C, T, V, M) or (T, M, V, C) with V = {V}"
-            f" joints and C = {C} coordinates; {FIX}"
+            f" joints and C = {wanted.described}; {_fix(values.shape, wanted)}"
         )
     (clip,) = fitting.values()
     _check_size(where, *clip.shape)
     return _float32(clip)
+
+
+def _fix(shape: tuple[int, ...], wanted: Description) -> str:
+    # One number more is most often how sure an estimator was.
+    more = wanted.numbers + 1
+    if not wanted.score and more in (shape[-1], shape[0]):
+        return f"if the last of {more} is a score, write `score: true` into {NAME}"
+    return FIX
 
 
 def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
@@ -96,7 +107,7 @@ def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
             f'{where}: expected {{"frames": [[[x, y, z], ...], ...]}} with one frame or more; {FIX}'
         )
     V = wanted.joints
-    C = wanted.coordinates
+    C = wanted.numbers
     people = [_persons(frame) for frame in frames]
     M = max(map(len, people))
     # Before memory is taken for it: one frame with a thousand persons makes all frames as large.
@@ -146,29 +157,23 @@ def _joints(person: object, V: int, C: int) -> np.ndarray | None:
         return None
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Where the columns of a CSV file stand; `points` are V * C, joint after joint."""
-
-    count: int
-    points: tuple[int, ...]
-    frame: int | None
-    person: int | None
-
-
 def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray, int]:
     """As `read`, of a CSV text: a header, then a row for every frame, or for every person of a
     frame.
 
     The columns, in any order, are x0, y0, z0, x1, ... (or from x1 on; without z for two
-    coordinates; or hip_x, ... with the joints' names). With a column `frame` the rows may be in any
+    coordinates; with score0, confidence0 or alike where there are scores; or hip_x, ... with the
+    joints' names). A header with semicolons has decimal commas below it. With a column `frame` the rows may be in any
     order, and numbers that are left out are counted, not filled; with a column `person` beside it,
     a number, the same frame has a row for each person. An empty cell is a missing number.
     """
     # Excel's byte order mark, and the quotes that some programs put around every cell; numbers and
     # names of columns have neither.
     lines = data.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").splitlines()
-    columns = _columns(lines[0] if lines else b"", where, wanted)
+    # As spreadsheets write it in half of Europe. By the header, which has no numbers in it.
+    if lines and b";" in lines[0] and b"," not in lines[0]:
+        lines = [line.replace(b",", b".").replace(b";", b",") for line in lines]
+    columns = columns_of(lines[0] if lines else b"", where, wanted)
     values, numbers = _rows(lines, columns, where)
     frames = np.arange(len(values), dtype=float)
     if columns.frame is not None:
@@ -188,44 +193,12 @@ def parse_csv(data: bytes, where: str, wanted: Description) -> tuple[np.ndarray,
     times, frame = np.unique(frames, return_inverse=True)
     ids, person = np.unique(people, return_inverse=True)
     V = wanted.joints
-    C = wanted.coordinates
+    C = wanted.numbers
     _check_size(where, len(ids), len(times), V, C)
     _check_once(frame * len(ids) + person, numbers, frames, where)
     clip = np.zeros((len(ids), len(times), V, C), np.float32)
     clip[person, frame] = _float32(values[:, columns.points]).reshape(-1, V, C)
     return clip, int(times[-1] - times[0]) + 1 - len(times)
-
-
-def _columns(header: bytes, where: str, wanted: Description) -> Columns:
-    names = [name.strip() for name in header.decode("utf-8", "replace").split(",")]
-    axes = "xyz"[: wanted.coordinates]
-    # People count joints from 0 or from 1; the header says which, as x0 is there or is not.
-    forms = [
-        [f"{axis}{joint + start}" for joint in range(wanted.joints) for axis in axes]
-        for start in (0, 1)
-    ]
-    if wanted.names:
-        forms.append([f"{name}_{axis}" for name in wanted.names for axis in axes])
-    index_of = {name: index for index, name in enumerate(names)}
-    points = index_of.keys() - {"frame", "person"}
-    form = next((form for form in forms if points == set(form)), None)
-    repeated = len(index_of) < len(names)
-    # Persons without frames: which rows belong together would be a guess.
-    frameless = "person" in index_of and "frame" not in index_of
-    if form is None or repeated or frameless:
-        shown = header[:60].decode("utf-8", "replace")
-        first = ", ".join(forms[-1][:4])
-        raise DataError(
-            f"{where}: line 1: the columns are {shown!r}..., expected {first}, ... to"
-            f" {forms[-1][-1]} ({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates}"
-            " coordinates), each once, and if need be frame, or frame and person"
-        )
-    return Columns(
-        len(names),
-        tuple(index_of[name] for name in form),
-        index_of.get("frame"),
-        index_of.get("person"),
-    )
 
 
 def _rows(lines: list[bytes], columns: Columns, where: str) -> tuple[np.ndarray, list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +58,8 @@ class Description:
         classes: the classes in their order. Default: sorted, or numbers from 0 where all labels are
             such.
         names: of the joints; CSV columns may then be called `hip_x`.
+        score: files have a score or visibility behind the coordinates of every joint. It is a
+            channel of clips of x and y, as PYSKL trains them, and left out of x y z.
     """
 
     joints: int
@@ -69,6 +71,8 @@ class Description:
     split: Holdout | None = None
     classes: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
+    # Not in `repr`, of which the fingerprint is made: folders of before the key stay what they are.
+    score: bool = field(default=False, repr=False)
 
     def __post_init__(self):
         for key, highest in (("joints", MOST_JOINTS), ("persons", MOST_PERSONS)):
@@ -84,6 +88,21 @@ class Description:
             and not 0 < len(set(self.classes)) == len(self.classes) <= MOST_CLASSES
         ):
             raise ValueError(f"classes: must be 1 to {MOST_CLASSES} different names")
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a joint has in a file."""
+        return self.coordinates + self.score
+
+    @property
+    def described(self) -> str:
+        """What these numbers are, in words."""
+        return f"{self.coordinates} coordinates{' and a score' if self.score else ''}"
+
+    @property
+    def channels(self) -> int:
+        """C of the clips."""
+        return self.numbers if self.coordinates == 2 else self.coordinates
 
     def skeleton(self) -> Skeleton:
         """The skeleton that the keys describe; its edges are checked by `read`."""
@@ -125,8 +144,9 @@ def of_recording(recorded: dict[str, Any]) -> Description:
             recorded["joints"],
             (),
             persons=recorded["persons"],
-            coordinates=recorded["channels"],
+            coordinates=recorded.get("coordinates", recorded["channels"]),
             names=tuple(recorded["names"]) if recorded.get("names") else None,
+            score=bool(recorded.get("score")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"deployed.json: recorded: {error}; export the network again") from error

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from compress.data.own import dataset_yaml
-from compress.data.own.dataset_yaml import MOST_CLASSES, Holdout
+from compress.data.own.dataset_yaml import Holdout
 from compress.data.text_files import read_text
 from teachers.errors import DataError
 
@@ -62,7 +62,7 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
     for column in ("file", "label"):
         if header.count(column) != 1:
             raise DataError(
-                f"{where}: line 1: the columns are {_listed(header)}; there must be one called"
+                f"{where}: line 1: the columns are {listed(header)}; there must be one called"
                 f" {column!r} (file,label or file,label,split)"
             )
     entries: dict[Path, Entry] = {}
@@ -103,39 +103,6 @@ def unnamed(root: Path, entries: Sequence[Entry]) -> list[str]:
         and path.is_file()
         and path.resolve() not in named
     )
-
-
-def numbered(
-    entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """((n,) int64 labels from 0, names of the classes). A label is a class's name, or all labels
-    are numbers from 0.
-
-    Raises:
-        DataError: a label that is none of `classes`, or too many of them; the line is named.
-    """
-    # isdecimal, as isdigit takes superscripts, which int() refuses; and nine digits at most, as
-    # int() also refuses thousands of them.
-    numbers = all(entry.label.isdecimal() and len(entry.label) < 10 for entry in entries)
-    if classes is None and numbers:
-        count = max(int(entry.label) for entry in entries) + 1
-        classes = tuple(f"class {index}" for index in range(min(count, MOST_CLASSES)))
-    elif classes is None:
-        classes = tuple(sorted({entry.label for entry in entries}))[:MOST_CLASSES]
-    index_of = {name: index for index, name in enumerate(classes)}
-    # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list.
-    by_number = numbers and not all(entry.label in index_of for entry in entries)
-    labels = []
-    for entry in entries:
-        index = int(entry.label) if by_number else index_of.get(entry.label, -1)
-        if not 0 <= index < len(classes):
-            raise DataError(
-                f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of"
-                f" the {len(classes)} classes ({_listed(classes)}); correct it, or the classes in"
-                f" {dataset_yaml.NAME} (at most {MOST_CLASSES})"
-            )
-        labels.append(index)
-    return np.array(labels, np.int64), classes
 
 
 def validating(
@@ -249,7 +216,8 @@ def _inside(root: Path, file: str, place: str) -> tuple[str, Path]:
     return pure.as_posix(), path
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first names, on one line."""
     shown = [name[:40] for name in names[:8]]
     if len(names) > len(shown):
         shown.append("...")

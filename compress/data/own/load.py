@@ -30,7 +30,7 @@ import numpy as np
 from compress.data.data_report import DataReport
 from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import energy, repair_frames
-from compress.data.own import clip_files, dataset_yaml, labels_csv
+from compress.data.own import clip_files, dataset_yaml, labels, labels_csv
 from compress.data.own.dataset_yaml import Description
 from compress.data.own.labels_csv import Entry
 from teachers.errors import DataError
@@ -58,12 +58,17 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     description = dataset_yaml.read(root)
     entries, unused = labels_csv.read(root)
     where = root / labels_csv.NAME
-    labels, classes = labels_csv.numbered(entries, description.classes, where)
-    validates = labels_csv.validating(entries, labels, description.split, where)
+    labelled = labels.numbered(entries, description.classes, where)
+    numbers = labelled.numbers
+    classes = labelled.classes
+    validates = labels_csv.validating(entries, numbers, description.split, where)
     # The description is part of the fingerprint: other persons or joints are another data set.
-    report = DataReport(repr(description).encode())
+    settings = repr(description)
+    if description.score:
+        settings += " score"
+    report = DataReport(settings.encode())
     clips: list[np.ndarray] = []
-    rows = zip(entries, labels, validates, strict=True)
+    rows = zip(entries, numbers, validates, strict=True)
     for done, (entry, label, held_out) in enumerate(rows, start=1):
         clip = read(entry, description, report)
         clips.append(clip)
@@ -76,10 +81,15 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
 
     def split(chosen: np.ndarray) -> Split:
         names = tuple(entries[index].name for index in chosen)
-        return Split(names, [clips[index] for index in chosen], labels[chosen])
+        return Split(names, [clips[index] for index in chosen], numbers[chosen])
 
     train = split(np.flatnonzero(~validates))
     val = split(np.flatnonzero(validates))
+    for written, name in labelled.spellings:
+        report.add_case(
+            "label written unlike its class in letter case, spaces or Unicode form (counted as it)",
+            f"{written} = {name}",
+        )
     for column in unused:
         report.add_case(f"column of {labels_csv.NAME} not used", column)
     return Dataset(
@@ -89,12 +99,13 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         classes,
         description.skeleton(),
         description.persons,
-        description.coordinates,
+        description.channels,
         report.digest.hexdigest(),
-        report.notes(),
+        (*report.notes(), *labelled.notes),
         INPUT,
         coordinates=description.coordinates,
         joint_names=description.names,
+        score_columns=description.score,
     )
 
 
@@ -107,9 +118,11 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
     """
     raw, left_out = clip_files.read(entry.path, description)
     # Persons are chosen before frames are mended, so one who is all NaN has no energy and leaves.
-    clip, bad = repair_frames(of_persons(raw, description.persons))
+    clip, bad = repair_frames(of_persons(raw, description.persons, description.coordinates))
+    # Not its score, which an estimator may give for joints at (0, 0).
+    points = clip[: description.coordinates]
     # Public sets keep their empty clips, as everybody counts them; here one is a mistake.
-    if bad == clip.shape[1] or not clip.any():
+    if bad == clip.shape[1] or not points.any():
         raise DataError(
             f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it"
             f" again, or remove line {entry.line} of {labels_csv.NAME}"
@@ -120,7 +133,7 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
             " frame)",
             f"{entry.name}: {bad} of {clip.shape[1]} frames",
         )
-    empty = int((~clip.any(axis=(0, 2, 3))).sum())
+    empty = int((~points.any(axis=(0, 2, 3))).sum())
     if empty:
         report.add_case(
             "clip with frames that nobody is in (kept)",
@@ -140,12 +153,12 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
     return np.ascontiguousarray(clip)
 
 
-def of_persons(raw: np.ndarray, persons: int) -> np.ndarray:
+def of_persons(raw: np.ndarray, persons: int, coordinates: int | None = None) -> np.ndarray:
     """(M', T, V, C) -> (C, T, V, M): of more than M persons those of most energy, in their order;
-    zeros for missing ones."""
+    zeros for missing ones. Channels behind `coordinates` are scores, which do not move."""
     if len(raw) > persons:
         # In their order in the file, not by energy: who is first must not change between clips.
-        ranked = np.argsort([-energy(person) for person in raw], kind="stable")
+        ranked = np.argsort([-energy(person[..., :coordinates]) for person in raw], kind="stable")
         raw = raw[np.sort(ranked[:persons])]
     # Zeros are what every step takes for a person who is not there.
     padded = np.zeros((persons, *raw.shape[1:]), np.float32)

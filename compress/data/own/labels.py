@@ -1,0 +1,102 @@
+"""The labels of own clips as numbers: names of classes in any spelling, or numbers from 0 or 1."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compress.data.own import dataset_yaml
+from compress.data.own.dataset_yaml import MOST_CLASSES
+from compress.data.own.labels_csv import Entry, listed
+from compress.data.text_files import folded
+from teachers.errors import DataError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of `labels.csv` mean.
+
+    Attributes:
+        numbers: (n,) int64 from 0.
+        classes: their names.
+        spellings: (label as written, class) of labels that are a class but for their spelling.
+        notes: what was taken for granted, in words.
+    """
+
+    numbers: np.ndarray
+    classes: tuple[str, ...]
+    spellings: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path) -> Labels:
+    """The labels as numbers from 0. A label is a class's name, letter case and Unicode form apart;
+    or all labels are numbers, from 0, or from 1 where none is 0.
+
+    Raises:
+        DataError: a label that is none of `classes`, or too many of them; the line is named.
+    """
+    # isdecimal, as isdigit takes superscripts, which int() refuses; and nine digits at most, as
+    # int() also refuses thousands of them.
+    if not all(entry.label.isdecimal() and len(entry.label) < 10 for entry in entries):
+        return _by_name(entries, classes or _spelt_most(entries), where)
+    # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list.
+    if classes is not None and all(entry.label in classes for entry in entries):
+        return _by_name(entries, classes, where)
+    labels = [int(entry.label) for entry in entries]
+    first = 0
+    notes: tuple[str, ...] = ()
+    if classes is None:
+        # A class 0 that no clip is of would be one more answer, and one that is never right.
+        first = 1 if min(labels) == 1 else 0
+        count = min(max(labels) + 1 - first, MOST_CLASSES)
+        classes = tuple(f"class {index + first}" for index in range(count))
+    if first:
+        note = (
+            f"labels count from 1 (to {max(labels)}), none is 0: read so, without a class 0; name"
+            f" all classes in {dataset_yaml.NAME} if there is one"
+        )
+        notes = (note,)
+    for entry, label in zip(entries, labels, strict=True):
+        if label - first >= len(classes):
+            raise _none_of(entry, classes, where)
+    return Labels(np.array(labels, np.int64) - first, classes, notes=notes)
+
+
+def _by_name(entries: Sequence[Entry], classes: tuple[str, ...], where: Path) -> Labels:
+    index_of = {name: index for index, name in enumerate(classes)}
+    # Names that the description tells apart by their case alone are two classes: it says so.
+    alike = Counter(map(folded, classes))
+    by_folded = {folded(name): name for name in classes if alike[folded(name)] == 1}
+    labels = []
+    spellings = set()
+    for entry in entries:
+        name = entry.label if entry.label in index_of else by_folded.get(folded(entry.label))
+        if name is None:
+            raise _none_of(entry, classes, where)
+        if name != entry.label:
+            spellings.add((entry.label, name))
+        labels.append(index_of[name])
+    return Labels(np.array(labels, np.int64), classes, tuple(sorted(spellings)))
+
+
+def _spelt_most(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The classes that the labels name, each in its most common spelling, sorted."""
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in entries:
+        spellings[folded(entry.label)][entry.label] += 1
+    # Of equally common ones the first, whatever the order of the lines is.
+    chosen = (min(counts, key=lambda name: (-counts[name], name)) for counts in spellings.values())
+    return tuple(sorted(chosen))[:MOST_CLASSES]
+
+
+def _none_of(entry: Entry, classes: tuple[str, ...], where: Path) -> DataError:
+    return DataError(
+        f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of"
+        f" the {len(classes)} classes ({listed(classes)}); correct it, or the classes in"
+        f" {dataset_yaml.NAME} (at most {MOST_CLASSES})"
+    )

@@ -202,6 +202,31 @@ def test_crop_resize_tests_with_the_central_95_percent():
     )
 
 
+def test_crop_resize_does_not_mind_where_people_were_recorded():
+    """In training as in testing, and in deployed.json; centred clips stay as they are."""
+    data = dataclasses.replace(dataset(UCLA_20), as_recorded=True)
+    through = seen("crop_resize", data)
+    place = {"op": "centre_seen", "joint": UCLA_20.centre - 1, "coordinates": 3}
+    assert through.eval_ops[0] == place
+    room = np.array([2, 0.5, 3], np.float32).reshape(3, 1, 1, 1)
+    for clip in data.train.clips:
+        np.testing.assert_allclose(
+            through.prepare(clip + room), through.prepare(clip), rtol=0, atol=2e-6
+        )
+        np.testing.assert_allclose(
+            through.augment(clip + room, np.random.default_rng(1)),
+            through.augment(clip, np.random.default_rng(1)),
+            rtol=0,
+            atol=4e-6,
+        )
+    assert through.notes[0].startswith("input.centre: people are moved to the origin by joint 3")
+    left = seen("crop_resize", data, centre=False)
+    centred = seen("crop_resize", dataset(UCLA_20))
+    assert left.eval_ops == centred.eval_ops and not left.notes and not centred.notes
+    ntu = dataclasses.replace(dataset(NTU_25), as_recorded=True)
+    assert seen("crop_resize", ntu).eval_ops[0]["joint"] == 1  # joint 2, as in prepared clips
+
+
 def test_crop_resize_turns_the_whole_clip_alike_and_lets_no_motion_in():
     data = dataset(persons=2)
     through, still = seen("crop_resize", data), np.repeat(data.train.clips[3][:, :1], 90, axis=1)

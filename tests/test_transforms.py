@@ -159,13 +159,28 @@ def test_apply_runs_steps_in_order_and_returns_contiguous_float32():
     assert out.dtype == np.float32 and out.flags.c_contiguous
 
 
+def test_centre_seen_takes_the_first_sight_of_the_joint_and_leaves_gaps_and_scores():
+    clip = np.zeros((3, 3, 2, 2), np.float32)  # x, y and a score
+    clip[:, 1, 0, 0] = [9, 9, 0.5]  # not the joint
+    clip[:, 1, 1, 1] = [2, 4, 0.9]
+    clip[:, 2, :, 0] = [[5, 6], [5, 7], [0.3, 0.4]]
+    out = transforms.centre_seen(clip, joint=1, coordinates=2)
+    expected = clip.copy()
+    expected[:2, 1, 0, 0] = [7, 5]
+    expected[:2, 1, 1, 1] = 0
+    expected[:2, 2, :, 0] = [[3, 4], [1, 3]]
+    np.testing.assert_array_equal(out, expected)
+    # Never seen: there is nothing to centre by.
+    np.testing.assert_array_equal(transforms.centre_seen(clip[:, :1], 1, 2), clip[:, :1])
+
+
 def test_apply_names_an_unknown_step_and_one_that_does_not_fit():
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "sampel", "frames": 3}])
     assert (
         str(caught.value)
-        == "preprocessing: unknown step 'sampel' (known: centre, trim, drop_empty, min_max, sample,"
-        " crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream,"
+        == "preprocessing: unknown step 'sampel' (known: centre, centre_seen, trim, drop_empty,"
+        " min_max, sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream,"
         " branches); use the version of the project that wrote it"
     )
     with pytest.raises(DataError) as caught:

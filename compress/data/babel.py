@@ -80,6 +80,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
             _class_sizes(train.labels, classes),
         ),
         input=INPUT,
+        as_recorded=True,
     )
 
 

@@ -97,6 +97,8 @@ class Dataset:
         joint_names: of the skeleton, where the data set names its joints.
         image: (width, height) of the images that all key points are in, in the unit of the key
             points: pixels, or (1, 1) where they are fractions of it; None where it is not known.
+        as_recorded: people stand where the camera saw them, not around the origin; inputs whose
+            networks do not bear that centre them.
         score_columns: files have a score behind the coordinates of every joint.
         lengths: frames of the clips that `compress.data.survey` looked at, in rising order.
     """
@@ -118,6 +120,7 @@ class Dataset:
     coordinates: int = 3
     image: tuple[int, int] | None = None
     joint_names: tuple[str, ...] | None = None
+    as_recorded: bool = False
     score_columns: bool = False
     lengths: tuple[int, ...] = ()
 

@@ -93,6 +93,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         notes=notes,
         input=INPUT,
         base_ops=turned if prepared == "transformed" else (),
+        as_recorded=prepared == "original",
     )
 
 

@@ -99,6 +99,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         fingerprint=digest.hexdigest(),
         notes=tuple(_notes(train, val, repairs)),
         input=INPUT,
+        as_recorded=True,
     )
 
 

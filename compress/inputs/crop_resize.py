@@ -2,6 +2,9 @@
 
 Training: a random part of the clip, resized to `frames`, and one rotation for the whole clip.
 Testing: the central 95 %. The stream is made last, of the resized clip.
+
+Neither the network nor the rotation bears people who stand anywhere in a room: prepared NTU clips
+are centred, and clips of other data sets are here.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from compress.inputs import augmentation
 from compress.inputs.augment import random_crop_resize
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, view
-from export.preprocess import ops, streams
+from export.preprocess import normalise, ops, streams
 from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
 from teachers.weights.identity import ADDED
@@ -34,6 +37,9 @@ class Config:
         rotation: the largest training rotation around each axis, in radians; clips of two
             coordinates turn in their plane.
         augment: further training steps, the same for every input.
+        centre: people who stand where they were recorded are moved to the origin first, by the
+            skeleton's centre where it is seen first (of NTU's joints by joint 2, as its prepared
+            clips are).
     """
 
     frames: int = 64
@@ -41,6 +47,7 @@ class Config:
     rotation: float = 0.3
     stream: Stream = "joint"
     augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
+    centre: bool = field(default=True, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1)
@@ -59,12 +66,22 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     # Last, of the resized clip, as published: bones and motion are made of interpolated joints.
     stream = streams.steps(config.stream, skeleton, score=dataset.scored)
     extra = augmentation.steps(config.augment, dataset, skeleton)
+    place: tuple[dict, ...] = ()
+    notes = []
+    if config.centre and dataset.as_recorded:
+        joint = normalise.frame_of(skeleton, None, None)["centre"]
+        place = ({"op": "centre_seen", "joint": joint, "coordinates": dataset.coordinates},)
+        notes.append(
+            f"input.centre: people are moved to the origin by joint {joint + 1}, where it is seen"
+            " first, as prepared NTU clips are; false leaves them where they were recorded"
+        )
 
     def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         extra_rng = extra.generator(rng)
         recorded = extra.on_recorded(clip, extra_rng)
         # Turned before it is cut: one rotation for the whole clip, in the published order.
-        turned = turn(recorded, rng, config.rotation, dataset.coordinates)
+        placed = ops.apply(recorded, place)
+        turned = turn(placed, rng, config.rotation, dataset.coordinates)
         cut = random_crop_resize(
             turned, rng, config.frames, low=config.crop, shortest=config.frames
         )
@@ -73,8 +90,9 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     return view(
         config,
         dataset,
-        ({"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *stream),
+        (*place, {"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *stream),
         augment,
+        notes=notes,
     )
 
 

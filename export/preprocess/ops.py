@@ -57,6 +57,23 @@ def centre(clip: np.ndarray, joint: int, frame: int = 0, person: int = 0) -> np.
     return np.where(missing, clip, clip - origin)
 
 
+def centre_seen(clip: np.ndarray, joint: int, coordinates: int = 3) -> np.ndarray:
+    """Subtract one joint (0-based), where it is seen first, from every joint that is seen; of
+    persons in that frame, the first's.
+
+    A missing joint (all zero) stays zero, and channels behind `coordinates`, a score, stay as they
+    are. Unlike `centre`, for recordings in which the first frame may show nobody, or not that
+    joint.
+    """
+    points = clip[:coordinates]
+    seen = (points != 0).any(axis=0)  # (T, V, M)
+    frames, persons = np.nonzero(seen[:, joint])
+    if not frames.size:
+        return clip
+    origin = points[:, frames[0], joint, persons[0]].reshape(-1, 1, 1, 1)
+    return np.concatenate([np.where(seen, points - origin, 0), clip[coordinates:]])
+
+
 def trim(clip: np.ndarray) -> np.ndarray:
     """Drop the all-zero frames at the end; a clip of nothing but zeros keeps one frame."""
     return clip[:, : valid_length(clip)]
@@ -123,6 +140,7 @@ STEPS = {
     function.__name__: function
     for function in (
         centre,
+        centre_seen,
         trim,
         drop_empty,
         min_max,

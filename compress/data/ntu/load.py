@@ -217,6 +217,7 @@ def _recorded(config: Config, root: Path, callback: Callback | None) -> Dataset:
         notes=(f"{report.note(cache.report)} ({cache.folder / 'report.json'})",),
         input=INPUT,
         base_ops=CENTRED if config.preparation == "ctrgcn" else (),
+        as_recorded=config.preparation != "ctrgcn",
     )
 
 

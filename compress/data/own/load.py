@@ -105,6 +105,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         INPUT,
         coordinates=description.coordinates,
         joint_names=description.names,
+        as_recorded=True,
         score_columns=description.score,
     )
 

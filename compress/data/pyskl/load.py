@@ -172,6 +172,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         INPUT,
         coordinates=coordinates,
         image=image,
+        as_recorded=True,
     )
 
 

@@ -55,8 +55,10 @@ EXIT_CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 # were written. The baseline export is Paddle's own and does not ship: it numbers what the process
 # has built before. In tmp/ ONNX Runtime keeps a session number.
 TIMED = ("run/state/", "run/curves/", "run/report.", "run/baseline/", "teachers/", "tmp/")
-# Python works this long until the command's first line; before, nobody can answer a signal.
-STARTING_SECONDS = 0.3
+# Parts of a whole run: until Python comes to the command's first line nobody can answer a signal,
+# and what resumes a finished training takes more than a half of it for the export.
+STARTING = 0.02
+OVER = 0.4
 
 
 @dataclass
@@ -94,6 +96,8 @@ def _main(arguments: list[str] | None) -> int:
 
 
 def _kill(folder: Path, kills: int, seed: int) -> int:
+    # Ignored where a script started this in the background, and whoever it starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chance = random.Random(seed)
     undisturbed = folder / "undisturbed"
     seconds = _undisturbed(undisturbed)
@@ -157,7 +161,7 @@ def _disturb(
             out, err = process.communicate()
             outcome.signals[number.name] += 1
             print(f"{number.name} after {moment:.1f} s: {process.returncode}", file=sys.stderr)
-            problems = stopped_badly(process.returncode, number, moment, out, err)
+            problems = stopped_badly(process.returncode, number, moment / seconds, out, err)
             problems += shipped_half(undisturbed, place)
             outcome.early += process.returncode == -number != -signal.SIGKILL
             when = f"{number.name} after {moment:.1f} s"
@@ -208,15 +212,14 @@ def _start(place: Path) -> subprocess.Popen[str]:
 def stopped_badly(
     returncode: int, number: signal.Signals, moment: float, out: str, err: str
 ) -> list[str]:
-    """What is wrong with how a stopped command ended."""
+    """What is wrong with how a stopped command ended; `moment` is a part of a whole run."""
     problems = []
-    # It may have been over in that very moment.
-    if returncode not in (EXIT_CODES[number], 0):
-        early = moment < STARTING_SECONDS and returncode in (-number, 1)
-        late = returncode == -number and out.rstrip().endswith("}")
-        if not (early or late):
-            problems.append(f"exit code {returncode}: {err[-300:]}")
-    if "Traceback" in err and moment >= STARTING_SECONDS:
+    early = moment < STARTING
+    # One that resumes a finished training may be over in that very moment.
+    late = moment > OVER and returncode == 0
+    if returncode != EXIT_CODES[number] and not (early and returncode in (-number, 1)) and not late:
+        problems.append(f"exit code {returncode}: {err[-300:]}")
+    if "Traceback" in err and not early:
         problems.append(f"a traceback: {err[-500:]}")
     if returncode == EXIT_CODES[number] and number != signal.SIGKILL:
         last = json.loads(out.splitlines()[-1]) if out else {}

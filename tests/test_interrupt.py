@@ -67,8 +67,7 @@ def test_what_nohup_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-# A module that a command loads stands in for Paddle: it says when it is half loaded, and goes on
-# when it is told to. Both ends of what is loaded are there: first the command's file, then `loading`.
+# Something that takes time to load: what the command's file imports, or what it loads later.
 STAND_IN = """
 import sys
 from teachers.terminal import interrupt
@@ -109,51 +108,96 @@ def started(*arguments):
 
 
 @pytest.mark.parametrize("when", ["early", "late"])
-def test_ctrl_c_while_the_command_is_loaded_ends_it_at_once(when):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_command_is_loaded_ends_it_at_once(when, number):
     process = started(when)
     assert process.stdout.readline() == "loading\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert err == "error: interrupted before anything was begun\n"
-    assert json.loads(out) == {"status": "interrupted", "exit_code": 130, "error": "interrupted"}
+    code = 128 + number
+    assert (process.returncode, err) == (code, "error: interrupted before anything was begun\n")
+    assert json.loads(out) == {"status": "interrupted", "exit_code": code, "error": "interrupted"}
 
 
-@pytest.mark.parametrize("when", ["early", "late"])
-def test_sigterm_while_the_command_is_loaded_waits_and_is_not_lost(when):
-    process = started(when)
-    assert process.stdout.readline() == "loading\n"
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
-    assert process.poll() is None
-    out, err = process.communicate("go on\n", timeout=30)
-    assert process.returncode == 143
-    assert err.startswith("error: interrupted") and "work" not in out
-    assert json.loads(out.splitlines()[-1])["exit_code"] == 143
-
-
-def test_sigterm_comes_through_although_paddle_takes_it_on_import():
-    program = """
+# Paddle as far as signals go: its import takes SIGTERM, and `disable_signal_handler` gives the
+# system's default in its place.
+PADDLE = """
+import os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: os._exit(99))
+print("importing", flush=True)
+sys.stdin.readline()
+def disable_signal_handler():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+"""
+LATE = """
 import sys, time
-from teachers.terminal import ending, interrupt
+from teachers.terminal import ending
 @ending.command
 def main():
-    with interrupt.loading():
-        import paddle
-    print("ready", flush=True)
+    import paddle
+    print("work", flush=True)
     time.sleep(60)
     return 0
 sys.exit(main())
 """
+
+
+@pytest.mark.parametrize("when", ["importing", "work"])
+def test_sigterm_is_not_lost_to_paddle_whoever_imports_it(tmp_path, when):
+    (tmp_path / "paddle.py").write_text(PADDLE)
     process = subprocess.Popen(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", LATE],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert process.stdout.readline() == "importing\n"
+    if when == "importing":
+        # It waits for the import's end.
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        assert process.poll() is None
+    process.stdin.write("go on\n")
+    process.stdin.flush()
+    if when == "work":
+        assert process.stdout.readline() == "work\n"
+        process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (143, "error: interrupted\n")
+    assert json.loads(out)["status"] == "interrupted"
+
+
+def test_sigterm_is_not_lost_to_the_real_paddle():
+    process = subprocess.Popen(
+        [sys.executable, "-c", LATE],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.readline() == "work\n"
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 143 and err == "error: interrupted\n"
+    assert (process.returncode, err) == (143, "error: interrupted\n")
     assert json.loads(out)["status"] == "interrupted"
+
+
+def test_a_signal_after_the_last_line_changes_nothing():
+    program = """
+import atexit, os, signal
+from teachers.terminal import interrupt
+interrupt.while_loading(__name__)
+from teachers.terminal import ending
+atexit.register(lambda: [os.kill(os.getpid(), number) for number in interrupt.SIGNALS])
+@ending.command
+def main():
+    return 3
+raise SystemExit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, b"")

@@ -46,13 +46,14 @@ def test_whatever_is_lost_or_left_is_found(tmp_path):
 @pytest.mark.parametrize(
     "returncode, number, moment, out, err, count",
     [
-        (-9, signal.SIGKILL, 20.0, "", "", 0),
-        (143, signal.SIGTERM, 20.0, LAST, "error: interrupted", 0),
-        (0, signal.SIGTERM, 20.0, "{}\n", "", 0),
-        (-15, signal.SIGTERM, 0.1, "", "", 0),
-        (-15, signal.SIGTERM, 20.0, "", "", 1),
-        (1, signal.SIGINT, 20.0, "", "Traceback (most recent call last)", 2),
-        (143, signal.SIGTERM, 20.0, "", "", 1),
+        (-9, signal.SIGKILL, 0.9, "", "", 0),
+        (143, signal.SIGTERM, 0.9, LAST, "error: interrupted", 0),
+        (0, signal.SIGTERM, 0.9, "{}\n", "", 0),
+        (0, signal.SIGINT, 0.1, "{}\n", "", 1),
+        (-15, signal.SIGTERM, 0.01, "", "", 0),
+        (-15, signal.SIGTERM, 0.9, "", "", 1),
+        (1, signal.SIGINT, 0.9, "", "Traceback (most recent call last)", 2),
+        (143, signal.SIGTERM, 0.9, "", "", 1),
     ],
 )
 def test_how_a_stopped_command_may_end(returncode, number, moment, out, err, count):

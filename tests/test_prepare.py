@@ -392,6 +392,14 @@ def test_a_cache_beside_the_recordings_is_still_read_while_it_is_valid(tmp_path,
     assert {path: path.stat().st_mtime_ns for path in beside.rglob("*")} == before
 
 
+def test_a_cache_that_cannot_be_written_says_how_to_choose_its_place(tmp_path, monkeypatch):
+    raw_ntu.write(tmp_path / "raw", 2, defects=False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FEATHERBONE_CACHE", str(tmp_path / "file"))
+    message = failure(build.open_or_build, tmp_path / "raw", "ctrgcn", kind=StorageError)
+    assert "choose another folder with FEATHERBONE_CACHE, or python -m" in message
+
+
 def test_two_processes_make_one_cache_between_them(tmp_path):
     raw_ntu.write(tmp_path / "raw", 24, defects=False)
     code = (

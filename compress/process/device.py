@@ -15,7 +15,7 @@ def select(name: str) -> str:
         RecipeError: `gpu` was asked for and this Paddle or this machine has none.
     """
     # Paddle 2.6.2 has taken SIGTERM on import, and turns it into a process that hangs.
-    interrupt.renew()
+    interrupt.release_from_paddle()
     # Both questions: the GPU build also runs on a machine without a GPU.
     usable = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if name == "gpu" and not usable:

@@ -4,32 +4,36 @@ any moment they end in a message and not in a traceback.
 Paddle 2.6.2 has bare `except:` clauses (in tracing, for example) in which a KeyboardInterrupt is
 lost, so a signal is remembered, and looked at again between the stages of a run. And on import it
 puts handlers of its own in the place of ours (for SIGTERM among others; with them the process may
-hang), so while anything is loaded SIGTERM waits, and the handlers are set again afterwards.
+hang), so while it is imported, whoever does that, SIGTERM waits, and then is taken back.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.abc
+import importlib.util
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 # SIGHUP as well: it comes when a terminal or a connection is closed.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # 128 + the signal's number is what shells report for a process that it ended.
 EXIT_CODES = tuple(128 + number for number in SIGNALS)
-# Those that Paddle replaces. Not Ctrl-C: a person is not kept waiting for imports.
+# Those that Paddle replaces.
 REPLACED = (signal.SIGTERM,)
 
 # Of the process, as signal handlers are.
 _came: int | None = None
 _held = False
 _listens = False
-_waiting = False
-_released = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -76,8 +80,9 @@ def listening() -> Iterator[None]:
     finally:
         _listens = False
         for number, handler in before.items():
-            # While loading they print and leave, which is wrong once a command has ended.
-            signal.signal(number, signal.SIG_DFL if handler is _leave else handler)
+            # The process of a command that has ended and said how: nothing is left to stop, and
+            # Python takes half a second to unload Paddle, in which the exit code would change.
+            signal.signal(number, signal.SIG_IGN if handler is _leave else handler)
 
 
 @contextmanager
@@ -103,21 +108,16 @@ def held() -> Iterator[None]:
 
 
 def renew() -> None:
-    """Take the signals back from Paddle, if it was loaded since."""
-    global _waiting
+    """Take the signals back from whatever library has put its own handlers there."""
     # Python sets handlers in the main thread only.
-    if threading.current_thread() is not threading.main_thread():
+    if not _listens or threading.current_thread() is not threading.main_thread():
         return
-    _release_from_paddle()
-    if _listens:
-        for number in SIGNALS:
-            # nohup's process goes on when its terminal is closed, `command &` in a script at
-            # Ctrl-C: what is ignored from the start stays so.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _interrupt)
-    if _waiting:
-        _waiting = False
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, REPLACED)
+    _watch_paddle()
+    for number in SIGNALS:
+        # nohup's process goes on when its terminal is closed, `command &` in a script at Ctrl-C:
+        # what is ignored from the start stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 def while_loading(module: str) -> None:
@@ -146,30 +146,69 @@ def loading() -> Iterator[None]:
 
 
 def _leave_on_signals() -> None:
-    global _waiting
+    _watch_paddle()
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
-    # They wait in the kernel, and come when `renew` lets them.
-    _waiting = True
-    signal.pthread_sigmask(signal.SIG_BLOCK, REPLACED)
 
 
-def _release_from_paddle() -> None:
-    """Undo Paddle's handlers, once it is loaded."""
-    global _released
-    # Half-way through its import it has no such function yet.
+def release_from_paddle(handlers: Mapping[signal.Signals, Any] | None = None) -> None:
+    """Undo Paddle's handlers; `handlers` are those that were there before its import, by default
+    those that Python knows of."""
+    if handlers is None:
+        handlers = {number: signal.getsignal(number) for number in REPLACED}
+    # Half-way through an import that failed it has no such function.
     disable = getattr(sys.modules.get("paddle"), "disable_signal_handler", None)
-    if _released or disable is None:
+    if disable is not None:
+        # It sets the system's defaults.
+        disable()
+    # Python sets handlers in the main thread only.
+    if threading.current_thread() is not threading.main_thread():
         return
-    _released = True
-    # It sets the system's defaults, also for handlers that a program around us has installed.
-    handlers = {number: signal.getsignal(number) for number in REPLACED}
-    disable()
     for number, handler in handlers.items():
         # None: installed by something that is not Python, and not to be had back from here.
         if handler is not None:
             signal.signal(number, handler)
+
+
+class _PaddleWatch(importlib.abc.MetaPathFinder):
+    """Stands before all other finders until Paddle is imported.
+
+    Not a call beside the import: recipes, networks and runtimes are looked up by name, and each of
+    them may be the first to import it.
+    """
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        # Imported by another thread, it leaves the main thread's signals as they are.
+        if name != "paddle" or threading.current_thread() is not threading.main_thread():
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            # Typed as a method that cannot be assigned to.
+            vars(spec.loader)["exec_module"] = functools.partial(
+                _import_held, spec.loader.exec_module
+            )
+        return spec
+
+
+def _import_held(exec_module: Callable[[ModuleType], None], module: ModuleType) -> None:
+    handlers = {number: signal.getsignal(number) for number in REPLACED}
+    signal.pthread_sigmask(signal.SIG_BLOCK, REPLACED)
+    try:
+        exec_module(module)
+    finally:
+        release_from_paddle(handlers)
+        # One that came meanwhile comes now, to the handler that was there before.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, REPLACED)
+
+
+def _watch_paddle() -> None:
+    watched = any(isinstance(finder, _PaddleWatch) for finder in sys.meta_path)
+    if not watched and "paddle" not in sys.modules:
+        sys.meta_path.insert(0, _PaddleWatch())
 
 
 def _interrupt(number: int, frame) -> None:

@@ -79,6 +79,12 @@ def open_or_build(
         if cache is not None:
             return cache
     # The last of them is where a cache is made.
+    try:
+        storage.make_folder(target)
+    except StorageError as error:
+        raise StorageError(
+            f"{error} with FEATHERBONE_CACHE, or python -m compress.data.prepare --cache"
+        ) from error
     with lock.wait(target / LOCK):
         # Another process may have finished it while this one waited for the lock.
         cache = clip_cache.open_cache(target, manifest)

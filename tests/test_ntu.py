@@ -222,7 +222,21 @@ def test_a_clip_in_both_splits_is_told(tmp_path):
     root = write_folder(
         tmp_path / "xsub", train_label=[["a", "b", "c"], [1, 2, 3]], val_label=[["b", "d"], [2, 3]]
     )
-    assert load(root).notes == ("1 clip named in both splits, so accuracy is flattered: b",)
+    first, _ = load(root).notes
+    assert first == "1 clip named in both splits, so accuracy is flattered: b"
+
+
+def test_other_actions_in_ntus_layout_do_not_get_ntus_names(tmp_path):
+    """Five gestures of one's own are not drink water, eat meal, brush teeth, ..."""
+    files = {"train_label": [["a", "b", "c"], [0, 4, 2]], "val_label": [["d", "e"], [1, 3]]}
+    dataset = load(write_folder(tmp_path / "own" / "xsub", **files))
+    assert dataset.classes == tuple(f"class {index}" for index in range(5))
+    assert dataset.notes[-1].startswith("clips are not named like NTU's (the first is 'a')")
+    # Whoever has all of NTU's classes has NTU, whatever the clips are called.
+    every = np.arange(60)
+    part = prepared_files.Part("x", np.zeros((60, 1)), every, tuple(map(str, every)), None)
+    assert ntu.classes_of(part, part) == NTU_120[:60]
+    assert ntu.class_notes(part, part, NTU_120[:60]) == ()
 
 
 @pytest.mark.parametrize(

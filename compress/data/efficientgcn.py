@@ -76,7 +76,11 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         {"op": "fit", "frames": FRAMES},
         {"op": "view_transform", **normalise.frame_of(NTU_25, None, None), "once": True},
     )
-    notes = (*inspection.notes, *ntu.overlap(train, val))
+    notes = (
+        *inspection.notes,
+        *ntu.overlap(train, val),
+        *ntu.class_notes(train, val, classes),
+    )
     if prepared == "original" and config.benchmark == "xview":
         notes += (
             "clips as recorded; the published X-View weights expect input.view_transform: true",

@@ -1,5 +1,14 @@
 """NTU RGB+D: prepared arrays, or the folder of `.skeleton` recordings prepared on the way."""
 
-from compress.data.ntu.load import CENTRED, INPUT, Config, classes_of, inspect, load, overlap
+from compress.data.ntu.load import (
+    CENTRED,
+    INPUT,
+    Config,
+    class_notes,
+    classes_of,
+    inspect,
+    load,
+    overlap,
+)
 
-__all__ = ["CENTRED", "INPUT", "Config", "classes_of", "inspect", "load", "overlap"]
+__all__ = ["CENTRED", "INPUT", "Config", "class_notes", "classes_of", "inspect", "load", "overlap"]

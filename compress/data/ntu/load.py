@@ -123,7 +123,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         persons=2,
         channels=3,
         fingerprint=inspection.fingerprint,
-        notes=(*inspection.notes, *overlap(train, test)),
+        notes=(*inspection.notes, *overlap(train, test), *class_notes(train, test, classes)),
         input=INPUT,
         # Public preparations have joint 2 of the first frame at the origin; a raw clip for the
         # deployed network needs it.
@@ -222,7 +222,11 @@ def _recorded(config: Config, root: Path, callback: Callback | None) -> Dataset:
 
 
 def classes_of(train: Part, test: Part) -> tuple[str, ...]:
-    """The first 60 names, or all 120: as wide as the labels say, else as the largest needs."""
+    """NTU's first 60 names, or all 120: as wide as the labels say, else as the largest needs.
+
+    Clips of other actions in NTU's layout, which are named otherwise and have fewer classes, get
+    numbers for names.
+    """
     # One part of 60 classes and one of 120: files of two preparations under one name.
     if train.classes != test.classes:
         raise DataError(
@@ -233,8 +237,29 @@ def classes_of(train: Part, test: Part) -> tuple[str, ...]:
         return NTU_120[: train.classes]
     # Labels as numbers do not say of which set they are; a network of 120 classes for clips of 60
     # would not take the published weights.
-    largest = max(int(train.labels.max()), int(test.labels.max()))
-    return NTU_120[: 60 if largest < 60 else 120]
+    present = {*train.labels.tolist(), *test.labels.tolist()}
+    largest = max(present)
+    if are_ntus((train, test)) or len(present) in (60, 120):
+        return NTU_120[: 60 if largest < 60 else 120]
+    return tuple(f"class {index}" for index in range(largest + 1))
+
+
+def are_ntus(parts: tuple[Part, ...]) -> bool:
+    """Whether a clip is named like NTU's (S001C001P001R001A001); the readers hold each such name
+    to its label."""
+    return any(prepared_files.ACTION.search(name) for part in parts for name in part.names)
+
+
+def class_notes(train: Part, test: Part, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The note on clips of other actions in NTU's layout."""
+    if classes[0] in NTU_120:
+        return ()
+    present = {*train.labels.tolist(), *test.labels.tolist()}
+    note = (
+        f"clips are not named like NTU's (the first is {train.names[0]!r}) and are of {len(present)}"
+        " classes: taken for other actions in NTU's layout, with numbers for names"
+    )
+    return (note,)
 
 
 def overlap(train: Part, test: Part) -> tuple[str, ...]:

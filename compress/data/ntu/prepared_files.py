@@ -22,7 +22,7 @@ NPZ = {
     "xset": ("NTU120_CSet.npz",),
 }
 # The class in a name, wherever it stands: PaddleVideo has S001C001P001R001A001 with an ending.
-_ACTION = re.compile(r"A(\d{3})")
+ACTION = re.compile(r"A(\d{3})")
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
         )
     # Names and labels that were sorted apart would train on noise without an error.
     for index, (name, label) in enumerate(zip(names, labels, strict=True)):
-        action = _ACTION.search(name)
+        action = ACTION.search(name)
         if action and int(action[1]) != label + 1:
             raise DataError(
                 f"{path}: entry {index}, {name!r}, has label {label}, but its name says "

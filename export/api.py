@@ -126,8 +126,8 @@ def export(
         about: `classes` and `preprocessing`, so that a program can feed the folder right from its
             `deployed.json` alone; `api.about(path)` of a run's weights.
     Returns:
-        format -> `agreement` (0..1), `max_abs_diff`, `max_rel_diff`, and where activations are
-        rounded `snr_db`, against the network as it is rounded.
+        format -> `agreement` (0..1), the same but for ties as `clear_agreement`, `max_abs_diff`,
+        `max_rel_diff`, and where activations are rounded `snr_db`, against the network as it is rounded.
     Raises:
         ExportMismatch: a file does not compute what the network computes; it is not deployable.
         StorageError: a file cannot be written.

@@ -214,6 +214,8 @@ def _begin(recipe: Recipe, folder: Path) -> None:
         )
     # First of all files, or a run that dies at once could not be resumed.
     storage.write_text(folder / EFFECTIVE, json.dumps(recipes.to_dict(recipe), indent=1))
+    # The same for people: `--recipe` takes it, and needs no -o to do the same again.
+    storage.write_text(folder / "recipe.yaml", recipes.to_yaml(recipe))
 
 
 def _sweep(folder: Path) -> None:

@@ -7,6 +7,7 @@ from compress.recipe.loading import (
     list_recipes,
     load,
     to_dict,
+    to_yaml,
 )
 
-__all__ = ["CONFIGS", "changed_since", "flatten", "list_recipes", "load", "to_dict"]
+__all__ = ["CONFIGS", "changed_since", "flatten", "list_recipes", "load", "to_dict", "to_yaml"]

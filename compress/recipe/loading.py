@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from compress import registry
 from compress.recipe import inputs, overrides as override_module, types
 from compress.recipe.types import ROOT, Recipe
@@ -100,6 +102,17 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
         "export": plain(recipe.export),
         "budget": plain(recipe.budget),
     }
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """Everything effective as a recipe's text, which `load` reads back to the same settings."""
+    settings = to_dict(recipe)
+    # A recipe is named by its file.
+    del settings["name"]
+    # As recipes are written: in the order of the sections, short lists and mappings on a line.
+    return yaml.safe_dump(
+        settings, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
+    )
 
 
 def changed_since(recipe: Recipe, before: dict[str, Any]) -> list[tuple[str, object, object]]:

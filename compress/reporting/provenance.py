@@ -37,6 +37,7 @@ def of_run(recipe: Recipe, command: str) -> Provenance:
         recipe_yaml=recipe.text,
         overrides=tuple(recipe.overrides),
         effective=recipes.to_dict(recipe),
+        effective_yaml=recipes.to_yaml(recipe),
         seed=recipe.seed,
         versions=versions(),
         hardware=hardware(),

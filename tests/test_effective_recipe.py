@@ -1,0 +1,43 @@
+"""The effective recipe, file and overrides and defaults, is a recipe: it loads to the same settings."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from compress import recipe, run
+from compress.recipe import to_dict, to_yaml
+
+FIVE = "{name: 'five: a', joints: 5, bones: [[2, 1], [3, 1], [4, 1], [5, 4]], centre: 1}"
+OWN = ["data.name=own", "data.root='C:\\a: \"b\" #1 ü'", f"skeleton={FIVE}"]
+
+
+@pytest.mark.parametrize(
+    "name, overrides",
+    [(name, []) for name, _ in recipe.list_recipes()]
+    + [
+        ("ctrgcn_lite_dml", ["seed=7", "steps.train.lr=1e-9", "budget.min_top1=80"]),
+        ("ctrgcn_lite_dml_int8", OWN),
+    ],
+)
+def test_the_effective_recipe_loads_to_the_same_settings(name, overrides, tmp_path):
+    original = recipe.load(name, overrides)
+    file = tmp_path / f"{name}.yaml"
+    file.write_text(to_yaml(original), encoding="utf-8")
+    assert to_dict(recipe.load(file)) == to_dict(original)
+
+
+def test_overrides_and_defaults_are_in_it():
+    settings = yaml.safe_load(to_yaml(recipe.load("ctrgcn_lite_dml", ["steps.train.lr=0.5"])))
+    assert settings["steps"][1]["train"]["lr"] == 0.5
+    assert settings["teacher"]["train"]["momentum"] == 0.9
+    assert "name" not in settings
+
+
+def test_a_run_begins_with_it_in_its_folder(tmp_path):
+    effective = recipe.load("ctrgcn_lite_dml", ["seed=7"])
+    run._begin(effective, tmp_path)
+    assert (tmp_path / "recipe.yaml").read_text(encoding="utf-8") == to_yaml(effective)
+    assert json.loads((tmp_path / "recipe.json").read_text(encoding="utf-8"))["seed"] == 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,14 @@ from paddle import nn
 from compress import recipe as recipes
 from compress.budget.measure import measure
 from compress.evaluation import accuracy
+from compress.evaluation.as_shipped import Shipped, Source, ship
 from compress.evaluation.evaluate import EvaluationSet, confusion
+from compress.evaluation.latency import Turn, turn_of
 from compress.evaluation.record import RuntimeRow
+from compress.process import console
 from compress.recipe.types import Budget, Recipe
-from compress.reporting import typed_json
+from compress.reporting import side_by_side, typed_json, wording
+from compress.reporting.doubts import doubts
 from compress.reporting.examples import examples
 from compress.reporting.record import BaselineExport, BudgetRecord, Gate, LayerRow
 from compress.reporting.recorder import Recorder, network_row
@@ -46,6 +50,7 @@ class Checked:
         sample: (BASELINE_CLIPS, C, T, V, M), the first clips of the split.
         reference: the student's logits on the sample.
         threads: of the runtimes.
+        turns: what times the report's runtimes, in their order.
     """
 
     clips: EvaluationSet
@@ -53,14 +58,21 @@ class Checked:
     sample: np.ndarray
     reference: np.ndarray
     threads: int
+    turns: list[Turn] = field(default_factory=list)
 
 
 def deliver(
-    recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray, recorder: Recorder
+    recipe: Recipe,
+    work: Work,
+    state: State,
+    before: State,
+    teacher_logits: np.ndarray,
+    recorder: Recorder,
 ) -> None:
     """Export, verify, compare, weigh, judge; everything goes into the report.
 
     Args:
+        before: what the steps began with; its teacher is what the student is compared with.
         teacher_logits: (n, K) on the validation split.
     Raises:
         ExportMismatch, StorageError: see `export.package.build`.
@@ -76,6 +88,9 @@ def deliver(
         BudgetRecord, measure(work.folder / "deploy", recipe.budget.max_size), "budget"
     )
     recorder.report = replace(recorder.report, budget=weighed)
+    shipped, problem = _ship_teacher(recipe, work, before, checked.threads)
+    interrupt.check()
+    recorder.report = side_by_side.timed(recorder.report, checked.turns, shipped, problem)
     _judge(recipe.budget, weighed, recorder)
     _draw(recipe, work, weighed, recorder)
 
@@ -90,7 +105,8 @@ def _judge_student(
     # The prepared split is shared: the files below see the very clips that the network sees here.
     clips = work.evaluation(view, view.clips)
     # Without a reference: it is itself what every deployed file is compared with.
-    row, logits = accuracy.row("trained network (dygraph)", in_process(student), clips)
+    predict = in_process(student)
+    row, logits = accuracy.row("trained network (dygraph)", predict, clips)
     recorder.network(network_row("student", student, row, "this run"))
     recorder.runtimes(row)
     matrix = confusion(logits, clips.labels, len(dataset.classes))
@@ -102,8 +118,10 @@ def _judge_student(
     )
     # A batch may be larger: it holds whole samples, of several views each.
     sample = next(clips.batches(BASELINE_CLIPS))[:BASELINE_CLIPS]
-    reference = verify.run(work.folder / "deploy", in_process(student), sample)
-    return Checked(clips, logits, sample, reference, runtimes.default_threads())
+    reference = verify.run(work.folder / "deploy", predict, sample)
+    checked = Checked(clips, logits, sample, reference, runtimes.default_threads())
+    checked.turns.append(turn_of(predict, clips))
+    return checked
 
 
 def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder: Recorder) -> None:
@@ -143,6 +161,7 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
             table.runtime_title(kind), predict, checked.clips, checked.logits, files, deployed=True
         )
         recorder.runtimes(row)
+        checked.turns.append(turn_of(predict, checked.clips))
 
 
 def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Recorder) -> None:
@@ -166,26 +185,41 @@ def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Rec
 def _baseline_row(
     runtime: str, predict: accuracy.Predict, files: list[Path], checked: Checked
 ) -> RuntimeRow:
-    """A row without accuracy: the file is compared on the sample only, and timed."""
+    """A row without accuracy: the file is compared on the sample only."""
     logits = verify.run(files[0], predict, checked.sample)
     differences = verify.difference(logits, checked.reference)
     # Timed like every deployed file, one clip at a time: the two stand in one table.
-    p50_ms, p95_ms = accuracy.latency(predict, checked.clips)
+    checked.turns.append(turn_of(predict, checked.clips))
     return RuntimeRow(
         name=f"baseline export, {runtime}",
         file=files[0].name,
         agreement=differences["agreement"],
         max_abs_diff=differences["max_abs_diff"],
         max_rel_diff=differences["max_rel_diff"],
-        p50_ms=p50_ms,
-        p95_ms=p95_ms,
         bytes=sum(file.stat().st_size for file in files),
         note=f"compared on the first {len(checked.sample)} clips",
     )
 
 
+def _ship_teacher(
+    recipe: Recipe, work: Work, before: State, threads: int
+) -> tuple[Shipped | None, str]:
+    """(the teacher, exported as the student is; why it could not be)."""
+    try:
+        sources = []
+        for model in before.teacher:
+            clips = work.evaluation(model.view, model.view.clips)
+            sources.append(Source(model.network, model.about(work.dataset), clips))
+        return ship(sources, work.folder / "teacher", recipe.export.formats, threads), ""
+    # Of any kind: what the student is compared with must not cost the student.
+    except Exception as problem:  # noqa: BLE001
+        text = f"the teacher could not be exported for the comparison ({problem})"
+        console.say(f"note: {text}")
+        return None, text
+
+
 def _judge(limits: Budget, weighed: BudgetRecord, recorder: Recorder) -> None:
-    """Gates, status and exit code; over budget (2) comes before the accuracy gate (3)."""
+    """Gates, warnings, status and exit code; over budget (2) comes before accuracy (3)."""
     # The worst of the files that ship: whichever a user serves, it keeps the promise.
     rows = [row for row in recorder.report.runtimes if row.deployed]
     worst = min(rows, key=lambda row: _measured(row.top1))
@@ -206,18 +240,33 @@ def _judge(limits: Budget, weighed: BudgetRecord, recorder: Recorder) -> None:
         value=drop,
         passed=drop <= limits.max_top1_drop + DUST,
         says=(
-            f"{top1:.2f}% in {worst.name}, teacher {teacher_top1:.2f}%: {drop:+.2f}"
-            f" points lost, {limits.max_top1_drop:g} allowed"
+            f"{top1:.2f}% in {worst.name}, teacher {teacher_top1:.2f}%:"
+            f" {wording.against_teacher(-drop)}; {limits.max_top1_drop:g} may be lost"
         ),
     )
-    recorder.report = replace(recorder.report, gates=(size, lost))
+    gates: tuple[Gate, ...] = (size, lost)
+    if limits.min_top1 is not None:
+        gates += (_floor(limits.min_top1, worst),)
+    recorder.report = replace(recorder.report, gates=gates)
+    recorder.warn(*doubts(recorder.report))
     # One exit code can only tell one of the two; the gates in the report tell both.
     if not size.passed:
         recorder.close("over budget", 2)
-    elif not lost.passed:
+    elif not all(gate.passed for gate in gates):
         recorder.close("accuracy gate failed", 3)
     else:
         recorder.close("ok", 0)
+
+
+def _floor(least: float, worst: RuntimeRow) -> Gate:
+    top1 = _measured(worst.top1)
+    return Gate(
+        name="top-1",
+        limit=least,
+        value=top1,
+        passed=top1 >= least - DUST,
+        says=f"{top1:.2f}% in {worst.name}, at least {least:g}% needed",
+    )
 
 
 def _draw(recipe: Recipe, work: Work, weighed: BudgetRecord, recorder: Recorder) -> None:

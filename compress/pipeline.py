@@ -33,6 +33,7 @@ from compress.reporting.recorder import (
 )
 from compress.steps.work import Outcome, State, Work
 from compress.teacher import identity as identity_of_teacher, obtain
+from compress.training.convergence import unfinished
 from compress.training.curves import Curves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
@@ -128,7 +129,8 @@ def _stages(run: Run, recorder: Recorder) -> None:
     work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed, origin(planned))
     teacher, logits = _teachers(run, work, planned, recorder)
     student = _student(planned, teacher[0])
-    state = _steps(planned, work, State(student, teacher), recorder)
+    before = State(student, teacher)
+    state = _steps(planned, work, before, recorder)
     if state.quantized is not None:
         state.quantized.save(run.folder / "weights" / "quantized.npz")
     # Before the export: where that fails, `featherbone export` can still work from this file.
@@ -137,7 +139,7 @@ def _stages(run: Run, recorder: Recorder) -> None:
         state.student.network,
         state.student.about(dataset),
     )
-    deliver(recipe, work, state, logits, recorder)
+    deliver(recipe, work, state, before, logits, recorder)
     work.curves.close()
 
 
@@ -206,6 +208,12 @@ def _teachers(
         recorder.curve(name, teacher.history)
         if teacher.cached is not None:
             console.say(f"{role}: reuses {teacher.cached}")
+        # Also of a kept teacher, whose curve is kept with it. One that is only read has none.
+        early = unfinished(
+            teacher.history, "teacher", len(work.dataset.val), fresh=member.weights is None
+        )
+        if early is not None:
+            recorder.warn(f"{name}: may not have converged, {early}; train it for more epochs")
         model = teacher.model
         # Judged even when it was read or reused: its top-1 on this split is what the gate counts
         # the loss from.

@@ -18,11 +18,6 @@ from teachers.errors import RecipeError
 from teachers.networks import Spec
 from teachers.weights import checkpoints
 
-# Iterations of a training that starts from nothing. The built-in data's 150 are enough, so FEW lies
-# below them; ENOUGH is what 192 clips of people's own took to reach 80 % (README, "Your own data").
-FEW = 100
-ENOUGH = 300
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -167,29 +162,9 @@ def tasks(recipe: Recipe, dataset: Dataset) -> tuple[list[Task], Task]:
 
 
 def notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
-    """What a person should know before hours of work: of the data, of the recipe, and of a
-    teacher's training that is over before it begins."""
-    remarks = [*dataset.notes, *recipe.notes]
-    members = recipe.teacher.members
-    clips = len(dataset.train)
-    for number, member in enumerate(members):
-        if member.weights is not None or member.train is None:
-            continue
-        # Rounded up: the loader keeps the last, smaller batch.
-        an_epoch = -(-clips * member.train.repeat // member.train.batch_size)
-        iterations = an_epoch * member.train.epochs
-        if iterations < FEW:
-            # Members usually take their training from `teacher.train`; only where one has its own
-            # is that the place to change
-            shared = member.train == members[0].train
-            place = "teacher.train" if shared else f"teacher.ensemble[{number}].train"
-            remarks.append(
-                f"{place}: {member.train.epochs} epochs of {clips} clips are {iterations}"
-                " iterations, few for a network that learns from nothing; raise"
-                f" {place}.epochs, to {-(-ENOUGH // an_epoch)} for example, and those of the steps"
-            )
-    # Alike members of an ensemble say the same thing; order is kept
-    return tuple(dict.fromkeys(remarks))
+    """What a person should know before hours of work: of the data, and of the recipe."""
+    # The same thing may be said of several members of an ensemble; order is kept
+    return tuple(dict.fromkeys([*dataset.notes, *recipe.notes]))
 
 
 def _check_class_weights(recipe: Recipe, dataset: Dataset) -> None:

@@ -22,6 +22,7 @@ from rich.table import Table
 from compress import recipe as recipes
 from compress.evaluation import accuracy
 from compress.evaluation.evaluate import EvaluationSet
+from compress.evaluation.latency import turn_of
 from compress.evaluation.record import RuntimeRow
 from compress.plan import load_data, tasks
 from compress.process import console, device
@@ -86,6 +87,7 @@ def compared(targets: list[Path], task: Task) -> list[RuntimeRow]:
     """A row of `compress.evaluation.accuracy.row` for every way to run every target."""
     threads = runtimes.default_threads()
     rows = []
+    turns = []
     reference = None
     for target in targets:
         for candidate in candidates(target, task, threads):
@@ -95,7 +97,8 @@ def compared(targets: list[Path], task: Task) -> list[RuntimeRow]:
             # Foreign files have no trained network to be compared with, so the first one is it.
             reference = logits if reference is None else reference
             rows.append(row)
-    return rows
+            turns.append(turn_of(candidate.predict, candidate.clips))
+    return accuracy.timed(rows, turns)
 
 
 @ending.command

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
+from compress.evaluation.latency import Turn, in_turns
 from compress.evaluation.record import Accuracy, ClassRow, RuntimeRow
 from compress.process import console
 from export.verify import difference
 
 Predict = Callable[[np.ndarray], np.ndarray]
-TIMED_CLIPS = 50
-# The first runs of a runtime allocate memory and choose kernels; they are no measure of the rest.
-WARM_UP = 5
 
 
 def row(
@@ -27,7 +25,8 @@ def row(
     files: tuple[Path, ...] = (),
     deployed: bool = False,
 ) -> tuple[RuntimeRow, np.ndarray]:
-    """(a row of report.json's `runtimes`, the logits (n, K)).
+    """(a row of report.json's `runtimes`, the logits (n, K)). It is timed by `timed`, with the rows
+    that it is to be compared with.
 
     Args:
         reference: logits of the trained network, to compare with; None where this is the trained
@@ -37,7 +36,6 @@ def row(
     scores, logits = score(name, predict, clips)
     # The trained network against itself: its row reads full agreement and 0, not nothing.
     differences = difference(logits, logits if reference is None else reference)
-    p50_ms, p95_ms = latency(predict, clips)
     runtime = RuntimeRow(
         name=name,
         file=files[0].name if files else None,
@@ -48,8 +46,6 @@ def row(
         agreement=differences["agreement"],
         max_abs_diff=differences["max_abs_diff"],
         max_rel_diff=differences["max_rel_diff"],
-        p50_ms=p50_ms,
-        p95_ms=p95_ms,
         # A network in this process has no file: nothing was counted, which is not 0 bytes.
         bytes=sum(path.stat().st_size for path in files) or None,
     )
@@ -63,19 +59,10 @@ def score(name: str, predict: Predict, clips: EvaluationSet) -> tuple[Accuracy, 
     return accuracy(logits, clips.labels), logits
 
 
-def latency(predict: Predict, clips: EvaluationSet) -> tuple[float, float]:
-    """Milliseconds at batch 1: (median, 95th percentile) over up to TIMED_CLIPS clips."""
-    spent = []
-    for x in clips.batches(1):
-        started = time.perf_counter()
-        # A sample may come as several views; one of them is what a user would send.
-        predict(x[:1])
-        spent.append(1000 * (time.perf_counter() - started))
-        if len(spent) == TIMED_CLIPS + WARM_UP:
-            break
-    # A split of fewer clips than the warm-up takes is timed all the same, and reads slower.
-    timed = spent[WARM_UP:] or spent
-    return float(np.percentile(timed, 50)), float(np.percentile(timed, 95))
+def timed(rows: Sequence[RuntimeRow], turns: Sequence[Turn]) -> list[RuntimeRow]:
+    """The rows with their latencies, measured in turns; `turns` in the order of the rows."""
+    latencies = in_turns(turns)
+    return [replace(row, **asdict(latency)) for row, latency in zip(rows, latencies, strict=True)]
 
 
 def per_class(

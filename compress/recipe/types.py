@@ -278,16 +278,19 @@ class Export:
 @dataclass(frozen=True)
 class Budget:
     """`budget:`, what the result may cost: bytes of every deployed file, and points of top-1 below
-    the teacher."""
+    the teacher; and a floor in percent, below which no result is good enough."""
 
     max_size: Annotated[int, Build(_size)]
     max_top1_drop: float = 0.5
+    min_top1: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_size <= 0:
             raise ValueError("max_size: must be above 0")
         if not 0 <= self.max_top1_drop <= 100:
             raise ValueError("max_top1_drop: must be from 0 to 100 percentage points")
+        if self.min_top1 is not None and not 0 <= self.min_top1 <= 100:
+            raise ValueError("min_top1: must be from 0 to 100 percent")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class Change:
         before, after: with their units; an en dash for what was not recorded.
         says: the change in words; empty where one of the two is unknown.
         state: better, worse or same; empty where one of the two is unknown.
+        note: what a person has to know to trust the figure; often empty.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Change:
     after: str
     says: str
     state: str
+    note: str = ""
 
 
 def changes(report: Report) -> tuple[Change, ...]:
@@ -101,13 +103,15 @@ def _latency(before: Delivered, after: Delivered) -> Change:
         state = "same"
     # The runtime is part of the figure: the same file takes another time in another one.
     name = f"Latency, {after.runtime}" if after.runtime else "Latency"
-    return Change(name, _spread(before, row.before), _spread(after, row.after), says, state)
+    return Change(name, row.before, row.after, says, state, _spread(before, after))
 
 
 def _milliseconds(value: object) -> str:
     return wording.decimals(value, 2, " ms")
 
 
-def _spread(row: Delivered, text: str) -> str:
-    spread = number(row.spread_ms)
-    return text if spread is None else f"{text} (spread {spread:.2f})"
+def _spread(before: Delivered, after: Delivered) -> str:
+    # Not beside each median: the figures that count are to be read at a glance.
+    if number(before.spread_ms) is None or number(after.spread_ms) is None:
+        return ""
+    return f"quartiles {_milliseconds(before.spread_ms)} and {_milliseconds(after.spread_ms)} apart"

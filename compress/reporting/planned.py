@@ -33,9 +33,10 @@ def print_plan(plan: Plan) -> int:
         # Paths and names of people's own may hold brackets, which rich would take for markup
         out.print(f"note: {note}", markup=False)
     out.print(f"files: {', '.join(files)}")
+    floor = "" if budget.min_top1 is None else f" and at least {budget.min_top1:g} %"
     out.print(
         f"gates: deployed folder at most {budget.max_size / 1e6:g} MB, top-1 at most"
-        f" {budget.max_top1_drop:g} points below the teacher"
+        f" {budget.max_top1_drop:g} points below the teacher{floor}"
     )
     print(json.dumps(_last_line(plan, files)))
     return 0

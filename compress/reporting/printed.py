@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.reporting import outcome, view, wording
+from compress.reporting.before_after import changes
 from compress.reporting.folder_size import baseline_of_deployed
 from compress.reporting.record import Report
 
@@ -50,15 +51,20 @@ def last_line(report: Report) -> dict[str, object]:
                 "agreement": row.agreement,
                 "max_rel_diff": row.max_rel_diff,
                 "p50_ms": row.p50_ms,
+                "spread_ms": row.spread_ms,
                 "bytes": row.bytes,
             }
     seconds = report.provenance.wall_seconds if report.provenance is not None else None
     return {
         "status": report.status,
+        "verdict": outcome.verdict(report).word,
+        "warnings": list(report.warnings),
         "exit_code": report.exit_code,
         "recipe": report.recipe,
         "output": report.output,
         "teacher_top1": teacher.top1,
+        "teacher_bytes": report.before.bytes if report.before is not None else None,
+        "teacher_p50_ms": report.before.p50_ms if report.before is not None else None,
         "student_top1": student.top1,
         "deployed": deployed,
         "total_bytes": budget.total_bytes,
@@ -75,6 +81,7 @@ def print_summary(report: Report, console: Console | None = None) -> None:
     # Not `out`: tables fold to the terminal's width, which soft wrapping would undo.
     console = console or Console(highlight=False)
     _print_verdict(console, report)
+    _print_changes(console, report)
     _print_members(console, report)
     _print_steps(console, report)
     _print_runtimes(console, report)
@@ -93,9 +100,18 @@ def _print_verdict(console: Console, report: Report) -> None:
     for gate in report.gates:
         mark = Text("✓ ", "green") if gate.passed else Text("✗ ", "bold red")
         text.append("\n").append(mark).append(f"{gate.name}: {gate.says}")
+    for warning in report.warnings:
+        text.append("\n").append("! ", "bold yellow").append(warning)
     name = report.recipe or "unnamed run"
     title = Text(f" {name}: {verdict.word} ", f"bold {colour}")
     console.print(Panel(text, title=title, title_align="left", border_style=colour))
+
+
+def _print_changes(console: Console, report: Report) -> None:
+    rows = [(row.name, row.before, row.after, row.says) for row in changes(report)]
+    _print_table(console, "Before and after", ("", "teacher", "student", "change"), rows)
+    if report.before is not None and report.before.note:
+        console.print(Text(f"Before: {report.before.note}.", "yellow"))
 
 
 def _print_members(console: Console, report: Report) -> None:
@@ -141,11 +157,12 @@ def _print_runtimes(console: Console, report: Report) -> None:
             wording.decimals(row.agreement, 4),
             wording.decimals(row.p50_ms, 2),
             wording.decimals(row.p95_ms, 2),
+            wording.decimals(row.spread_ms, 2),
             wording.size(row.bytes),
         )
         for row in report.runtimes
     ]
-    columns = ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "size")
+    columns = ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "spread", "size")
     _print_table(console, "Runtimes (* deployed)", columns, rows)
 
 

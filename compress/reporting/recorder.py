@@ -72,6 +72,10 @@ class Recorder:
         """More ways of running the student."""
         self.report = replace(self.report, runtimes=(*self.report.runtimes, *rows))
 
+    def warn(self, *texts: str) -> None:
+        """What makes the run a doubtful one, should it pass."""
+        self.report = replace(self.report, warnings=(*self.report.warnings, *texts))
+
     def took(self, seconds: float) -> None:
         """How long the run took until now."""
         # Known only at the end, so that it is the one part of the provenance that is added later.

@@ -848,7 +848,7 @@ def test_to_dict_is_plain_complete_and_loads_again(load):
     assert plain["data"] == {"name": "aaa", "clips": 12, "mode": "slow", "window": [0.0, 1.0]}
     assert plain["student"] == {"from": "teacher", "input": None, "weights": None}
     assert plain["steps"][0] == {"prune_layers": {"drop": ["l10"], "enabled": False}}
-    assert plain["budget"] == {"max_size": 10_000_000, "max_top1_drop": 0.5}
+    assert plain["budget"] == {"max_size": 10_000_000, "max_top1_drop": 0.5, "min_top1": None}
     assert plain.pop("name") == "r"
     again = recipe.to_dict(load(yaml.safe_dump(plain)))
     assert again == {"name": "r", **plain}

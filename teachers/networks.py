@@ -19,6 +19,7 @@ import numpy as np
 
 from teachers.errors import CheckpointError
 from teachers.skeleton import Skeleton
+from teachers.weights.values import require_usable
 
 if typing.TYPE_CHECKING:
     from paddle import nn
@@ -289,10 +290,11 @@ def state_of(network: nn.Layer) -> dict[str, np.ndarray]:
 
 
 def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> None:
-    """Copy `state` into the network; every name and shape must match.
+    """Copy `state` into the network; every name and shape must match, every value be finite.
 
     Raises:
-        CheckpointError: names both sides of what does not fit.
+        CheckpointError: names both sides of what does not fit, or the tensor that no network can
+            compute with.
     """
     import paddle  # late: the table above is read without it
 
@@ -311,6 +313,8 @@ def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> N
                 f"{where}: {name}: the file has shape {tuple(state[name].shape)}, "
                 f"the network {tuple(value.shape)}"
             )
+    # Here, where every network gets its weights, whatever file they were kept in meanwhile.
+    require_usable(state, where)
     for name, value in own.items():
         value.set_value(paddle.to_tensor(np.ascontiguousarray(state[name]), dtype=value.dtype))
 

@@ -211,3 +211,67 @@ def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     arrays, meta = storage.read_arrays(path)
     assert meta == {"n": 1} and arrays["x"].tolist() == [0, 1, 2]
     assert [one.name for one in tmp_path.iterdir()] == ["a.npz"]
+
+
+def spoiled(arrays, name, number):
+    """The arrays with one value of one tensor replaced."""
+    arrays = {key: np.array(value) for key, value in arrays.items()}
+    arrays[name].flat[0] = number
+    return arrays
+
+
+SPOILED = [
+    (float("nan"), r"holds NaN \(not a number\), in 1 of 32 values"),
+    (float("inf"), "holds infinity, in 1 of 32 values"),
+    (-0.5, r"holds a negative BatchNorm variance \(-0.5\)"),
+]
+
+
+@pytest.mark.parametrize("number, message", SPOILED)
+def test_values_of_no_trained_network_are_refused_by_name(network, tmp_path, number, message):
+    """By the tensor's name in the file, in each format that there is."""
+    path = tmp_path / "net.npz"
+    state = spoiled(networks.state_of(network), "l10.graph.bn._variance", number)
+    checkpoints.save_state(path, network.spec, state)
+    with pytest.raises(CheckpointError, match=rf"net.npz: l10.graph.bn._variance {message}"):
+        checkpoints.load(path)
+    with pytest.raises(CheckpointError, match=rf"net.npz: l10.graph.bn._variance {message}"):
+        checkpoints.read(path)  # as `convert` does, which builds nothing first
+    with pytest.raises(CheckpointError, match=rf"memory: l10.graph.bn._variance {message}"):
+        networks.load_state(networks.build(network.spec), state, "memory")
+    arrays = spoiled(published(network), "l10.gcn1.bn._variance", number)
+    paddle.save(
+        {name: paddle.to_tensor(value) for name, value in arrays.items()},
+        str(tmp_path / "net.pdparams"),
+    )
+    with pytest.raises(CheckpointError, match=rf"net.pdparams: l10.gcn1.bn._variance {message}"):
+        checkpoints.load(tmp_path / "net.pdparams")
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (np.full((32, 4), 1e300), "holds numbers too large for float32, in 128 of 128 values"),
+        (np.ones((32, 4), "int8"), "holds int8 values, not floating-point weights"),
+        (np.ones((32, 4), "uint16"), "holds uint16 values"),
+        (np.ones((32, 4), "complex64"), "holds complex64 values"),
+    ],
+)
+def test_numbers_that_paddle_would_cast_without_a_word_are_refused(
+    network, tmp_path, value, message
+):
+    state = networks.state_of(network) | {"fc.weight": value}
+    checkpoints.save_state(tmp_path / "net.npz", network.spec, state)
+    with pytest.raises(CheckpointError, match=f"net.npz: fc.weight {message}"):
+        checkpoints.load(tmp_path / "net.npz")
+
+
+def test_float16_and_float64_weights_and_a_variance_of_zero_are_read(network, tmp_path):
+    state = networks.state_of(network)
+    state["fc.weight"] = state["fc.weight"].astype("float16")
+    state["fc.bias"] = state["fc.bias"].astype("float64")
+    state["l10.graph.bn._variance"][:] = 0
+    checkpoints.save_state(tmp_path / "net.npz", network.spec, state)
+    loaded = networks.state_of(checkpoints.load(tmp_path / "net.npz"))
+    np.testing.assert_array_equal(loaded["fc.weight"], state["fc.weight"].astype("float32"))
+    assert not loaded["l10.graph.bn._variance"].any()

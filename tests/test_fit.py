@@ -15,7 +15,7 @@ from compress.training.curves import Curves
 from compress.training.model import Model
 from compress.training.settings import Config, Dml, Focal, Kd, Mixup, moves_teacher
 from compress.training.watch import Watch
-from teachers import networks
+from teachers import networks, storage
 from teachers.errors import CheckpointError, TrainingError
 from teachers.weights import identity
 
@@ -294,6 +294,37 @@ def test_non_finite_loss_stops_and_keeps_the_last_epoch(tiny_job, tmp_path, monk
     monkeypatch.setattr(objectives, "cross_entropy", original)
     again, _ = tiny_job(Config(epochs=3, lr=0.05, batch_size=8))
     assert len(loop.fit(again).history) == 3
+
+
+def test_a_layer_that_is_lost_without_a_trace_in_the_loss_stops_the_training(tiny_job, monkeypatch):
+    one, _ = tiny_job(Config(epochs=2, lr=0.05, batch_size=8))
+    original = loop.Trainer.step
+
+    def spoiling(self, *arguments):
+        result = original(self, *arguments)
+        statistics = self.job.networks["student"].state_dict()["l1.graph.bn._mean"]
+        statistics.set_value(paddle.full(statistics.shape, float("nan")))
+        return result
+
+    monkeypatch.setattr(loop.Trainer, "step", spoiling)
+    monkeypatch.setattr(loop, "_require_finite", lambda *arguments: None)
+    with pytest.raises(
+        TrainingError,
+        match=r"test: student: l1.graph.bn._mean is not finite after epoch 1; no epoch was finished",
+    ):
+        loop.fit(one)
+
+
+@pytest.mark.parametrize("name", ["student/fc.weight", "velocity/student/fc.weight"])
+def test_a_state_that_is_not_finite_is_not_resumed(name, tiny_job, tmp_path):
+    config = Config(epochs=1, lr=0.05, batch_size=8)
+    loop.fit(tiny_job(config)[0])
+    path = tmp_path / "state.npz"
+    arrays, meta = storage.read_arrays(path)
+    arrays[name] = arrays[name] * np.float32("nan")
+    storage.write_arrays(path, arrays, meta)
+    with pytest.raises(CheckpointError, match=r"state.npz: .*fc.weight holds NaN"):
+        loop.fit(tiny_job(config)[0])
 
 
 def test_titles_are_honest():

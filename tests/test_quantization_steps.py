@@ -131,6 +131,22 @@ def test_quantised_network_is_read_back_and_refuses_others(
         Quantized.read(tmp_path / "other.npz")
 
 
+@pytest.mark.parametrize(
+    "constant, end, message",
+    [
+        (float("nan"), 1.0, "q.npz: l1.values.b holds NaN"),
+        (0.5, float("nan"), "q.npz: range of l1.out holds NaN"),
+        (0.5, float("inf"), "q.npz: range of l1.out holds infinity"),
+    ],
+)
+def test_constants_and_ranges_that_are_not_finite_are_refused(tmp_path, constant, end, message):
+    plan = bits.Plan({}, {"l1.out": (0.0, end)})
+    constants = {"l1.values.b": np.array([constant], "float32")}
+    Quantized(plan, constants).save(tmp_path / "q.npz")
+    with pytest.raises(CheckpointError, match=message):
+        Quantized.read(tmp_path / "q.npz")
+
+
 def test_a_file_that_is_not_what_was_simulated_is_refused(clips):
     expected = np.random.default_rng(0).standard_normal((len(clips), 3))
     with pytest.raises(

@@ -19,6 +19,7 @@ from paddle import nn
 from teachers import networks, storage
 from teachers.errors import CheckpointError
 from teachers.weights.identity import Identity
+from teachers.weights.values import require_usable
 
 # What Paddle 2.6.2 calls the velocity of a parameter in a Momentum optimiser's state.
 _VELOCITY = "_velocity_0"
@@ -97,7 +98,10 @@ def restore(
     # The file has structured names: Paddle's own (`conv2d_12.w_0`) count what the process has
     # built before, and differ in the one that resumes.
     velocities = {}
-    for name, value in _part(arrays, "velocity").items():
+    kept = _part(arrays, "velocity")
+    # Not through `load_state`, and not seen before the next loss.
+    require_usable(kept, f"{path}: velocity")
+    for name, value in kept.items():
         velocities[parameters[name].name + _VELOCITY] = paddle.to_tensor(value)
     optimizer.set_state_dict(velocities)
     if scaler and meta["scaler"]:

@@ -175,7 +175,7 @@ def fit(job: Job) -> checkpoint.Progress:
     again, identically.
 
     Raises:
-        TrainingError: a loss that is not finite; the last epoch's state is kept.
+        TrainingError: a loss or a weight that is not finite; the last epoch's state is kept.
         StorageError: progress cannot be written.
     """
     trainer = Trainer(job)
@@ -192,6 +192,7 @@ def fit(job: Job) -> checkpoint.Progress:
     while progress.epoch < job.config.epochs:
         started = time.monotonic()
         train = _epoch(trainer, progress.epoch)
+        _require_finite_weights(job, progress.epoch)
         record = {
             "epoch": progress.epoch + 1,
             "lr": train.pop("lr"),
@@ -334,17 +335,31 @@ def _right(logits: dict, labels, roles) -> dict[str, paddle.Tensor]:
 
 def _require_finite(job: Job, loss: float, epoch: int, step: int) -> None:
     if not math.isfinite(loss):
-        # The weights of this epoch are lost already, so the message points to the last good state.
-        kept = (
-            f"the state after epoch {epoch} is kept in {job.state_path}"
-            if epoch
-            else "no epoch was finished"
+        raise _diverged(
+            job, f"the loss became {loss} in epoch {epoch + 1}, iteration {step + 1}", epoch
         )
-        raise TrainingError(
-            f"{job.title}: the loss became {loss} in epoch {epoch + 1}, iteration {step + 1};"
-            f" {kept}. Lower `lr`, lengthen `warmup_epochs` or set `clip_norm`, and start again"
-            " with another --output"
-        )
+
+
+def _require_finite_weights(job: Job, epoch: int) -> None:
+    # The loss alone does not tell: ReLU of NaN is 0 in Paddle, so a layer that is lost behind one
+    # answers with zeros, and the network goes on without it.
+    for role, network in job.networks.items():
+        for name, value in networks.state_of(network).items():
+            if not np.isfinite(value).all():
+                raise _diverged(job, f"{role}: {name} is not finite after epoch {epoch + 1}", epoch)
+
+
+def _diverged(job: Job, what: str, epoch: int) -> TrainingError:
+    # The weights of this epoch are lost already, so the message points to the last good state.
+    kept = (
+        f"the state after epoch {epoch} is kept in {job.state_path}"
+        if epoch
+        else "no epoch was finished"
+    )
+    return TrainingError(
+        f"{job.title}: {what}; {kept}. Lower `lr`, lengthen `warmup_epochs` or set `clip_norm`, and"
+        " start again with another --output"
+    )
 
 
 def _validate(trainer: Trainer) -> dict[str, float]:

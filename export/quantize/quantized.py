@@ -18,6 +18,7 @@ from export.quantize.bits import Overrides, Plan
 from export.quantize.calibrate import calibrate
 from teachers import storage
 from teachers.errors import CheckpointError, RecipeError
+from teachers.weights.values import require_usable
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,15 @@ class Quantized:
             CheckpointError: not such a file.
         """
         constants, about = storage.read_arrays(path)
+        require_usable(constants, str(path))
         try:
-            return Quantized(Plan.from_json(about["plan"]), constants)
+            plan = Plan.from_json(about["plan"])
+            # JSON of Python's reads NaN, and a range of it rounds every activation to nothing.
+            ranges = {
+                f"range of {name}": np.array(ends, "float64") for name, ends in plan.ranges.items()
+            }
+            require_usable(ranges, str(path))
+            return Quantized(plan, constants)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{path}: has no plan of a quantised network; give the file of a ptq, qat or"

@@ -16,7 +16,7 @@ from paddle import nn
 from teachers import networks, storage
 from teachers.errors import CheckpointError
 from teachers.networks import from_json
-from teachers.weights import safe_pickle, torch_legacy, torch_zip
+from teachers.weights import safe_pickle, torch_legacy, torch_zip, values
 from teachers.weights.published import NO_HINTS, Hints
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "net")
@@ -167,6 +167,8 @@ def _understand(
         for name, value in arrays.items()
         if not name.endswith("num_batches_tracked")
     }
+    # Before they are put together into our tensors, while they have the names of their file.
+    values.require_usable(arrays, str(path))
     # The first that knows the names decides: its error is reported, and no other is tried.
     for name in networks.names():
         if networks.keys(name).is_published(arrays):
@@ -203,6 +205,7 @@ def _read_ours(path: Path, data: bytes) -> tuple[Any, dict[str, np.ndarray], dic
         raise CheckpointError(
             f"{path}: its network description cannot be read ({error})"
         ) from error
+    values.require_usable(arrays, str(path))
     return spec, arrays, meta["about"]
 
 

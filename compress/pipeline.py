@@ -126,7 +126,14 @@ def _stages(run: Run, recorder: Recorder) -> None:
         console.say(f"note: {note}")
     # Before any training: a weights file that has changed is no news to have hours later.
     _check_weights(planned, run.folder)
-    work = Work(run.folder, dataset, Curves(run.folder / "curves"), recipe.seed, origin(planned))
+    work = Work(
+        run.folder,
+        dataset,
+        Curves(run.folder / "curves"),
+        recipe.seed,
+        origin(planned),
+        recipe.teacher.runtime,
+    )
     teacher, logits = _teachers(run, work, planned, recorder)
     student = _student(planned, teacher[0])
     before = State(student, teacher)
@@ -176,7 +183,12 @@ def origin(planned: Plan) -> Identity:
     # changed file for the old one.
     content = identity.of([replace(student, weights=None), weights.content if weights else None])
     started = Identity(content.key, identity.former_text(student))
-    return identity.of([teachers, started, planned.student.task.view.identity])
+    parts: list[object] = [teachers, started, planned.student.task.view.identity]
+    # Only where the recipe says it: with `auto`, the state of each training says what computed its
+    # teacher, and older runs have Paddle there.
+    if planned.recipe.teacher.runtime != "auto":
+        parts.append(planned.recipe.teacher.runtime)
+    return identity.of(parts)
 
 
 def after_step(before: Identity, planned: PlannedStep) -> Identity:

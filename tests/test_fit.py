@@ -44,7 +44,7 @@ def tiny_job(tiny_dataset, tiny_spec, tiny_view, tmp_path):
     )
 
 
-def job(config, dataset, view, spec, folder, seed=3):
+def job(config, dataset, view, spec, folder, seed=3, runtime="auto"):
     paddle.seed(seed)
     student, teacher = networks.build(spec), networks.build(spec)
     moving = moves_teacher(config)
@@ -67,6 +67,7 @@ def job(config, dataset, view, spec, folder, seed=3):
             folder / "state.npz",
             identity.of([config]),
             Watch(Curves(folder / "curves"), "test"),
+            frozen_runtime=runtime,
         ),
         teacher,
     )

@@ -172,7 +172,8 @@ def _teacher(teacher: Value, data: Value, recipe_input: Value | None) -> Value:
     if ensemble is None or members is None:
         return _usual(teacher, data).into(teacher, recipe_input)
     # What stands beside `ensemble` holds for every member; `input` is merged key by key instead
-    apart = ("ensemble", "find_weights", "input")
+    of_all = ("find_weights", "runtime")
+    apart = ("ensemble", "input", *of_all)
     shared = {key: value for key, value in keys.items() if key not in apart}
     filled = []
     for member in members:
@@ -181,5 +182,5 @@ def _teacher(teacher: Value, data: Value, recipe_input: Value | None) -> Value:
             usual = _usual(with_shared, data)
             member = usual.into(with_shared, recipe_input, keys.get("input"))
         filled.append(member)
-    kept = {key: value for key, value in keys.items() if key == "find_weights"}
+    kept = {key: value for key, value in keys.items() if key in of_all}
     return replace(teacher, data=kept | {"ensemble": replace(ensemble, data=tuple(filled))})

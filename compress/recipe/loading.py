@@ -158,11 +158,15 @@ def flatten(tree: dict[str, Any]) -> dict[str, object]:
 def _teacher(teacher: types.Teacher, defaults: bool) -> dict[str, Any]:
     if len(teacher.members) == 1:
         # One network is no list, as in the YAML: its override is `teacher.train`, without an index.
-        return dict(_plain(teacher.members[0], defaults))
-    return {
-        "ensemble": [_plain(member, defaults) for member in teacher.members],
-        "find_weights": teacher.find_weights,
-    }
+        plain = dict(_plain(teacher.members[0], defaults))
+    else:
+        plain = {
+            "ensemble": [_plain(member, defaults) for member in teacher.members],
+            "find_weights": teacher.find_weights,
+        }
+    if defaults or teacher.runtime != "auto":
+        plain["runtime"] = teacher.runtime
+    return plain
 
 
 def _plain(value: object, defaults: bool) -> Any:

@@ -22,6 +22,7 @@ from teachers.skeleton import SKELETONS, Skeleton
 QUANTISING = ("ptq", "qat", "weight_only")  # steps that decide how the student's files are stored
 ROOT = Path(__file__).resolve().parents[2]
 Built = TypeVar("Built")
+Runtime = Literal["auto", "paddle", "onnxruntime"]
 
 
 def _name(table: Table, value: Value, path: str) -> str:
@@ -131,9 +132,15 @@ def _network_and(
 
 
 def _teacher(value: Value, path: str) -> Teacher:
-    entries = entries_of(value, path)
+    entries = dict(entries_of(value, path))
+    runtime: Runtime = "auto"
+    # Of the teacher as a whole, not of a member; a copy, as in `_choice`.
+    if "runtime" in entries:
+        runtime = convert(Runtime, entries.pop("runtime"), join(path, "runtime"))
     if "ensemble" not in entries:
-        return Teacher((_network_and(Member, value, path, "ctrgcn", beside=("ensemble",)),))
+        alone = replace(value, data=entries)
+        member = _network_and(Member, alone, path, "ctrgcn", beside=("ensemble", "runtime"))
+        return Teacher((member,), runtime=runtime)
     ensemble, place = entries["ensemble"], join(path, "ensemble")
     # A list of one would be called `teacher`, without a number, in every file and table.
     if not isinstance(ensemble.data, tuple) or len(ensemble.data) < 2:
@@ -145,7 +152,7 @@ def _teacher(value: Value, path: str) -> Teacher:
     find_weights = False
     if "find_weights" in entries:
         find_weights = convert(bool, entries["find_weights"], join(path, "find_weights"))
-    return Teacher(members, find_weights)
+    return Teacher(members, find_weights, runtime)
 
 
 def _student(value: Value, path: str) -> Student:
@@ -236,10 +243,13 @@ class Teacher:
     Attributes:
         find_weights: find the ensemble's weights on the validation split instead of taking the
             given ones.
+        runtime: what computes it while it is frozen, see `compress.training.frozen`; "auto": ONNX
+            Runtime on a CPU, if the training is long enough for that.
     """
 
     members: tuple[Member, ...]
     find_weights: bool = False
+    runtime: Runtime = "auto"
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         watch=watch,
         # What `ptq` makes of the student is already good: training must not end below it
         start_counts=True,
+        frozen_runtime=work.frozen_runtime,
     )
     try:
         progress = fit(job)
@@ -111,6 +112,8 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     # The student keeps its float weights; what was learned are the constants of its eight-bit files
     quantized = Quantized(rounded.plan, learner.constants())
     notes = [quantising.notes(quantized)]
+    if progress.note:
+        notes.append(progress.note)
     if progress.best_epoch == 0:
         notes.append(
             f"no epoch was better than the {progress.start:.2f} % of rounding alone, which is kept"

@@ -72,9 +72,11 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         state_path=work.folder / "state" / f"{name}.npz",
         settings=identity.of([work.origin, number, config, work.seed, state.student.network.spec]),
         watch=watch,
+        frozen_runtime=work.frozen_runtime,
     )
     try:
         progress = fit(job)
     finally:
         watch.end()
-    return Outcome(state, tuple(progress.history), progress.best_epoch)
+    notes = (progress.note,) if progress.note else ()
+    return Outcome(state, tuple(progress.history), progress.best_epoch, notes)

@@ -11,6 +11,7 @@ from compress.data.dataset import Dataset
 from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View
 from compress.training.curves import Curves
+from compress.training.frozen import Choice
 from compress.training.model import Model
 from compress.training.watch import History
 from export.quantize.quantized import Quantized
@@ -26,6 +27,7 @@ class Work:
         seed: of the recipe; a step derives its own from it and its number.
         origin: identity of everything that decides the data and the starting weights.
         record: called with the epochs of the training under way, after each of them.
+        frozen_runtime: `teacher.runtime` of the recipe.
     """
 
     folder: Path
@@ -33,6 +35,7 @@ class Work:
     curves: Curves
     seed: int
     origin: Identity
+    frozen_runtime: Choice = "auto"
     record: History = field(default=lambda history: None, compare=False, repr=False)
     # Shared by the copies that `replace` makes for each step, and so by the whole run
     prepared: dict[tuple[str, int], EvaluationSet] = field(

@@ -30,6 +30,8 @@ VERSION = 2
 class Progress:
     """Where a training stands. `best` holds the weights of the best epoch, by the names of
     `networks.state_of`; `start` is the top-1 in percent before the first epoch, where that counts.
+    `runtime` computed the frozen teacher and `note` says why (`compress.training.frozen`); None
+    before the first epoch.
     """
 
     epoch: int = 0
@@ -37,6 +39,8 @@ class Progress:
     best_epoch: int = 0
     best: dict[str, np.ndarray] = field(default_factory=dict)
     start: float | None = None
+    runtime: str | None = None
+    note: str = ""
 
 
 def save(
@@ -66,6 +70,8 @@ def save(
         "history": progress.history,
         "best_epoch": progress.best_epoch,
         "start": progress.start,
+        "frozen_runtime": progress.runtime,
+        "frozen_note": progress.note,
         "scaler": (
             {key: float(value) for key, value in scaler.state_dict().items()} if scaler else None
         ),
@@ -107,7 +113,14 @@ def restore(
     if scaler and meta["scaler"]:
         scaler.load_state_dict(meta["scaler"])
     return Progress(
-        meta["epoch"], meta["history"], meta["best_epoch"], _part(arrays, "best"), meta["start"]
+        meta["epoch"],
+        meta["history"],
+        meta["best_epoch"],
+        _part(arrays, "best"),
+        meta["start"],
+        # Releases without the keys had Paddle alone.
+        meta.get("frozen_runtime", "paddle"),
+        meta.get("frozen_note", ""),
     )
 
 

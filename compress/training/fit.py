@@ -18,8 +18,8 @@ from compress.data import loader
 from compress.data.dataset import Dataset
 from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
 from compress.inputs.view import View
-from compress.training import checkpoint, mixup, schedule
-from compress.training.model import Model, fused, views_of
+from compress.training import checkpoint, frozen as frozen_teachers, mixup, schedule
+from compress.training.model import Model, views_of
 from compress.training.objectives import Objective
 from compress.training.settings import Config
 from compress.training.watch import Watch
@@ -49,6 +49,7 @@ class Job:
         settings: identity of all that the result depends on.
         watch: shows progress and draws curves.
         start_counts: whether the learner as it comes may be the best there is, as epoch 0.
+        frozen_runtime: what computes the frozen networks, see `compress.training.frozen.choose`.
     """
 
     title: str
@@ -64,6 +65,7 @@ class Job:
     watch: Watch
     learner: str = "student"
     start_counts: bool = False
+    frozen_runtime: frozen_teachers.Choice = "auto"
 
     @property
     def networks(self) -> dict[str, nn.Layer]:
@@ -116,6 +118,18 @@ class Trainer:
         for ensemble in job.frozen.values():
             for model in ensemble:
                 model.network.eval()
+        self.frozen: frozen_teachers.Frozen | None = None
+
+    def teach(self, progress: checkpoint.Progress) -> None:
+        """Decide what computes the frozen networks, and note it in the progress."""
+        job = self.job
+        split = job.dataset.train
+        iterations = math.ceil(len(split) / job.config.batch_size) * job.config.epochs
+        self.frozen = frozen_teachers.choose(
+            job.frozen, job.frozen_runtime, iterations, split, progress.runtime
+        )
+        progress.runtime = self.frozen.runtime
+        progress.note = self.frozen.note
 
     @property
     def saved(self) -> dict[str, nn.Layer]:
@@ -128,8 +142,8 @@ class Trainer:
         """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts,
         logits by role), on the device."""
         job = self.job
-        with paddle.no_grad():
-            logits = {role: fused(ensemble, batch) for role, ensemble in job.frozen.items()}
+        assert self.frozen is not None
+        logits = self.frozen.compute(batch)
         with paddle.amp.auto_cast(enable=self.amp):
             logits |= {role: model(batch) for role, model in job.trained.items()}
         # The losses are taken in float32 even under amp: a sum of logarithms of small
@@ -182,6 +196,9 @@ def fit(job: Job) -> checkpoint.Progress:
     progress = checkpoint.restore(
         job.state_path, trainer.saved, trainer.optimizer, trainer.scaler, job.settings
     )
+    # A training that was finished before has nothing left to compute.
+    if progress.epoch < job.config.epochs:
+        trainer.teach(progress)
     job.watch.begin(job.title, job.learner, job.config.epochs, progress.history)
     judged = f"{job.learner}/top1"
     # `start` is kept with the progress: after a resume the learner is no longer as it came.

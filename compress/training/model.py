@@ -3,9 +3,9 @@ teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from paddle import nn
 
@@ -51,7 +51,16 @@ class Model:
         }
 
 
-def fused(members: tuple[Model, ...], batch: dict):
+class Member(Protocol):
+    """What computes logits (N, K) of a batch, with a share in an ensemble."""
+
+    @property
+    def weight(self) -> float: ...
+
+    def __call__(self, batch: dict): ...
+
+
+def fused(members: Sequence[Member], batch: dict):
     """Logits (N, K) of an ensemble: the members' logits, averaged by weight; one member's own
     logits."""
     if len(members) == 1:

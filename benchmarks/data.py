@@ -11,7 +11,6 @@ defects, against a straightforward reader, which splits lines one by one, in one
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
@@ -43,7 +42,9 @@ from compress.reporting import provenance
 from compress.training.mixup import soft_labels
 from teachers import ctrgcn, networks, storage
 from teachers.errors import DataError
+from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
 
 INPUTS = {"ntu": crop_resize, "nw_ucla": min_max_sample}
 # Of the loader, at least: in a few batches one would time the start of its threads.
@@ -214,28 +215,26 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options)
     prepared = found["preparation"]
-    print(
+    show(
         f"preparation: {prepared['clips_per_second']:.0f} clips/s ({options.workers} processes,"
         f" cache written), plain reader {prepared['plain_clips_per_second']:.0f} clips/s (nothing"
         f" written, {prepared['plain_failed']} files it cannot read):"
         f" {prepared['times_faster']:.1f}x"
     )
     for one in found["opening"]:
-        print(f"opening {one['clips']} prepared clips: {one['seconds']:.3f} s")
+        show(f"opening {one['clips']} prepared clips: {one['seconds']:.3f} s")
     for name, one in found["loader"].items():
-        print(
+        show(
             f"{name} {one['input']}: loader {one['loader_samples_per_second']:.0f} samples/s, a"
             f" training step consumes {one['training_samples_per_second']:.1f}: {one['ratio']:.0f}x"
         )
-    print(
-        json.dumps(
-            {
-                **found,
-                "commit": provenance.commit(),
-                "hardware": asdict(provenance.hardware()),
-                "versions": provenance.versions(),
-            }
-        )
+    ending.print_last_line(
+        {
+            **found,
+            "commit": provenance.commit(),
+            "hardware": asdict(provenance.hardware()),
+            "versions": provenance.versions(),
+        },
     )
     return 0
 

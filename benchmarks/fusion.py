@@ -15,7 +15,6 @@ not found on.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import asdict
@@ -28,8 +27,6 @@ import teachers  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks import scores
 from benchmarks.tables import write_csv
@@ -43,7 +40,10 @@ from compress.task import as_saved, load_weights
 from compress.training.model import Model
 from export.runtimes import in_process
 from teachers.errors import CheckpointError, FeatherboneError, RecipeError
+from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import say, show
+from teachers.terminal.tables import Table
 
 
 def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
@@ -124,7 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         device.select(options.device)
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = load_data(recipe, console.reading())
+        with console.reading() as progress:
+            dataset = load_data(recipe, progress)
         if options.sources:
             found, given = (
                 [of_source(path, dataset) for path in options.sources],
@@ -143,25 +144,20 @@ def main(arguments: list[str] | None = None) -> int:
         if options.csv:
             write_csv(options.csv, rows, ("name", "weight", "top1", "top5", "class_mean"))
     except FeatherboneError as error:
-        console.say(f"error: {error}")
+        say(f"error: {error}")
         return error.exit_code
-    table = Table("network", "weight", "top-1 %", "top-5 %", "class mean %")
-    for row in rows:
-        table.add_row(
-            row["name"],
-            row["weight"],
-            *(f"{row[key]:.2f}" for key in ("top1", "top5", "class_mean")),
-        )
-    Console(soft_wrap=True).print(table)
-    print(
-        json.dumps(
-            {
-                "data": dataset.name,
-                "clips": len(dataset.val),
-                "weights": list(weights),
-                "rows": rows,
-            }
-        )
+    accuracies = ("top1", "top5", "class_mean")
+    cells = [
+        (row["name"], row["weight"], *(f"{row[key]:.2f}" for key in accuracies)) for row in rows
+    ]
+    show(Table(("network", "weight", "top-1", "top-5", "class mean"), cells))
+    ending.print_last_line(
+        {
+            "data": dataset.name,
+            "clips": len(dataset.val),
+            "weights": list(weights),
+            "rows": rows,
+        },
     )
     return 0
 
@@ -190,7 +186,7 @@ def compare(
         # Weights that were found on the clips that judge them flatter; the other half tells by how
         # much.
         rows[-1]["cross_validated_top1"] = fusion.cross_validated(logits, labels)
-        console.say(
+        say(
             "weights of one half of the clips judge the other half to"
             f" {rows[-1]['cross_validated_top1']:.2f} %"
         )

@@ -10,7 +10,6 @@ input is kept in `--keep`.
 
 from __future__ import annotations
 
-import json
 import random
 import resource
 import signal
@@ -25,13 +24,13 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks import fuzz_inputs
 from compress.process import console
 from teachers.errors import FeatherboneError
+from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 
 BAD = ("crashed", "hung", "out of memory")
 
@@ -146,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
             "kinds": rows,
         }
     _show(rows)
-    print(json.dumps(found))
+    ending.print_last_line(found)
     # `not rows`: a mistyped `--only` must not pass for a clean run.
     return int(bool(found["executed"] or any(found[key] for key in BAD) or not rows))
 
@@ -160,16 +159,12 @@ def _peak_mb() -> float:
 
 
 def _show(rows: list[dict]) -> None:
-    table = Table("kind", "inputs", "accepted", "refused", *BAD, "slowest ms")
-    for row in rows:
-        table.add_row(
-            row["kind"],
-            *(str(row[key]) for key in ("inputs", "accepted", "refused", *BAD, "slowest_ms")),
-        )
-    Console(soft_wrap=True, width=140).print(table)
+    counts = ("inputs", "accepted", "refused", *BAD, "slowest_ms")
+    cells = [(row["kind"], *(str(row[key]) for key in counts)) for row in rows]
+    show(Table(("kind", *(key.replace("_", " ") for key in counts)), cells))
     for row in rows:
         if row["first"]:
-            print(f"{row['kind']}: {row['first']}")
+            show(f"{row['kind']}: {row['first']}")
 
 
 if __name__ == "__main__":

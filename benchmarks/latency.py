@@ -15,7 +15,6 @@ Memory and load time are of a process of their own for each file.
 from __future__ import annotations
 
 import gc
-import json
 import subprocess
 import sys
 import tempfile
@@ -33,8 +32,6 @@ import teachers  # noqa: F401  (prepares the process for Paddle)
 import numpy as np
 import paddle
 from paddle import nn
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks import rivals
 from benchmarks.tables import write_csv
@@ -61,7 +58,10 @@ from export.quantize.quantized import (
 from teachers import networks
 from teachers.errors import FeatherboneError
 from teachers.skeleton import NTU_25
+from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import say, show
+from teachers.terminal.tables import Table
 from teachers.weights import checkpoints
 
 # As published; 64 for the others.
@@ -327,12 +327,12 @@ def main(arguments: list[str] | None = None) -> int:
             probed = {one.name: probe(one, network.spec.input_shape) for one in found}
             rows = rows_of(found, judged, probed, batches, threads)
     except FeatherboneError as error:
-        console.say(f"error: {error}")
+        say(f"error: {error}")
         return error.exit_code
     _print(rows, failed)
     if options.csv:
         write_csv(options.csv, rows, list(rows[0]))
-    print(json.dumps({"rows": rows, "failed": failed}))
+    ending.print_last_line({"rows": rows, "failed": failed})
     return 0
 
 
@@ -340,7 +340,8 @@ def _subject(options) -> tuple[nn.Layer, EvaluationSet | None, np.ndarray]:
     """(the network, its validation split or None, clips to calibrate with)."""
     if options.recipe:
         recipe = recipes.load(options.recipe, options.overrides)
-        dataset = load_data(recipe, console.reading())
+        with console.reading() as progress:
+            dataset = load_data(recipe, progress)
         task = tasks(recipe, dataset)[1]
         model = any_weights(options.weights, task)
         calibration = training_clips(dataset.train, model.view, CALIBRATION_CLIPS)
@@ -404,39 +405,38 @@ def _judged(
 
 
 def _print(rows: list[dict], failed: list[str]) -> None:
-    table = Table(
-        "batch",
-        "threads",
-        "file",
-        "median ms",
-        "p95 ms",
-        "times faster",
-        "bytes",
-        "top-1 %",
-        "agreement",
-        "rel. diff.",
-        "load ms",
-        "MiB",
-    )
-    for row in rows:
-        table.add_row(
-            str(row["batch"]),
-            str(row["threads"]),
+    # A table for each batch and number of threads: in one of all of them the two columns and the
+    # ten of figures would not fit a terminal.
+    for batch, threads in dict.fromkeys((row["batch"], row["threads"]) for row in rows):
+        _print_table(
+            batch,
+            threads,
+            [row for row in rows if row["batch"] == batch and row["threads"] == threads],
+        )
+    for line in failed:
+        say(f"not compared: {line}")
+
+
+def _print_table(batch: int, threads: int, rows: list[dict]) -> None:
+    cells = [
+        (
             row["file"],
             f"{row['median_ms']:.1f}",
             f"{row['p95_ms']:.1f}",
             f"{row['times_faster']:.2f}",
-            f"{row['bytes']:,}",
+            f"{row['bytes'] / 1e6:.2f}",
             f"{row['top1']:.2f}" if "top1" in row else "",
-            f"{row['agreement']:.4f}",
-            f"{row['max_rel_diff']:.1e}",
+            f"{row['agreement']:.3f}",
+            f"{row['max_rel_diff']:.0e}",
             "" if row["load_ms"] is None else f"{row['load_ms']:.0f}",
             "" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}",
-            style="bold" if row["ours"] else None,
         )
-    Console(soft_wrap=True, width=200).print(table)
-    for line in failed:
-        console.say(f"not compared: {line}")
+        for row in rows
+    ]
+    figures = ("p50 ms", "p95 ms", "times faster", "MB", "top-1", "agree", "rel. diff.")
+    ours = frozenset(place for place, row in enumerate(rows) if row["ours"])
+    title = f"batch {batch}, threads {threads}"
+    show(Table(("file", *figures, "load ms", "MiB"), cells, title, bold=ours))
 
 
 if __name__ == "__main__":

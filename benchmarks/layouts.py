@@ -29,8 +29,6 @@ import teachers  # noqa: F401  (prepares the process for Paddle)
 # isort: split
 import numpy as np
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks import raw_ntu
 from compress import recipe as recipes
@@ -39,7 +37,10 @@ from compress.inputs.view import View
 from compress.plan import load_data, tasks
 from compress.process import console
 from teachers.skeleton import NTU_25
+from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 
 # CTR-GCN's and PaddleVideo's arrays have the longest NTU recording's length, zeros behind a clip.
 FRAMES = 300
@@ -143,7 +144,8 @@ def loaded(data: dict) -> tuple[Dataset, View]:
     recipe = recipes.load(
         "ctrgcn_lite_dml", [f"data={json.dumps(data)}", "input={name: crop_resize, frames: 64}"]
     )
-    dataset = load_data(recipe, console.reading())
+    with console.reading() as progress:
+        dataset = load_data(recipe, progress)
     return dataset, tasks(recipe, dataset)[1].view
 
 
@@ -240,26 +242,25 @@ def main(arguments: list[str] | None = None) -> int:
         report = json.loads(next((folder / "raw").rglob("report.json")).read_text())
         rows = compare(raw, folder)
         trained = train(raw, folder) if options.train else None
-    table = Table("layout", "clips", "same inputs", "seconds to write and read")
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             row["layout"],
             str(row["clips"]),
             f"{row['same']} of {row['wanted']}",
             f"{row['seconds']:.1f}",
         )
-    Console(soft_wrap=True).print(table)
+        for row in rows
+    ]
+    show(Table(("layout", "clips", "same inputs", "seconds to write and read"), cells))
     same = all(row["same"] == row["wanted"] == row["clips"] for row in rows)
-    print(
-        json.dumps(
-            {
-                "planted": planted,
-                "report": report,
-                "prepared_seconds": round(seconds, 1),
-                "rows": rows,
-                "trained": trained,
-            }
-        )
+    ending.print_last_line(
+        {
+            "planted": planted,
+            "report": report,
+            "prepared_seconds": round(seconds, 1),
+            "rows": rows,
+            "trained": trained,
+        },
     )
     return 0 if same and (trained is None or trained["exit_code"] == 0) else 1
 

@@ -10,7 +10,6 @@ networks in turn in one process, median; compare the ratios.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -24,8 +23,6 @@ import teachers  # noqa: F401  (prepares the process for Paddle)
 # isort: split
 import numpy as np
 import paddle
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.tables import write_csv
 from compress.process import console
@@ -33,7 +30,10 @@ from export import package, runtimes
 from export.formats import onnx_model, paddle_model
 from teachers import networks
 from teachers.skeleton import NTU_25
+from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 from teachers.weights import checkpoints
 
 # Name, settings, frames and channels, as each paper has them: EfficientGCN takes three branches of
@@ -113,33 +113,25 @@ def main(arguments: list[str] | None = None) -> int:
             rows.append(measure(name, settings, frames, channels, folder))
             advance(1)
     time_in_turn(rows, options.rounds)
-    table = Table(
-        "network",
-        "frames",
-        "params",
-        "GMACs",
-        "Paddle MB",
-        "ONNX MB",
-        "ms / CTR-GCN",
-        "rel. diff.",
-        "reads",
-    )
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             row["network"],
+            row["reads"],
             str(row["frames"]),
             f"{row['params']:,}",
             f"{row['macs'] / 1e9:.3f}",
             f"{row['paddle_bytes'] / 1e6:.2f}",
             f"{row['onnx_bytes'] / 1e6:.2f}",
             f"{row['latency_ratio']:.2f}",
-            f"{row['max_rel_diff']:.1e}",
-            row["reads"],
+            f"{row['max_rel_diff']:.0e}",
         )
-    Console(soft_wrap=True, width=200).print(table)
+        for row in rows
+    ]
+    figures = ("frames", "params", "GMACs", "Paddle MB", "ONNX MB", "ms / CTR-GCN", "rel. diff.")
+    show(Table(("network", "reads", *figures), cells, names=2))
     if options.csv:
         write_csv(options.csv, rows, list(rows[0]))
-    print(json.dumps({"rows": rows}))
+    ending.print_last_line({"rows": rows})
     return 0
 
 

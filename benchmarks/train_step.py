@@ -7,7 +7,6 @@ ucla_20|ntu_25]
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -30,7 +29,9 @@ from teachers import ctrgcn, networks
 from teachers.ctrgcn import keys
 from teachers.ctrgcn.published import PublishedCTRGCN
 from teachers.skeleton import SKELETONS
+from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
 
 # Classes, frames and persons of the two public configurations of CTR-GCN.
 SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}
@@ -148,28 +149,26 @@ def main(arguments: list[str] | None = None) -> int:
     seconds = measure(ours, published, x, labels, options.steps)
     medians = {name: float(np.median(values)) for name, values in seconds.items()}
     for name, values in seconds.items():
-        print(
+        show(
             f"{name:>10}: median {1000 * medians[name]:8.1f} ms  (min {1000 * min(values):.1f}, max"
             f" {1000 * max(values):.1f}, {options.steps} steps, batch {options.batch},"
             f" {options.skeleton})"
         )
-    print(
+    show(
         "agreement, relative: " + ", ".join(f"{name} {value:.1e}" for name, value in agree.items())
     )
     ratio = medians["published"] / medians["ours"]
-    print(f"published / ours: {ratio:.2f}x")
-    print(
-        json.dumps(
-            {
-                "ratio": ratio,
-                "median_seconds": medians,
-                "agreement": agree,
-                "batch": options.batch,
-                "skeleton": options.skeleton,
-                "hardware": asdict(provenance.hardware()),
-                "versions": provenance.versions(),
-            }
-        )
+    show(f"published / ours: {ratio:.2f}x")
+    ending.print_last_line(
+        {
+            "ratio": ratio,
+            "median_seconds": medians,
+            "agreement": agree,
+            "batch": options.batch,
+            "skeleton": options.skeleton,
+            "hardware": asdict(provenance.hardware()),
+            "versions": provenance.versions(),
+        },
     )
     return 0
 

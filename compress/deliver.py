@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
-from compress import recipe as recipes
 from compress.budget.measure import measure
 from compress.evaluation import accuracy
 from compress.evaluation.as_shipped import Shipped, Source, ship
@@ -20,6 +19,7 @@ from compress.recipe.types import Budget, Recipe
 from compress.reporting import side_by_side, typed_json, wording
 from compress.reporting.doubts import doubts
 from compress.reporting.examples import examples
+from compress.reporting.hyperparameters import hyperparameters
 from compress.reporting.record import BaselineExport, BudgetRecord, Gate, LayerRow
 from compress.reporting.recorder import Recorder, network_row
 from compress.steps.work import State, Work
@@ -272,13 +272,12 @@ def _floor(least: float, worst: RuntimeRow) -> Gate:
 def _draw(recipe: Recipe, work: Work, weighed: BudgetRecord, recorder: Recorder) -> None:
     """The end of the run's VisualDL curves, where runs are compared with one another."""
     matrix = np.asarray(recorder.report.confusion)
-    work.curves.confusion(0, matrix, list(work.dataset.classes))
-    # Under the paths that `-o` takes, so that what sets two runs apart can be typed as shown.
+    work.curves.confusion(0, matrix, list(work.dataset.classes), "confusion/delivered")
     work.curves.hyperparameters(
-        recipes.flatten(recipes.to_dict(recipe)),
+        hyperparameters(recipe),
         {
-            "student/top1": _top1("student", recorder),
-            "deployed/bytes": float(weighed.total_bytes),
+            "result/top-1 of the student": _top1("student", recorder),
+            "result/MB deployed": weighed.total_bytes / 1e6,
         },
     )
 

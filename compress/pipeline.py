@@ -41,6 +41,7 @@ from export.runtimes import in_process
 from teachers import networks, storage
 from teachers.errors import CheckpointError, FeatherboneError
 from teachers.terminal import interrupt
+from teachers.terminal.output import say
 from teachers.weights import checkpoints, identity
 from teachers.weights.identity import Identity
 
@@ -111,19 +112,20 @@ def _write_report(report: Report, folder: Path) -> None:
         # A full disk: the run's own error matters more than the page about it.
         if report.exit_code in (0, None):
             raise
-        console.say(f"the report could not be written either: {problem}")
+        say(f"the report could not be written either: {problem}")
 
 
 def _stages(run: Run, recorder: Recorder) -> None:
     recipe = run.recipe
-    dataset = load_data(recipe, console.reading())
+    with console.reading() as progress:
+        dataset = load_data(recipe, progress)
     planned = plan.make(recipe, dataset)
     skeleton = (recipe.skeleton or dataset.skeleton).name
     view = planned.student.task.view
     seen = InputRecord(view.title, tuple(view.shape))
     recorder.data(data_record(dataset, skeleton, planned.notes, seen))
     for note in planned.notes:
-        console.say(f"note: {note}")
+        say(f"note: {note}")
     # Before any training: a weights file that has changed is no news to have hours later.
     _check_weights(planned, run.folder)
     work = Work(
@@ -219,7 +221,7 @@ def _teachers(
         teacher = obtain(entry, watched, run.teacher_cache, role)
         recorder.curve(name, teacher.history)
         if teacher.cached is not None:
-            console.say(f"{role}: reuses {teacher.cached}")
+            say(f"{role}: reuses {teacher.cached}")
         # Also of a kept teacher, whose curve is kept with it. One that is only read has none.
         early = unfinished(
             teacher.history, "teacher", len(work.dataset.val), fresh=member.weights is None
@@ -369,7 +371,7 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
             f"{path}: belongs to another recipe, data or seed;"
             " resume with the same ones, or start anew with another --output"
         )
-    console.say(f"step {number}: was finished before")
+    say(f"step {number}: was finished before")
     student = replace(state.student, network=network)
     teacher = state.teacher
     if "teacher_view" in about:

@@ -5,7 +5,6 @@ Run: python compress/predict.py runs/NAME/deploy CLIP [CLIP ...] [--runtime padd
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from export.serving import prepare, recording, scores_of, top_classes
 from teachers.errors import DataError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
 
 COMMAND = "python compress/predict.py"
 
@@ -61,11 +61,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
             ]
             best = top_classes(scores_of(predictors[kind](np.stack(views))), description["classes"])
             results.append({"clip": name, **best[0], "top5": best})
-            print(
+            show(
                 f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
                 + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:])
             )
-    print(json.dumps({"runtime": kind, "clips": results}))
+    ending.print_last_line({"runtime": kind, "clips": results})
     return 0
 
 

@@ -31,11 +31,13 @@ from compress import recipe as recipes
 from compress.process import lock
 from compress.recipe import overrides
 from compress.recipe.types import Recipe
-from compress.reporting.printed import last_line, print_recipes
+from compress.reporting.next_steps import first_line, next_steps
+from compress.reporting.printed import last_line, print_recipes, print_summary
 from teachers import storage
 from teachers.errors import FeatherboneError, RecipeError, StorageError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import LOG_NAME, log_to, say, show
 
 COMMAND = "python compress/run.py"
 RUNS = Path("runs")
@@ -79,7 +81,10 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser(command).parse_args(arguments)
     if options.list:
-        return print_recipes(recipes.list_recipes())
+        known = recipes.list_recipes()
+        print_recipes(known)
+        ending.print_last_line({"recipes": [name for name, _ in known]})
+        return 0
     if options.recipe is None:
         raise RecipeError(
             "--recipe: name one, for example --recipe ctrgcn_lite_dml (--list shows them all)"
@@ -94,7 +99,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         from compress import pipeline  # noqa: F401
         from compress.process import device
     # Before anything is built: networks are made on the device that is current
-    device.select(options.device)
+    chosen = device.select(options.device)
     if options.dry_run:
         return _plan(recipe)
     folder = _resumed(recipe, options) if options.resume else _new_folder(recipe, options)
@@ -103,7 +108,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         "wait until it ends, or stop it and type the same again; another --output starts another"
         " run"
     )
-    with lock.hold(folder / lock.NAME, advice):
+    with lock.hold(folder / lock.NAME, advice), log_to(folder / LOG_NAME):
+        say(first_line(recipe, chosen, folder, options.resume))
         return _run(recipe, options, folder, typed)
 
 
@@ -112,13 +118,14 @@ def _plan(recipe: Recipe) -> int:
     from compress.process import console
     from compress.reporting.planned import print_plan
 
-    return print_plan(plan.make(recipe, plan.load_data(recipe, console.reading())))
+    with console.reading() as progress:
+        dataset = plan.load_data(recipe, progress)
+    return print_plan(plan.make(recipe, dataset))
 
 
 def _run(recipe: Recipe, options: argparse.Namespace, folder: Path, typed: str) -> int:
     """The run in a folder that is ours alone."""
     from compress import pipeline
-    from compress.reporting.printed import print_summary
 
     if not options.resume:
         _begin(recipe, folder)
@@ -137,7 +144,8 @@ def _run(recipe: Recipe, options: argparse.Namespace, folder: Path, typed: str) 
     except FeatherboneError as error:
         return ending.fail(str(error), error.exit_code, **places)
     print_summary(result)
-    print(json.dumps(last_line(result)))
+    show(next_steps(folder, typed))
+    ending.print_last_line(last_line(result))
     # Only a run that came to its end is here, and such a run was judged.
     return result.exit_code or 0
 

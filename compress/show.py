@@ -11,7 +11,6 @@ line of stdout is one JSON object.
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS, UCLA_20, Skeleton
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import say
 
 COMMAND = "python -m compress.show"
 
@@ -101,21 +101,17 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         else drawing.strip(drawn, subject.skeleton, title, options.frames)
     )
     drawing.save(picture, options.output)
-    console.say(
-        f"{options.output}: {title}, {subject.clip.shape[1]} frames, {subject.skeleton.name}"
-    )
-    print(
-        json.dumps(
-            {
-                "status": "drawn",
-                "output": str(options.output),
-                "clip": subject.name,
-                "class": subject.label,
-                "frames": subject.clip.shape[1],
-                "skeleton": subject.skeleton.name,
-                "input": subject.view.name,
-            }
-        )
+    say(f"{options.output}: {title}, {subject.clip.shape[1]} frames, {subject.skeleton.name}")
+    ending.print_last_line(
+        {
+            "status": "drawn",
+            "output": str(options.output),
+            "clip": subject.name,
+            "class": subject.label,
+            "frames": subject.clip.shape[1],
+            "skeleton": subject.skeleton.name,
+            "input": subject.view.name,
+        },
     )
     return 0
 
@@ -188,7 +184,8 @@ def from_recipe(options) -> Subject:
     """
     recipe = recipes.load(options.recipe, options.overrides)
     module = registry.DATA_SETS.load(recipe.data.name)
-    dataset = survey.examine(module.load(recipe.data.config, recipe.seed, console.reading()))
+    with console.reading() as progress:
+        dataset = survey.examine(module.load(recipe.data.config, recipe.seed, progress))
     skeleton = recipe.skeleton or dataset.skeleton
     split = getattr(dataset, options.split)
     index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")

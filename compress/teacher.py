@@ -132,7 +132,8 @@ def _cache_file(teacher_cache: Path, planned: PlannedTeacher, key: str) -> Path:
 def _train(
     model: Model, config: settings.Config, work: Work, key: Identity, name: str
 ) -> checkpoint.Progress:
-    watch = Watch(work.curves, name, work.record)
+    # VisualDL sorts by name: teachers come before the first step.
+    watch = Watch(work.curves, f"00_{name}", work.record)
     objective = objectives.build(config, "teacher", objectives.class_counts(work.dataset))
     try:
         return fit(

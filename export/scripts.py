@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from export import package
 from export.formats import table
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
@@ -73,13 +73,13 @@ def _export(options: argparse.Namespace, kinds: tuple[str, ...]) -> int:
         path.name: path.stat().st_size for path in sorted(options.out.iterdir()) if path.is_file()
     }
     for name, size in files.items():
-        print(f"{size:>12,} bytes  {options.out / name}")
+        show(f"{size:>12,} bytes  {options.out / name}")
     for kind, difference in differences.items():
-        print(
+        show(
             f"{kind}: compared with {options.weights} on {CLIPS} random clips: relative difference"
             f" {difference['max_rel_diff']:.1e}"
         )
     # One format: its differences stand beside `out` and `files`, as the two scripts always printed.
     beside = differences[kinds[0]] if len(kinds) == 1 else {"formats": differences}
-    print(json.dumps({"out": str(options.out), "files": files, **beside}))
+    ending.print_last_line({"out": str(options.out), "files": files, **beside})
     return 0

@@ -11,7 +11,6 @@ line of stdout is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
 from teachers.weights import checkpoints, torch_legacy, torch_zip
 from teachers.weights.published import NO_HINTS, Hints
 
@@ -120,18 +120,16 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         Hints(options.frames, options.persons, SKELETONS.get(options.skeleton)),
     )
     C, T, V, M = converted["input"]
-    print(
+    show(
         f"{options.source}: {converted['network']} in {converted['format']} format,"
         f" {converted['parameters']:,} parameters, {converted['classes']} classes"
     )
     if converted["layouts"]:
-        print(f"key names: {' or '.join(converted['layouts'])}")
+        show(f"key names: {' or '.join(converted['layouts'])}")
     persons = "person" if M == 1 else "persons"
-    print(
-        f"input: {C} coordinates, {T} frames, {V} joints ({converted['skeleton']}), {M} {persons}"
-    )
-    print(f"{converted['bytes']:>12,} bytes  {options.target}")
-    print(json.dumps(converted))
+    show(f"input: {C} coordinates, {T} frames, {V} joints ({converted['skeleton']}), {M} {persons}")
+    show(f"{converted['bytes']:>12,} bytes  {options.target}")
+    ending.print_last_line(converted)
     return 0
 
 

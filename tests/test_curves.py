@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.training.curves import FILE_NAME, Curves, draw_confusion, read_records
+from compress.training.confusion_picture import draw_confusion
+from compress.training.curves import FILE_NAME, Curves, read_records
 from teachers.errors import StorageError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -160,9 +160,12 @@ def test_what_the_learner_came_with_may_be_the_best(tops, best, tiny_job, monkey
 
     def judged(trainer):
         seen.append(state(trainer.job.networks["student"]))
-        return {"student/top1": float(tops[len(seen) - 1])}
+        top1 = float(tops[len(seen) - 1])
+        figures = {"student/top1": top1, "student/top5": top1, "student/loss": 1.0}
+        classes = len(trainer.job.dataset.classes)
+        return figures, np.zeros((len(trainer.job.dataset.val.names), classes), "float32")
 
-    def killed(record, best_epoch):
+    def killed(record):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "_validate", judged)

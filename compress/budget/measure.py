@@ -9,20 +9,24 @@ file counts. The last line of standard output is one JSON object.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich.text import Text
+
 from compress.budget.sizes import format_size, parse_size
 from teachers.errors import BudgetExceeded, DataError, RecipeError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 
 COMMAND = "python -m compress.budget"
 SHOWN_PARTS = 24  # rows of the printed table; the rest is summed up in one
+BAR_WIDTH = 10  # letters of the longest bar
 
 
 def measure(folder: Path, limit_bytes: int) -> dict:
@@ -141,16 +145,10 @@ def _remedy(kind: str, part: str) -> str:
     return "remove the file if nothing at run time reads it"
 
 
-def print_table(measured: dict, console=None) -> None:
+def print_table(measured: dict) -> None:
     """A table of the parts with bars, and whether the folder is within its limit, on standard
     output."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = console or Console(highlight=False)
     total = measured["total_bytes"]
-    limit = measured["limit_bytes"]
     rows = []
     for file in measured["files"]:
         for part in file["parts"]:
@@ -162,29 +160,29 @@ def print_table(measured: dict, console=None) -> None:
         rows = rows[: SHOWN_PARTS - 1] + [
             (sum(row[0] for row in rest), f"{len(rest)} smaller parts", "", "")
         ]
-    table = Table("file", "part", "kind", box=None, pad_edge=False, header_style="bold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("of all", justify="right")
-    table.add_column("", no_wrap=True)
-    styles = {"weights": "blue", "graph": "yellow", "metadata": "bright_black", "other": "magenta"}
-    longest = max((row[0] for row in rows), default=1)
-    for size, name, part, kind in rows:
-        # Text, not markup: file names may hold square brackets.
-        bar = Text("█" * round(16 * size / longest) or "▏", styles.get(kind, ""))
-        share = f"{100 * size / total:.1f}%" if total else ""
-        table.add_row(Text(name), Text(part), Text(kind), format_size(size), share, bar)
-    if rows:
-        console.print(table)
+    show(Table(("file", "part", "kind", "size", "of all", ""), _cells(rows, total), names=3))
     if measured["within"]:
         verdict = Text("within the limit", "bold green")
     else:
         verdict = Text("OVER THE LIMIT", "bold red")
-    console.print(
-        Text(f"{len(measured['files'])} files, {format_size(total)} of {format_size(limit)}: ")
-        + verdict
-    )
+    limit = format_size(measured["limit_bytes"])
+    files = len(measured["files"])
+    show(Text(f"{files} files, {format_size(total)} of {limit}: ") + verdict)
     if measured["advice"]:
-        console.print(Text(measured["advice"]))
+        show(measured["advice"])
+
+
+def _cells(rows: list[tuple[int, str, str, str]], total: int) -> list[tuple[str | Text, ...]]:
+    styles = {"weights": "blue", "graph": "yellow", "metadata": "bright_black", "other": "magenta"}
+    longest = max((row[0] for row in rows), default=1)
+    cells: list[tuple[str | Text, ...]] = []
+    for size, name, part, kind in rows:
+        signs = "█" * round(BAR_WIDTH * size / longest) or "▏"
+        # To the left, in a column of numbers.
+        bar = Text(signs.ljust(BAR_WIDTH), styles.get(kind, ""))
+        share = f"{100 * size / total:.1f}%" if total else ""
+        cells.append((name, part, kind, format_size(size), share, bar))
+    return cells
 
 
 @ending.command
@@ -203,5 +201,5 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     measured = measure(options.folder, limit_bytes)
     print_table(measured)
     exit_code = 0 if measured["within"] else BudgetExceeded.exit_code
-    print(json.dumps({"exit_code": exit_code} | measured))
+    ending.print_last_line({"exit_code": exit_code} | measured)
     return exit_code

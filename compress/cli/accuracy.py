@@ -12,12 +12,8 @@ reference for agreement and difference. The last line of stdout is JSON.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from compress import recipe as recipes
 from compress.evaluation import accuracy
@@ -27,12 +23,15 @@ from compress.evaluation.record import RuntimeRow
 from compress.plan import load_data, tasks
 from compress.process import console, device
 from compress.recipe import overrides
+from compress.reporting import wording
 from compress.task import Task, any_weights, as_deployed
 from export import runtimes
 from export.runtimes import Predict, in_process
 from teachers.errors import CheckpointError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 
 COMMAND = "featherbone accuracy"
 
@@ -112,40 +111,31 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     options = parser.parse_args(arguments)
     device.select(options.device)
     recipe = recipes.load(options.recipe, options.overrides)
-    dataset = load_data(recipe, console.reading())
+    with console.reading() as progress:
+        dataset = load_data(recipe, progress)
     # The first teacher's task, which is known without opening any weights.
     rows = compared(options.targets, tasks(recipe, dataset)[0][0])
     _print(rows)
-    print(
-        json.dumps(
-            {"data": dataset.name, "clips": len(dataset.val), "rows": [asdict(row) for row in rows]}
-        )
+    ending.print_last_line(
+        {"data": dataset.name, "clips": len(dataset.val), "rows": [asdict(row) for row in rows]},
     )
     return 0
 
 
 def _print(rows: list[RuntimeRow]) -> None:
-    table = Table(
-        "target",
-        "top-1 %",
-        "top-5 %",
-        "class mean %",
-        "agreement %",
-        "max rel. diff.",
-        "p50 ms",
-        "p95 ms",
-        "bytes",
-    )
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             row.name,
-            f"{row.top1:.2f}",
-            f"{row.top5:.2f}",
-            f"{row.class_mean:.2f}",
-            f"{100 * (row.agreement or 0.0):.2f}",
-            f"{row.max_rel_diff:.1e}",
-            f"{row.p50_ms:.1f}",
-            f"{row.p95_ms:.1f}",
-            f"{row.bytes:,}",
+            wording.decimals(row.top1, 2),
+            wording.decimals(row.top5, 2),
+            wording.decimals(row.class_mean, 2),
+            wording.decimals(row.agreement, 4),
+            f"{row.max_rel_diff:.0e}",
+            wording.decimals(row.p50_ms, 1),
+            wording.decimals(row.p95_ms, 1),
+            wording.size(row.bytes),
         )
-    Console(soft_wrap=True).print(table)
+        for row in rows
+    ]
+    accuracies = ("top-1", "top-5", "class mean", "agreement", "rel. diff.")
+    show(Table(("target", *accuracies, "p50 ms", "p95 ms", "size"), cells))

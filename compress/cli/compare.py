@@ -12,13 +12,12 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from compress.reporting import wording
 from teachers.errors import DataError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 
 COMMAND = "featherbone compare"
 
@@ -123,8 +122,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     table = [row for path in options.runs for row in rows(path)]
     _print(table)
     for note in notes(table):
-        print(f"note: {note}")
-    print(json.dumps({"rows": [asdict(row) for row in table], "notes": notes(table)}))
+        show(f"note: {note}")
+    ending.print_last_line({"rows": [asdict(row) for row in table], "notes": notes(table)})
     return 0
 
 
@@ -134,18 +133,14 @@ def _print(table: list[Row]) -> None:
     for row in table:
         if row.run not in numbers:
             numbers[row.run] = len(numbers) + 1
-            print(f"run {numbers[row.run]}: {row.run} ({row.recipe}, {row.status})")
-    shown = Table(box=None, pad_edge=False, header_style="dim")
-    # "trained" beside "top-1" shows what the export itself cost; "lost" counts from the teacher.
-    columns = ("run", "runtime", "params", "trained", "top-1", "lost", "p50 ms", "size")
-    for column in (*columns, "folder"):
-        shown.add_column(column, justify="left" if column == "runtime" else "right", no_wrap=True)
+            show(f"run {numbers[row.run]}: {row.run} ({row.recipe}, {row.status})")
+    shown = []
     for row in table:
         # Unknown, not 0: a run that was stopped must not look lossless.
         lost = None
         if row.top1 is not None and row.teacher_top1 is not None:
             lost = row.teacher_top1 - row.top1
-        shown.add_row(
+        cells = (
             str(numbers[row.run]),
             row.runtime or "–",
             wording.short_count(row.params),
@@ -156,4 +151,7 @@ def _print(table: list[Row]) -> None:
             wording.size(row.bytes),
             wording.size(row.total_bytes),
         )
-    Console(soft_wrap=True).print(shown)
+        shown.append(cells)
+    # "trained" beside "top-1" shows what the export itself cost; "lost" counts from the teacher.
+    columns = ("run", "runtime", "params", "trained", "top-1", "lost", "p50 ms", "size", "folder")
+    show(Table(columns, shown, names=2))

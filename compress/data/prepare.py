@@ -10,7 +10,6 @@ was killed resumes. The last line of stdout is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -20,14 +19,13 @@ from teachers.terminal import interrupt
 # isort: split
 interrupt.while_loading(__name__)
 
-from rich.console import Console
-
 from compress.data.ntu import build, recordings, report
 from compress.data.ntu.clean import PREPARATIONS
 from compress.data.ntu.clip_cache import Cache
-from compress.process.console import bar, say
+from compress.process.console import bar
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
+from teachers.terminal.output import say
 
 COMMAND = "python -m compress.data.prepare"
 
@@ -78,21 +76,19 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     except KeyboardInterrupt as stopped:
         message = "interrupted; everything finished is kept. Run the same again to continue"
         return ending.fail(message, interrupt.exit_code(stopped))
-    report.show(cache.report, Console())
+    report.show(cache.report)
     say(
         f"{cache.folder}: ready after {time.monotonic() - started:.1f} s; the report is report.json"
         " in it"
     )
-    print(
-        json.dumps(
-            {
-                "status": "ready",
-                "cache": str(cache.folder),
-                **cache.report["clips"],
-                "skipped_because": cache.report["skipped_because"],
-                "splits": cache.report["splits"],
-            }
-        )
+    ending.print_last_line(
+        {
+            "status": "ready",
+            "cache": str(cache.folder),
+            **cache.report["clips"],
+            "skipped_because": cache.report["skipped_because"],
+            "splits": cache.report["splits"],
+        },
     )
     return 0
 

@@ -110,6 +110,14 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> Accuracy:
     )
 
 
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy of logits (n, K), in nats."""
+    # In double precision: the softmax of a trained network rounds to exactly 1 in float32.
+    of_truth = softmax(logits.astype("float64"))[np.arange(len(logits)), labels]
+    # The floor keeps one clip that is surely wrong from making the mean infinite.
+    return float(-np.log(np.maximum(of_truth, 1e-12)).mean())
+
+
 def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """(K, K) counts, rows true, columns predicted."""
     matrix = np.zeros((classes, classes), dtype=np.int64)

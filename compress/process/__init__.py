@@ -1,1 +1,1 @@
-"""The process around the work: terminal, device, locks, the user's folders."""
+"""The process around the work: progress, device, locks, the user's folders."""

@@ -27,4 +27,5 @@ def select(name: str) -> str:
     # `auto` falls back to the CPU; `gpu` never does, for a training that is silently many times
     # slower is worse than an error.
     on_gpu = name == "gpu" or (name == "auto" and usable)
-    return paddle.set_device("gpu" if on_gpu else "cpu")
+    paddle.set_device("gpu" if on_gpu else "cpu")
+    return paddle.get_device()

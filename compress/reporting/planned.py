@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
-from rich.table import Table
-
 from compress.plan import Plan, PlannedTeacher
 from compress.recipe.types import QUANTISING, Member
-from compress.reporting.printed import out
 from export.formats import table
 from teachers import networks
 from teachers.networks import Spec
+from teachers.terminal import ending
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 
 
 def print_plan(plan: Plan) -> int:
@@ -23,41 +21,33 @@ def print_plan(plan: Plan) -> int:
     dataset = plan.dataset
     budget = plan.recipe.budget
     files = _files(plan)
-    out.print(_table(plan))
-    out.print(
+    show(_table(plan))
+    show(
         f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation"
         f" clips, {len(dataset.classes)} classes, input (C, T, V, M) ="
         f" {plan.student.task.view.shape}"
     )
     for note in plan.notes:
-        # Paths and names of people's own may hold brackets, which rich would take for markup
-        out.print(f"note: {note}", markup=False)
-    out.print(f"files: {', '.join(files)}")
+        show(f"note: {note}")
+    show(f"files: {', '.join(files)}")
     floor = "" if budget.min_top1 is None else f" and at least {budget.min_top1:g} %"
-    out.print(
+    show(
         f"gates: deployed folder at most {budget.max_size / 1e6:g} MB, top-1 at most"
         f" {budget.max_top1_drop:g} points below the teacher{floor}"
     )
-    print(json.dumps(_last_line(plan, files)))
+    ending.print_last_line(_last_line(plan, files))
     return 0
 
 
 def _table(plan: Plan) -> Table:
-    table = Table(
-        "",
-        "what",
-        "blocks",
-        "parameters",
-        "GMACs a clip",
-        title=f"Plan of {plan.recipe.name}",
-        title_justify="left",
-    )
+    rows = []
     for name, what, spec in _rows(plan):
         parameters = networks.parameters(spec)
         # Of the published form, as papers count them, not of the fused one that runs.
         macs = networks.macs(spec)
-        table.add_row(name, what, str(len(spec.blocks)), f"{parameters:,}", f"{macs / 1e9:.3f}")
-    return table
+        rows.append((name, what, str(len(spec.blocks)), f"{parameters:,}", f"{macs / 1e9:.3f}"))
+    columns = ("", "what", "blocks", "parameters", "GMACs a clip")
+    return Table(columns, rows, f"Plan of {plan.recipe.name}", names=2)
 
 
 def _rows(plan: Plan) -> list[tuple[str, str, Spec]]:
@@ -115,7 +105,7 @@ def _files(plan: Plan) -> list[str]:
     files.append("weights/student.npz")
     if any(step.entry.enabled and step.entry.kind in QUANTISING for step in plan.steps):
         files.append("weights/quantized.npz")
-    return [*files, "report.json", "report.html", "curves/"]
+    return [*files, "report.json", "report.html", "run.log", "curves/"]
 
 
 def _teacher_files(teachers: tuple[PlannedTeacher, ...]) -> list[str]:

@@ -1,33 +1,25 @@
-"""What is printed: the list of recipes, and the line for machines after a run."""
+"""What is printed of a run: the list of recipes, the summary, the line for programs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from compress.reporting import outcome, view, wording
 from compress.reporting.before_after import changes
 from compress.reporting.folder_size import baseline_of_deployed
 from compress.reporting.record import Report
+from teachers.terminal.output import show
+from teachers.terminal.tables import Table
 
-# Soft wrap: what is printed here is read by programs as well, which do not expect folded lines.
-out = Console(highlight=False, soft_wrap=True)
 COLOURS = {"passed": "green", "warned": "yellow", "failed": "red", "stopped": "yellow"}
 
 
-def print_recipes(recipes: list[tuple[str, str]]) -> int:
+def print_recipes(recipes: list[tuple[str, str]]) -> None:
     """The recipes with their first line of comment."""
-    table = Table("recipe", "what it does", box=None)
-    for name, what in recipes:
-        table.add_row(name, what)
-    out.print(table)
-    print(json.dumps({"recipes": [name for name, _ in recipes]}))
-    return 0
+    show(Table(("recipe", "what it does"), recipes, names=2))
 
 
 def last_line(report: Report) -> dict[str, object]:
@@ -75,23 +67,21 @@ def last_line(report: Report) -> dict[str, object]:
     }
 
 
-def print_summary(report: Report, console: Console | None = None) -> None:
+def print_summary(report: Report) -> None:
     """The verdict, gates, runtimes and steps as tables on standard output; parts that are missing
     are left out."""
-    # Not `out`: tables fold to the terminal's width, which soft wrapping would undo.
-    console = console or Console(highlight=False)
-    _print_verdict(console, report)
-    _print_changes(console, report)
-    _print_members(console, report)
-    _print_steps(console, report)
-    _print_runtimes(console, report)
-    _print_budget(console, report)
+    _print_verdict(report)
+    _print_changes(report)
+    _print_members(report)
+    _print_steps(report)
+    _print_runtimes(report)
+    _print_budget(report)
     lacking = outcome.missing(report)
     if lacking:
-        console.print(Text(f"Not recorded: {', '.join(lacking)}.", "yellow"))
+        show(Text(f"Not recorded: {', '.join(lacking)}.", "yellow"))
 
 
-def _print_verdict(console: Console, report: Report) -> None:
+def _print_verdict(report: Report) -> None:
     verdict = outcome.verdict(report)
     colour = COLOURS[verdict.state]
     # The colour is not alone: a log file has none, and the word and the marks say the same.
@@ -104,17 +94,17 @@ def _print_verdict(console: Console, report: Report) -> None:
         text.append("\n").append("! ", "bold yellow").append(warning)
     name = report.recipe or "unnamed run"
     title = Text(f" {name}: {verdict.word} ", f"bold {colour}")
-    console.print(Panel(text, title=title, title_align="left", border_style=colour))
+    show(Panel(text, title=title, title_align="left", border_style=colour))
 
 
-def _print_changes(console: Console, report: Report) -> None:
+def _print_changes(report: Report) -> None:
     rows = [(row.name, row.before, row.after, row.says) for row in changes(report)]
-    _print_table(console, "Before and after", ("", "teacher", "student", "change"), rows)
+    _print_table("Before and after", ("", "teacher", "student", "change"), rows)
     if report.before is not None and report.before.note:
-        console.print(Text(f"Before: {report.before.note}.", "yellow"))
+        show(Text(f"Before: {report.before.note}.", "yellow"))
 
 
-def _print_members(console: Console, report: Report) -> None:
+def _print_members(report: Report) -> None:
     rows = [
         (
             row.name,
@@ -127,10 +117,10 @@ def _print_members(console: Console, report: Report) -> None:
         for row in report.members
     ]
     columns = ("network", "weight", "params", "top-1", "top-5", "class mean")
-    _print_table(console, "Networks of the teacher", columns, rows)
+    _print_table("Networks of the teacher", columns, rows)
 
 
-def _print_steps(console: Console, report: Report) -> None:
+def _print_steps(report: Report) -> None:
     rows = [
         (
             step.title or step.name,
@@ -145,10 +135,10 @@ def _print_steps(console: Console, report: Report) -> None:
         for step in view.steps(report)
     ]
     columns = ("step", "params", "MACs", "top-1", "top-5", "class mean", "time")
-    _print_table(console, "After each step", columns, rows)
+    _print_table("After each step", columns, rows)
 
 
-def _print_runtimes(console: Console, report: Report) -> None:
+def _print_runtimes(report: Report) -> None:
     rows = [
         (
             f"{row.name} *" if row.deployed else row.name,
@@ -163,10 +153,10 @@ def _print_runtimes(console: Console, report: Report) -> None:
         for row in report.runtimes
     ]
     columns = ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "spread", "size")
-    _print_table(console, "Runtimes (* deployed)", columns, rows)
+    _print_table("Runtimes (* deployed)", columns, rows)
 
 
-def _print_budget(console: Console, report: Report) -> None:
+def _print_budget(report: Report) -> None:
     budget = report.budget
     if budget is None:
         return
@@ -175,30 +165,13 @@ def _print_budget(console: Console, report: Report) -> None:
     beside = f" (baseline export {wording.size(baseline.bytes)})" if baseline is not None else ""
     total = wording.size(budget.total_bytes)
     limit = wording.size(budget.limit_bytes)
-    console.print(Text(f"Deployed folder: {total} of {limit}{beside}"))
+    show(Text(f"Deployed folder: {total} of {limit}{beside}"))
     if budget.advice:
-        console.print(Text(budget.advice))
+        show(Text(budget.advice))
 
 
-def _print_table(
-    console: Console, title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]
-) -> None:
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     # A heading over nothing would read as if something had gone wrong.
-    if not rows:
-        return
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        header_style="dim",
-    )
-    for place, column in enumerate(columns):
-        # The first column holds names, which may fold; a number that folds cannot be read.
-        is_number = place > 0
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
-    console.print()
+    if rows:
+        show(Table(columns, rows, title))
+        show("")

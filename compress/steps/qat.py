@@ -86,7 +86,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     name = f"step{number}_qat"
     rounded = corrected(network, clips, config.method, quantising.overrides(config))
     learner = Trainable(rounded.flat(network), rounded.plan, network.spec)
-    watch = Watch(work.curves, name, work.record)
+    watch = Watch(work.curves, f"{number:02}_qat", work.record)
     needed = config.train.kd is not None or config.train.dml is not None
     follows = (state.student,) if config.under == "student" else state.teacher
     job = Job(

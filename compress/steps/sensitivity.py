@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
-from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of, softmax
-from compress.process import console
+from compress.evaluation.evaluate import EvaluationSet, accuracy, cross_entropy, logits_of
 from export.runtimes import in_process
 from teachers import storage
+from teachers.terminal.output import say
 from teachers.weights.identity import Identity
 
 Row = dict[str, float]  # {"ratio", "loss", "top1"}
@@ -48,7 +48,7 @@ def scan(
     """
     measured = _kept(path, origin)
     if set(groups) <= measured.keys():
-        console.say(f"sensitivity: read from {path}")
+        say(f"sensitivity: read from {path}")
         return {group: measured[group] for group in groups}
     whole = _measure(pruned(None, 0.0), clips)
     for number, group in enumerate(groups, start=1):
@@ -63,7 +63,7 @@ def scan(
         storage.write_text(path, json.dumps(content, indent=1))
         # At 30 and 50 % alone: all seven ratios would not fit on a line of a terminal.
         costs = [f"{row['loss'] - whole['loss']:+.3f} at {row['ratio']:.0%}" for row in rows[3:6:2]]
-        console.say(f"sensitivity {number}/{len(groups)}: {group} costs {', '.join(costs)}")
+        say(f"sensitivity {number}/{len(groups)}: {group} costs {', '.join(costs)}")
     return {group: measured[group] for group in groups}
 
 
@@ -79,11 +79,8 @@ def _kept(path: Path, origin: Identity) -> dict[str, list[Row]]:
 
 def _measure(network: nn.Layer, clips: EvaluationSet) -> Row:
     logits = logits_of(in_process(network), clips)
-    # In double precision: the softmax of a trained network rounds to exactly 1 in float32
-    picked = softmax(logits.astype("float64"))[np.arange(len(logits)), clips.labels]
     return {
-        # The floor keeps one clip that is surely wrong from making the mean infinite
-        "loss": float(-np.log(np.maximum(picked, 1e-12)).mean()),
+        "loss": cross_entropy(logits, clips.labels),
         "top1": accuracy(logits, clips.labels).top1,
     }
 

@@ -57,7 +57,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     # Only for a loss that asks for it: a teacher costs a forward pass at every batch.
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"
-    watch = Watch(work.curves, name, work.record)
+    watch = Watch(work.curves, f"{number:02}_train", work.record)
     objective = objectives.build(config, counts=objectives.class_counts(work.dataset))
     job = Job(
         "student" if needed else name,

@@ -13,12 +13,12 @@ import math
 import os
 import struct
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from compress.training.confusion_picture import draw_confusion
 from teachers import storage
 
 FILE_NAME = "vdlrecords.curves.log"
@@ -59,7 +59,7 @@ class Curves:
         from visualdl.component.base_component import scalar
 
         self._append(
-            scalar(_checked(tag), float(value), step, _now_ms()) for tag, value in values.items()
+            scalar(tagged(tag), float(value), step, now_ms()) for tag, value in values.items()
         )
 
     def confusion(
@@ -68,9 +68,8 @@ class Curves:
         """Write a confusion matrix (K, K), rows true and columns predicted, as an image."""
         from visualdl.component.base_component import image
 
-        # (H, W, 3) uint8
         picture = draw_confusion(np.asarray(matrix), list(class_names))
-        self._append([image(_checked(tag), picture, step, _now_ms())])
+        self._append([image(tagged(tag), picture, step, now_ms())])
 
     def hyperparameters(self, values: dict[str, object], metrics: dict[str, float]) -> None:
         """Write the run's flat hyperparameters and its final metrics; a second call replaces the
@@ -81,8 +80,21 @@ class Curves:
         plain = {name: _plain(value) for name, value in values.items()}
         # The name by which VisualDL tells runs apart; its own LogWriter takes the same hash.
         run = md5(str(self.path))
-        self._append([hparam(run, plain, [_checked(tag) for tag in metrics], _now_ms())])
+        self._append([hparam(run, plain, [tagged(tag) for tag in metrics], now_ms())])
         self.scalars(0, metrics)
+
+    def part(self, name: str) -> Curves:
+        """The curves of a part of the run, such as one training: a folder of its own.
+
+        For VisualDL every folder is a run. Its pages compare runs under one tag, and have one
+        slider of steps for each: trainings in one folder would leave the shorter one's precision
+        and recall blank.
+        """
+        return Curves(self.path.parent / name)
+
+    def write(self, records: Iterable) -> None:
+        """Write VisualDL's own records, all in one go."""
+        self._append(records)
 
     def close(self) -> None:
         """Nothing is buffered: every call before this one is on disk already."""
@@ -94,7 +106,11 @@ class Curves:
         ]
         # Steps that are in the file already: those of a killed run beyond its checkpoint. VisualDL
         # would show both.
-        again = {tag: step for _, tag, step in values if step <= self._last.get(tag, step - 1)}
+        again: dict[str, int] = {}
+        for _, tag, step in values:
+            if step <= self._last.get(tag, step - 1):
+                # The first of them: several steps of a tag may be written at once.
+                again[tag] = min(step, again.get(tag, step))
         try:
             if again:
                 earlier = [
@@ -127,7 +143,7 @@ class Curves:
 
         # The first record of a VisualDL file is its meta data.
         if not records:
-            records = [(meta_data(walltime=_now_ms()).SerializeToString(), "meta_data_tag", 0)]
+            records = [(meta_data(walltime=now_ms()).SerializeToString(), "meta_data_tag", 0)]
         # VisualDL reads every file with "vdlrecords" in its name, so one that is half written must
         # not have it; names of `storage` have not.
         storage.write_bytes(self.path, b"".join(map(_framed, records)))
@@ -157,62 +173,12 @@ def read_records(path: Path) -> Iterator[tuple[bytes, str, int]]:
         yield content, record.values[0].tag, record.values[0].id
 
 
-def draw_confusion(matrix: np.ndarray, class_names: list[str]) -> np.ndarray:
-    """The picture (H, W, 3) uint8 of a confusion matrix (K, K): colour is the share of the true
-    class, in percent."""
-    # Not pyplot: this canvas needs no display, and a caller's own matplotlib backend stays.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    count = len(class_names)
-    if matrix.shape != (count, count):
-        raise ValueError(
-            f"a confusion matrix of {count} classes is ({count}, {count}), not {matrix.shape}"
-        )
-    # A class without clips has a row of zeros, not of 0 / 0.
-    share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = min(3 + 0.35 * count, 14)
-    # Constrained, since class names of any length have to fit beside the matrix.
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1)
-    figure = Figure(figsize=(side + 1, side), dpi=100, layout=layout)
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    colours = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-    figure.colorbar(colours, label="% of the true class", shrink=0.8)
-    # "$" would start mathematics, which fails on names that are none.
-    names = [name.replace("$", r"\$")[:30] for name in class_names]
-    size = 9 if count <= 30 else max(3, 300 / count)
-    axes.set_xticks(range(count), names, rotation=90, fontsize=size)
-    axes.set_yticks(range(count), names, fontsize=size)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    # Numbers of more classes would run into each other.
-    if count <= 20:
-        for row, column in zip(*np.nonzero(matrix), strict=True):
-            axes.text(
-                column,
-                row,
-                f"{matrix[row, column]:g}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                # The darker half of the colour map swallows black.
-                color="white" if share[row, column] > 55 else "black",
-            )
-    # A class name in a script that the font lacks shows as boxes; a warning for every character
-    # does not help.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
 def _framed(record: tuple[bytes, str, int]) -> bytes:
     return struct.pack("<Q", len(record[0])) + record[0]
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """The time of a record."""
     return round(time.time() * 1000)
 
 
@@ -226,7 +192,8 @@ def _plain(value: object) -> int | float | str:
     return value
 
 
-def _checked(tag: str) -> str:
+def tagged(tag: str) -> str:
+    """The tag, checked."""
     if "%" in tag:
         raise ValueError(f"tag {tag!r}: VisualDL allows no '%' in a tag; write 'percent'")
     return tag

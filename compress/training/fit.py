@@ -16,9 +16,10 @@ from paddle import nn
 
 from compress.data import loader
 from compress.data.dataset import Dataset
-from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
+from compress.evaluation.evaluate import EvaluationSet, accuracy, cross_entropy, logits_of
 from compress.inputs.view import View
 from compress.training import checkpoint, frozen as frozen_teachers, mixup, schedule
+from compress.training.epoch_curves import EpochResult
 from compress.training.model import Model, views_of
 from compress.training.objectives import Objective
 from compress.training.settings import Config
@@ -138,6 +139,12 @@ class Trainer:
             return self.job.networks
         return self.job.networks | {"average": self.average}
 
+    @property
+    def judged(self) -> nn.Layer:
+        """The network that validation judges, and that would be kept: the average if there is one,
+        not the weights that move."""
+        return self.average if self.average is not None else self.job.networks[self.job.learner]
+
     def step(self, batch: dict, labels, lr: float):
         """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts,
         logits by role), on the device."""
@@ -199,27 +206,28 @@ def fit(job: Job) -> checkpoint.Progress:
     # A training that was finished before has nothing left to compute.
     if progress.epoch < job.config.epochs:
         trainer.teach(progress)
-    job.watch.begin(job.title, job.learner, job.config.epochs, progress.history)
-    judged = f"{job.learner}/top1"
+    clips = len(job.dataset.val.names)
+    job.watch.begin(job.title, job.learner, job.config.epochs, progress.history, clips)
     # `start` is kept with the progress: after a resume the learner is no longer as it came.
     if job.start_counts and progress.start is None:
-        progress.start = _validate(trainer)[judged]
+        measured, _ = _validate(trainer)
+        progress.start = measured[f"{job.learner}/top1"]
         progress.best = networks.state_of(job.networks[job.learner])
+    if progress.start is not None:
         job.watch.start(progress.start)
     while progress.epoch < job.config.epochs:
         started = time.monotonic()
-        train = _epoch(trainer, progress.epoch)
+        train, losses = _epoch(trainer, progress.epoch)
         _require_finite_weights(job, progress.epoch)
-        record = {
-            "epoch": progress.epoch + 1,
-            "lr": train.pop("lr"),
-            "train": train,
-            "val": _validate(trainer),
-        }
+        val, logits = _validate(trainer)
+        record = {"epoch": progress.epoch + 1, "lr": train.pop("lr"), "train": train, "val": val}
         record["seconds"] = time.monotonic() - started
         progress.epoch += 1
         progress.history.append(record)
         _keep_best(trainer, progress)
+        # Before the save: an epoch that is killed in between is done again, and its curves with
+        # it, which replace these. After it, they would be missing for good.
+        job.watch.draw(_result(trainer, record, losses, logits))
         # A Ctrl-C waits for the file: half of an epoch's state would be no state at all.
         with finish_first():
             checkpoint.save(
@@ -230,9 +238,8 @@ def fit(job: Job) -> checkpoint.Progress:
                 trainer.scaler,
                 job.settings,
             )
-        # After the save: a curve must never show an epoch that a resumed run does again.
-        job.watch.epoch(record, progress.best_epoch)
-    job.watch.end()
+        job.watch.epoch(record)
+    job.watch.finished(progress.best_epoch)
     networks.load_state(job.networks[job.learner], progress.best, f"best epoch of {job.title}")
     for network in job.networks.values():
         network.eval()
@@ -249,13 +256,12 @@ def _keep_best(trainer: Trainer, progress: checkpoint.Progress) -> None:
     if reached[-1] < max([*reached, progress.start or 0.0]):
         return
     progress.best_epoch = progress.epoch
-    judged_network = trainer.average if trainer.average is not None else job.networks[job.learner]
-    progress.best = networks.state_of(judged_network)
+    progress.best = networks.state_of(trainer.judged)
 
 
-def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
-    """One epoch, `repeat` passes over the training split; means over samples of every loss part and
-    each network's top-1."""
+def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
+    """One epoch, `repeat` passes over the training split: means over samples of every loss part and
+    each network's top-1, and the loss of every batch (steps,)."""
     job = trainer.job
     config = job.config
     # As a larger split, shuffled as one: the generator of a sample depends on its place, so that
@@ -270,6 +276,7 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     for network in job.networks.values():
         network.train()
     sums: dict[str, paddle.Tensor] = {}
+    losses: list[paddle.Tensor] = []
     shown = time.monotonic()
     seen = 0
     lr = 0.0
@@ -287,6 +294,7 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
         lr = schedule.learning_rate(config, epoch * steps + step, steps)
         batch, labels = _prepared(job, keys, x, y, rng)
         parts, logits = trainer.step(batch, labels, lr)
+        losses.append(parts["loss"])
         # Weighted by the batch's size: the last batch is smaller, and a mean of batch means would
         # count its clips more. The sums stay on the device, for to read one waits for it.
         for name, part in (parts | _right(logits, labels, job.trained)).items():
@@ -307,7 +315,8 @@ def _epoch(trainer: Trainer, epoch: int) -> dict[str, float]:
     for name, value in sums.items():
         percent = 100.0 if name.endswith("/top1") else 1.0
         means[name] = float(value) / samples * percent
-    return means | {"lr": lr}
+    # Fetched together: each alone would wait for the device.
+    return means | {"lr": lr}, paddle.stack(losses).numpy().reshape(-1)
 
 
 def _prepared(job: Job, keys: list[str], x, y: np.ndarray, rng: np.random.Generator):
@@ -379,17 +388,26 @@ def _diverged(job: Job, what: str, epoch: int) -> TrainingError:
     )
 
 
-def _validate(trainer: Trainer) -> dict[str, float]:
-    """Top-1 and top-5 of every network that learns, on the validation split; the learner's is the
-    average's if there is one."""
+def _result(trainer: Trainer, record: dict, losses: np.ndarray, logits: np.ndarray) -> EpochResult:
     job = trainer.job
+    labels = np.asarray(job.dataset.val.labels)
+    weights = networks.state_of(trainer.judged)
+    return EpochResult(record, losses, logits, labels, job.dataset.classes, weights)
+
+
+def _validate(trainer: Trainer) -> tuple[dict[str, float], np.ndarray]:
+    """Accuracy and loss of every network that learns, on the validation split, and the learner's
+    logits (n, K); the learner's are the average's if there is one."""
+    job = trainer.job
+    judged = np.empty(0)
     measured: dict[str, float] = {}
     for role, model in job.trained.items():
-        # What is judged is what would be kept: the average, not the weights that move.
-        averaged = role == job.learner and trainer.average is not None
-        network = trainer.average if averaged else model.network
+        network = trainer.judged if role == job.learner else model.network
         clips = job.evaluation(model.view)
         logits = logits_of(in_process(network), clips, advance=job.watch.validating)
         for name, value in asdict(accuracy(logits, clips.labels)).items():
             measured[f"{role}/{name}"] = value
-    return measured
+        measured[f"{role}/loss"] = cross_entropy(logits, clips.labels)
+        if role == job.learner:
+            judged = logits
+    return measured, judged

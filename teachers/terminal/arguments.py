@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from teachers.terminal import ending
 
 
 class Parser(argparse.ArgumentParser):
-    """Usage errors end with 1, as every bad input does; 2 means "over budget" here."""
+    """Usage errors end with 1, as every bad input does; 2 means "over budget" here.
+
+    Every command ends in a JSON object for programs, and so has `--json`: see
+    `teachers.terminal.ending.print_last_line`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument(
+            "--json",
+            action="store_true",
+            help="end with the line of JSON on a terminal, too; elsewhere it always comes last",
+        )
 
     # NoReturn as in argparse: `exit` raises.
     def error(self, message: str) -> NoReturn:

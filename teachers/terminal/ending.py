@@ -14,6 +14,7 @@ from typing import ParamSpec
 
 from teachers.errors import FeatherboneError, advice
 from teachers.terminal import interrupt
+from teachers.terminal.output import keep
 
 Arguments = ParamSpec("Arguments")
 # What shells report for a process that SIGPIPE ended: 128 + 13.
@@ -58,6 +59,7 @@ def fail(message: str, exit_code: int, **more: object) -> int:
     # Who presses Ctrl-C twice has seen no message yet.
     with interrupt.held():
         print(f"error: {message}", file=sys.stderr)
+        keep(f"error: {message}")
         print_last_line(failure(message, exit_code) | more)
     return exit_code
 

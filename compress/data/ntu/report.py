@@ -7,13 +7,11 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from rich.columns import Columns
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from compress.data.ntu import naming
 from compress.data.ntu.naming import NTU_120
+from teachers.terminal import output
+from teachers.terminal.tables import Table
 
 # Examples of a kind on screen; the report has all.
 SHOWN = 5
@@ -115,39 +113,39 @@ def note(counts: dict[str, Any]) -> str:
     )
 
 
-def show(counts: dict[str, Any], console: Console) -> None:
+def show(counts: dict[str, Any]) -> None:
     """The report as tables."""
-    console.print(_recordings_table(counts))
-    splits_table = Table("split", "train", "test", "published")
+    output.show(_recordings_table(counts))
+    splits_rows = []
     for benchmark, split in counts["splits"].items():
         published = f"{split['published_train']} / {split['published_test']}"
-        splits_table.add_row(benchmark, str(split["train"]), str(split["test"]), published)
-    console.print(splits_table)
-    classes = [f"{escape(name)} {count}" for name, count in counts["classes"].items()]
-    console.print(Columns(classes, title="clips of a class"))
-    console.print(counts["published"], markup=False)
+        splits_rows.append((benchmark, str(split["train"]), str(split["test"]), published))
+    output.show(Table(("split", "train", "test", "published"), splits_rows))
+    classes = [(name, str(count)) for name, count in counts["classes"].items()]
+    output.show(Table(("class", "clips"), classes))
+    output.show(counts["published"])
 
 
 def _recordings_table(counts: dict[str, Any]) -> Table:
     clips = counts["clips"]
     title = f"NTU RGB+D {counts['edition']}, prepared as {counts['preparation']}"
-    table = Table("recordings", "clips", "which", title=title)
-    table.add_row("found", str(clips["found"]), "")
-    table.add_row("prepared", str(clips["prepared"]), f"{clips['frames']} frames")
     repairs = [f"{file}: {what}" for file, what in counts["repaired"]]
-    table.add_row("  repaired", str(clips["repaired"]), _some(repairs))
-    table.add_row("skipped", str(clips["skipped"]), "")
+    rows = [
+        ("found", "", str(clips["found"])),
+        ("prepared", f"{clips['frames']} frames", str(clips["prepared"])),
+        ("  repaired", _some(repairs), str(clips["repaired"])),
+        ("skipped", "", str(clips["skipped"])),
+    ]
     for reason, count in counts["skipped_because"].items():
         files = [
             f"{file}: {details}" for file, kind, details in counts["skipped"] if kind == reason
         ]
-        table.add_row(f"  {reason}", str(count), _some(files))
-    return table
+        rows.append((f"  {reason}", _some(files), str(count)))
+    return Table(("recordings", "which", "clips"), rows, title, names=2)
 
 
 def _some(lines: list[str]) -> str:
     shown = lines[:SHOWN]
     if len(lines) > SHOWN:
         shown.append(f"and {len(lines) - SHOWN} more, in report.json")
-    # File names may hold square brackets, which rich takes for styles.
-    return escape("\n".join(shown))
+    return "\n".join(shown)

@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress.recipe import load
+from compress.reporting.hyperparameters import hyperparameters
 from compress.training.confusion_picture import draw_confusion
 from compress.training.curves import FILE_NAME, Curves, read_records
+from compress.training.epoch_curves import EpochResult, records
 from teachers.errors import StorageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -301,3 +304,33 @@ def test_a_visualdl_server_shows_the_curves_of_a_resumed_run(tmp_path):
     finally:
         server.terminate()
         server.wait(timeout=20)
+
+
+def test_precision_and_recall_of_each_class_and_their_mean():
+    # Class 0 is told surely, of class 1 one clip of two; class 2 has no clips.
+    scores = np.array([[0.9, 0.1, 0], [0.1, 0.9, 0], [0.9, 0.1, 0]]) + 1e-9
+    labels = np.array([0, 1, 1])
+    record = {"epoch": 4, "lr": 0.1, "train": {"loss": 1.0}, "val": {"student/loss": 0.5}}
+    result = EpochResult(
+        record, np.array([2.0, 1.0]), np.log(scores), labels, ("a/b", "c%", "d"), {}
+    )
+    written = {item.values[0].tag: item.values[0] for item in records(result)}
+    assert written["loss/student, validation"].value == 0.5
+    curves = {tag: value.pr_curve for tag, value in written.items() if "recall" in tag}
+    assert list(curves) == [
+        f"precision and recall/{name}" for name in ("mean of the classes", "0 a|b", "1 cpercent")
+    ]
+    half = 15  # of 31 thresholds from 0 to 1
+    mean, first, second = (curve for curve in curves.values())
+    assert (first.TP[half], first.FP[half], first.TN[half], first.FN[half]) == (1, 1, 1, 0)
+    assert (second.TP[half], second.FP[half], second.TN[half], second.FN[half]) == (1, 0, 1, 1)
+    assert (first.precision[half], first.recall[half]) == (0.5, 1.0)
+    assert (second.precision[half], second.recall[half]) == (1.0, 0.5)
+    assert (mean.precision[half], mean.recall[half]) == (0.75, 0.75)
+
+
+def test_hyperparameters_of_a_recipe_are_ten_without_dots():
+    values = hyperparameters(load("ctrgcn_lite_dml_int8", ["steps.train.lr=0.3"]))
+    assert len(values) == 10 and not any("." in name for name in values)
+    assert values["recipe"] == "ctrgcn_lite_dml_int8" and values["learning rate"] == 0.3
+    assert values["steps"] == "prune_layers, train, qat" and values["teacher epochs"] == 5

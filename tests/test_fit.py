@@ -11,7 +11,7 @@ from compress.inputs import crop_resize, view as views
 from compress.inputs.augmentation import Augmentation, DropJoint
 from compress.steps.train import title
 from compress.training import fit as loop, objectives
-from compress.training.curves import Curves
+from compress.training.curves import FILE_NAME, Curves, read_records
 from compress.training.model import Model
 from compress.training.settings import Config, Dml, Focal, Kd, Mixup, moves_teacher
 from compress.training.watch import Watch
@@ -375,3 +375,37 @@ def test_an_ensemble_of_streams_teaches_and_stays_frozen(
         np.allclose(batch["tiny view"].numpy(), 2 * batch["halved"].numpy(), atol=1e-6)
         for batch, _ in seen
     )
+
+
+def test_curves_of_a_killed_training_have_no_gap_and_no_point_twice(tiny_job, tmp_path):
+    """Killed after the curves of epoch 2 were written, before its state was saved."""
+
+    def steps_of(folder):
+        points = {}
+        for _, tag, step in read_records(folder / "curves" / "test" / FILE_NAME):
+            points.setdefault(tag, []).append(step)
+        return points
+
+    config = Config(epochs=3, lr=0.05, batch_size=8)
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    loop.fit(tiny_job(config, tmp_path / "whole")[0])
+    killed, _ = tiny_job(config, tmp_path / "killed")
+    draw = killed.watch.draw
+
+    def die_after_the_second(result):
+        draw(result)
+        if result.record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    killed.watch.draw = die_after_the_second
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(killed)
+    loop.fit(tiny_job(config, tmp_path / "killed")[0])
+    whole = steps_of(tmp_path / "whole")
+    assert steps_of(tmp_path / "killed") == whole
+    assert whole["loss/student, validation"] == whole["confusion/validation"] == [1, 2, 3]
+    batches = whole["loss/each batch"]
+    assert batches == list(range(1, len(batches) + 1)) and len(batches) > 3
+    assert whole["precision and recall/mean of the classes"] == [1, 2, 3]
+    assert any(tag.startswith("weights/") for tag in whole)

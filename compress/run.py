@@ -2,9 +2,9 @@
 
 Run: python compress/run.py --recipe ctrgcn_lite_dml [-o key.path=value ...]
 
-Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost, 4
-an exported file disagrees with the trained network, 130 interrupted (Ctrl-C), 143 stopped (SIGTERM).
-The last line of stdout is one JSON object.
+Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost or
+top-1 below the floor, 4 an exported file disagrees with the trained network, 130 interrupted
+(Ctrl-C), 143 stopped (SIGTERM). The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations

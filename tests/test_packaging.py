@@ -157,6 +157,26 @@ def test_compare_puts_runs_side_by_side(tmp_path, capsys):
     assert len(last["notes"]) == 2 and "CPUs" in last["notes"][0]
 
 
+def test_compare_tells_alike_latencies_and_signs_the_change(tmp_path, capsys):
+    report = json.loads((REPORT / "report.json").read_text())
+    for row in report["runtimes"]:
+        row["spread_ms"] = 0.1 * row["p50_ms"]
+    other = json.loads(json.dumps(report))
+    for row in other["runtimes"]:
+        # Within the spread in one runtime, beyond it in the other.
+        row["p50_ms"] *= 1.05 if row["name"] == "ONNX Runtime" else 2.0
+    for name, content in (("a", report), ("b", other)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text(json.dumps(content))
+    runs = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert cli.main(["compare", *runs]) == 0
+    printed = capsys.readouterr().out
+    alike = f"ONNX Runtime: the latencies of {runs[0]} and {runs[1]} are not distinguishable"
+    assert json.loads(printed.splitlines()[-1])["notes"] == [alike]
+    # The student of this run is 1.29 points better than its teacher.
+    assert "+1.29" in printed and "-1.29" not in printed
+
+
 @pytest.mark.parametrize("content", [None, "{}", "[]", "not json"])
 def test_compare_says_what_is_no_run(content, tmp_path, capsys):
     if content is not None:

@@ -42,6 +42,7 @@ class Row:
     student_top1: float | None
     top1: float | None
     p50_ms: float | None
+    spread_ms: float | None
     bytes: int | None
     total_bytes: int | None
     cpu: str | None
@@ -89,6 +90,7 @@ def _rows(report: dict, folder: str) -> list[Row]:
             student_top1=student.get("top1"),
             top1=runtime.get("top1"),
             p50_ms=runtime.get("p50_ms"),
+            spread_ms=runtime.get("spread_ms"),
             bytes=runtime.get("bytes"),
             total_bytes=(report.get("budget") or {}).get("total_bytes"),
             cpu=hardware.get("cpu"),
@@ -102,10 +104,30 @@ def notes(table: list[Row]) -> list[str]:
     found = []
     if len({row.cpu for row in table}) > 1:
         found.append("the runs were timed on different CPUs: compare no latencies between them")
+    found += _alike(table)
     # Without a tolerance: one teacher on the same clips gets the same number of them right.
     if len({row.teacher_top1 for row in table}) > 1:
         found.append("the teachers differ, and perhaps the data: see each run's report.html")
     return found
+
+
+def _alike(table: list[Row]) -> list[str]:
+    """Pairs of runs whose latencies in a runtime differ by less than their timings spread."""
+    texts = []
+    for number, row in enumerate(table):
+        for other in table[number + 1 :]:
+            if (row.runtime, row.cpu) != (other.runtime, other.cpu) or row.run == other.run:
+                continue
+            apart = wording.difference(row.p50_ms, other.p50_ms)
+            # Reports of older releases have no spread: nothing is claimed of them.
+            if apart is None or row.spread_ms is None or other.spread_ms is None:
+                continue
+            if abs(apart) <= max(row.spread_ms, other.spread_ms):
+                texts.append(
+                    f"{row.runtime}: the latencies of {row.run} and {other.run} are not"
+                    " distinguishable"
+                )
+    return texts
 
 
 @ending.command
@@ -137,21 +159,19 @@ def _print(table: list[Row]) -> None:
     shown = []
     for row in table:
         # Unknown, not 0: a run that was stopped must not look lossless.
-        lost = None
-        if row.top1 is not None and row.teacher_top1 is not None:
-            lost = row.teacher_top1 - row.top1
+        change = wording.difference(row.top1, row.teacher_top1)
         cells = (
             str(numbers[row.run]),
             row.runtime or "–",
             wording.short_count(row.params),
             wording.decimals(row.student_top1, 2),
             wording.decimals(row.top1, 2),
-            wording.decimals(lost, 2),
+            wording.UNKNOWN if change is None else f"{change:+.2f}",
             wording.decimals(row.p50_ms, 2),
             wording.size(row.bytes),
             wording.size(row.total_bytes),
         )
         shown.append(cells)
-    # "trained" beside "top-1" shows what the export itself cost; "lost" counts from the teacher.
-    columns = ("run", "runtime", "params", "trained", "top-1", "lost", "p50 ms", "size", "folder")
+    # "trained" beside "top-1" shows what the export itself cost; "change" counts from the teacher.
+    columns = ("run", "runtime", "params", "trained", "top-1", "change", "p50 ms", "size", "folder")
     show(Table(columns, shown, names=2))

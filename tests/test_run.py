@@ -115,6 +115,13 @@ def test_whole_run_delivers(finished):
         == last["total_bytes"]
     )
     assert sum(map(sum, report["confusion"])) == 12
+    assert {row["timings"] for row in report["runtimes"]} == {50}
+    before, after = report["before"], report["after"]
+    assert before["bytes"] == sum(path.stat().st_size for path in (folder / "teacher").iterdir())
+    assert before["runtime"] == after["runtime"] and before["p50_ms"] > 0 and not before["note"]
+    assert before["params"] > after["params"] and after["bytes"] == last["total_bytes"]
+    # One epoch of training, 12 clips, chance level.
+    assert last["verdict"] == "passed with warnings" and len(last["warnings"]) == 3
     assert any(path.suffix == ".log" for path in (folder / "curves").iterdir())
 
 

@@ -1,16 +1,19 @@
 """Damaged inputs through every reader of strangers' files: each is read or refused with a message,
-nothing runs, hangs or fills memory.
+nothing runs, hangs, writes or fills memory.
 
 Run: python benchmarks/fuzz.py [--inputs 100000] [--seed 1] [--only KIND]
 
 Every input gets `--limit` seconds, and the process may map `--memory` more MB than at its start.
-Exit code 1 if any input crashed a reader, hung, ran out of memory, or if a pickle was executed; the
-input is kept in `--keep`.
+Model files are loaded and run in a process of their own, as `predict` does, with the same limit on
+memory. Exit code 1 if any input crashed a reader, hung, ran out of memory, was refused in words that
+no terminal should be sent, or if a file was written or a pickle executed; the input is kept in
+`--keep`.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import resource
 import signal
 import sys
@@ -24,15 +27,34 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks import fuzz_inputs
+from benchmarks import fuzz_inputs, fuzz_models
 from compress.process import console
-from teachers.errors import FeatherboneError
+from export.runtimes import trial
+from teachers.errors import FeatherboneError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
 
-BAD = ("crashed", "hung", "out of memory")
+BAD = ("crashed", "hung", "out of memory", "unprintable")
+LONGEST_MESSAGE = 2_000
+# What the readers' inputs are written as.
+EXPECTED = {
+    "clip.npy",
+    "clip.csv",
+    "x.npy",
+    "x.npz",
+    "x.pkl",
+    "x.yaml",
+    "labels.csv",
+    "dataset.yaml",
+    "deployed.json",
+    "report.json",
+    "model.onnx",
+    "model.pdmodel",
+    "model.pdiparams",
+    "model.pdiparams.info",
+}
 
 
 class Hung(BaseException):
@@ -57,7 +79,13 @@ def judge(read, data: bytes, limit_s: float) -> tuple[str, str]:
         read(data)
         return "accepted", ""
     except FeatherboneError as error:  # a reader that catches everything also catches this
-        return ("out of memory" if "MemoryError" in str(error) else "refused"), str(error)
+        message = str(error)
+        if "MemoryError" in message:
+            return "out of memory", message
+        one_line = "\n" not in message and printable(message) == message
+        if not one_line or len(message) > LONGEST_MESSAGE:
+            return "unprintable", repr(message[:LONGEST_MESSAGE])
+        return "refused", message
     except Hung:
         return "hung", f"after {limit_s} s"
     except MemoryError:
@@ -68,26 +96,33 @@ def judge(read, data: bytes, limit_s: float) -> tuple[str, str]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def fuzz(kind: str, count: int, options, folder: Path, advance) -> dict:
+def fuzz(kind: str, count: int, options, advance) -> dict:
     """One kind: how many inputs ended how, the slowest, and what went wrong first."""
     # A generator for each kind: `--only` meets the inputs that the whole run meets.
     generator = random.Random(f"{options.seed} {kind}")
-    seeds = fuzz_inputs.seeds(folder / "executed")[kind]
-    read = fuzz_inputs.readers(folder)[kind]
+    seeds = options.seeds[kind]
+    read = options.readers[kind]
     tokens = (
         fuzz_inputs.TOKENS if "pickle" not in kind else fuzz_inputs.OPCODES + fuzz_inputs.GLOBALS
     )
     outcomes: Counter[str] = Counter()
+    # Kinds of refusals: few of them would mean that the inputs reach one check alone.
+    said: Counter[str] = Counter()
     slowest = 0.0
     first = ""
     for index in range(count):
-        data = fuzz_inputs.damaged(
-            generator.choice(seeds), generator.choice(seeds), generator, tokens
-        )
+        data = None
+        if generator.random() < 0.5:
+            data = fuzz_models.mutated(kind, generator.choice(seeds), generator)
+        if data is None:
+            data = fuzz_inputs.damaged(
+                generator.choice(seeds), generator.choice(seeds), generator, tokens
+            )
         started = time.perf_counter()
         outcome, message = judge(read, data, options.limit)
         slowest = max(slowest, time.perf_counter() - started)
         outcomes[outcome] += 1
+        said[re.sub(r"[0-9]+|'[^']*'|\([^)]*\)", "", message)[-160:][:100]] += 1
         if outcome in BAD:
             first = first or message
             options.keep.mkdir(parents=True, exist_ok=True)
@@ -97,6 +132,7 @@ def fuzz(kind: str, count: int, options, folder: Path, advance) -> dict:
         "kind": kind,
         "inputs": count,
         **{key: outcomes[key] for key in ("accepted", "refused", *BAD)},
+        "refusals": len(said),
         "slowest_ms": round(1000 * slowest, 1),
         "first": first,
     }
@@ -126,7 +162,12 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(temporary) / "files"
         marker = folder / "executed"
         folder.mkdir()
-        kinds = [kind for kind in fuzz_inputs.seeds(marker) if options.only in (None, kind)]
+        # Seeds are made once: Paddle numbers the parameters of every network that it makes.
+        hostile = fuzz_inputs.hostile(marker)
+        options.seeds = fuzz_inputs.seeds(marker) | fuzz_models.seeds(marker, folder, hostile)
+        options.readers = fuzz_inputs.readers(folder) | fuzz_models.readers(folder)
+        kinds = [kind for kind in options.seeds if options.only in (None, kind)]
+        trial.MEMORY = options.memory * 10**6
         # After the readers' libraries are loaded: they map gigabytes that they never touch.
         limit_memory(options.memory)
         signal.signal(signal.SIGALRM, _hung)
@@ -134,9 +175,10 @@ def main(arguments: list[str] | None = None) -> int:
         # Rounded up, so that a small count still reaches every kind.
         each = -(-options.inputs // max(len(kinds), 1))
         with console.bar("fuzz", each * len(kinds), "inputs") as advance:
-            rows = [fuzz(kind, each, options, folder, advance) for kind in kinds]
+            rows = [fuzz(kind, each, options, advance) for kind in kinds]
         found = {
             "inputs": each * len(kinds),
+            "written": sorted({path.name for path in folder.rglob("*")} - EXPECTED),
             # numpy's save appends .npy to the name that it is given.
             "executed": int(marker.exists() or marker.with_suffix(".npy").exists()),
             **{key: sum(row[key] for row in rows) for key in ("accepted", "refused", *BAD)},
@@ -147,7 +189,8 @@ def main(arguments: list[str] | None = None) -> int:
     _show(rows)
     ending.print_last_line(found)
     # `not rows`: a mistyped `--only` must not pass for a clean run.
-    return int(bool(found["executed"] or any(found[key] for key in BAD) or not rows))
+    bad = [found["executed"], found["written"], *(found[key] for key in BAD)]
+    return int(any(bad) or not rows)
 
 
 def _hung(*_) -> None:
@@ -155,11 +198,12 @@ def _hung(*_) -> None:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in who) / 1000
 
 
 def _show(rows: list[dict]) -> None:
-    counts = ("inputs", "accepted", "refused", *BAD, "slowest_ms")
+    counts = ("inputs", "accepted", "refused", "refusals", *BAD, "slowest_ms")
     cells = [(row["kind"], *(str(row[key]) for key in counts)) for row in rows]
     show(Table(("kind", *(key.replace("_", " ") for key in counts)), cells))
     for row in rows:

@@ -16,7 +16,7 @@ from compress.evaluation.latency import Turn, turn_of
 from compress.evaluation.record import RuntimeRow
 from compress.process import console
 from compress.recipe.types import Budget, Recipe
-from compress.reporting import side_by_side, typed_json, wording
+from compress.reporting import side_by_side, wording
 from compress.reporting.doubts import doubts
 from compress.reporting.examples import examples
 from compress.reporting.hyperparameters import hyperparameters
@@ -31,6 +31,7 @@ from export.quantize.layer_report import layer_report
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
 from teachers import cpu
+from teachers.storage import typed_json
 from teachers.terminal import interrupt
 
 LAYER_CLIPS = 16  # validation clips of the layer report
@@ -156,7 +157,7 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
     # By the description that ships, as a server reads it: what is measured is what is delivered.
     description = deployed.read(folder)
     for kind, predict in deployed.predictors(folder, description, checked.threads).items():
-        files = tuple(folder / file for file in description["files"][kind])
+        files = tuple(folder / file for file in description.files[kind])
         row, _ = accuracy.row(
             table.runtime_title(kind), predict, checked.clips, checked.logits, files, deployed=True
         )

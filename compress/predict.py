@@ -22,11 +22,11 @@ import numpy as np
 from compress.data import clips
 from export import deployed
 from export.formats import table
-from export.serving import prepare, recording, scores_of, top_classes
-from teachers.errors import DataError
+from export.serving import answer, prepare, recording, top_classes
+from teachers.errors import DataError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
-from teachers.terminal.output import show
+from teachers.terminal.output import say, show
 
 COMMAND = "python compress/predict.py"
 
@@ -45,6 +45,10 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     options = parser.parse_args(arguments)
     results = []
     description = deployed.read(options.folder)
+    note = deployed.unsealed_note(options.folder, description)
+    if note:
+        say(f"note: {note}")
+    deployed.try_out(options.folder, description)
     predictors = deployed.predictors(options.folder, description)
     # ONNX where there is a choice: its int8 files compute in integers, Paddle's in float32.
     kind = options.runtime or ("onnx" if "onnx" in predictors else next(iter(predictors)))
@@ -55,14 +59,13 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     for path in options.clips:
         for name, raw in clips.read_clip(path, recording(description)):
             # Every view that validation averaged: one alone falls short of its accuracy.
-            views = [
-                prepare(raw, description, name, number)
-                for number in range(description.get("views", 1))
-            ]
-            best = top_classes(scores_of(predictors[kind](np.stack(views))), description["classes"])
+            views = [prepare(raw, description, name, number) for number in range(description.views)]
+            best = top_classes(
+                answer(predictors[kind], np.stack(views), description, name), description.classes
+            )
             results.append({"clip": name, **best[0], "top5": best})
             show(
-                f"{name}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
+                f"{printable(name)}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
                 + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:])
             )
     ending.print_last_line({"runtime": kind, "clips": results})

@@ -180,8 +180,7 @@ def as_deployed(folder: Path, task: Task) -> View:
         return task.view
     description = deployed.read(folder)
     return views.from_ops(
-        tuple(description["preprocessing"]),
-        # Less the batch, which deployed.json writes as null.
-        tuple(description["input"]["shape"][1:]),
-        description.get("views", 1),
+        tuple(dict(step) for step in description.preprocessing),
+        description.input.clip,
+        description.views,
     )

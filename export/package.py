@@ -46,23 +46,22 @@ def build(
     plan = None if quantized is None else quantized.plan
     flat = flatten(network) if quantized is None else quantized.flat(network)
     files = {}
+    precision = None if quantized is None else quantized.kinds()
     with storage.staging(folder) as unfinished:
         for kind in formats:
             paths = table.load(kind).save(flat, network.spec, unfinished, plan)
             files[kind] = [storage.deliver(path, folder).name for path in paths]
-        description = deployed.describe(network.spec, about, files) | (
-            {"precision": quantized.kinds()} if quantized else {}
-        )
+        description = deployed.describe(network.spec, about, files, precision)
         differences = compare(network, folder, description, clips, reference, quantized)
         # Last: a folder without it is not one that anybody would deploy
-        storage.deliver(deployed.write(unfinished, description), folder)
+        storage.deliver(deployed.write(unfinished, description, models=folder), folder)
     return differences
 
 
 def compare(
     network: nn.Layer,
     folder: Path,
-    description: dict,
+    description: deployed.Description,
     clips: np.ndarray,
     reference: np.ndarray,
     quantized: Quantized | None = None,
@@ -77,9 +76,7 @@ def compare(
     plan = None if quantized is None else quantized.plan
     differences = {}
     for kind, predict in deployed.predictors(folder, description).items():
-        # By their last names, as `deployed.predictors` opened them: a description may come from
-        # anywhere.
-        paths = [folder / Path(name).name for name in description["files"][kind]]
+        paths = [folder / name for name in description.files[kind]]
         rounds = table.load(kind).ROUNDS_ACTIVATIONS
         expected = reference
         if quantized is not None:

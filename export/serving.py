@@ -3,13 +3,19 @@ scores."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 
+from export.deployed.record import Description
 from export.preprocess import ops
-from teachers.errors import DataError
+from export.runtimes.contract import Predict
+from teachers.errors import DataError, ExportMismatch
 
 
-def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> np.ndarray:
+def prepare(raw: np.ndarray, description: Description, name: str, number: int = 0) -> np.ndarray:
     """View `number` of a raw clip (C, T, V, M) after the folder's preprocessing; persons are cut or
     padded with zeros to the network's M. C and V of a recording are not always the network's:
     streams and branches are made on the way.
@@ -17,20 +23,18 @@ def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> n
     Raises:
         DataError: another skeleton than the network's.
     """
-    C, T, V, M = description["input"]["shape"][1:]
-    recorded = recording(description)
-    if (raw.shape[0], raw.shape[2]) != (recorded["channels"], recorded["joints"]):
+    C, T, V, M = description.input.clip
+    recorded = description.recording
+    if (raw.shape[0], raw.shape[2]) != (recorded.channels, recorded.joints):
         raise DataError(
             f"{name}: has {raw.shape[0]} coordinates of {raw.shape[2]} joints; this network needs"
-            f" {recorded['channels']} of {recorded['joints']} ({description['skeleton']['name']})"
+            f" {recorded.channels} of {recorded.joints} ({description.skeleton.name})"
         )
     persons = raw[..., :M]
     padded = np.concatenate(
         [persons, np.zeros((*persons.shape[:3], M - persons.shape[3]), persons.dtype)], axis=3
     )
-    x = ops.apply(
-        padded, ops.numbered(description["preprocessing"], number, description.get("views", 1))
-    )
+    x = ops.apply(padded, ops.numbered(description.preprocessing, number, description.views))
     if x.shape != (C, T, V, M):
         raise DataError(
             f"{name}: has {x.shape[1]} frames of {x.shape[0]} channels after preprocessing, the"
@@ -40,11 +44,27 @@ def prepare(raw: np.ndarray, description: dict, name: str, number: int = 0) -> n
     return x
 
 
-def recording(description: dict) -> dict:
-    """What a clip is as it was recorded: coordinates, joints, persons, perhaps names of joints; the
-    network's where nothing is said."""
-    C, _, V, M = description["input"]["shape"][1:]
-    return {"channels": C, "joints": V, "persons": M} | (description.get("recorded") or {})
+def recording(description: Description) -> dict[str, Any]:
+    """What a clip is as it was recorded, as `compress.data.clips` takes it: coordinates, joints,
+    persons, perhaps names of joints."""
+    return asdict(description.recording)
+
+
+def answer(predict: Predict, clips: np.ndarray, description: Description, name: str) -> np.ndarray:
+    """(K,) scores of one clip, of its views (n, C, T, V, M).
+
+    Raises:
+        ExportMismatch: the model does not return one finite number for each class that its
+            description names.
+    """
+    logits = np.asarray(predict(clips))
+    expected = (len(clips), len(description.classes))
+    if logits.shape != expected or logits.dtype.kind != "f" or not np.isfinite(logits).all():
+        raise ExportMismatch(
+            f"{name}: the model returns {logits.dtype} of shape {logits.shape}, expected finite"
+            f" numbers of shape {expected}, one for each class; export it again"
+        )
+    return scores_of(logits)
 
 
 def scores_of(logits: np.ndarray) -> np.ndarray:
@@ -54,7 +74,7 @@ def scores_of(logits: np.ndarray) -> np.ndarray:
     return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
-def top_classes(scores: np.ndarray, classes: list[str], count: int = 5) -> list[dict]:
+def top_classes(scores: np.ndarray, classes: Sequence[str], count: int = 5) -> list[dict]:
     """The best classes of one clip with their scores (K,)."""
     return [
         {"class": classes[index], "score": round(float(scores[index]), 4)}

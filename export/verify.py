@@ -170,6 +170,9 @@ def run(file: Path, predict: Predict, clips: np.ndarray) -> np.ndarray:
         return np.concatenate(
             [predict(clips[start : start + BATCH]) for start in range(0, len(clips), BATCH)]
         )
+    # What `export.runtimes` loaded names its file already.
+    except ExportMismatch:
+        raise
     except Exception as error:  # each runtime raises its own kinds
         raise ExportMismatch(
             f"{file}: its runtime cannot run it on input {clips.shape} ({str(error).strip()[:200]})"

@@ -15,7 +15,12 @@ it.
 A command that is interrupted ends with exit code 130 (Ctrl-C) or 143 (SIGTERM).
 """
 
+from __future__ import annotations
+
+import difflib
 import errno
+import re
+from collections.abc import Iterable
 
 # By the kind of error: who may not write somewhere is not helped by free space.
 ADVICE = {
@@ -31,12 +36,40 @@ ADVICE = {
     errno.EISDIR: "there is a folder of that name; choose another name",
     errno.ENOENT: "check the path",
 }
+# Control characters but tab and line feed, marks that turn the direction of writing round, and
+# halves of surrogate pairs: what a terminal obeys instead of printing it, or cannot encode.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey instead of printing it as escapes, `\\x1b`."""
+    return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> str:
+    """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with
+    `always_list`."""
+    known = list(known)
+    # A little stricter than difflib's 0.6, by which any two short keys are alike. Cut: difflib
+    # takes minutes for a key of a megabyte.
+    near = difflib.get_close_matches(word[:100], known, n=1, cutoff=0.65)
+    listing = f"known: {', '.join(known)}" if known else "there are none"
+    if not near:
+        return f" ({listing})"
+    if always_list:
+        return f" (did you mean {near[0]!r}? {listing})"
+    return f" (did you mean {near[0]!r}?)"
 
 
 class FeatherboneError(Exception):
     """Base of all errors that are reported as a message, without a traceback."""
 
     exit_code = 1
+
+    # Here, where every message passes: names of files, keys and classes come from strangers, and
+    # an escape sequence in them must not reach a terminal.
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
 class RecipeError(FeatherboneError):

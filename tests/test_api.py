@@ -38,7 +38,7 @@ def test_load_compress_export_verify(network, clips, tmp_path):
     assert set(differences) == {"paddle", "onnx"}
     assert differences["onnx"]["snr_db"] >= 20
     assert api.verify(tmp_path / "deploy", smaller, clips, rounded) == differences
-    assert deployed.read(tmp_path / "deploy")["classes"] == ["a", "b", "c"]
+    assert deployed.read(tmp_path / "deploy").classes == ("a", "b", "c")
     assert api.predictors(tmp_path / "deploy")["onnx"](clips).shape == (12, 3)
 
 

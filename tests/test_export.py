@@ -192,16 +192,9 @@ def test_damaged_model_is_named(folder, tmp_path):
 
 def test_description_says_how_to_feed_the_network(folder, tiny_spec):
     description = deployed.read(folder)
-    assert description["classes"] == list(CLASSES) and description["input"]["shape"] == [
-        None,
-        3,
-        8,
-        5,
-        2,
-    ]
-    assert description["skeleton"]["joints"] == 5 and description["preprocessing"] == [
-        {"op": "sample", "frames": 8}
-    ]
+    assert description.classes == CLASSES and description.input.shape == (None, 3, 8, 5, 2)
+    assert description.skeleton.joints == 5
+    assert description.preprocessing == ({"op": "sample", "frames": 8},)
     with pytest.raises(
         CheckpointError, match="deployed.json: no such file; give a deployed folder"
     ):
@@ -254,7 +247,7 @@ def test_export_scripts(trained, tmp_path, script, files):
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout.splitlines()[-1])
     assert sorted(said["files"]) == ["deployed.json", *files] and said["max_rel_diff"] <= 1e-5
-    assert deployed.read(tmp_path / "deploy")["classes"] == list(CLASSES)
+    assert deployed.read(tmp_path / "deploy").classes == CLASSES
 
 
 def test_export_script_with_bad_weights(tmp_path):

@@ -85,7 +85,7 @@ def test_a_format_is_one_module_and_one_row(trained, toy, tmp_path, kind):
     found = package.build(network, tmp_path, formats, {}, clips, reference, quantized)
     assert set(found) == {"toy", "onnx"} and found["toy"]["agreement"] == 1.0
     description = deployed.read(tmp_path)
-    assert description["files"] == {"toy": ["model.npz"], "onnx": ["model.onnx"]}
+    assert description.files == {"toy": ("model.npz",), "onnx": ("model.onnx",)}
     logits = deployed.predictors(tmp_path, description)["toy"](clips)
     off = verify.difference(logits, reference)["max_rel_diff"]
     assert off < (1e-5 if quantized is None else 0.1)
@@ -96,9 +96,10 @@ def test_a_recipe_may_name_a_new_format(toy):
     assert recipe.load("stgcn", ["export.formats=[toy, onnx]"]).export.formats == ("toy", "onnx")
 
 
-def test_a_folder_of_an_unknown_format_is_refused(tmp_path):
+def test_a_folder_of_an_unknown_format_is_refused(trained, tmp_path):
+    description = deployed.describe(trained[0].spec, {}, {"toy": ["model.npz"]})
     with pytest.raises(CheckpointError, match=r"names a format 'toy' \(known: paddle, onnx\)"):
-        deployed.predictors(tmp_path, {"files": {"toy": ["model.npz"]}})
+        deployed.predictors(tmp_path, description)
 
 
 def test_copies_keep_the_names_of_buffers(trained):

@@ -24,18 +24,19 @@ def test_a_short_run_finds_nothing(tmp_path):
             sys.executable,
             ROOT / "benchmarks" / "fuzz.py",
             "--inputs",
-            "450",
+            "570",
             "--keep",
             tmp_path / "keep",
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["inputs"] == found["accepted"] + found["refused"] == 450 and found["executed"] == 0
+    assert found["inputs"] == found["accepted"] + found["refused"] == 570 and found["executed"] == 0
+    assert found["written"] == []
     assert (
         all(row["accepted"] and row["refused"] for row in found["kinds"])
         and not (tmp_path / "keep").exists()

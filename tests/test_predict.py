@@ -9,6 +9,14 @@ import pytest
 from compress.data.dataset import Dataset, Split
 from compress.inputs import branches, uniform, view
 from export import serving
+from export.deployed.record import (
+    FORMAT,
+    VERSION,
+    Description,
+    Input,
+    Output,
+    Recorded,
+)
 from export.preprocess import ops
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
@@ -16,14 +24,23 @@ from teachers.skeleton import NTU_25
 RAW = np.random.default_rng(0).normal(size=(3, 40, 25, 1)).astype(np.float32)
 
 
-def description(through: view.View, **changes) -> dict:
-    return {
-        "input": {"shape": [None, *through.shape]},
-        "recorded": {"channels": 3, "joints": 25},
+def description(through: view.View, **changes) -> Description:
+    said = {
+        "recorded": Recorded(channels=3, joints=25),
         "views": through.clips,
-        "skeleton": {"name": "ntu_25"},
-        "preprocessing": list(through.eval_ops),
+        "preprocessing": tuple(through.eval_ops),
     } | changes
+    return Description(
+        format=FORMAT,
+        version=VERSION,
+        network="stgcn",
+        classes=("a", "b"),
+        input=Input("clip", (None, *through.shape)),
+        output=Output("logits", (None, 2)),
+        skeleton=NTU_25,
+        files={"onnx": ("model.onnx",)},
+        **said,
+    )
 
 
 def seen(name: str, config) -> view.View:
@@ -79,14 +96,11 @@ def test_a_folder_that_does_not_say_how_to_prepare_a_clip_is_told():
         match="clip: has 40 frames of 3 channels after preprocessing, the network needs 16 of 18",
     ):
         serving.prepare(
-            RAW, description(seen("branches", branches.Config(frames=16)), preprocessing=[]), "clip"
+            RAW, description(seen("branches", branches.Config(frames=16)), preprocessing=()), "clip"
         )
-    old = {
-        key: value
-        for key, value in description(
-            seen("uniform", uniform.Config(frames=40, normalise="none"))
-        ).items()
-        if key not in ("recorded", "views")
-    }  # as folders were written before they said so
+    # As folders were written before they said so.
+    old = description(
+        seen("uniform", uniform.Config(frames=40, normalise="none")), recorded=None, views=1
+    )
     assert serving.prepare(RAW, old, "clip").shape == (3, 40, 25, 2)
     np.testing.assert_array_equal(serving.prepare(RAW, old, "clip")[..., :1], ops.uniform(RAW, 40))

@@ -16,6 +16,7 @@ from compress.inputs import loop, uniform, view
 from compress.recipe.types import Choice
 from compress.task import task_for
 from export import serving
+from export.deployed.record import FORMAT, VERSION, Description, Input, Output, Recorded
 from teachers.errors import DataError, RecipeError
 from teachers.skeleton import COCO_17, NTU_25, OPENPOSE_18, OPENPOSE_25, UCLA_20, Skeleton
 
@@ -222,11 +223,18 @@ def test_a_deployed_network_is_fed_pixels(tmp_path):
     dataset = load(write(tmp_path / "hrnet.pkl", annotations), persons=2)
     through = seen(dataset, frames=8)
     assert through.eval_ops[1] == {"op": "normalise_2d", "image": [1920, 1080], "threshold": 0.01}
-    description = {
-        "input": {"shape": [None, *through.shape]},
-        "recorded": {"channels": 3, "joints": 17},
-        "preprocessing": through.eval_ops,
-    }
+    description = Description(
+        format=FORMAT,
+        version=VERSION,
+        network="stgcn",
+        classes=("a", "b"),
+        input=Input("clip", (None, *through.shape)),
+        output=Output("logits", (None, 2)),
+        skeleton=dataset.skeleton,
+        files={"onnx": ("model.onnx",)},
+        recorded=Recorded(channels=3, joints=17),
+        preprocessing=through.eval_ops,
+    )
     one = annotations[3]
     pixels = np.concatenate([one["keypoint"], one["keypoint_score"][..., None]], axis=3).transpose(
         3, 1, 2, 0

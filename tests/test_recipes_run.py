@@ -11,6 +11,7 @@ from compress.plan import load_data
 from compress.predict import main
 from compress.recipe.types import QUANTISING
 from export import deployed, serving
+from export.deployed.record import Recorded
 
 SMALL = ["data.train_clips=24", "data.val_clips=12", "budget.max_top1_drop=100"]
 WIDTH = {"ctrgcn": 8, "ctrgcn_light_v1": 16, "ctrgcn_light_v2": 16, "stgcn": 8, "stgcnpp": 12}
@@ -91,11 +92,9 @@ def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, mon
     loaded = recipe.load("stgcnpp", overrides)
     dataset = load_data(loaded)
     description = deployed.read(tmp_path / "out" / "deploy")
-    assert description["views"] == 10 and description["recorded"] == {
-        "channels": 3,
-        "joints": 25,
-        "persons": 1,
-    }
+    assert description.views == 10 and description.recording == Recorded(
+        channels=3, joints=25, persons=1
+    )
     runtime = deployed.predictors(tmp_path / "out" / "deploy", description)["onnx"]
     answers = []
     for index, clip in enumerate(dataset.val.clips):
@@ -114,6 +113,6 @@ def test_ten_views_a_clip_are_averaged_also_in_the_deployed_folder(tmp_path, mon
     assert main([str(tmp_path / "out" / "deploy"), str(tmp_path / "0.npy")]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])["clips"][0]
     assert (
-        said["class"] == description["classes"][int(np.argmax(answers[0]))]
+        said["class"] == description.classes[int(np.argmax(answers[0]))]
         and abs(said["score"] - max(answers[0])) < 1e-3
     )

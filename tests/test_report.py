@@ -20,10 +20,10 @@ from compress.reporting.outcome import SECTIONS, Verdict, missing, verdict
 from compress.reporting.printed import print_summary
 from compress.reporting.record import NetworkRow, Report, from_json, to_json
 from compress.reporting.report import render, write
-from compress.reporting.typed_json import encode
 from compress.reporting.view import steps, view_of
 from compress.reporting.wording import decimals, duration, settings, short_count, size
 from teachers.errors import StorageError
+from teachers.storage.typed_json import encode
 
 
 def sample(*arguments, **options) -> Report:

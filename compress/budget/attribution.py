@@ -14,18 +14,20 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from compress.budget.paddle_files import (
-    parameter_names,
-    read_program,
-    structured_names,
-    tensor_sizes,
-)
+from teachers.weights.paddle_files import parameter_names, read_program, structured_names, tensors
 
 KINDS = ("weights", "graph", "metadata", "other")
 METADATA_SUFFIXES = {".json", ".yaml", ".yml", ".txt", ".md", ".toml", ".info"}
 # Attribute names that hold a whole network: they come before the block in a tensor's name.
 WRAPPERS = {"model", "module", "network", "net", "_layers"}
 
+# Bytes of a file that is attributed part by part; a larger one is counted as a whole.
+LARGEST_READ = {
+    ".pdmodel": 64_000_000,
+    ".pdiparams": 2_000_000_000,
+    ".onnx": 100_000_000,
+    ".npz": 16_000_000_000,
+}
 # Bytes by (part, kind).
 Parts = Counter[tuple[str, str]]
 
@@ -78,6 +80,9 @@ def _read_parts(path: Path, suffix: str) -> tuple[Parts, tuple[str, str]]:
     """What a reader names, and the (part, kind) of all that it does not."""
     readers = {".pdmodel": _pdmodel, ".pdiparams": _pdiparams, ".onnx": _onnx, ".npz": _npz}
     if suffix in readers:
+        # Parsed, a file can take a hundred times its bytes.
+        if path.stat().st_size > LARGEST_READ[suffix]:
+            return Parts(), (f"{suffix} too large to be read", "other")
         try:
             return readers[suffix](path)
         except _unreadable() as error:
@@ -131,7 +136,7 @@ def _pdmodel(path: Path) -> tuple[Parts, tuple[str, str]]:
 
 def _pdiparams(path: Path) -> tuple[Parts, tuple[str, str]]:
     """Tensors lie in sorted name order; the names are in the .pdmodel beside the file."""
-    sizes = list(tensor_sizes(path.read_bytes()))
+    sizes = [size for _, size in tensors(path.read_bytes())]
     names = parameter_names(path)
     parts = Parts()
     # Names of another program would put bytes on the wrong block, which is worse than no names.

@@ -18,13 +18,17 @@ from pathlib import Path
 from rich.text import Text
 
 from compress.budget.sizes import format_size, parse_size
-from teachers.errors import BudgetExceeded, DataError, RecipeError
+from teachers.errors import BudgetExceeded, DataError, RecipeError, printable
+from teachers.storage import json_text, seal
+from teachers.storage.bounded import read_bytes
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
 
 COMMAND = "python -m compress.budget"
+# Bytes of a deployed.json.
+LARGEST_DESCRIPTION = 4_000_000
 SHOWN_PARTS = 24  # rows of the printed table; the rest is summed up in one
 BAR_WIDTH = 10  # letters of the longest bar
 
@@ -58,7 +62,28 @@ def measure(folder: Path, limit_bytes: int) -> dict:
         "advice": "",
         "files": sorted(files, key=lambda file: (-file["bytes"], file["file"])),
     }
-    return measured | {"advice": _advice(measured)}
+    advice = "\n".join(part for part in (_seal_advice(folder), _advice(measured)) if part)
+    return measured | {"advice": advice}
+
+
+def _seal_advice(folder: Path) -> str:
+    """What to do about files that are not those that `deployed.json` was written for; "" where all
+    are, or nothing is said."""
+    path = folder / seal.DESCRIPTION
+    if path.is_symlink() or not path.is_file():
+        return ""
+    try:
+        description = json_text.parse(read_bytes(path, LARGEST_DESCRIPTION), str(path))
+        changed = seal.broken(description, folder) if isinstance(description, dict) else []
+    # It is counted like any other file, and this is no command to complain about its content.
+    except (DataError, OSError):
+        return ""
+    if not changed:
+        return ""
+    return (
+        f"{printable(', '.join(changed))}: changed since {seal.DESCRIPTION} was written; deploy the"
+        " whole folder of one export."
+    )
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -90,7 +115,8 @@ def _measure_file(folder: Path, path: Path) -> dict:
         parts = [{"part": "not a file", "kind": "other", "bytes": status.st_size}]
     # File names are bytes on Linux; the report is UTF-8.
     shown = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
-    return {"file": shown, "bytes": status.st_size, "parts": parts}
+    parts = [part | {"part": printable(str(part["part"]))} for part in parts]
+    return {"file": printable(shown), "bytes": status.st_size, "parts": parts}
 
 
 def _advice(measured: dict) -> str:

@@ -13,6 +13,7 @@ reference for agreement and difference. The last line of stdout is JSON.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from compress import recipe as recipes
@@ -25,15 +26,16 @@ from compress.process import console, device
 from compress.recipe import overrides
 from compress.reporting import wording
 from compress.task import Task, any_weights, as_deployed
-from export import runtimes
-from export.runtimes import Predict, in_process
+from export import deployed, runtimes
+from export.runtimes import Predict, in_process, inference, ort, trial
 from teachers.errors import CheckpointError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
-from teachers.terminal.output import show
+from teachers.terminal.output import say, show
 from teachers.terminal.tables import Table
 
 COMMAND = "featherbone accuracy"
+MODELS = (".pdmodel", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,47 @@ def candidates(target: Path, task: Task, threads: int) -> list[Candidate]:
     Raises:
         CheckpointError: nothing there that a runtime reads.
     """
+    return [_candidate(path, task, threads) for path in files_of(target)]
+
+
+def files_of(target: Path) -> list[Path]:
+    """The model files of a folder, or the file itself.
+
+    Raises:
+        CheckpointError: a folder without any.
+    """
     files = [target]
     if target.is_dir():
         # Sorted: file systems list a folder in any order, and the first row is the reference.
-        files = sorted(path for path in target.iterdir() if path.suffix in (".pdmodel", ".onnx"))
+        files = sorted(path for path in target.iterdir() if path.suffix in MODELS)
     if not files:
         raise CheckpointError(
             f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder"
         )
-    return [_candidate(path, task, threads) for path in files]
+    return files
+
+
+def try_out(targets: list[Path], task: Task) -> None:
+    """Loads and runs every model file once in a process of its own: they may come from anywhere.
+
+    Raises:
+        CheckpointError, ExportMismatch: a file that cannot be run, or a folder that was changed.
+    """
+    for path in (file for target in targets for file in files_of(target)):
+        if path.suffix not in MODELS:
+            continue
+        if (path.parent / deployed.NAME).is_file():
+            note = deployed.unsealed_note(path.parent, deployed.read(path.parent))
+            if note:
+                say(f"note: {note}")
+        files = [path]
+        load = ort.load
+        if path.suffix == ".pdmodel":
+            files = [path, path.with_suffix(".pdiparams")]
+            load = inference.load
+        shape = as_deployed(path.parent, task).shape
+        size_bytes = sum(file.stat().st_size for file in files if file.is_file())
+        trial.require(path, partial(load, files), (1, *shape), size_bytes)
 
 
 def _candidate(path: Path, task: Task, threads: int) -> Candidate:
@@ -84,6 +118,8 @@ def _candidate(path: Path, task: Task, threads: int) -> Candidate:
 
 def compared(targets: list[Path], task: Task) -> list[RuntimeRow]:
     """A row of `compress.evaluation.accuracy.row` for every way to run every target."""
+    # All of them before any is run here; see `trial.require`.
+    try_out(targets, task)
     threads = runtimes.default_threads()
     rows = []
     turns = []

@@ -8,95 +8,17 @@ A RUN is a run's folder or its report.json. The last line of stdout is JSON.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from compress.reporting import wording
-from teachers.errors import DataError
+from compress.reporting.comparison import Row, rows
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
 
 COMMAND = "featherbone compare"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A deployed file of a run. Accuracies are in percent; None is what a run did not get to.
-
-    Attributes:
-        run: the run's folder.
-        bytes: of this runtime's files alone; `total_bytes` of the whole deployed folder.
-        student_top1: of the trained network, before it was exported.
-    """
-
-    run: str
-    recipe: str
-    status: str
-    runtime: str | None
-    params: int | None
-    macs: int | None
-    teacher_top1: float | None
-    student_top1: float | None
-    top1: float | None
-    p50_ms: float | None
-    spread_ms: float | None
-    bytes: int | None
-    total_bytes: int | None
-    cpu: str | None
-
-
-def rows(path: Path) -> list[Row]:
-    """A row for each deployed runtime of a run, one without a runtime where it delivered nothing.
-
-    Raises:
-        DataError: there is no report.json, or it is not a run's report.
-    """
-    file = path / "report.json" if path.is_dir() else path
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-        # recipe.json and deployed.json lie near by, and must not pass for a run without results.
-        if not isinstance(report, dict) or "recipe" not in report or "networks" not in report:
-            raise ValueError("another JSON file")
-        return _rows(report, str(file.parent))
-    except OSError as error:
-        raise DataError(
-            f"{file}: cannot be read ({error.strerror}); give a run's folder, such as runs/NAME"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{file}: is not the report of a run ({error}); give a run's folder, such as runs/NAME"
-        ) from None
-
-
-def _rows(report: dict, folder: str) -> list[Row]:
-    # A run that was stopped has a report too, with whatever it got to; so everything but its name
-    # may be missing.
-    networks = {network["role"]: network for network in report["networks"]}
-    student = networks.get("student", {})
-    delivered = [row for row in report.get("runtimes") or [] if row.get("deployed")]
-    hardware = report.get("provenance", {}).get("hardware", {})
-    return [
-        Row(
-            run=folder,
-            recipe=report["recipe"],
-            status=report.get("status", "unknown"),
-            runtime=runtime.get("name"),
-            params=student.get("params"),
-            macs=student.get("macs"),
-            teacher_top1=networks.get("teacher", {}).get("top1"),
-            student_top1=student.get("top1"),
-            top1=runtime.get("top1"),
-            p50_ms=runtime.get("p50_ms"),
-            spread_ms=runtime.get("spread_ms"),
-            bytes=runtime.get("bytes"),
-            total_bytes=(report.get("budget") or {}).get("total_bytes"),
-            cpu=hardware.get("cpu"),
-        )
-        for runtime in delivered or [{}]
-    ]
 
 
 def notes(table: list[Row]) -> list[str]:

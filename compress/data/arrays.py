@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
 from teachers.errors import DataError
+from teachers.storage import archives
 
 # The last two fields of a zip member's local header: the lengths of its name and its extra field.
 # The central directory has an extra field of its own, so where data begins is said here alone.
@@ -66,10 +68,10 @@ def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
     # Only what is asked for: a compressed member cannot be mapped, and would be loaded whole.
     try:
         with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if info.filename.startswith(prefixes)]
+            archives.check(members, path.stat().st_size)
             return {
-                info.filename.removesuffix(".npy"): _member(path, archive, info)
-                for info in archive.infolist()
-                if info.filename.startswith(prefixes)
+                info.filename.removesuffix(".npy"): _member(path, archive, info) for info in members
             }
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
@@ -82,6 +84,11 @@ def open_npz(path: Path, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     if info.compress_type != zipfile.ZIP_STORED:
+        with archive.open(info) as file:
+            shape, _, dtype = _header(file)
+            # A header may claim any amount of memory, which numpy would take before it reads.
+            if math.prod(shape) * dtype.itemsize > info.file_size:
+                raise ValueError(f"{info.filename} is cut short: it claims a shape of {shape}")
         with archive.open(info) as file:
             # A pickle in a downloaded file runs whatever it says.
             return np.lib.format.read_array(file, allow_pickle=False)
@@ -101,7 +108,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.n
         return np.memmap(path, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
 
-def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(file)

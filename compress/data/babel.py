@@ -10,7 +10,6 @@ same clips as `babel60_train.pkl` and `babel60_val.pkl` of mmaction2 are read by
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,10 @@ from compress.data.arrays import open_npy
 from compress.data.data_report import counted
 from compress.data.dataset import Callback, Dataset
 from compress.data.ntu.prepared_files import Part, name_text
-from compress.data.text_files import read_bytes
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
+from teachers.storage import json_text
+from teachers.storage.bounded import read_bytes
 from teachers.weights import safe_pickle
 
 INPUT = "loop"
@@ -192,10 +192,10 @@ def _names(path: Path, classes: int) -> tuple[str, ...]:
     known: dict[int, str] = {}
     if path.is_file():
         try:
-            numbers = json.loads(read_bytes(path, LARGEST_NAMES))
+            numbers = json_text.parse(read_bytes(path, LARGEST_NAMES), str(path))
             # Not isinstance, for which true is the number 1.
             known = {number: name for name, number in numbers.items() if type(number) is int}
-        except (ValueError, AttributeError, RecursionError) as error:
+        except AttributeError as error:
             raise DataError(
                 f"{path}: expected {{name: number}} ({error}); copy it again, or remove it"
             ) from error

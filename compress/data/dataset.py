@@ -13,6 +13,7 @@ from typing import overload
 
 import numpy as np
 
+from teachers.errors import printable
 from teachers.skeleton import Skeleton
 
 # callback(done, total, what): called while a data set is read.
@@ -53,6 +54,11 @@ class Split:
     # A sequence and no array: clips differ in T, and all of them may not fit in memory.
     clips: Sequence[np.ndarray]
     labels: np.ndarray
+
+    # Here, where the names of every data set pass: they are printed, and a terminal obeys what
+    # strangers may have put into them.
+    def __post_init__(self):
+        object.__setattr__(self, "names", tuple(map(printable, self.names)))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -123,6 +129,11 @@ class Dataset:
     as_recorded: bool = False
     score_columns: bool = False
     lengths: tuple[int, ...] = ()
+
+    # As in `Split`.
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 
     @property
     def scored(self) -> bool:

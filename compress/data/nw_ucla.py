@@ -10,7 +10,6 @@ they are given.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import repair_frames
 from teachers.errors import DataError
 from teachers.skeleton import UCLA_20
+from teachers.storage import json_text
 
 # The public set numbers its ten actions with gaps; classes count them without.
 ACTIONS = {
@@ -160,10 +160,10 @@ def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray
         DataError: not such a clip; `where` and the fix are named.
     """
     try:
-        content = json.loads(data)
+        content = json_text.loads(data)
         # A null coordinate becomes NaN, and is mended below.
         skeletons = np.array(content["skeletons"], dtype=np.float32)
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f"{where}: not an NW-UCLA clip, or truncated ({type(error).__name__}: {error}); copy it"
             " again or remove it"

@@ -15,9 +15,9 @@ import yaml
 from compress import registry
 from compress.recipe import inputs, overrides as override_module, types
 from compress.recipe.types import ROOT, Recipe
-from compress.schema.strict import build, did_you_mean, entries_of
+from compress.schema.strict import build, entries_of
 from compress.schema.yaml_tree import Value, join, parse
-from teachers.errors import RecipeError
+from teachers.errors import RecipeError, did_you_mean
 
 # Installed, the recipes lie inside the package (setup.py). That place is asked first, for beside an
 # installed package, in site-packages, a folder "configs" would be somebody else's.
@@ -217,11 +217,14 @@ def _find(name_or_path: str) -> tuple[Path, str]:
 def _read(path: Path, shown: str) -> str:
     try:
         # Bytes, not text, so that the line of a character that is not UTF-8 can be counted.
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as problem:
         raise RecipeError(f"{shown}: cannot be read: {problem.strerror}") from None
     if len(content) > MAX_BYTES:
-        raise RecipeError(f"{shown}: is {len(content)} bytes, a recipe has at most {MAX_BYTES}")
+        raise RecipeError(
+            f"{shown}: is {path.stat().st_size} bytes, a recipe has at most {MAX_BYTES}"
+        )
     try:
         # Windows editors put a byte order mark in front
         return content.decode("utf-8-sig")

@@ -7,8 +7,9 @@ import re
 from argparse import ArgumentParser
 from dataclasses import replace
 
-from compress.schema.strict import describe, did_you_mean
+from compress.schema.strict import describe
 from compress.schema.yaml_tree import Value, error, join, parse
+from teachers.errors import did_you_mean
 
 Path = list[str | int]  # `steps[1].train.lr` in parts
 PART = re.compile(r"[\w-]+")

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from compress import registry
 from compress.registry import Table
-from compress.schema.strict import Build, build, choice, convert, did_you_mean, entries_of, wrong
+from compress.schema.strict import Build, build, choice, convert, entries_of, wrong
 from compress.schema.yaml_tree import Value, error, join
 from compress.training import settings
 from export.formats import table
-from teachers.errors import RecipeError
+from teachers.errors import RecipeError, did_you_mean
 from teachers.skeleton import SKELETONS, Skeleton
 
 QUANTISING = ("ptq", "qat", "weight_only")  # steps that decide how the student's files are stored

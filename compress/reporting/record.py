@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compress.evaluation.record import ClassRow, RuntimeRow
-from compress.reporting import typed_json
 from teachers.cpu import Cpu
 from teachers.errors import DataError
+from teachers.storage import typed_json
 
 # To be raised when a key changes its meaning or goes away; a new key with a default needs no new
 # version, because programs that read the report know what they look for.

@@ -12,7 +12,7 @@ import typing
 from typing import Any
 
 from compress.reporting.record import SCHEMA_VERSION, Report
-from compress.reporting.typed_json import is_required, key_of
+from teachers.storage.typed_json import is_required, key_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}

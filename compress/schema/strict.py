@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.schema.yaml_tree import Value, error, join
-from teachers.errors import RecipeError
+from teachers.errors import RecipeError, did_you_mean
 
 Built = typing.TypeVar("Built")
 
@@ -32,20 +32,6 @@ class Build:
     raises RecipeError."""
 
     function: Callable[[Value, str], object]
-
-
-def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> str:
-    """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with
-    `always_list`."""
-    known = list(known)
-    # A little stricter than difflib's 0.6, by which any two short keys are alike.
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
-    listing = f"known: {', '.join(known)}" if known else "there are none"
-    if not near:
-        return f" ({listing})"
-    if always_list:
-        return f" (did you mean {near[0]!r}? {listing})"
-    return f" (did you mean {near[0]!r}?)"
 
 
 def build(

@@ -16,6 +16,10 @@ import yaml
 from teachers.errors import RecipeError
 
 TAG = "tag:yaml.org,2002:"
+# Levels and values of one document, aliases counted as often as they are used. Recipes have five
+# levels, a description of classes a thousand values.
+DEEPEST = 50
+MOST_VALUES = 100_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,17 @@ class _Loader(yaml.SafeLoader):
     # Empty: the inherited ones are YAML 1.1, where `no` is false, `1:30` ninety and 1e-4 text.
     # (PyYAML's stubs declare it on the instance, so it cannot be a ClassVar here.)
     yaml_implicit_resolvers: dict[str, list] = {}  # noqa: RUF012
+    depth = 0
+
+    def compose_node(self, parent, index):
+        """Stops while the text is being read: PyYAML looks at every open bracket again for each
+        token, so 60 KB of them take a quarter of a minute."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise RecursionError
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 # YAML 1.2's core schema, and the underscores of 1.1 in numbers. The letters that end each row are
@@ -137,6 +152,9 @@ class _Tree:
         self.place = place
         self.overridden = overridden
         self.done: dict[yaml.Node, object] = {}
+        # How many values each node stands for.
+        self.weights: dict[yaml.Node, int] = {}
+        self.total = 0
         self.open: set[yaml.Node] = set()
 
     def at(self, node: yaml.Node) -> str:
@@ -159,7 +177,27 @@ class _Tree:
             self.open.add(node)
             self.done[node] = self.data(node, path)
             self.open.remove(node)
+            self.weigh(node, holder)
         return Value(self.done[node], self.at(holder), text, quoted, self.overridden)
+
+    def weigh(self, node: yaml.Node, holder: yaml.Node) -> None:
+        """Refuses aliases of aliases of aliases: few in memory, endless for whoever looks at all of
+        them."""
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        elif isinstance(node, yaml.MappingNode):
+            parts = [content for _, content in node.value]
+        # A part that is still open is an alias within itself, which `value` refuses.
+        self.weights[node] = 1 + sum(self.weights.get(part, 1) for part in parts)
+        self.total += 1 + len(parts)
+        merged = self.done[node]
+        # What `<<` brings in is copied.
+        self.total += len(merged) if isinstance(merged, dict) else 0
+        if max(self.weights[node], self.total) > MOST_VALUES:
+            raise error(
+                self.at(holder), "", f"more than {MOST_VALUES} values, aliases counted each time"
+            )
 
     def data(self, node: yaml.Node, path: str) -> object:
         kind = node.tag.removeprefix(TAG)

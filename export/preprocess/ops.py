@@ -8,7 +8,8 @@ folder, so a program elsewhere can feed the network. `apply` runs them in order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from export.preprocess.streams import branches, stream
 from teachers.errors import DataError
 
 
-def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
+def apply(clip: np.ndarray, ops: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """A raw clip (C, T, V, M) through a list of steps; float32.
 
     Raises:
@@ -34,7 +35,15 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
             )
         try:
             clip = STEPS[op["op"]](clip, **parameters)
-        except (TypeError, ValueError, IndexError) as error:
+        # Parameters of another type or size than a step expects fail in any of these ways.
+        except (
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            ArithmeticError,
+            MemoryError,
+        ) as error:
             raise DataError(
                 f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): "
                 f"{error}"
@@ -42,7 +51,9 @@ def apply(clip: np.ndarray, ops: Sequence[dict]) -> np.ndarray:
     return np.ascontiguousarray(clip, dtype=np.float32)
 
 
-def numbered(ops: Sequence[dict], number: int, clips: int) -> tuple[dict, ...]:
+def numbered(
+    ops: Sequence[Mapping[str, Any]], number: int, clips: int
+) -> tuple[Mapping[str, Any], ...]:
     """The steps that make view `number` of `clips` of a clip (N-clip testing); steps without a key
     `clips` are in every view."""
     return tuple({**op, "clip": number, "clips": clips} if "clips" in op else op for op in ops)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from export.runtimes import paddle_program
 from export.runtimes.contract import Predict
-from export.runtimes.loading import loaded
+from export.runtimes.loading import loaded, running
 
 
 def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
@@ -32,6 +33,7 @@ def paddle_inference(
     import paddle
     from paddle import inference
 
+    paddle_program.check(model, parameters)
     config = inference.Config(str(model), str(parameters))
     config.disable_glog_info()
     config.enable_memory_optim()
@@ -52,4 +54,4 @@ def paddle_inference(
         predictor.run()
         return sink.copy_to_cpu()
 
-    return predict
+    return running(model, predict)

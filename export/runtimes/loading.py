@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
+from export.runtimes.contract import Predict
 from teachers.errors import ExportMismatch
 
 Loaded = TypeVar("Loaded")
@@ -25,3 +28,23 @@ def loaded(model: Path, create: Callable[[], Loaded]) -> Loaded:
         raise ExportMismatch(
             f"{model}: its runtime cannot load it ({first}); export it again"
         ) from error
+
+
+def running(model: Path, predict: Predict) -> Predict:
+    """`predict`, whose errors name the file.
+
+    Raises:
+        ExportMismatch (when it is called): the runtime cannot run the model on an input.
+    """
+
+    def named(x: np.ndarray) -> np.ndarray:
+        try:
+            return predict(x)
+        except Exception as error:  # each runtime raises its own kinds
+            raise ExportMismatch(
+                f"{model}: its runtime cannot run it on input {x.shape}"
+                # One line: the errors of both runtimes have many.
+                f" ({' '.join(str(error).split())[:200]}); export it again"
+            ) from error
+
+    return named

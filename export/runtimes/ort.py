@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from export.runtimes import onnx_graph
 from export.runtimes.contract import Predict
-from export.runtimes.loading import loaded
+from export.runtimes.loading import loaded, running
+from teachers.errors import ExportMismatch
 
 
 def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
@@ -28,6 +30,7 @@ def onnx_runtime(model: Path, threads: int = 1, optimised: bool = True) -> Predi
     """
     import onnxruntime
 
+    onnx_graph.check(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Errors alone: warnings about initialisers that it folds say nothing to the reader of a run
@@ -40,5 +43,12 @@ def onnx_runtime(model: Path, threads: int = 1, optimised: bool = True) -> Predi
             str(model), options, providers=["CPUExecutionProvider"]
         ),
     )
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0]
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise ExportMismatch(
+            f"{model}: has {len(inputs)} inputs, expected one; export the network alone"
+        )
+    name = inputs[0].name
+    return running(
+        model, lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0]
+    )

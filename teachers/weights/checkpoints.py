@@ -16,9 +16,12 @@ from paddle import nn
 from teachers import networks, storage
 from teachers.errors import CheckpointError
 from teachers.networks import from_json
+from teachers.storage.bounded import read_bytes
 from teachers.weights import safe_pickle, torch_legacy, torch_zip, values
 from teachers.weights.published import NO_HINTS, Hints
 
+# Bytes: with the state of an optimiser, a checkpoint of the largest network here has a tenth.
+LARGEST_FILE = 2_000_000_000
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "net")
 _PREFIXES = ("module.", "backbone.", "head.", "model.", "cls_head.")
 # Of a checkpoint that PaddleVideo's distillation saved.
@@ -79,10 +82,7 @@ def content(path: Path | str) -> bytes:
     path, _ = file_and_part(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path of the weights")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    return read_bytes(path, LARGEST_FILE, CheckpointError)
 
 
 # Any spec, as of every network there is: they share no class (EfficientGCN has one of its own).

@@ -10,6 +10,8 @@ import numpy as np
 # How much larger than its pickle content may be when all that stands in it more than once is
 # counted each time
 REPEATS = 10
+# Levels; the files that people have go down four or five.
+DEEPEST = 100
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
 # Bits; Python does not even print much larger ones (its limit is 4300 digits).
 LARGEST_NUMBER = 4096
@@ -21,8 +23,8 @@ def check_weight(content: object, size_bytes: int) -> None:
     Args:
         size_bytes: of the pickle that it comes from.
     Raises:
-        UnpicklingError: lists of twice the same list of twice ..., a list within itself, a number
-            that Python cannot print.
+        UnpicklingError: lists of twice the same list of twice ..., a list within itself or
+            more than DEEPEST levels down, a number that Python cannot print.
     """
     most = REPEATS * size_bytes + 1000
     # Of containers, by id: `content` keeps them alive, so no id is used twice.
@@ -49,6 +51,8 @@ def check_weight(content: object, size_bytes: int) -> None:
             raise pickle.UnpicklingError("a container within itself")
         elif key not in weights:
             open_ids.add(key)
+            if len(open_ids) > DEEPEST:
+                raise pickle.UnpicklingError("nested too deeply")
             stack.append((container, True))
             stack.extend((part, False) for part in inner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from teachers.errors import CheckpointError, FeatherboneError
-from teachers.weights.pickle_weight import check_weight
+from teachers.weights.pickle_weight import DEEPEST, check_weight
 
 
 def _encode(text: str, encoding: str = "latin1", *_unused) -> bytes:
@@ -51,6 +52,13 @@ def _check_keys(keys: Iterable) -> None:
         for part in key if isinstance(key, tuple) else (key,):
             if not (part is None or isinstance(part, (str, bytes, int, float, np.number))):
                 raise pickle.UnpicklingError(f"a {type(part).__name__} in a key")
+            # Python hashes whole numbers modulo 2**61 - 1: multiples of it all collide, and a dict
+            # of a hundred thousand takes minutes.
+            if isinstance(part, int) and abs(part) >= LARGEST_KEY:
+                raise pickle.UnpicklingError("a key beyond 60 bits")
+
+
+LARGEST_KEY = 2**60
 
 
 class _Array:
@@ -101,6 +109,47 @@ ALLOWED = {
 }
 
 
+# Opcodes that a pickle may have whatever its size; those that make a container count as many times
+# as it takes longer to look at one afterwards. The annotations of 240,000 clips have 40 million.
+WORK = 20_000_000
+WORK_OF_A_CONTAINER = 5
+BYTES_PER_WORK = 20
+# Bytes that calls may make of what was read.
+MEMORY = 64_000_000
+MEMORY_PER_BYTE = 4
+_CONTAINER_OPCODES = frozenset(
+    opcode[0]
+    for opcode in (
+        pickle.EMPTY_LIST,
+        pickle.EMPTY_DICT,
+        pickle.EMPTY_TUPLE,
+        pickle.EMPTY_SET,
+        pickle.LIST,
+        pickle.DICT,
+        pickle.TUPLE,
+        pickle.TUPLE1,
+        pickle.TUPLE2,
+        pickle.TUPLE3,
+        pickle.FROZENSET,
+    )
+)
+
+
+class _Counted(dict):
+    """A table of opcodes that counts how often it is looked into: the loop that does so is
+    pickle's."""
+
+    def __init__(self, table: dict[int, Callable[[Any], None]], work: int):
+        super().__init__(table)
+        self._left = work
+
+    def __getitem__(self, opcode: int) -> Callable[[Any], None]:
+        self._left -= WORK_OF_A_CONTAINER if opcode in _CONTAINER_OPCODES else 1
+        if self._left < 0:
+            raise pickle.UnpicklingError("more opcodes than are read of a file of this size")
+        return super().__getitem__(opcode)
+
+
 # The unpickler written in Python: in the one in C no opcode can be guarded.
 class Unpickler(pickle._Unpickler):
     """Unpickles what `allowed` names, from a file that holds its bytes in memory (`io.BytesIO`).
@@ -125,6 +174,27 @@ class Unpickler(pickle._Unpickler):
         super().__init__(file, encoding="latin1")
         self._where = where
         self._error = error
+        size_bytes = len(file.getbuffer())
+        self._memory_left = MEMORY + MEMORY_PER_BYTE * size_bytes
+        # Over the class's table, for each unpickler counts its own.
+        self.dispatch = _Counted(type(self).dispatch, WORK + size_bytes // BYTES_PER_WORK)  # type: ignore[misc]
+
+    def _take(self, size_bytes: int) -> None:
+        """Counts bytes that a call or a state makes of what is in memory already."""
+        self._memory_left -= size_bytes
+        if self._memory_left < 0:
+            raise pickle.UnpicklingError("it unpacks to far more than the file has")
+
+    def _reduce(self):
+        self.load_reduce()
+        made = self.stack[-1]
+        # Text of a megabyte, encoded a thousand times, is a gigabyte out of a few bytes each.
+        self._take(made.nbytes if isinstance(made, np.ndarray) else sys.getsizeof(made))
+
+    def _mark(self):
+        if len(self.metastack) >= DEEPEST:
+            raise pickle.UnpicklingError("nested too deeply")
+        self.load_mark()
 
     def find_class(self, module: str, name: str):
         if (module, name) not in self.allowed:
@@ -143,6 +213,8 @@ class Unpickler(pickle._Unpickler):
         if isinstance(target, np.dtype) and tuple(state)[2:8] != target.__reduce__()[2][2:8]:
             raise pickle.UnpicklingError(f"a {target} with fields or flags of its own")
         self.load_build()
+        if isinstance(target, np.ndarray):
+            self._take(target.nbytes)
 
     def _bytearray(self):
         """Reads what there is: Python would allocate the size that the file claims first."""
@@ -181,6 +253,8 @@ class Unpickler(pickle._Unpickler):
         _check_keys(self.stack)
         self.load_frozenset()
 
+    dispatch[pickle.MARK[0]] = _mark
+    dispatch[pickle.REDUCE[0]] = _reduce
     dispatch[pickle.SETITEM[0]] = _setitem
     dispatch[pickle.SETITEMS[0]] = _setitems
     dispatch[pickle.DICT[0]] = _dict

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from teachers.errors import CheckpointError
+from teachers.storage import archives
 from teachers.weights import torch_pickle
 
 
@@ -59,13 +60,16 @@ def _read(path: Path, data: bytes) -> object:
         root = pickles[0].removesuffix("data.pkl")
         storages: dict[str, np.ndarray] = {}
 
+        # torch does not compress, so members that are larger than the file are a zip bomb; all of
+        # them, for they may share their bytes.
+        archives.check(archive.infolist(), len(data))
+        claimed = sum(info.file_size for info in archive.infolist())
+        if claimed > len(data):
+            raise CheckpointError(
+                f"its members claim {claimed} bytes, more than the whole file has"
+            )
+
         def content(name: str) -> bytearray:
-            # torch does not compress, so a larger member is a zip bomb.
-            if archive.getinfo(name).file_size > len(data):
-                raise CheckpointError(
-                    f"{name} claims {archive.getinfo(name).file_size} bytes, more than the whole"
-                    " file has"
-                )
             # A bytearray, for arrays over `bytes` could not be written to.
             return bytearray(archive.read(name))
 

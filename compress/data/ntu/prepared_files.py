@@ -13,6 +13,7 @@ import numpy as np
 
 from compress.data.arrays import open_npy, open_npz
 from teachers.errors import DataError
+from teachers.storage.bounded import read_bytes
 from teachers.weights import safe_pickle
 
 # The names that CTR-GCN's scripts write. X-View exists for NTU 60 alone, X-Set for 120.
@@ -23,6 +24,8 @@ NPZ = {
 }
 # The class in a name, wherever it stands: PaddleVideo has S001C001P001R001A001 with an ending.
 ACTION = re.compile(r"A(\d{3})")
+# Bytes; the label files of 114,000 clips have four million.
+LARGEST_LABELS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -184,13 +187,12 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
 
 def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
     """[names, labels] of a label pickle."""
-    try:
-        # Not pickle.load, which runs whatever a downloaded file says.
-        content = safe_pickle.load(path.read_bytes(), str(path), DataError)
-    except OSError as error:
+    if not path.is_file():
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}); it belongs beside its data file"
-        ) from error
+            f"{path}: cannot be read (No such file or directory); it belongs beside its data file"
+        )
+    # Not pickle.load, which runs whatever a downloaded file says.
+    content = safe_pickle.load(read_bytes(path, LARGEST_LABELS), str(path), DataError)
     return names_and_labels(content, str(path), lengths)
 
 

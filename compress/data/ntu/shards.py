@@ -19,6 +19,7 @@ from compress.data.ntu import clean, naming, skeleton_text
 from compress.data.ntu.recordings import SUFFIX
 from teachers import storage
 from teachers.errors import DataError, StorageError
+from teachers.storage import archives
 
 NO_BODY = "no body"
 NO_NUMBERS = "no finite coordinates"
@@ -92,6 +93,7 @@ def summary(path: Path) -> dict[str, Any] | None:
     try:
         # np.load reads a member when it is asked for; the frames are not.
         with np.load(path, allow_pickle=False) as archive:
+            archives.check(archive.zip.infolist(), path.stat().st_size)
             meta = json.loads(archive[storage.META].tobytes().decode())
             named = {
                 "names": [name.decode() for name in archive["names"].tolist()],

@@ -7,7 +7,6 @@ large become NaN or infinity.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,9 @@ import numpy as np
 from compress.data import arrays
 from compress.data.own.columns import Columns, columns_of
 from compress.data.own.dataset_yaml import NAME, Description
-from compress.data.text_files import read_bytes
 from teachers.errors import DataError
+from teachers.storage import json_text
+from teachers.storage.bounded import read_bytes
 
 # Bytes of text.
 LARGEST_FILE = 32_000_000
@@ -95,12 +95,7 @@ def parse_json(data: bytes, where: str, wanted: Description) -> np.ndarray:
     list of persons who are such lists. [] and null are a frame without anybody, null a missing
     number. Other keys are not looked at.
     """
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{where}: not JSON, or truncated ({error or 'nested too deeply'}); copy it again"
-        ) from error
+    content = json_text.parse(data, where)
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
         raise DataError(

@@ -144,7 +144,7 @@ def of_recording(recorded: dict[str, Any]) -> Description:
             recorded["joints"],
             (),
             persons=recorded["persons"],
-            coordinates=recorded.get("coordinates", recorded["channels"]),
+            coordinates=recorded.get("coordinates") or recorded["channels"],
             names=tuple(recorded["names"]) if recorded.get("names") else None,
             score=bool(recorded.get("score")),
         )

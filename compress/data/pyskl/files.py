@@ -16,12 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from teachers.errors import DataError
+from teachers.storage.bounded import read_bytes
 from teachers.weights import safe_pickle
 
 # Not total_frames: T of the array says the same, and files exist in which the two disagree.
 NEEDED = ("frame_dir", "label", "keypoint")
 # A larger label is a mistake, and would make as many names.
 MOST_CLASSES = 100_000
+# Bytes: the largest public file, NTU120 in 3D, has a fifth.
+LARGEST_FILE = 16_000_000_000
 
 
 @dataclass(frozen=True)
@@ -194,12 +197,7 @@ def _from_list(path: Path, name: str, scores: bool) -> Part:
 
 
 def _load(path: Path) -> object:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again"
-        ) from error
+    data = read_bytes(path, LARGEST_FILE)
     # Not pickle.load, which runs whatever a downloaded file says.
     return safe_pickle.load(data, str(path), DataError)
 

@@ -3,23 +3,40 @@ in them."""
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from teachers.errors import FeatherboneError
+from teachers.weights import safe_pickle
 
 # Bytes of one element by the data type's number in Paddle's framework.proto.
 ITEM_BYTES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 20: 1, 21: 1, 22: 2, 23: 8, 24: 16}
 
 
-def read_program(path: Path):
-    """The ProgramDesc of a .pdmodel, read as plain protobuf: Paddle's own class frees what its
-    views still point to."""
+# Dimensions of a tensor; Paddle itself goes up to 9.
+MOST_DIMENSIONS = 16
+# A list of names has kilobytes; a file far beyond that is something else.
+LARGEST_NAMES = 10**7
+
+
+def read_program(path: Path) -> Any:
+    """The ProgramDesc of a .pdmodel; see `program_of`."""
+    return program_of(path.read_bytes())
+
+
+def program_of(data: bytes) -> Any:
+    """The ProgramDesc in the content of a .pdmodel, read as plain protobuf: Paddle's own class
+    frees what its views still point to.
+
+    Raises:
+        ValueError, DecodeError: it is none, or an empty one.
+    """
     from paddle.base.proto.framework_pb2 import ProgramDesc
 
-    program = ProgramDesc.FromString(path.read_bytes())
+    program = ProgramDesc.FromString(data)
     if not program.blocks or not program.blocks[0].ops:
         raise ValueError("no program in it")
     return program
@@ -44,31 +61,39 @@ def parameter_names(path: Path) -> list[str]:
     return [structured.get(name, name) for name in names]
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads dicts, strings and numbers; anything that would run code is refused."""
-
-    def find_class(self, module, name):
-        raise pickle.UnpicklingError(f"{module}.{name} is not plain data")
+def parameters_of(block: Any) -> list[Any]:
+    """The variables of a block whose content is in the .pdiparams."""
+    # Numbers of VarType in framework.proto that Paddle leaves out: the lists of inputs and outputs,
+    # and RAW.
+    return [v for v in block.vars if v.persistable and v.type.type not in (9, 10, 17)]
 
 
 def structured_names(path: Path) -> dict[str, str]:
     """{`conv2d_0.w_0`: `l1.conv.weight`} from the .pdiparams.info that `paddle.jit.save` writes; {}
     without one."""
     info = path.with_suffix(".pdiparams.info")
-    # A list of names has kilobytes; a file far beyond that is something else.
-    if info.is_symlink() or not info.is_file() or info.stat().st_size > 10**7:
+    if info.is_symlink() or not info.is_file() or info.stat().st_size > LARGEST_NAMES:
         return {}
+    # The names are only nicer with it, so whatever is wrong with the file costs nothing but them.
     try:
-        entries = _PlainUnpickler(io.BytesIO(info.read_bytes())).load()
-        return {name: entry["structured_name"] for name, entry in entries.items()}
-    # A damaged pickle raises almost anything, and the names are only nicer with it.
-    except Exception:  # noqa: BLE001
+        entries: Any = safe_pickle.load(info.read_bytes(), str(info))
+        names = {name: entry["structured_name"] for name, entry in entries.items()}
+    except (FeatherboneError, OSError, AttributeError, KeyError, TypeError, IndexError):
         return {}
+    return {
+        name: structured
+        for name, structured in names.items()
+        if isinstance(name, str) and isinstance(structured, str)
+    }
 
 
-def tensor_sizes(data: bytes) -> Iterator[int]:
-    """Bytes of data of each tensor of a combined parameter file (SerializeToStream in Paddle's
-    lod_tensor.cc)."""
+def tensors(data: bytes) -> Iterator[tuple[Any, int]]:
+    """(TensorDesc, bytes of data) of each tensor of a combined parameter file (SerializeToStream in
+    Paddle's lod_tensor.cc).
+
+    Raises:
+        ValueError, struct.error, DecodeError: it is none, or cut short.
+    """
     position = 0
     # Every claim of the file is checked against what is there before it is believed: the folder
     # that is measured may come from anywhere.
@@ -85,19 +110,22 @@ def tensor_sizes(data: bytes) -> Iterator[int]:
         position += 8
         if not 0 <= header_bytes <= len(data) - position:
             raise ValueError("cut short in a tensor's header")
-        size = _tensor_bytes(data[position : position + header_bytes])
+        tensor, size = _tensor(data[position : position + header_bytes])
         position += header_bytes + size
         if position > len(data):
             raise ValueError("cut short in a tensor's data")
-        yield size
+        yield tensor, size
 
 
-def _tensor_bytes(header: bytes) -> int:
-    """Bytes of data behind a protobuf TensorDesc: field 1 the data type, field 2 the dimensions."""
+def _tensor(header: bytes) -> tuple[Any, int]:
+    """A protobuf TensorDesc (field 1 the data type, field 2 the dimensions), and the bytes of data
+    behind it."""
     from paddle.base.proto import framework_pb2
 
     tensor = framework_pb2.VarType.TensorDesc()
     tensor.ParseFromString(header)
-    if tensor.data_type not in ITEM_BYTES or any(dim < 0 for dim in tensor.dims):
+    # Few dimensions: the product of a million of them takes minutes.
+    known = tensor.data_type in ITEM_BYTES and len(tensor.dims) <= MOST_DIMENSIONS
+    if not known or any(dim < 0 for dim in tensor.dims):
         raise ValueError("a tensor of unknown type or size")
-    return math.prod(tensor.dims) * ITEM_BYTES[tensor.data_type]
+    return tensor, math.prod(tensor.dims) * ITEM_BYTES[tensor.data_type]

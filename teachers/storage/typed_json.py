@@ -1,8 +1,9 @@
 """Frozen dataclasses <-> JSON. The type hints are the format: a key that no field has, or a value
 of another type, is an error that names its place.
 
-Hints understood: bool, int, float, str, object (any JSON), unions, tuple[X, ...], Mapping[str, X]
-and dataclasses of these. A field `class_` is the key `class`.
+Hints understood: bool, int, float, str, object (any JSON), unions, tuple[X, ...], tuple[X, X],
+Mapping[str, X] and dataclasses of these. A field `class_` is the key `class`. A `__post_init__` that
+raises ValueError("views: ...") is reported with the record's place.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from compress.schema.strict import did_you_mean
-from teachers.errors import DataError
+from teachers.errors import DataError, did_you_mean
 
 Record = TypeVar("Record")
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -81,7 +81,10 @@ def _record(cls: Any, data: object, place: str) -> Any:
     for key, item in data.items():
         name = fields[key].name
         values[name] = _value(hints[name], item, f"{place}: {key}")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as problem:
+        raise DataError(f"{place}: {problem}") from problem
 
 
 def _value(hint: Any, data: object, place: str) -> Any:
@@ -94,6 +97,9 @@ def _value(hint: Any, data: object, place: str) -> Any:
     if origin is tuple:
         if not isinstance(data, list):
             raise _wrong("a list", data, place)
+        # tuple[int, int] is a pair, tuple[int, ...] a list of any length.
+        if arguments[-1] is not Ellipsis and len(data) != len(arguments):
+            raise _wrong(f"a list of {len(arguments)}", data, place)
         return tuple(_value(arguments[0], item, f"{place}[{k}]") for k, item in enumerate(data))
     if dataclasses.is_dataclass(hint):
         return _record(hint, data, place)

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from teachers.errors import CheckpointError, StorageError, advice
+from teachers.storage import archives
 
 META = "__meta__"
 # What is not finished is called so and nothing else is: after kill -9 it can be told from what
@@ -229,6 +231,9 @@ def read_arrays(path: Path, data: bytes | None = None) -> tuple[dict[str, np.nda
 
 
 def _read_arrays(source: Path | io.BytesIO) -> tuple[dict[str, np.ndarray], dict]:
+    with zipfile.ZipFile(source) as members:
+        size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+        archives.check(members.infolist(), size)
     # NumPy's default, said all the same: a weights file must never run code.
     with np.load(source, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}

@@ -63,6 +63,14 @@ def test_what_kill_leaves_is_swept_and_what_lives_is_not(tmp_path, kind):
     assert names(tmp_path) == ["deploy", "deploy/model.onnx"]
 
 
+def test_whoever_writes_beside_what_kill_left_sweeps_it(tmp_path):
+    process = writer(WRITERS["atomic"], tmp_path)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    storage.write_text(tmp_path / "deploy" / "other.json", "{}")
+    assert names(tmp_path) == ["deploy", "deploy/other.json"]
+
+
 def test_what_is_half_written_for_a_folder_that_ships_lies_beside_it(tmp_path):
     process = writer(WRITERS["staging"], tmp_path)
     process.send_signal(signal.SIGKILL)

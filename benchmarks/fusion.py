@@ -59,7 +59,7 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
                 f"teacher.ensemble[{number - 1}]: has no `weights`; run compress/run.py with this"
                 " recipe first, and give the files of its weights/ folder as SOURCEs"
             )
-        network = load_weights(member.weights, task, member.network)
+        network, _ = load_weights(member.weights, task, member.network)
         found.append(
             judge(
                 Model(network, task.view),

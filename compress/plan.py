@@ -28,11 +28,13 @@ class Weights:
         sha256: of the file's content.
         network: what it holds, in evaluation mode; a network of its own for everyone who names the
             file.
+        notes: what is different here from its training, in words.
     """
 
     path: str
     sha256: str
     network: nn.Layer
+    notes: tuple[str, ...] = ()
 
     @property
     def content(self) -> list[str | None]:
@@ -131,6 +133,8 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     remarks = [*notes(recipe, dataset)]
     for task in (*teacher_tasks, student_task):
         remarks += task.view.notes
+    for weights in (student.weights, *(teacher.weights for teacher in teachers)):
+        remarks += weights.notes if weights is not None else ()
     # Networks that share an input would say the same thing again; order is kept
     return Plan(recipe, dataset, teachers, student, tuple(steps), tuple(dict.fromkeys(remarks)))
 
@@ -200,21 +204,20 @@ class _Reader:
     def __init__(self) -> None:
         self._contents: dict[Path, bytes] = {}
 
-    def read(self, path: str, task: Task, network: Choice) -> Weights:
+    def read(self, path: str, task: Task, network: Choice, trains: bool) -> Weights:
         file = checkpoints.file_and_part(path)[0]
         if file not in self._contents:
             self._contents[file] = checkpoints.content(path)
         # Bytes are shared, networks are not: two who name one file must not train the same layers.
         data = self._contents[file]
-        return Weights(
-            path, hashlib.sha256(data).hexdigest(), load_weights(path, task, network, data)
-        )
+        layers, differences = load_weights(path, task, network, data, trains)
+        return Weights(path, hashlib.sha256(data).hexdigest(), layers, tuple(differences))
 
 
 def _teacher(member: Member, task: Task, reader: _Reader) -> PlannedTeacher:
     if member.weights is None:
         return PlannedTeacher(member, task, spec_for(member.network, task), None)
-    weights = reader.read(member.weights, task, member.network)
+    weights = reader.read(member.weights, task, member.network, member.finetune)
     # The file's spec, not the recipe's: what it holds may have been pruned.
     return PlannedTeacher(member, task, weights.network.spec, weights)
 
@@ -225,7 +228,8 @@ def _student(
     chosen = recipe.student
     network = chosen.network or first_teacher.member.network
     if chosen.weights is not None:
-        weights = reader.read(chosen.weights, task, network)
+        trains = any(step.enabled and step.kind == "train" for step in recipe.steps)
+        weights = reader.read(chosen.weights, task, network, trains)
         return PlannedStudent(task, weights.network.spec, weights)
     if chosen.network is not None:
         return PlannedStudent(task, spec_for(network, task), None)

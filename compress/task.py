@@ -10,7 +10,7 @@ from paddle import nn
 
 from compress.data import skeletons
 from compress.data.dataset import Dataset
-from compress.inputs import view as views
+from compress.inputs import as_trained, view as views
 from compress.inputs.view import View
 from compress.recipe.types import Choice, Recipe
 from compress.training.model import Model
@@ -78,20 +78,27 @@ def spec_for(network: Choice, task: Task) -> Spec:
 
 
 def load_weights(
-    path: str, task: Task, wanted: Choice | None = None, data: bytes | None = None
-) -> nn.Layer:
-    """A network from a weights file, checked against the data.
+    path: str,
+    task: Task,
+    wanted: Choice | None = None,
+    data: bytes | None = None,
+    trains: bool = False,
+) -> tuple[nn.Layer, list[str]]:
+    """(a network from a weights file, checked against the data; what is different here from its
+    training, in words).
 
     Args:
         wanted: the network that the recipe names; its `Config` says what a published checkpoint
             does not tell.
         data: the file's content, where it was read already.
+        trains: the network is trained further before it is used.
     Raises:
-        CheckpointError: the file cannot be used, or is for another network, input or class count.
+        CheckpointError: the file cannot be used, or is for another network, graph, input or class
+            count.
     """
-    network, _ = checkpoints.load_with_about(path, _hints(task, wanted), data)
+    network, about = checkpoints.load_with_about(path, _hints(task, wanted), data)
     check_fits(path, network.spec, task, wanted)
-    return network
+    return network, as_trained.check(path, network.spec, about, task.view, task.dataset, trains)
 
 
 def _hints(task: Task, wanted: Choice | None = None) -> Hints:
@@ -103,13 +110,23 @@ def _hints(task: Task, wanted: Choice | None = None) -> Hints:
 def check_fits(path: str, spec: Spec, task: Task, wanted: Choice | None = None) -> None:
     """
     Raises:
-        CheckpointError: a spec read from `path` is for another network, input or class count.
+        CheckpointError: a spec read from `path` is for another network, graph, input or class
+            count.
     """
     # Before the shapes, for here the fix is a name in the recipe, not other data.
     if wanted is not None and spec.network != wanted.name:
         raise CheckpointError(
             f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name:"
             f" {spec.network}` beside its `weights`, and an input that this network takes"
+        )
+    # No shape tells: as many joints of another order are other joints.
+    if spec.skeleton.joints == task.skeleton.joints and not skeletons.same_joints(
+        spec.skeleton, task.skeleton
+    ):
+        raise CheckpointError(
+            f"{path}: its graph is {spec.skeleton.name!r}, that of data set {task.dataset.name!r} is"
+            f" {task.skeleton.name!r} with other edges: as many joints, but not the same; give"
+            " weights trained on this skeleton, or set `skeleton` to that of both"
         )
     # Here, for later it would be a shape error inside some layer
     for what, in_file, in_data in (

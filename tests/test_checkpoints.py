@@ -4,19 +4,21 @@ import dataclasses
 import io
 import pickle
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
 import pytest
 
+from compress.inputs import as_trained
 from compress.recipe.types import Choice
-from compress.task import Task, load_weights
+from compress.task import Task, check_fits, load_weights
 from teachers import ctrgcn, networks, stgcnpp, storage
 from teachers.ctrgcn import keys
 from teachers.errors import CheckpointError, StorageError
-from teachers.skeleton import UCLA_20, Skeleton
+from teachers.skeleton import NTU_25, UCLA_20, Skeleton
 from teachers.weights import checkpoints
-from teachers.weights.published import Hints
+from teachers.weights.published import Hints, check_graph
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +277,54 @@ def test_float16_and_float64_weights_and_a_variance_of_zero_are_read(network, tm
     loaded = networks.state_of(checkpoints.load(tmp_path / "net.npz"))
     np.testing.assert_array_equal(loaded["fc.weight"], state["fc.weight"].astype("float32"))
     assert not loaded["l10.graph.bn._variance"].any()
+
+
+def test_a_checkpoint_of_other_edges_is_refused():
+    """As many joints in another order are other joints; no shape tells."""
+    chain = Skeleton("own_5", 5, ((2, 1), (3, 2), (4, 3), (5, 4)), 1)
+    star = Skeleton("own_5", 5, ((2, 1), (3, 1), (4, 1), (5, 1)), 1)
+    spec = SimpleNamespace(network="ctrgcn", skeleton=star, input_shape=(3, 8, 5, 1), classes=2)
+    view = SimpleNamespace(shape=(3, 8, 5, 1), name="crop_resize")
+    task = Task(SimpleNamespace(name="own", classes=("a", "b")), chain, view)
+    with pytest.raises(CheckpointError, match="its graph is 'own_5', that of data set 'own'"):
+        check_fits("net.npz", spec, task)
+    turned = Skeleton("mine", 5, tuple(bone[::-1] for bone in chain.bones), 5)
+    spec.skeleton = turned
+    check_fits("net.npz", spec, task)
+
+
+def test_a_graph_that_is_stored_must_have_the_skeletons_bones():
+    chain = Skeleton("own_3", 3, ((2, 1), (3, 2)), 1)
+    stored = np.zeros((2, 3, 3), np.float32)
+    stored[0] = np.eye(3)
+    stored[1, 0, 1] = stored[1, 1, 2] = 0.5
+    check_graph(stored, chain)
+    with pytest.raises(CheckpointError, match=r"1 of its 2 bones are not joined in it, \[3, 1\]"):
+        check_graph(stored, Skeleton("own_3", 3, ((2, 1), (3, 1)), 1))
+
+
+def seen_as(*steps, frames=288):
+    return SimpleNamespace(name="branches", shape=(18, frames, 25, 2), eval_ops=steps)
+
+
+def test_weights_that_see_clips_otherwise_than_in_training_say_so():
+    spec = SimpleNamespace(network="efficientgcn", branches=3, skeleton=NTU_25)
+    data = SimpleNamespace(name="ntu")
+    fit = {"op": "fit", "frames": 288}
+    centre = {"op": "centre", "joint": 1, "frame": 0}
+    turned = {"op": "view_transform", "centre": 1}
+
+    def differences(view, about=None, trains=False):
+        return as_trained.check("net.pdparams", spec, about or {}, view, data, trains)
+
+    assert differences(seen_as(fit)) == []
+    (frames,) = differences(seen_as(fit, frames=64))
+    assert frames.endswith("published with 288 frames, input.frames is 64")
+    with pytest.raises(CheckpointError, match="which it takes for other actions"):
+        differences(seen_as(centre, fit))
+    assert len(differences(seen_as(centre, fit), trains=True)) == 1
+    assert differences(seen_as(centre, turned, fit)) == []
+    saved = {"preprocessing": [fit]}
+    assert differences(seen_as(fit), saved) == []
+    (step,) = differences(seen_as(centre, fit), saved)
+    assert "its step 1 was" in step

@@ -14,7 +14,7 @@ from teachers.efficientgcn.layers import HOPS, LAYERS, hop_adjacency, temporal_s
 from teachers.efficientgcn.network import Block, Config, Spec
 from teachers.errors import CheckpointError
 from teachers.skeleton import NTU_25, UCLA_20
-from teachers.weights.published import NO_HINTS, Hints, StrictReader, under
+from teachers.weights.published import NO_HINTS, Hints, StrictReader, check_graph, under
 
 READS = ("EfficientGCN's own repository (torch)", "its Paddle reproduction")
 # As published.
@@ -72,6 +72,7 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints) -> Spec:
     # The recipe's config may be another network's: a weights file names its network itself.
     config = hints.config if isinstance(hints.config, Config) else Config()
     skeleton = hints.graph(graph.shape[-1], (NTU_25, UCLA_20))
+    check_graph(graph, skeleton)
     streams = [
         (stream, index)
         for stream in ("input_branches.0", "main_stream")

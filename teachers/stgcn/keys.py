@@ -18,7 +18,7 @@ from teachers.errors import CheckpointError
 from teachers.skeleton import COCO_17, NTU_25_PYSKL, OPENPOSE_18
 from teachers.stages import Block, graph_of
 from teachers.stgcn.network import SUBSETS, Spec
-from teachers.weights.published import NO_HINTS, Hints, StrictReader, under
+from teachers.weights.published import NO_HINTS, Hints, StrictReader, check_graph, under
 
 READS = (
     "PYSKL and mmaction2 (torch)",
@@ -56,6 +56,9 @@ def from_published(
     if any(name.startswith("st_gcn_networks.") for name in arrays):
         arrays = _renamed(arrays)
     spec = spec_of(arrays, hints, Spec)
+    # Fixed in ST-GCN: what is learnt is the importance beside it.
+    if "gcn.0.gcn.A" in arrays:
+        check_graph(arrays["gcn.0.gcn.A"], spec.skeleton)
     take = StrictReader(arrays)
     state = around(take)
     for index, block in enumerate(spec.blocks):

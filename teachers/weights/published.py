@@ -63,6 +63,24 @@ class Hints:
 NO_HINTS = Hints()
 
 
+def check_graph(stored: np.ndarray, skeleton: Skeleton) -> None:
+    """Hold a skeleton to the graph in a file, (subsets, V, V), which training left as it was.
+
+    Raises:
+        CheckpointError: a bone joins joints that the stored graph does not join.
+    """
+    joined = (stored != 0).any(axis=0)
+    joined |= joined.T
+    # Bones that the file lacks, not what it has beyond them: graphs of several hops join more.
+    apart = [bone for bone in skeleton.bones if not joined[bone[0] - 1, bone[1] - 1]]
+    if apart:
+        raise CheckpointError(
+            f"its graph is not that of skeleton {skeleton.name!r}: {len(apart)} of its"
+            f" {len(skeleton.bones)} bones are not joined in it, {list(apart[0])} is the first; give"
+            " weights trained on this skeleton, or describe the skeleton that they were trained on"
+        )
+
+
 class StrictReader:
     """Hands out arrays by name and remembers what is left, so that nothing is skipped unseen."""
 

@@ -6,7 +6,6 @@ stopped. Whatever happens, the report is written with what there is.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,14 +37,13 @@ from compress.training.curves import Curves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
-from teachers import networks, storage
+from teachers import networks
 from teachers.errors import CheckpointError, FeatherboneError
 from teachers.terminal import interrupt
 from teachers.terminal.output import say
 from teachers.weights import checkpoints, identity
+from teachers.weights.held import HeldFiles, sha256_of
 from teachers.weights.identity import Identity
-
-WEIGHTS = "weights.json"  # SHA-256 of the weights files that a run began with, in its state/
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,10 @@ def _stages(run: Run, recorder: Recorder) -> None:
     for note in planned.notes:
         say(f"note: {note}")
     # Before any training: a weights file that has changed is no news to have hours later.
-    _check_weights(planned, run.folder)
+    held = HeldFiles(run.folder)
+    files = {weights.path: weights.sha256 for weights in planned.weights}
+    held.check(files)
+    held.keep(files)
     work = Work(
         run.folder,
         dataset,
@@ -136,7 +137,7 @@ def _stages(run: Run, recorder: Recorder) -> None:
         origin(planned),
         recipe.teacher.runtime,
     )
-    teacher, logits = _teachers(run, work, planned, recorder)
+    teacher, logits = _teachers(run, work, planned, recorder, held)
     student = _student(planned, teacher[0])
     before = State(student, teacher)
     state = _steps(planned, work, before, recorder)
@@ -150,29 +151,6 @@ def _stages(run: Run, recorder: Recorder) -> None:
     )
     deliver(recipe, work, state, before, logits, recorder)
     work.curves.close()
-
-
-def _check_weights(planned: Plan, folder: Path) -> None:
-    """Hold the run to the weights files that it was started with; their hashes are kept in its
-    folder.
-
-    A run of an older release has kept none; it is held to what is there when it is resumed first.
-
-    Raises:
-        CheckpointError: a file has changed since.
-    """
-    path = folder / "state" / WEIGHTS
-    now = {weights.path: weights.sha256 for weights in planned.weights}
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for file, sha256 in now.items():
-        if before.get(file, sha256) != sha256:
-            raise CheckpointError(
-                f"{file}: has changed since {folder} was started (SHA-256 {before[file][:12]}..."
-                f" then, {sha256[:12]}... now); put the old file back, or start anew with another"
-                " --output"
-            )
-    if now and now != before:
-        storage.write_text(path, json.dumps(now, indent=1))
 
 
 def origin(planned: Plan) -> Identity:
@@ -203,7 +181,7 @@ def after_step(before: Identity, planned: PlannedStep) -> Identity:
 
 
 def _teachers(
-    run: Run, work: Work, planned: Plan, recorder: Recorder
+    run: Run, work: Work, planned: Plan, recorder: Recorder, held: HeldFiles
 ) -> tuple[tuple[Model, ...], np.ndarray]:
     """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in
     `weights/`."""
@@ -220,8 +198,13 @@ def _teachers(
         watched = replace(work, record=partial(recorder.curve, name))
         teacher = obtain(entry, watched, run.teacher_cache, role)
         recorder.curve(name, teacher.history)
-        if teacher.cached is not None:
-            say(f"{role}: reuses {teacher.cached}")
+        if teacher.kept is not None:
+            file = {teacher.kept.name: sha256_of(teacher.kept)}
+            if teacher.reused:
+                say(f"{role}: reuses {teacher.kept}")
+                # A teacher that this run trained again is another file, and known to be right.
+                held.check(file)
+            held.keep(file)
         # Also of a kept teacher, whose curve is kept with it. One that is only read has none.
         early = unfinished(
             teacher.history, "teacher", len(work.dataset.val), fresh=member.weights is None

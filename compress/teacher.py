@@ -27,14 +27,16 @@ class Teacher:
     Attributes:
         origin: where its weights come from, in words.
         history: how it was trained, an epoch each.
-        cached: the file in the teacher cache that it was taken from.
+        kept: its file in the teacher cache.
+        reused: it was taken from there.
     """
 
     model: Model
     origin: str
     history: tuple[dict, ...] = ()
     best_epoch: int = 0
-    cached: Path | None = None
+    kept: Path | None = None
+    reused: bool = False
 
 
 def identity(planned: PlannedTeacher, seed: int) -> Identity:
@@ -104,8 +106,9 @@ def obtain(
         "best_epoch": progress.best_epoch,
     }
     # Under the key by content only: files with the older key are read and never written.
-    checkpoints.save(_cache_file(teacher_cache, planned, key.key), network, about)
-    return Teacher(model, origin, tuple(progress.history), progress.best_epoch)
+    kept = _cache_file(teacher_cache, planned, key.key)
+    checkpoints.save(kept, network, about)
+    return Teacher(model, origin, tuple(progress.history), progress.best_epoch, kept)
 
 
 def _cached(planned: PlannedTeacher, key: Identity, teacher_cache: Path) -> Teacher | None:
@@ -119,7 +122,12 @@ def _cached(planned: PlannedTeacher, key: Identity, teacher_cache: Path) -> Teac
             check_fits(str(path), network.spec, planned.task)
             model = Model(network, planned.task.view, planned.member.weight)
             return Teacher(
-                model, f"reused: {path}", tuple(about["history"]), about["best_epoch"], path
+                model,
+                f"reused: {path}",
+                tuple(about["history"]),
+                about["best_epoch"],
+                path,
+                reused=True,
             )
     return None
 

@@ -217,6 +217,26 @@ def test_a_weights_file_is_opened_once_and_must_stay_the_same(run_without_export
         run()
 
 
+def test_a_kept_teacher_must_stay_the_same_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "deliver", lambda *arguments: None)
+    monkeypatch.setattr(pipeline, "_write_report", lambda *arguments: None)
+    clips = ["data.train_clips=12", "data.val_clips=12"]
+    loaded = recipe.load("ctrgcn_lite_dml", [*clips, *TINY, "steps=[]"])
+    run = pipeline.Run(loaded, tmp_path / "run", tmp_path / "teachers", "typed")
+    pipeline.execute(run)
+    (kept,) = (tmp_path / "teachers").glob("*.npz")
+    before = kept.read_bytes()
+    network, about = checkpoints.load_with_about(kept)
+    checkpoints.save(kept, networks.build(network.spec), about)
+    with pytest.raises(CheckpointError, match=f"{kept.name}: has changed since"):
+        pipeline.execute(run)
+    kept.write_bytes(before)
+    pipeline.execute(run)
+    # Trained again by this very run, it is right whatever it was.
+    kept.unlink()
+    pipeline.execute(run)
+
+
 def test_a_step_finished_by_an_older_release_is_not_done_again(
     run_without_export, tmp_path, capsys, monkeypatch
 ):

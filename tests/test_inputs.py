@@ -405,3 +405,28 @@ def test_impossible_settings_are_refused(make, message):
     with pytest.raises(ValueError) as caught:
         make()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "name, config, key",
+    [
+        ("branches", branches.Config(frames=8, view_transform=True), "input.view_transform"),
+        ("uniform", uniform.Config(frames=8, normalise="3d"), "input.normalise"),
+        ("loop", loop.Config(frames=8, normalise="3d"), "input.normalise"),
+    ],
+)
+def test_a_turn_that_a_skeleton_does_not_allow_is_said(name, config, key, tiny_dataset):
+    """Five joints have no spine and no shoulders."""
+    notes = view.build(name, config, tiny_dataset).notes
+    assert any(note.startswith(key) for note in notes), notes
+    ntu = dataclasses.replace(tiny_dataset, skeleton=NTU_25)
+    assert not any(note.startswith(key) for note in view.build(name, config, ntu).notes)
+
+
+def test_frames_that_are_cut_and_frames_that_are_padding_are_said(tiny_dataset):
+    clips = dataclasses.replace(tiny_dataset, lengths=(4, 9, 20))
+    (cut,) = view.build("branches", branches.Config(frames=8), clips).notes
+    assert cut.startswith("input.frames: 2 of 3 clips have more than 8 frames (up to 20)")
+    (padded,) = view.build("branches", branches.Config(frames=288), clips).notes
+    assert padded.startswith("input.frames: is 288, and the longest clip has 20 frames")
+    assert view.build("branches", branches.Config(frames=24), clips).notes == ()

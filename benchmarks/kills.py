@@ -51,10 +51,18 @@ SMALL = (
 )
 # What a stopped command must end with; kill -9 leaves it no say.
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
-# Compared by name alone. Trainings keep how long their epochs took, curves and reports when they
-# were written. The baseline export is Paddle's own and does not ship: it numbers what the process
+# Compared by name alone. Trainings keep how long their epochs took, curves, reports and the log when
+# they were written. The baseline export is Paddle's own and does not ship: it numbers what the process
 # has built before. In tmp/ ONNX Runtime keeps a session number.
-TIMED = ("run/state/", "run/curves/", "run/report.", "run/baseline/", "teachers/", "tmp/")
+TIMED = (
+    "run/state/",
+    "run/curves/",
+    "run/report.",
+    "run/run.log",
+    "run/baseline/",
+    "teachers/",
+    "tmp/",
+)
 # Parts of a whole run: until Python comes to the command's first line nobody can answer a signal,
 # and what resumes a finished training takes more than a half of it for the export.
 STARTING = 0.02
@@ -267,7 +275,7 @@ def results(place: Path) -> dict:
 
 def _timeless(value):
     if isinstance(value, dict):
-        timed = ("seconds", "p50_ms", "p95_ms", "origin")
+        timed = ("seconds", "p50_ms", "p95_ms", "spread_ms", "origin")
         return {key: _timeless(entry) for key, entry in value.items() if key not in timed}
     if isinstance(value, list):
         return [_timeless(entry) for entry in value]

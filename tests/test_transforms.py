@@ -174,6 +174,17 @@ def test_centre_seen_takes_the_first_sight_of_the_joint_and_leaves_gaps_and_scor
     np.testing.assert_array_equal(transforms.centre_seen(clip[:, :1], 1, 2), clip[:, :1])
 
 
+def test_centre_seen_leaves_clips_that_are_centred_and_moves_those_whose_joint_is_missing():
+    body = np.array([[0, 0, 0], [0.3, 0.9, -0.1], [-0.3, -0.9, -0.2]], np.float32).T
+    centred = np.stack([body, body + 0.1], axis=1)[..., None]  # (C, T, V, M), joint 0 at the origin
+    np.testing.assert_array_equal(transforms.centre_seen(centred, joint=0), centred)
+    away = centred + np.float32([1, 0, 3]).reshape(3, 1, 1, 1)
+    away[:, 0, 0] = 0  # missing: the rest of the person is three metres off
+    moved = transforms.centre_seen(away, joint=0)
+    np.testing.assert_allclose(moved[:, 1, :, 0], body, atol=1e-6)
+    assert not moved[:, 0, 0].any()
+
+
 def test_apply_names_an_unknown_step_and_one_that_does_not_fit():
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "sampel", "frames": 3}])

@@ -78,7 +78,14 @@ def centre_seen(clip: np.ndarray, joint: int, coordinates: int = 3) -> np.ndarra
     """
     points = clip[:coordinates]
     seen = (points != 0).any(axis=0)  # (T, V, M)
-    frames, persons = np.nonzero(seen[:, joint])
+    # A joint at (0, 0, 0) among the others of its person is the origin already, not missing: clips
+    # that come centred must not be moved by their next frame. Of people elsewhere, zero lies more
+    # than half a body away.
+    low = np.where(seen, points, np.inf).min(axis=2)  # (C, T, M)
+    high = np.where(seen, points, -np.inf).max(axis=2)
+    near = (high - low).max(axis=0) / 2
+    around = ((low <= near) & (high >= -near)).all(axis=0)
+    frames, persons = np.nonzero(seen[:, joint] | around)
     if not frames.size:
         return clip
     origin = points[:, frames[0], joint, persons[0]].reshape(-1, 1, 1, 1)

@@ -46,6 +46,12 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
 
 
+def quoted(value: object) -> str:
+    """A value of a file as a message shows it: what is long is cut."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
 def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> str:
     """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with
     `always_list`."""

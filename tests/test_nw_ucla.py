@@ -219,6 +219,13 @@ def test_other_files_in_the_folder_are_no_clips(folder):
                 "so rename the file or copy it again"
             ),
         ),
+        (
+            {"file_name": "a" * 3000},
+            (
+                f"says inside that it is '{'a' * 59}...; the name decides class and split, "
+                "so rename the file or copy it again"
+            ),
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_fix(folder, change, message):

@@ -20,7 +20,7 @@ import numpy as np
 from compress.data.data_report import counted, shortened
 from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import repair_frames
-from teachers.errors import DataError
+from teachers.errors import DataError, quoted
 from teachers.skeleton import UCLA_20
 from teachers.storage import json_text
 
@@ -187,13 +187,13 @@ def _check_identity(content: dict, where: str, label: int) -> None:
     # A file that was renamed would train as another class without a word.
     if content.get("label", label + 1) != label + 1:
         raise DataError(
-            f"{where}: its label {content['label']!r} is not that of its name ({label + 1});"
+            f"{where}: its label {quoted(content['label'])} is not that of its name ({label + 1});"
             " correct one of them"
         )
     name = content.get("file_name", Path(where).stem)
     if name not in (Path(where).stem, Path(where).name):
         raise DataError(
-            f"{where}: says inside that it is {name!r}; the name decides class and split, so rename"
+            f"{where}: says inside that it is {quoted(name)}; the name decides class and split, so rename"
             " the file or copy it again"
         )
 

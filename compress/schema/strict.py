@@ -196,7 +196,9 @@ def _one_of(arguments: tuple, value: Value, path: str) -> Any:
 
 def _tuple(arguments: tuple, value: Value, path: str) -> tuple:
     if not isinstance(value.data, tuple):
-        fix = f" (write [{value.text}])" if isinstance(value.data, (bool, int, float, str)) else ""
+        # Only what is short is shown again: it may be a megabyte of digits.
+        single = isinstance(value.data, (bool, int, float, str)) and len(value.text) <= 60
+        fix = f" (write [{value.text}])" if single else ""
         raise wrong(value, path, "a list", fix)
     hints = arguments
     if arguments[1:] == (...,):

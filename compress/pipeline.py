@@ -197,7 +197,7 @@ def _teachers(
         # The report of a run that is stopped in here has the epochs that were finished.
         watched = replace(work, record=partial(recorder.curve, name))
         teacher = obtain(entry, watched, run.teacher_cache, role)
-        recorder.curve(name, teacher.history)
+        recorder.curve(name, teacher.history, teacher.best_epoch)
         if teacher.kept is not None:
             file = {teacher.kept.name: sha256_of(teacher.kept)}
             if teacher.reused:
@@ -316,7 +316,7 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
                 scores,
             )
         )
-        recorder.curve(curve, outcome.history)
+        recorder.curve(curve, outcome.history, outcome.best_epoch)
     return state
 
 

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-# Of a line chart, in its own units; the page scales it. The margins leave room for the labels.
-WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 24
-# Up to here a confusion matrix shows class names beside its rows, above it numbers.
-NAMED_CLASSES = 24
+# Of a line chart, in its own units; the page scales it, on a phone to four fifths, where text of 13
+# units can still be read. The margins leave room for labels and the names of the axes.
+WIDTH = 300
+HEIGHT = 216
+LEFT = 50
+RIGHT = 10
+TOP = 28
+BOTTOM = 40
+# More strips to point at could not be hit, and each is a hundred bytes of the page.
+MOST_STRIPS = 150
 # The style sheet has this many colours, s0, s1, ...
 COLOURS = 8
 Point = tuple[float, float]
@@ -44,45 +49,133 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def epoch_ticks(low: float, high: float) -> list[int]:
+    """Whole round numbers within [low, high], and the first epoch, round number or not."""
+    marks = [round(mark) for mark in ticks(low, high) if mark == round(mark)]
+    first = round(low)
+    # Half a step from the first its label would run into the next one's.
+    step = marks[1] - marks[0] if len(marks) > 1 else 0
+    return [first, *(mark for mark in marks if mark - first > step / 2)]
+
+
 def tick_label(value: float) -> str:
     """A short label: 0.001 -> "0.001", 5e-05 -> "5e-5"."""
     # Four figures: a tick is a multiple of its step, which may come out as 0.30000000000000004.
     text = f"{value:.4g}"
-    return text.replace("e-0", "e-").replace("e+0", "e")
+    text = text.replace("e-0", "e-").replace("e+0", "e")
+    # A minus as wide as a plus, where the sign is the first thing to be read.
+    return f"−{text[1:]}" if text.startswith("-") else text
 
 
-def line_chart(title: str, series: Sequence[Series]) -> Markup:
-    """Lines over epochs. Series take the colours s0, s1, ... of the style sheet, in order."""
+@dataclass(frozen=True)
+class BarAxis:
+    """The axis below horizontal bars: `ticks` are (percent of a full bar, label)."""
+
+    name: str
+    ticks: tuple[tuple[float, str], ...]
+
+
+def bar_axis(name: str, low: float, high: float, unit: float = 1.0) -> BarAxis:
+    """The axis of bars from `low` to `high`, labelled in multiples of `unit`."""
+    span = (high - low) or 1.0
+    # Four steps: more labels would touch on a phone.
+    marks = ticks(low / unit, high / unit, 4)
+    places = [(100 * (mark * unit - low) / span, tick_label(mark)) for mark in marks]
+    return BarAxis(name, tuple(places))
+
+
+def line_chart(y_name: str, series: Sequence[Series], kept: int | None = None) -> Markup:
+    """Lines over epochs. Series take the colours s0, s1, ... of the style sheet, in order.
+
+    Args:
+        y_name: of the vertical axis, with its unit.
+        kept: the epoch whose weights were kept, which is marked.
+    """
     # A chart's range is that of all of its lines, so that they can be compared.
     xs = [x for line in series for x, _ in line.points]
     ys = [y for line in series for y in line.values]
     if not ys:
         return Markup("")
-    x_low, x_high = min(xs), max(xs)
-    low, high = _padded(min(ys), max(ys))
+    plot = _Plot(min(xs), max(xs), *_padded(min(ys), max(ys)))
+    out = [_opened("chart", f"0 0 {WIDTH} {HEIGHT}", f"{y_name} of every epoch"), _axes(plot, y_name)]
+    if kept is not None and plot.x_low <= kept <= plot.x_high:
+        out.append(_kept(plot, kept))
+    for number, line in enumerate(series):
+        out.append(_line(line, number, plot.at))
+    out.append(_strips(plot, series))
+    return Markup("".join(out) + "</svg>")
 
-    def at(x: float, y: float) -> Point:
+
+@dataclass(frozen=True)
+class _Plot:
+    """The range of a line chart."""
+
+    x_low: float
+    x_high: float
+    low: float
+    high: float
+
+    def at(self, x: float, y: float) -> Point:
+        """The place of a point in the chart."""
+        span = self.x_high - self.x_low
         # A training of one epoch has one point, which is drawn in the middle.
-        across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
-        return LEFT + across * (WIDTH - LEFT - RIGHT), TOP + (high - y) / (high - low) * (
-            HEIGHT - TOP - BOTTOM
-        )
+        across = (x - self.x_low) / span if span > 0 else 0.5
+        up = (self.high - y) / (self.high - self.low)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), TOP + up * (HEIGHT - TOP - BOTTOM)
 
-    out = [_opened("chart", f"0 0 {WIDTH} {HEIGHT}", title)]
-    for y in ticks(low, high):
-        _, height = at(x_low, y)
+
+def _axes(plot: _Plot, y_name: str) -> str:
+    # The name stands above its axis, not turned beside it: nobody tilts a phone to read.
+    out = [
+        f'<text class="axis-title" x="0" y="12">{escape(y_name)}</text>',
+        f'<text class="axis-title" x="{(LEFT + WIDTH - RIGHT) / 2:g}" y="{HEIGHT - 4}"'
+        ' text-anchor="middle">epoch</text>',
+    ]
+    for y in ticks(plot.low, plot.high):
+        _, height = plot.at(plot.x_low, y)
         out.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}"'
-            f' y2="{height:.1f}"/><text x="{LEFT - 6}" y="{height + 3.5:.1f}"'
+            f' y2="{height:.1f}"/><text x="{LEFT - 6}" y="{height + 4:.1f}"'
             f' text-anchor="end">{tick_label(y)}</text>'
         )
-    # Epochs are whole, so half ones fold together; the first is marked, round number or not.
-    for x in sorted({round(x) for x in ticks(x_low, x_high)} | {round(x_low)}):
-        across, _ = at(x, low)
-        out.append(f'<text x="{across:.1f}" y="{HEIGHT - 7}" text-anchor="middle">{x}</text>')
-    for number, line in enumerate(series):
-        out.append(_line(line, number, at))
-    return Markup("".join(out) + "</svg>")
+    for x in epoch_ticks(plot.x_low, plot.x_high):
+        across, _ = plot.at(x, plot.low)
+        out.append(f'<text x="{across:.1f}" y="{HEIGHT - 22}" text-anchor="middle">{x}</text>')
+    return "".join(out)
+
+
+def _kept(plot: _Plot, epoch: int) -> str:
+    across, _ = plot.at(epoch, plot.low)
+    # Towards the middle, so that the words stay inside at either end.
+    anchor = "end" if across > WIDTH / 2 else "start"
+    aside = -4 if across > WIDTH / 2 else 4
+    return (
+        f'<line class="kept" x1="{across:.1f}" x2="{across:.1f}" y1="{TOP - 8}"'
+        f' y2="{HEIGHT - BOTTOM}"/><text class="kept-name" x="{across + aside:.1f}" y="{TOP - 1}"'
+        f' text-anchor="{anchor}">kept: epoch {epoch}</text>'
+    )
+
+
+def _strips(plot: _Plot, series: Sequence[Series]) -> str:
+    """Invisible strips over the chart, one for an epoch: pointed at, each tells its values."""
+    # A title of SVG needs no script, and a strip is hit more easily than a line.
+    values: dict[float, list[str]] = {}
+    for line in series:
+        for x, y in line.points:
+            if y is not None:
+                values.setdefault(x, []).append(f"{line.label} {y:.4g}")
+    epochs = sorted(values)
+    chosen = epochs[:: math.ceil(len(epochs) / MOST_STRIPS)]
+    width = (WIDTH - LEFT - RIGHT) / len(chosen)
+    out = []
+    for x in chosen:
+        across, _ = plot.at(x, plot.low)
+        says = "\n".join([f"epoch {x:g}", *values[x]])
+        out.append(
+            f'<rect class="hover" x="{across - width / 2:.1f}" y="{TOP}" width="{width:.1f}"'
+            f' height="{HEIGHT - TOP - BOTTOM}"><title>{escape(says)}</title></rect>'
+        )
+    return "".join(out)
 
 
 def skeletons(
@@ -150,65 +243,6 @@ def _stretches(line: Series, at: Callable[[float, float], Point]) -> list[list[P
     return stretches
 
 
-def heatmap(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
-    """A confusion matrix (K, K), rows true, columns predicted; shade is the share of the true
-    class."""
-    count = len(matrix)
-    named = count <= NAMED_CLASSES
-    # 120 classes still have cells that can be told apart, two have none as large as a tile.
-    cell = max(6, min(34, 520 // max(count, 1)))
-    left = 164 if named else 34
-    top = 34
-    side = count * cell
-    out = [
-        _opened("heatmap", f"0 0 {left + side + 4} {top + side + 4}", "Confusion matrix"),
-        f'<text x="{left + side / 2}" y="11" text-anchor="middle">predicted</text>',
-        f'<rect class="plane" x="{left}" y="{top}" width="{side}" height="{side}"/>',
-    ]
-    for row, counts in enumerate(matrix):
-        y = top + row * cell
-        # Names, or numbers of every fifth class: 60 of them would run into one another.
-        if named or row % 5 == 4:
-            label = f"{row + 1} {_shortened(classes[row])}" if named else str(row + 1)
-            out.append(
-                f'<text x="{left - 6}" y="{y + cell / 2 + 4}"'
-                f' text-anchor="end">{escape(label)}</text><text x="{left + (row + 0.5) * cell}"'
-                f' y="{top - 6}" text-anchor="middle">{row + 1}</text>'
-            )
-        for column, clips in enumerate(counts):
-            if clips:
-                x = left + column * cell
-                # Of its row, not of all clips: a rare class would be too pale to see.
-                share = clips / sum(counts)
-                out.append(
-                    _cell(x, y, cell, share, row == column)
-                    + f"<title>{escape(classes[row])} → {escape(classes[column])}: {clips} of"
-                    f" {sum(counts)} ({100 * share:.1f}%)</title></rect>"
-                )
-                # Below 20 a count of three figures is wider than its cell.
-                if named and cell >= 20:
-                    out.append(_count(x + cell / 2, y + cell / 2 + 4, clips, share))
-    return Markup("".join(out) + "</svg>")
-
-
-def _count(x: float, y: float, clips: int, share: float) -> str:
-    # The fill's opacity follows the share (`_cell`): past half, dark figures could not be read.
-    shade = "on-dark" if share > 0.5 else "on-light"
-    return f'<text class="{shade}" x="{x}" y="{y}" text-anchor="middle">{clips}</text>'
-
-
 def _opened(kind: str, box: str, title: str) -> str:
     # With role and label a screen reader meets one named picture, not hundreds of shapes.
     return f'<svg class="{kind}" viewBox="{box}" role="img" aria-label="{escape(title)}">'
-
-
-def _shortened(name: str, length: int = 23) -> str:
-    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
-
-
-def _cell(x: float, y: float, cell: int, share: float, right: bool) -> str:
-    # A single wrong clip of many must still be seen, so shade starts at 12%.
-    return (
-        f'<rect class="{"right" if right else "wrong"}" x="{x + 0.5}" y="{y + 0.5}"'
-        f' width="{cell - 1}" height="{cell - 1}" fill-opacity="{0.12 + 0.88 * share:.2f}">'
-    )

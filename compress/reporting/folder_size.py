@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compress.reporting.charts import BarAxis, bar_axis
 from compress.reporting.record import BaselineExport, BudgetRecord, FileRow, PartRow, Report
 
 # Of a file; a network has some hundred tensors, most of them a few bytes of batch norm.
@@ -22,6 +23,7 @@ class FolderSize:
     Attributes:
         kinds: (kind, bytes) of all files together, in the order of KINDS.
         scale: bytes that a full bar stands for.
+        axis: of the bars, in KB or MB.
         longest: bytes of the largest part, the full bar within a file.
     """
 
@@ -33,6 +35,7 @@ class FolderSize:
     kinds: tuple[tuple[str, int], ...]
     baseline: BaselineExport | None
     scale: int
+    axis: BarAxis
     longest: int
 
 
@@ -56,6 +59,7 @@ def folder_size(report: Report) -> FolderSize | None:
         kinds=_kinds(budget),
         baseline=baseline,
         scale=scale,
+        axis=_axis(scale),
         longest=max((part.bytes for file in files for part in file.parts), default=1),
     )
 
@@ -79,6 +83,13 @@ def baseline_of_deployed(report: Report) -> BaselineExport | None:
 def _is_onnx(file: str) -> bool:
     # Paddle's two files are one format, so there are only these two kinds to tell apart.
     return file.endswith(".onnx")
+
+
+def _axis(scale: int) -> BarAxis:
+    # Below it labels would be 0.1, 0.2, ...
+    if scale < 1e6:
+        return bar_axis("size, KB", 0, scale, 1e3)
+    return bar_axis("size, MB", 0, scale, 1e6)
 
 
 def _kinds(budget: BudgetRecord) -> tuple[tuple[str, int], ...]:

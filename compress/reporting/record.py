@@ -88,10 +88,15 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class Curve:
-    """The epochs of one training."""
+    """The epochs of one training.
+
+    Attributes:
+        kept_epoch: whose weights were kept; 0 are those that the training began with.
+    """
 
     title: str
     epochs: tuple[EpochRow, ...] = ()
+    kept_epoch: int | None = None
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,15 @@ class Recorder:
         """One more finished step."""
         self.report = replace(self.report, steps=(*self.report.steps, row))
 
-    def curve(self, title: str, history: Sequence[Mapping[str, Any]]) -> None:
-        """A training's epochs so far, as `compress.training.fit` records them; none at all is no
-        curve."""
+    def curve(
+        self, title: str, history: Sequence[Mapping[str, Any]], kept_epoch: int | None = None
+    ) -> None:
+        """A training's epochs so far, as `compress.training.fit` records them, and the one whose
+        weights are kept, where that is known; none at all is no curve."""
         # A teacher that is read from a weights file was trained elsewhere.
         if not history:
             return
-        curve = Curve(title, tuple(_epoch(record) for record in history))
+        curve = Curve(title, tuple(_epoch(record) for record in history), kept_epoch)
         # In place of what it was an epoch ago; a report has no two trainings of one title.
         others = [other for other in self.report.curves if other.title != title]
         self.report = replace(self.report, curves=(*others, curve))

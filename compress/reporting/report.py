@@ -11,7 +11,7 @@ from compress.reporting import view, wording
 from compress.reporting.record import Report, from_json, to_json
 from teachers import storage
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+PAGE = Path(__file__).with_name("page")
 
 
 def write(report: Report, folder: str | Path) -> Path:
@@ -43,9 +43,10 @@ def render(report: Report) -> str:
     """The page as one string of HTML: no script, no resource from outside; every text of the report
     escaped."""
     # Jinja takes longer to load than a recipe takes to read, and only runs need it.
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
+        loader=FileSystemLoader(PAGE),
         autoescape=True,
         # The view's fields are always there, so an unknown name is a mistake in the page.
         undefined=StrictUndefined,
@@ -71,7 +72,7 @@ def render(report: Report) -> str:
     shown = view.view_of(report)
     # Not `asdict`, which would turn the records inside into dicts as well.
     values = {entry.name: getattr(shown, entry.name) for entry in fields(shown)}
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(values)
+    return environment.get_template("page.html.j2").render(values)
 
 
 def _unbroken(function: Callable[..., str]) -> Callable[..., str]:

@@ -11,17 +11,15 @@ from compress.reporting.charts import Series, line_chart
 from compress.reporting.record import Curve, EpochRow
 from compress.reporting.wording import number
 
-Best = Callable[[Sequence[float]], float]
 Tags = Callable[[EpochRow], Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
 class LegendLine:
-    """A line of a chart's legend; `best` is None where a line has no better or worse."""
+    """A line of a chart's legend, with its value at the epoch that was kept (else the last)."""
 
     label: str
-    last: float
-    best: float | None
+    kept: str
     dashed: bool
 
 
@@ -29,35 +27,78 @@ class LegendLine:
 class Chart:
     """A chart with its legend."""
 
-    title: str
     svg: Markup
     legend: tuple[LegendLine, ...]
 
 
 @dataclass(frozen=True)
+class EpochTable:
+    """Every value of the charts, a row for an epoch."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class CurveView:
-    """A training: `epochs` is their number, `seconds` what one took in the mean."""
+    """A training.
+
+    Attributes:
+        epochs: how many there were.
+        seconds: what one took in the mean.
+        kept: which epoch's weights were kept, in words; empty where that was not recorded.
+    """
 
     title: str
     epochs: int
     seconds: float | None
+    kept: str
     charts: tuple[Chart, ...]
+    table: EpochTable
 
 
 def curve_view(curve: Curve) -> CurveView:
     """A training's charts; a chart without any value is left out."""
+    accuracies = _accuracies(curve)
+    losses = _losses(curve)
+    rate = [_learning_rate(curve)]
     charts = (
-        _chart("Top-1, %", _accuracies(curve), max),
-        _chart("Loss", _losses(curve), min),
-        _chart("Learning rate", [_learning_rate(curve)], None),
+        _chart("top-1 accuracy, %", accuracies, curve.kept_epoch),
+        _chart("loss", losses, curve.kept_epoch),
+        _chart("learning rate", rate, curve.kept_epoch),
     )
     recorded = [epoch.seconds for epoch in curve.epochs if epoch.seconds is not None]
     return CurveView(
         title=curve.title or "training",
         epochs=len(curve.epochs),
         seconds=sum(recorded) / len(recorded) if recorded else None,
+        kept=_kept_in_words(curve),
         charts=tuple(chart for chart in charts if chart is not None),
+        table=_table(curve, [*_shown(accuracies, "top-1, %"), *losses, *rate]),
     )
+
+
+def _kept_in_words(curve: Curve) -> str:
+    if curve.kept_epoch is None:
+        return ""
+    # A fine-tuning that never got better than what it began with keeps that (`Job.start_counts`).
+    if curve.kept_epoch == 0:
+        return "no epoch was better than the network before them, which is kept"
+    return f"epoch {curve.kept_epoch} is kept, the best on the validation split"
+
+
+def _shown(series: Sequence[Series], what: str) -> list[Series]:
+    return [Series(f"{line.label} {what}", line.points, line.dashed) for line in series]
+
+
+def _table(curve: Curve, series: Sequence[Series]) -> EpochTable:
+    lines = [line for line in series if line.values]
+    rows = []
+    for place, epoch in enumerate(curve.epochs):
+        # Every line has a point for every epoch, if only a gap (`_series`).
+        values = [line.points[place][1] for line in lines]
+        rows.append((str(epoch.epoch), *("–" if y is None else f"{y:.4g}" for y in values)))
+    return EpochTable(("epoch", *(line.label for line in lines)), tuple(rows))
 
 
 def _train(epoch: EpochRow) -> Mapping[str, float | None]:
@@ -112,13 +153,14 @@ def _learning_rate(curve: Curve) -> Series:
     return Series("learning rate", points)
 
 
-def _chart(title: str, series: Sequence[Series], best: Best | None) -> Chart | None:
-    # A line of gaps alone would take a colour, and have no last value for its legend.
+def _chart(y_name: str, series: Sequence[Series], kept: int | None) -> Chart | None:
+    # A line of gaps alone would take a colour, and have no value for its legend.
     lines = [line for line in series if line.values]
     if not lines:
         return None
     legend = []
     for line in lines:
-        highest = best(line.values) if best is not None else None
-        legend.append(LegendLine(line.label, line.values[-1], highest, line.dashed))
-    return Chart(title, line_chart(title, lines), tuple(legend))
+        at_kept = dict(line.points).get(float(kept)) if kept is not None else None
+        value = line.values[-1] if at_kept is None else at_kept
+        legend.append(LegendLine(line.label, f"{value:.4g}", line.dashed))
+    return Chart(line_chart(y_name, lines, kept), tuple(legend))

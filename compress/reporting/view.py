@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from compress.evaluation.record import RuntimeRow
-from compress.reporting.before_after import Change, changes
-from compress.reporting.charts import heatmap, skeletons
+from compress.reporting.before_after import Change
+from compress.reporting.charts import BarAxis, bar_axis, skeletons
+from compress.reporting.confusion import ConfusionView, confusion_view
 from compress.reporting.folder_size import FolderSize, folder_size
+from compress.reporting.headline import VERDICT_ICONS, headline, subtitle
 from compress.reporting.outcome import Tiles, Verdict, missing, tiles, verdict
 from compress.reporting.record import (
     DataRecord,
@@ -30,20 +32,26 @@ from teachers.cpu import Cpu
 
 # The others are folded away: what a person looks for is the layer to keep in float32.
 SHOWN_LAYERS = 12
-SHOWN_CONFUSIONS = 8
+# Up to FEW all classes are shown; of more, the ones that lost most, and the others folded away.
+FEW_CLASSES = 24
+SHOWN_CLASSES = 16
 # Points that a full bar of the class list stands for at least, so that a change of a single clip
 # does not fill it.
 SMALLEST_SCALE = 5.0
 # The last row of a layer report: all rounding together, so no layer to compare with the others.
 LOGITS = "logits"
+# Of a change (`before_after.Change.state`): the style sheet's class. Words say the same beside it.
+TONES = {"better": "good", "worse": "bad", "same": "soft", "": "soft"}
 
 
 @dataclass(frozen=True)
 class Runtimes:
-    """The rows of the comparison; `slowest` is the largest median, the full bar."""
+    """The rows of the comparison; `slowest` is the largest median, the full bar; `spread` says
+    whether any row has one."""
 
     rows: tuple[RuntimeRow, ...]
     slowest: float
+    spread: bool
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class LayersView:
     rest: tuple[LayerRow, ...]
     logits: float | None
     scale: float
+    axis: BarAxis
 
 
 @dataclass(frozen=True)
@@ -80,47 +89,66 @@ class ClassView:
 
 @dataclass(frozen=True)
 class ClassesView:
-    """All classes, the one that lost most first; `scale` is the largest change, the full bar."""
+    """All classes, the one that lost most first.
 
-    rows: tuple[ClassView, ...]
+    Attributes:
+        rest: the classes that the page folds away.
+        scale: the largest change, the full bar.
+    """
+
+    shown: tuple[ClassView, ...]
+    rest: tuple[ClassView, ...]
+    count: int
     scale: float
+    axis: BarAxis
     worse: int
     better: int
 
 
 @dataclass(frozen=True)
-class Confused:
-    """`clips` of the `total` clips of the class `true` were taken for `predicted`."""
+class Section:
+    """A part of the page below its top: `key` is its anchor and its template, `word` stands in the
+    navigation."""
 
-    true: str
-    predicted: str
-    clips: int
-    total: int
+    key: str
+    word: str
+    title: str
 
 
-@dataclass(frozen=True)
-class ConfusionView:
-    """The matrix as a picture, and its most frequent mistakes."""
-
-    svg: Markup
-    total: int
-    right: int
-    worst: tuple[Confused, ...]
+# In the order of their use: what was reached, what it cost, where it fails, how it was made.
+SECTIONS = (
+    Section("runtimes", "Runtimes", "Accuracy and speed of every runtime"),
+    Section("size", "Size", "Where the bytes are"),
+    Section("steps", "Steps", "From teacher to student, step by step"),
+    Section("networks", "Networks", "Networks"),
+    Section("members", "Ensemble", "Networks of the teacher"),
+    Section("per_class", "Classes", "Class by class: teacher to student"),
+    Section("confusion", "Confusions", "What the student mixes up"),
+    Section("examples", "Clips", "Clips"),
+    Section("layers", "Rounding", "Where rounding costs accuracy"),
+    Section("curves", "Training", "Training"),
+    Section("data", "Data", "Data"),
+    Section("provenance", "Provenance", "Provenance"),
+)
 
 
 @dataclass(frozen=True)
 class View:
-    """The values of `page.html.j2`."""
+    """The values of the templates in `page/`."""
 
     recipe: str
     verdict: Verdict
     warnings: tuple[str, ...]
     missing: list[str]
-    changes: tuple[Change, ...]
+    headline: tuple[tuple[Change, ...], ...]
+    subtitle: str
+    verdict_icon: str
+    tone: dict[str, str]
     gates: tuple[Gate, ...]
     tiles: Tiles
     output: str
-    runtimes: Runtimes
+    threads: str
+    runtimes: Runtimes | None
     size: FolderSize | None
     steps: tuple[StepRow, ...]
     networks: tuple[NetworkRow, ...]
@@ -134,6 +162,7 @@ class View:
     provenance: Provenance | None
     hardware: tuple[str, ...]
     checked_on: Cpu | None
+    sections: tuple[Section, ...] = ()
 
 
 def view_of(report: Report) -> View:
@@ -141,15 +170,21 @@ def view_of(report: Report) -> View:
     # Worked out here, not in the page: a template has no types, and nothing in it is checked.
     provenance = report.provenance
     hardware = provenance.hardware if provenance is not None else None
-    return View(
+    top = tiles(report)
+    outcome = verdict(report)
+    view = View(
         recipe=report.recipe or "unnamed run",
-        verdict=verdict(report),
+        verdict=outcome,
         warnings=report.warnings,
         missing=missing(report),
-        changes=changes(report),
+        headline=headline(report, top),
+        subtitle=subtitle(report),
+        verdict_icon=VERDICT_ICONS[outcome.state],
+        tone=TONES,
         gates=report.gates,
-        tiles=tiles(report),
+        tiles=top,
         output=report.output,
+        threads=_threads(hardware),
         runtimes=_runtimes(report),
         size=folder_size(report),
         steps=steps(report),
@@ -159,12 +194,24 @@ def view_of(report: Report) -> View:
         layers=_layers(report),
         examples=_examples(report.examples) if report.examples is not None else (),
         per_class=_classes(report),
-        confusion=_confusion(report),
+        confusion=confusion_view(report),
         data=report.data,
         provenance=provenance,
         hardware=_hardware(hardware) if hardware is not None else (),
         checked_on=report.checked_on,
     )
+    return replace(view, sections=_sections(view))
+
+
+def _sections(view: View) -> tuple[Section, ...]:
+    """The sections that have something to show."""
+    shown = []
+    for section in SECTIONS:
+        # The rows of the steps begin with the teacher and end with the student.
+        repeated = section.key == "networks" and view.steps
+        if getattr(view, section.key) and not repeated:
+            shown.append(section)
+    return tuple(shown)
 
 
 def steps(report: Report) -> tuple[StepRow, ...]:
@@ -193,10 +240,13 @@ def steps(report: Report) -> tuple[StepRow, ...]:
     return tuple(rows)
 
 
-def _runtimes(report: Report) -> Runtimes:
+def _runtimes(report: Report) -> Runtimes | None:
+    if not report.runtimes:
+        return None
     # A row that was not timed has no bar, and no say in the scale.
     slowest = max((number(row.p50_ms) or 0.0 for row in report.runtimes), default=0.0)
-    return Runtimes(report.runtimes, slowest)
+    spread = any(number(row.spread_ms) is not None for row in report.runtimes)
+    return Runtimes(report.runtimes, slowest, spread)
 
 
 def _examples(examples: Examples) -> tuple[ExampleView, ...]:
@@ -216,11 +266,14 @@ def _layers(report: Report) -> LayersView | None:
     inner = [(ratio, row) for ratio, row in ratios if row.layer != LOGITS]
     inner.sort(key=lambda pair: pair[0])
     ordered = tuple(row for _, row in inner)
+    scale = max(ratio for ratio, _ in ratios)
     return LayersView(
         worst=ordered[:SHOWN_LAYERS],
         rest=ordered[SHOWN_LAYERS:],
         logits=next((ratio for ratio, row in ratios if row.layer == LOGITS), None),
-        scale=max(ratio for ratio, _ in ratios),
+        scale=scale,
+        # Bars are shares of the best: a negative ratio, all noise, has none.
+        axis=bar_axis("signal to noise, dB", 0, max(scale, 1.0)),
     )
 
 
@@ -234,33 +287,16 @@ def _classes(report: Report) -> ClassesView | None:
     changes = [row.change for row in rows if row.change is not None]
     # What got worse comes first: that is what a reader has to decide on.
     rows.sort(key=lambda row: (row.change is None, row.change or 0.0, row.name))
+    scale = max([abs(change) for change in changes] + [SMALLEST_SCALE])
+    shown = len(rows) if len(rows) <= FEW_CLASSES else SHOWN_CLASSES
     return ClassesView(
-        rows=tuple(rows),
-        scale=max([abs(change) for change in changes] + [SMALLEST_SCALE]),
+        shown=tuple(rows[:shown]),
+        rest=tuple(rows[shown:]),
+        count=len(rows),
+        scale=scale,
+        axis=bar_axis("change, points", -scale, scale),
         worse=sum(change < 0 for change in changes),
         better=sum(change > 0 for change in changes),
-    )
-
-
-def _confusion(report: Report) -> ConfusionView | None:
-    matrix = report.confusion
-    if not matrix:
-        return None
-    classes = list(report.data.classes) if report.data is not None else []
-    # The names are in another part of the report, which may be missing.
-    classes += [f"class {number + 1}" for number in range(len(classes), len(matrix))]
-    mistakes = []
-    for row, counts in enumerate(matrix):
-        for column, count in enumerate(counts):
-            if count and row != column:
-                mistakes.append(Confused(classes[row], classes[column], count, sum(counts)))
-    # Equally many clips weigh more in a class that has fewer.
-    mistakes.sort(key=lambda mistake: (-mistake.clips, -mistake.clips / mistake.total))
-    return ConfusionView(
-        svg=heatmap(matrix, classes),
-        total=sum(map(sum, matrix)),
-        right=sum(matrix[index][index] for index in range(len(matrix))),
-        worst=tuple(mistakes[:SHOWN_CONFUSIONS]),
     )
 
 
@@ -273,6 +309,13 @@ def _hardware(hardware: Hardware) -> tuple[str, ...]:
         # A no-break space: the number stays on a line with its unit.
         words.append(f"{size(hardware.memory_bytes)} memory".replace(" ", "\u00a0", 1))
     words.append(hardware.device)
-    if hardware.threads is not None:
-        words.append(f"{hardware.threads} thread{'' if hardware.threads == 1 else 's'} used")
+    threads = _threads(hardware)
+    if threads:
+        words.append(f"{threads} used")
     return tuple(word for word in words if word)
+
+
+def _threads(hardware: Hardware | None) -> str:
+    if hardware is None or hardware.threads is None:
+        return ""
+    return f"{hardware.threads} thread{'' if hardware.threads == 1 else 's'}"

@@ -73,7 +73,11 @@ def test_every_package_and_every_file_in_it_is_installed():
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    assert data == {"compress/reporting/page.html.j2"}
+    folder = ROOT / "compress" / "reporting" / "page"
+    # The page's templates and its style sheet, and no other data anywhere.
+    assert {path.suffix for path in folder.iterdir()} == {".j2", ".css"}
+    assert data == {path.relative_to(ROOT).as_posix() for path in folder.iterdir()}
+    assert PROJECT["tool"]["setuptools"]["package-data"]["compress.reporting"] == ["page/*"]
     for package in ("compress", "export", "teachers"):
         for path in (ROOT / package).rglob("*.py"):
             assert (path.parent / "__init__.py").is_file(), path

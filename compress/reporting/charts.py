@@ -97,7 +97,10 @@ def line_chart(y_name: str, series: Sequence[Series], kept: int | None = None) -
     if not ys:
         return Markup("")
     plot = _Plot(min(xs), max(xs), *_padded(min(ys), max(ys)))
-    out = [_opened("chart", f"0 0 {WIDTH} {HEIGHT}", f"{y_name} of every epoch"), _axes(plot, y_name)]
+    out = [
+        _opened("chart", f"0 0 {WIDTH} {HEIGHT}", f"{y_name} of every epoch"),
+        _axes(plot, y_name),
+    ]
     if kept is not None and plot.x_low <= kept <= plot.x_high:
         out.append(_kept(plot, kept))
     for number, line in enumerate(series):
@@ -126,10 +129,11 @@ class _Plot:
 
 def _axes(plot: _Plot, y_name: str) -> str:
     # The name stands above its axis, not turned beside it: nobody tilts a phone to read.
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    x_title = f'<text class="axis-title" x="{middle:g}" y="{HEIGHT - 4}" text-anchor="middle">'
     out = [
         f'<text class="axis-title" x="0" y="12">{escape(y_name)}</text>',
-        f'<text class="axis-title" x="{(LEFT + WIDTH - RIGHT) / 2:g}" y="{HEIGHT - 4}"'
-        ' text-anchor="middle">epoch</text>',
+        f"{x_title}epoch</text>",
     ]
     for y in ticks(plot.low, plot.high):
         _, height = plot.at(plot.x_low, y)

@@ -239,7 +239,8 @@ def _curve(title: str, rng: np.random.Generator, epochs: int, parts: tuple[str, 
                 "val": {f"{title}/top1": top1, f"{title}/top5": 99.0},
             }
         )
-    return {"title": title, "epochs": rows}
+    best = max(rows, key=lambda row: row["val"][f"{title}/top1"])
+    return {"title": title, "epochs": rows, "kept_epoch": best["epoch"]}
 
 
 def _runtimes() -> list[dict]:

@@ -160,6 +160,10 @@ def test_every_bar_chart_names_its_axis(full):
             places = [float(mark.get("style")[5:-1]) for mark in axis]
             assert len(places) > 1 and places[0] >= 0 and places[-1] <= 100
             assert places == sorted(places)
+            # Labels stand at their values, but for the very ends, where they stay inside.
+            for place, mark in zip(places, axis, strict=True):
+                assert (mark.get("class") == "first") is (place < 3)
+                assert (mark.get("class") == "last") is (place > 97)
 
 
 def test_the_ticks_of_a_bar_axis():

@@ -92,6 +92,17 @@ def test_without_a_measured_teacher_the_student_heads_the_page():
     assert not page_of(Report()).all("li", "change")
 
 
+@pytest.mark.parametrize("median, tone", [(21.4, "good"), (70.0, "bad")])
+def test_a_student_that_is_slower_than_the_baseline_export_is_not_praised(median, tone):
+    report = sample_without("before")
+    row = report["runtimes"][2]
+    row["p50_ms"] = median
+    # The only runtime that ships: otherwise the other one would be the faster of the two.
+    report["runtimes"][1]["deployed"] = False
+    latency = page_of(report).all("li", "change")[2]
+    assert len(within(latency, "p", tone)) == 1
+
+
 def sample_without(*keys: str) -> dict:
     report = sample_report()
     for key in keys:

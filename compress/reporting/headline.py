@@ -61,7 +61,13 @@ def _student_alone(tiles: Tiles) -> tuple[Change, ...]:
             _state(tiles.drop),
         ),
         Change("Size", "", size(total), _against_baseline(tiles), _state(_gain(tiles.smaller))),
-        Change(f"Latency{runtime}", "", decimals(median, 2, " ms"), tiles.speed, ""),
+        Change(
+            f"Latency{runtime}",
+            "",
+            decimals(median, 2, " ms"),
+            tiles.speed,
+            _state(_gain(tiles.faster)),
+        ),
         Change(
             "Parameters",
             _known(short_count(teacher.params)),

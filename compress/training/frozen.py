@@ -30,9 +30,9 @@ Teachers = Mapping[str, tuple[Model, ...]]
 Compute = Callable[[dict], dict[str, paddle.Tensor]]
 
 # Iterations of a training from which on `auto` makes a session: to export a network takes as long
-# as a session saves in ten to fifty of them. A number and no measured time, for a resumed training
+# as a session saves in ten to thirty of them. A number and no measured time, for a resumed training
 # must decide as it did before.
-WORTHWHILE = 100
+WORTHWHILE = 50
 # Clips on which a session is compared with Paddle: a batch of the usual size.
 COMPARED = 16
 

@@ -115,6 +115,9 @@ def test_whole_run_delivers(finished):
         == last["total_bytes"]
     )
     assert sum(map(sum, report["confusion"])) == 12
+    for curve, learner in zip(report["curves"], ("teacher", "student"), strict=True):
+        tops = [epoch["val"][f"{learner}/top1"] for epoch in curve["epochs"]]
+        assert tops[curve["kept_epoch"] - 1] == max(tops)
     assert {row["timings"] for row in report["runtimes"]} == {50}
     before, after = report["before"], report["after"]
     assert before["bytes"] == sum(path.stat().st_size for path in (folder / "teacher").iterdir())

@@ -15,7 +15,7 @@ import numpy as np
 
 from export.preprocess.normalise import normalise_2d, normalise_3d, view_transform
 from export.preprocess.streams import branches, stream
-from teachers.errors import DataError
+from teachers.errors import DataError, quoted
 
 
 def apply(clip: np.ndarray, ops: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -30,7 +30,7 @@ def apply(clip: np.ndarray, ops: Sequence[Mapping[str, Any]]) -> np.ndarray:
         parameters = {key: value for key, value in op.items() if key != "op"}
         if op.get("op") not in STEPS:
             raise DataError(
-                f"preprocessing: unknown step {op.get('op')!r} (known: {', '.join(STEPS)}); use the"
+                f"preprocessing: unknown step {quoted(op.get('op'))} (known: {', '.join(STEPS)}); use the"
                 " version of the project that wrote it"
             )
         try:
@@ -45,8 +45,8 @@ def apply(clip: np.ndarray, ops: Sequence[Mapping[str, Any]]) -> np.ndarray:
             MemoryError,
         ) as error:
             raise DataError(
-                f"preprocessing: {op} does not fit a clip of shape {clip.shape} (C, T, V, M): "
-                f"{error}"
+                f"preprocessing: {quoted(dict(op))} does not fit a clip of shape {clip.shape}"
+                f" (C, T, V, M): {error}"
             ) from error
     return np.ascontiguousarray(clip, dtype=np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def shared() -> Path:
 def _cache_of_these_tests(tmp_path_factory):
     """No test reads or writes the caches of whoever runs it."""
     os.environ["FEATHERBONE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_of_a_terminal():
+    """Signals are taken as in a terminal: what a shell starts in the background ignores Ctrl-C, and
+    hands that on to every process that a test starts."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
 
 
 TINY = [

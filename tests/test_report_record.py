@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from compress.reporting.recorder import Recorder
 from compress.reporting.report import write
 from teachers.cpu import Cpu
 from teachers.errors import DataError
+from teachers.storage import typed_json
 
 SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "report.schema.json"
 
@@ -197,3 +198,13 @@ def test_the_schema_names_every_key_that_is_written():
         "type": "object",
         "additionalProperties": {"anyOf": [{"type": "number"}, {"type": "null"}]},
     }
+
+
+@dataclass(frozen=True)
+class Timed:
+    seconds: float
+
+
+def test_a_number_that_no_float_holds_is_refused():
+    with pytest.raises(DataError, match="seconds: expected a number below 1e308, got '1000"):
+        typed_json.decode(Timed, {"seconds": 10**400}, "report.json")

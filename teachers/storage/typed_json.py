@@ -127,7 +127,10 @@ def _one_of(hints: tuple[Any, ...], data: object, place: str) -> Any:
 def _plain(hint: Any, data: object, place: str) -> object:
     if hint is float and isinstance(data, (int, float)) and not isinstance(data, bool):
         # 94.0 and 94 are one number in JSON, and a program in between may have written either.
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:
+            raise _wrong("a number below 1e308", data, place) from None
     # `type`, not `isinstance`: True is an int in Python, and no count.
     if type(data) is hint:
         return data

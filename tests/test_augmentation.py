@@ -9,7 +9,7 @@ import pytest
 from test_inputs import NAMES, dataset, seen
 
 from compress.data.synthetic import kinematics
-from compress.inputs import augment, augmentation
+from compress.inputs import augment, augmentation, crop_resize, view
 from compress.inputs.augmentation import Augmentation, DropJoint
 from export.preprocess import ops
 from teachers.errors import RecipeError
@@ -183,6 +183,20 @@ def test_the_crop_is_the_same_with_and_without_the_steps():
     extra = augmentation.steps(ALL_ON, data, UCLA_20)
     assert extra.generator(state) is not state
     assert state.bit_generator.state == rng(3).bit_generator.state
+
+
+def test_views_that_differ_in_training_alone_share_the_clips_of_an_evaluation():
+    data = dataset(UCLA_20)
+    plain, dropped, shorter = (
+        view.build("crop_resize", config, data)
+        for config in (
+            crop_resize.Config(frames=16),
+            crop_resize.Config(frames=16, augment=Augmentation(drop_axis=0.5)),
+            crop_resize.Config(frames=8),
+        )
+    )
+    assert plain.fingerprint != dropped.fingerprint and plain.evaluated == dropped.evaluated
+    assert plain.evaluated != shorter.evaluated
 
 
 @pytest.mark.parametrize("name", ["crop_resize", "min_max_sample"])

@@ -9,7 +9,7 @@ import pytest
 from test_fit import METHODS, equal, job, state
 
 from compress import pipeline, plan, recipe
-from compress.training import fit as loop, frozen
+from compress.training import checkpoint, fit as loop, frozen
 from compress.training.model import Model, fused
 from teachers import ctrgcn, networks, storage
 
@@ -135,6 +135,24 @@ def test_a_killed_training_under_a_session_continues_bit_for_bit(
     other, _ = distil(tiny, tmp_path / "paddle")
     loop.fit(dataclasses.replace(other, frozen_runtime="paddle"))
     assert not equal(state(whole.networks["student"]), state(other.networks["student"]))
+
+
+def test_repeated_passes_count_as_iterations(
+    tiny_dataset, tiny_view, tiny_spec, tmp_path, monkeypatch
+):
+    """Two passes over 26 clips in batches of 8 are 7 iterations an epoch."""
+    job, _ = distil((tiny_dataset, tiny_view, tiny_spec), tmp_path)
+    job = dataclasses.replace(
+        job,
+        frozen_runtime="auto",
+        config=dataclasses.replace(job.config, epochs=3, batch_size=8, repeat=2),
+    )
+    seen = []
+    monkeypatch.setattr(
+        frozen, "choose", lambda *given: seen.append(given[2]) or frozen.Frozen(None)
+    )
+    loop.Trainer(job).teach(checkpoint.Progress())
+    assert seen == [21]
 
 
 def test_a_state_of_before_the_session_goes_on_with_paddle(

@@ -7,7 +7,6 @@ is dropped is zero, the middle of the input, and every stream of a clip is made 
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,9 +93,16 @@ class Steps:
 
     def generator(self, rng: np.random.Generator) -> np.random.Generator:
         """The generator of these steps, made of the state of the sample's, which stays as it is."""
+        # Nothing is drawn where nothing is on, and a generator for every sample has its price.
+        if self.config == Augmentation():
+            return rng
         # Not the sample's itself: without these steps, training is what it was before there were
         # any, and a teacher and a student of which only one has them see the same crop of a clip.
-        return np.random.default_rng(copy.deepcopy(rng).integers(2**63))
+        # Drawn and put back: a copy of the generator would cost more than preparing the clip.
+        before = rng.bit_generator.state
+        seed = rng.integers(2**63)
+        rng.bit_generator.state = before
+        return np.random.default_rng(seed)
 
     def on_recorded(self, clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A clip of the data set mirrored, jittered and with frames lost, as far as that is on."""

@@ -65,6 +65,11 @@ class View:
         """What trained networks and finished steps know the view by."""
         return Identity(self.fingerprint, self.legacy_fingerprint)
 
+    @property
+    def evaluated(self) -> str:
+        """What decides the clips of an evaluation: views that differ in training alone share it."""
+        return _hash(self.shape, self.eval_ops)
+
     def prepare(self, clip: np.ndarray, number: int = 0) -> np.ndarray:
         """View `number` of `clips` in evaluation, `shape`, float32.
 

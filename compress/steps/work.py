@@ -45,8 +45,9 @@ class Work:
     def evaluation(self, view: View, clips: int = 1) -> EvaluationSet:
         """The validation split through a view, `clips` views a sample; prepared once for all who
         ask."""
-        # By what it shows, not by which object it is: networks with equal views share the clips.
-        key = view.fingerprint, clips
+        # By what it shows, not by which object it is: networks with equal views share the clips, and
+        # a student that is augmented otherwise than its teacher is judged on the same ones.
+        key = view.evaluated, clips
         if key not in self.prepared:
             self.prepared[key] = EvaluationSet(self.dataset.val, view, clips)
         return self.prepared[key]

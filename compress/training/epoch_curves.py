@@ -97,9 +97,13 @@ def _precision_recall(result: EpochResult) -> Iterator[Any]:
     # (K, THRESHOLDS) counts of clips whose score reaches a threshold, of the class and of others.
     thresholds = np.linspace(0, 1, THRESHOLDS)
     of_class = result.labels[:, None] == np.arange(len(result.classes))
-    reached = scores[:, :, None] >= thresholds
-    right = (reached & of_class[:, :, None]).sum(0)
-    wrong = (reached & ~of_class[:, :, None]).sum(0)
+    # One threshold at a time: together, 50,000 clips of 120 classes would take gigabytes.
+    right = np.empty((len(result.classes), THRESHOLDS), dtype=np.int64)
+    wrong = np.empty_like(right)
+    for place, threshold in enumerate(thresholds):
+        reached = scores >= threshold
+        right[:, place] = (reached & of_class).sum(0)
+        wrong[:, place] = (reached & ~of_class).sum(0)
     clips = of_class.sum(0)
     # A class without clips has no recall, and must not draw the mean down.
     present = clips > 0

@@ -125,9 +125,13 @@ class Trainer:
         """Decide what computes the frozen networks, and note it in the progress."""
         job = self.job
         split = job.dataset.train
-        iterations = math.ceil(len(split) / job.config.batch_size) * job.config.epochs
+        batches = _batches(len(split.repeated(job.config.repeat)), job.config)
         self.frozen = frozen_teachers.choose(
-            job.frozen, job.frozen_runtime, iterations, split, progress.runtime
+            job.frozen,
+            job.frozen_runtime,
+            batches * job.config.epochs,
+            split,
+            progress.runtime,
         )
         progress.runtime = self.frozen.runtime
         progress.note = self.frozen.note
@@ -268,7 +272,7 @@ def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
     # each copy of a clip is augmented in its own way.
     split = job.dataset.train.repeated(config.repeat)
     samples = len(split)
-    steps = math.ceil(samples / config.batch_size)
+    steps = _batches(samples, config)
     # All chance of an epoch comes from (seed, epoch), which is what makes a resumed run equal to
     # one that was never interrupted.
     rng = np.random.default_rng([job.seed, epoch])
@@ -317,6 +321,11 @@ def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
         means[name] = float(value) / samples * percent
     # Fetched together: each alone would wait for the device.
     return means | {"lr": lr}, paddle.stack(losses).numpy().reshape(-1)
+
+
+def _batches(samples: int, config: Config) -> int:
+    """Iterations of an epoch: the loader keeps the last, smaller batch."""
+    return math.ceil(samples / config.batch_size)
 
 
 def _prepared(job: Job, keys: list[str], x, y: np.ndarray, rng: np.random.Generator):

@@ -52,6 +52,12 @@ def quoted(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line: protobuf's and Paddle's have many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:90] if lines else type(error).__name__
+
+
 def did_you_mean(word: str, known: Iterable[str], always_list: bool = False) -> str:
     """` (did you mean 'epochs'?)`, or ` (known: epochs, lr)` without a near match, or both with
     `always_list`."""

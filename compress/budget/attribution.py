@@ -14,6 +14,7 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+from teachers.errors import first_line
 from teachers.weights.paddle_files import parameter_names, read_program, structured_names, tensors
 
 KINDS = ("weights", "graph", "metadata", "other")
@@ -88,7 +89,7 @@ def _read_parts(path: Path, suffix: str) -> tuple[Parts, tuple[str, str]]:
             return readers[suffix](path)
         except _unreadable() as error:
             # Never an error of the command: a broken file takes its bytes on the device as well.
-            return Parts(), (f"unreadable {suffix} ({_first_line(error)})", "other")
+            return Parts(), (f"unreadable {suffix} ({first_line(error)})", "other")
     # Before the suffix is judged: a file of any name may be the data of an .onnx beside it.
     external = _external_weights(path)
     if external:
@@ -104,12 +105,6 @@ def _unreadable() -> tuple[type[Exception], ...]:
     from google.protobuf.message import DecodeError
 
     return DecodeError, OSError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile
-
-
-def _first_line(error: Exception) -> str:
-    # The table has room for a line; the errors of protobuf and Paddle have many.
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:90] if lines else type(error).__name__
 
 
 def _is_pir_program(path: Path) -> bool:

@@ -14,6 +14,7 @@ from compress.data.ntu.prepared_files import as_clip
 from compress.data.own import clip_files, dataset_yaml
 from compress.data.own.dataset_yaml import Description
 from teachers.errors import DataError
+from teachers.storage.bounded import read_bytes
 
 KINDS = (
     ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N,"
@@ -45,7 +46,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
         clip = own.of_persons(persons, wanted.persons, wanted.coordinates)
         return [(path.stem, _checked(clip, str(path)))]
     if path.suffix == ".json":
-        clip, _ = nw_ucla.parse(nw_ucla.read_bytes(path), str(path))
+        clip, _ = nw_ucla.parse(read_bytes(path, nw_ucla.LARGEST_FILE), str(path))
         return [(path.stem, _checked(clip, str(path)))]
     if path.suffix == ".skeleton":
         # As recorded: what a network was trained on, CTR-GCN's actors or not, is in its steps.
@@ -62,7 +63,7 @@ def _is_own(path: Path, wanted: Description) -> bool:
     """Whether a file is of the formats of own recordings, and of no other."""
     if path.suffix == ".json":
         # NW-UCLA's key; a clip of own recordings has "frames".
-        return b'"skeletons"' not in nw_ucla.read_bytes(path)
+        return b'"skeletons"' not in read_bytes(path, nw_ucla.LARGEST_FILE)
     if path.suffix == ".npy":
         C = wanted.numbers
         V = wanted.joints

@@ -23,6 +23,7 @@ from compress.data.frames import repair_frames
 from teachers.errors import DataError, quoted
 from teachers.skeleton import UCLA_20
 from teachers.storage import json_text
+from teachers.storage.bounded import read_bytes
 
 # The public set numbers its ten actions with gaps; classes count them without.
 ACTIONS = {
@@ -69,7 +70,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     clips: dict[str, list[LabelledClip]] = {"train": [], "val": []}
     for done, path in enumerate(files, start=1):
         label, view = _from_name(path)
-        data = read_bytes(path)
+        data = read_bytes(path, LARGEST_FILE)
         # The files' bytes: how clips are mended is no part of the data.
         digest.update(path.name.encode() + data)
         clip, repaired = parse(data, str(path), label)
@@ -129,23 +130,6 @@ def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:
             " as a training clip; the published split is kept, but its accuracy is not all of"
             " unseen clips"
         )
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of one JSON file.
-
-    Raises:
-        DataError: it cannot be read, or is far larger than any clip.
-    """
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise DataError(f"{path}: {size} bytes is no NW-UCLA clip; remove it")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); check its permissions or copy it again"
-        ) from error
 
 
 def parse(data: bytes, where: str, label: int | None = None) -> tuple[np.ndarray, str]:

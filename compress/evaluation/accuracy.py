@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,9 +12,8 @@ from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
 from compress.evaluation.latency import Turn, in_turns
 from compress.evaluation.record import Accuracy, ClassRow, RuntimeRow
 from compress.process import console
+from export.runtimes.contract import Predict
 from export.verify import difference
-
-Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def row(

@@ -11,12 +11,12 @@ from itertools import islice
 import numpy as np
 
 from compress.evaluation.evaluate import EvaluationSet
+from export.runtimes.contract import Predict
 
 TIMINGS = 50
 # The first runs of a runtime allocate memory and choose kernels; they are no measure of the rest.
 WARM_UP = 5
 
-Predict = Callable[[np.ndarray], np.ndarray]
 # Runs the clip of a turn, counted from 0; clips come again where there are fewer than turns.
 Turn = Callable[[int], object]
 

@@ -22,7 +22,7 @@ from export import verify
 from export.flat.flatten import flatten
 from export.formats import onnx_format
 from export.runtimes import Predict, default_threads, in_process, onnx_runtime
-from teachers.errors import ExportMismatch
+from teachers.errors import ExportMismatch, first_line
 
 Choice = Literal["auto", "paddle", "onnxruntime"]
 Teachers = Mapping[str, tuple[Model, ...]]
@@ -69,10 +69,9 @@ def choose(
         sessions = {role: _sessions(ensemble, split) for role, ensemble in teachers.items()}
     # Paddle can always go on, and the reason is told: a note in the report.
     except Exception as error:  # noqa: BLE001  (each exporter and runtime has kinds of its own)
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         return Frozen(
             networks.compute,
-            note=f"the frozen teacher was computed by Paddle, not ONNX Runtime: {reason[0]}",
+            note=f"the frozen teacher was computed by Paddle, not ONNX Runtime: {first_line(error)}",
         )
     return Frozen(
         lambda batch: {role: fused(ensemble, batch) for role, ensemble in sessions.items()},

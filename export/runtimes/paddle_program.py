@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from teachers.errors import ExportMismatch
+from teachers.errors import ExportMismatch, first_line
 from teachers.storage.bounded import read_bytes
 from teachers.weights import paddle_files
 
@@ -78,7 +78,7 @@ def check(model: Path, parameters: Path) -> None:
     # protobuf's DecodeError and RuntimeError are of other families in other versions.
     except Exception as error:
         raise ExportMismatch(
-            f"{model}: its runtime cannot load it (no program of Paddle: {_first(error)}); export"
+            f"{model}: its runtime cannot load it (no program of Paddle: {first_line(error)}); export"
             " it again"
         ) from error
     _check_operators(program, model)
@@ -155,7 +155,7 @@ def _check_parameters(block: Any, weights: bytes, model: Path, parameters: Path)
         tensors = list(paddle_files.tensors(weights))
     except Exception as error:
         raise ExportMismatch(
-            f"{parameters}: damaged or truncated ({_first(error)}); copy it again or export it again"
+            f"{parameters}: damaged or truncated ({first_line(error)}); copy it again or export it again"
         ) from error
     expected = [
         (variable.type.lod_tensor.tensor.data_type, list(variable.type.lod_tensor.tensor.dims))
@@ -166,8 +166,3 @@ def _check_parameters(block: Any, weights: bytes, model: Path, parameters: Path)
             f"{parameters}: holds {len(tensors)} tensors that are not the {len(expected)} parameters"
             f" of {model.name}; copy both from the same export"
         )
-
-
-def _first(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:90] if text else type(error).__name__

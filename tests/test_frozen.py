@@ -75,8 +75,8 @@ def test_on_a_gpu_auto_stays_there(monkeypatch):
 def test_a_session_that_is_not_right_is_not_used(teachers, tiny_dataset, monkeypatch):
     original = frozen.onnx_runtime
 
-    def off(file, threads):
-        predict = original(file, threads)
+    def off(file, threads, spinning):
+        predict = original(file, threads, spinning=spinning)
         return lambda x: predict(x) * np.float32(1.0001)
 
     monkeypatch.setattr(frozen, "onnx_runtime", off)

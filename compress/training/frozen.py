@@ -125,7 +125,8 @@ def _session(model: Model, split: Split) -> Predict:
     # Loaded whole: nothing of the file is needed once there is a session.
     with tempfile.TemporaryDirectory() as folder:
         (file,) = onnx_format.save(flatten(network), network.spec, Path(folder))
-        predict = onnx_runtime(file, default_threads())
+        # Threads that wait in a loop would take their cores from the student's half of the step.
+        predict = onnx_runtime(file, default_threads(), spinning=False)
     # The same clips in every process that resumes the training, so that each decides alike. One
     # alone, too, as a last batch may be.
     (clips,) = training_clips(split, model.view, COMPARED).batches(COMPARED)

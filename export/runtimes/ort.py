@@ -19,12 +19,16 @@ def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Pre
     return onnx_runtime(model, threads, optimised)
 
 
-def onnx_runtime(model: Path, threads: int = 1, optimised: bool = True) -> Predict:
+def onnx_runtime(
+    model: Path, threads: int = 1, optimised: bool = True, spinning: bool = True
+) -> Predict:
     """ONNX Runtime on the CPU.
 
     Args:
         optimised: as it is served. Without its graph optimisations a file with eight-bit
             activations is computed operator by operator in float32: slowly, alike on every CPU.
+        spinning: its threads wait for the next clips in a loop, which is fastest where nothing else
+            needs their cores.
     Raises:
         ExportMismatch: the runtime cannot load or run the file.
     """
@@ -33,6 +37,8 @@ def onnx_runtime(model: Path, threads: int = 1, optimised: bool = True) -> Predi
     onnx_graph.check(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Errors alone: warnings about initialisers that it folds say nothing to the reader of a run
     options.log_severity_level = 3
     if not optimised:

@@ -26,6 +26,7 @@ from compress.steps.work import State, Work
 from export import deployed, package, runtimes, verify
 from export.formats import table
 from export.formats.baseline import save_baseline
+from export.formats.options import Options
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.quantize.quantized import Quantized
@@ -138,6 +139,7 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         checked.sample,
         checked.reference,
         state.quantized,
+        Options(recipe.export.skip_absent),
     )
     if state.quantized is not None:
         layers = _layers(state.student.network, state.quantized, checked.sample[:LAYER_CLIPS])
@@ -211,7 +213,8 @@ def _ship_teacher(
         for model in before.teacher:
             clips = work.evaluation(model.view, model.view.clips)
             sources.append(Source(model.network, model.about(work.dataset), clips))
-        return ship(sources, work.folder / "teacher", recipe.export.formats, threads), ""
+        options = Options(recipe.export.skip_absent)
+        return ship(sources, work.folder / "teacher", recipe.export.formats, threads, options), ""
     # Of any kind: what the student is compared with must not cost the student.
     except Exception as problem:  # noqa: BLE001
         text = f"the teacher could not be exported for the comparison ({problem})"

@@ -28,6 +28,7 @@ from export import deployed, package, runtimes, verify as verification
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.formats import table
+from export.formats.options import Options
 from export.quantize import bits
 from export.quantize.quantized import Quantized, corrected
 from export.runtimes import Predict
@@ -117,6 +118,7 @@ def export(
     formats: Sequence[str] | None = None,
     about: Mapping[str, object] | None = None,
     quantized: Quantized | None = None,
+    skip_absent: bool = True,
 ) -> Differences:
     """Write a folder that can be deployed, and compare every file in its runtime on `clips`.
 
@@ -125,6 +127,7 @@ def export(
         formats: names of `export.formats.table`; None: all of them.
         about: `classes` and `preprocessing`, so that a program can feed the folder right from its
             `deployed.json` alone; `api.about(path)` of a run's weights.
+        skip_absent: in ONNX, persons who are not in a clip are not computed; the same logits.
     Returns:
         format -> `agreement` (0..1), the same but for ties as `clear_agreement`, `max_abs_diff`,
         `max_rel_diff`, and where activations are rounded `snr_db`, against the network as it is rounded.
@@ -140,6 +143,7 @@ def export(
         clips,
         _logits(network, Path(folder), clips),
         quantized,
+        Options(skip_absent),
     )
 
 

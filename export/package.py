@@ -11,6 +11,7 @@ from paddle import nn
 from export import deployed, runtimes, verify
 from export.flat.flatten import flatten
 from export.formats import table
+from export.formats.options import USUAL, Options
 from export.quantize.quantized import Quantized
 from teachers import storage
 
@@ -23,6 +24,7 @@ def build(
     clips: np.ndarray,
     reference: np.ndarray,
     quantized: Quantized | None = None,
+    options: Options = USUAL,
 ) -> dict[str, dict[str, float]]:
     """Export, then compare on `clips` (n, C, T, V, M) with the trained network's logits `reference`
     (n, K).
@@ -49,7 +51,7 @@ def build(
     precision = None if quantized is None else quantized.kinds()
     with storage.staging(folder) as unfinished:
         for kind in formats:
-            paths = table.load(kind).save(flat, network.spec, unfinished, plan)
+            paths = table.load(kind).save(flat, network.spec, unfinished, plan, options)
             files[kind] = [storage.deliver(path, folder).name for path in paths]
         description = deployed.describe(network.spec, about, files, precision)
         differences = compare(network, folder, description, clips, reference, quantized)

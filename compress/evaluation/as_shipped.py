@@ -12,6 +12,7 @@ from paddle import nn
 from compress.evaluation.evaluate import EvaluationSet
 from compress.evaluation.latency import Turn, together, turn_of
 from export import deployed, package, verify
+from export.formats.options import Options
 from export.runtimes import in_process
 
 # A few clips tell a broken export from a whole one: its accuracy is known from the trained network.
@@ -41,7 +42,11 @@ class Shipped:
 
 
 def ship(
-    sources: Sequence[Source], folder: Path, formats: tuple[str, ...], threads: int
+    sources: Sequence[Source],
+    folder: Path,
+    formats: tuple[str, ...],
+    threads: int,
+    options: Options,
 ) -> Shipped:
     """Export into `folder`, several networks into numbered folders within it, all of which run for
     every clip.
@@ -55,7 +60,9 @@ def ship(
         place = folder if len(sources) == 1 else folder / str(number)
         sample = next(source.clips.batches(COMPARED))[:COMPARED]
         reference = verify.run(place, in_process(source.network), sample)
-        package.build(source.network, place, formats, source.about, sample, reference)
+        package.build(
+            source.network, place, formats, source.about, sample, reference, options=options
+        )
         description = deployed.read(place)
         for kind, predict in deployed.predictors(place, description, threads).items():
             turns[kind].append(turn_of(predict, source.clips))

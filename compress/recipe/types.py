@@ -274,9 +274,14 @@ class Student:
 
 @dataclass(frozen=True)
 class Export:
-    """`export:`, what the deployed folder holds."""
+    """`export:`, what the deployed folder holds.
+
+    Attributes:
+        skip_absent: see `export.formats.options`.
+    """
 
     formats: tuple[Annotated[str, Build(_format)], ...] = table.names()
+    skip_absent: bool = True
 
     def __post_init__(self) -> None:
         if not self.formats:

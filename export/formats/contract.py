@@ -7,6 +7,7 @@ from typing import Protocol
 
 from paddle import nn
 
+from export.formats.options import USUAL, Options
 from export.quantize.bits import Plan
 from teachers.networks import Spec
 
@@ -22,7 +23,12 @@ class Format(Protocol):
     ROUNDS_ACTIVATIONS: bool
 
     def save(
-        self, flat: nn.Sequential, spec: Spec, folder: Path, plan: Plan | None = None
+        self,
+        flat: nn.Sequential,
+        spec: Spec,
+        folder: Path,
+        plan: Plan | None = None,
+        options: Options = USUAL,
     ) -> list[Path]:
         """Write a flat network; it must stay as it is, for the next format is written from it.
 
@@ -32,6 +38,7 @@ class Format(Protocol):
             spec: the network's, for the input shape (C, T, V, M).
             folder: exists.
             plan: how weights and points are to be rounded; None: all in float32.
+            options: those that mean something to the format are followed.
         Returns:
             the files, named and ordered as in the table.
         Raises:

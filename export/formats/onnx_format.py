@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 from paddle import nn
 
-from export.formats import onnx_int8, onnx_model, onnx_weights
+from export.formats import onnx_absent, onnx_int8, onnx_model, onnx_weights
+from export.formats.options import USUAL, Options
 from export.quantize.bits import Plan
+from teachers.networks import Spec
 
 ROUNDS_ACTIVATIONS = True
 
 
-def save(flat: nn.Sequential, spec, folder: Path, plan: Plan | None = None) -> list[Path]:
+def save(
+    flat: nn.Sequential,
+    spec: Spec,
+    folder: Path,
+    plan: Plan | None = None,
+    options: Options = USUAL,
+) -> list[Path]:
     """See `export.formats.contract.Format`."""
+    model = convert(flat, spec, plan)
+    # Last, on the finished model: it computes the features of nobody with the model itself.
+    if options.skip_absent:
+        onnx_absent.skip(model, spec)
+    return onnx_model.write(model, folder)
+
+
+def convert(flat: nn.Sequential, spec: Spec, plan: Plan | None) -> onnx.ModelProto:
+    """The model with everybody computed."""
     if plan is None:
-        return onnx_model.save(flat, spec, folder)
+        return onnx_model.convert(flat, spec)
     # Without ranges there is nothing to compute in integers: the float form is the faster one then
     writer = onnx_int8 if plan.ranges else onnx_weights
-    return writer.save(flat, spec, folder, plan)
+    return writer.convert(flat, spec, plan)

@@ -12,7 +12,7 @@ from compress.budget.measure import measure
 from compress.evaluation import accuracy
 from compress.evaluation.as_shipped import Shipped, Source, ship
 from compress.evaluation.evaluate import EvaluationSet, confusion
-from compress.evaluation.latency import Turn, turn_of
+from compress.evaluation.latency import Turn, persons_of, turn_of
 from compress.evaluation.record import RuntimeRow
 from compress.process import console
 from compress.recipe.types import Budget, Recipe
@@ -92,7 +92,9 @@ def deliver(
     recorder.report = replace(recorder.report, budget=weighed)
     shipped, problem = _ship_teacher(recipe, work, before, checked.threads)
     interrupt.check()
-    recorder.report = side_by_side.timed(recorder.report, checked.turns, shipped, problem)
+    recorder.report = side_by_side.timed(
+        recorder.report, checked.turns, shipped, problem, persons_of(checked.clips)
+    )
     _judge(recipe.budget, weighed, recorder)
     _draw(recipe, work, weighed, recorder)
 

@@ -44,6 +44,28 @@ def test_the_spread_lies_between_the_quartiles(monkeypatch):
     )
 
 
+def test_clips_of_one_person_and_of_all_have_medians_of_their_own(monkeypatch):
+    """Every other clip has one person and takes 2 ms, the rest two and 5 ms."""
+    now = [0.0]
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: now[0])
+
+    def run(turn):
+        now[0] += (0.002, 0.005)[turn % 2]
+
+    (mixed,) = latency.in_turns([run], (1, 2))
+    np.testing.assert_allclose((mixed.one_person_ms, mixed.all_persons_ms), (2.0, 5.0))
+    for alike in ((), (1,), (2,), (0, 0)):
+        (found,) = latency.in_turns([run], alike)
+        assert (found.one_person_ms, found.all_persons_ms) == (None, None)
+
+
+def test_persons_are_counted_as_the_network_sees_them():
+    clip = np.ones((1, 3, 4, 5, 2), "float32")
+    alone = clip * np.array([1, 0], "float32")
+    clips = SimpleNamespace(batches=lambda size: iter([clip, alone, 0 * clip]))
+    assert latency.persons_of(clips) == (2, 1, 0)
+
+
 def test_a_split_of_few_clips_is_timed_as_often(tiny_dataset, tiny_view):
     seen = []
     clips = EvaluationSet(tiny_dataset.val, tiny_view)
@@ -65,7 +87,7 @@ def test_before_and_after_are_of_the_fastest_deployed_runtime(monkeypatch):
     medians = iter((50.0, 20.0, 5.0, 30.0, 9.0))
     monkeypatch.setattr(
         "compress.evaluation.accuracy.in_turns",
-        lambda turns: [latency.Latency(next(medians), 99.0, 1.0, 50) for _ in turns],
+        lambda turns, persons: [latency.Latency(next(medians), 99.0, 1.0, 50) for _ in turns],
     )
     teacher = Shipped(9_000_000, {"paddle": lambda turn: None, "onnx": lambda turn: None})
     report = side_by_side.timed(report_with(1, 2, 3), [lambda turn: None] * 3, teacher)
@@ -96,7 +118,7 @@ def test_a_teacher_that_cannot_be_exported_does_not_fail_the_run(problem, monkey
 
     monkeypatch.setattr(deliver, "ship", broken)
     work = SimpleNamespace(folder=tmp_path)
-    recipe = SimpleNamespace(export=SimpleNamespace(formats=("onnx",)))
+    recipe = SimpleNamespace(export=SimpleNamespace(formats=("onnx",), skip_absent=True))
     shipped, text = deliver._ship_teacher(recipe, work, SimpleNamespace(teacher=()), 1)
     assert shipped is None
     assert text == f"the teacher could not be exported for the comparison ({problem})"

@@ -58,9 +58,12 @@ def score(name: str, predict: Predict, clips: EvaluationSet) -> tuple[Accuracy, 
     return accuracy(logits, clips.labels), logits
 
 
-def timed(rows: Sequence[RuntimeRow], turns: Sequence[Turn]) -> list[RuntimeRow]:
-    """The rows with their latencies, measured in turns; `turns` in the order of the rows."""
-    latencies = in_turns(turns)
+def timed(
+    rows: Sequence[RuntimeRow], turns: Sequence[Turn], persons: Sequence[int] = ()
+) -> list[RuntimeRow]:
+    """The rows with their latencies, measured in turns; `turns` in the order of the rows, `persons`
+    of `compress.evaluation.latency.persons_of`."""
+    latencies = in_turns(turns, persons)
     return [replace(row, **asdict(latency)) for row, latency in zip(rows, latencies, strict=True)]
 
 

@@ -12,7 +12,7 @@ from paddle import nn
 from compress.evaluation.evaluate import EvaluationSet
 from compress.evaluation.latency import Turn, together, turn_of
 from export import deployed, package, verify
-from export.formats.options import Options
+from export.formats.options import USUAL, Options
 from export.runtimes import in_process
 
 # A few clips tell a broken export from a whole one: its accuracy is known from the trained network.
@@ -46,7 +46,7 @@ def ship(
     folder: Path,
     formats: tuple[str, ...],
     threads: int,
-    options: Options,
+    options: Options = USUAL,
 ) -> Shipped:
     """Export into `folder`, several networks into numbered folders within it, all of which run for
     every clip.

@@ -23,21 +23,32 @@ Turn = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one clip: median, 95th percentile, distance between the quartiles; and of how
-    many timings."""
+    """Milliseconds of one clip: median, 95th percentile, distance between the quartiles; of how many
+    timings; and the medians of clips with one person and with all persons, where both were timed."""
 
     p50_ms: float
     p95_ms: float
     spread_ms: float
     timings: int
+    one_person_ms: float | None = None
+    all_persons_ms: float | None = None
 
 
 def turn_of(predict: Predict, clips: EvaluationSet) -> Turn:
     """Runs the first view of one clip after the other."""
+    samples = _samples(clips)
+    return lambda turn: predict(samples[turn % len(samples)])
+
+
+def persons_of(clips: EvaluationSet) -> tuple[int, ...]:
+    """How many persons are in the clip of each turn, as the network sees it."""
+    return tuple(int((x != 0).any(axis=(0, 1, 2, 3)).sum()) for x in _samples(clips))
+
+
+def _samples(clips: EvaluationSet) -> list[np.ndarray]:
     # A sample may come as several views; one of them is what a user would send. Copies, or each
     # would keep the whole batch that it is a view of.
-    samples = [x[:1].copy() for x in islice(clips.batches(1), TIMINGS)]
-    return lambda turn: predict(samples[turn % len(samples)])
+    return [x[:1].copy() for x in islice(clips.batches(1), TIMINGS)]
 
 
 def together(turns: Sequence[Turn]) -> Turn:
@@ -50,17 +61,35 @@ def together(turns: Sequence[Turn]) -> Turn:
     return run
 
 
-def in_turns(turns: Sequence[Turn]) -> list[Latency]:
-    """The latency of each, in their order; every round runs each of them once."""
+def in_turns(turns: Sequence[Turn], persons: Sequence[int] = ()) -> list[Latency]:
+    """The latency of each, in their order; every round runs each of them once.
+
+    Args:
+        persons: of `persons_of`, to tell clips of one person from clips of all.
+    """
     spent: list[list[float]] = [[] for _ in turns]
     for number in range(WARM_UP + TIMINGS):
         for times, run in zip(spent, turns, strict=True):
             started = time.perf_counter()
             run(number)
             times.append(1000 * (time.perf_counter() - started))
-    return [_summary(times[WARM_UP:]) for times in spent]
+    there = np.array(
+        [persons[turn % len(persons)] if persons else 0 for turn in range(len(spent[0]))]
+    )
+    return [_summary(np.array(times[WARM_UP:]), there[WARM_UP:]) for times in spent]
 
 
-def _summary(times: list[float]) -> Latency:
+def _summary(times: np.ndarray, persons: np.ndarray) -> Latency:
     quartile, median, upper, p95 = (float(each) for each in np.percentile(times, (25, 50, 75, 95)))
-    return Latency(median, p95, upper - quartile, len(times))
+    alone = persons == 1
+    crowded = persons == max(2, persons.max())
+    if not (alone.any() and crowded.any()):
+        return Latency(median, p95, upper - quartile, len(times))
+    return Latency(
+        median,
+        p95,
+        upper - quartile,
+        len(times),
+        float(np.median(times[alone])),
+        float(np.median(times[crowded])),
+    )

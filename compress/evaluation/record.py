@@ -31,6 +31,8 @@ class RuntimeRow:
         spread_ms: between the quartiles of the timings; of two rows that differ by less, neither
             is known to be faster.
         timings: how many there were.
+        one_person_ms, all_persons_ms: the median of the clips with one person, and of those with as
+            many as the network takes; None where the timed clips are all alike.
         bytes: of all files that the runtime reads.
         note: what a person has to know to compare the row with others.
     """
@@ -50,6 +52,8 @@ class RuntimeRow:
     note: str | None = None
     spread_ms: float | None = None
     timings: int | None = None
+    one_person_ms: float | None = None
+    all_persons_ms: float | None = None
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def render(report: Report) -> str:
     )
     environment.filters |= {
         "size": _unbroken(wording.size),
+        "by_persons": _unbroken(wording.by_persons),
         "decimals": _unbroken(wording.decimals),
         "count": _unbroken(wording.short_count),
         "duration": _unbroken(wording.duration),

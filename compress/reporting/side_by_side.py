@@ -14,7 +14,11 @@ from export.formats import table
 
 
 def timed(
-    report: Report, turns: Sequence[Turn], teacher: Shipped | None, problem: str = ""
+    report: Report,
+    turns: Sequence[Turn],
+    teacher: Shipped | None,
+    problem: str = "",
+    persons: Sequence[int] = (),
 ) -> Report:
     """The report with every latency, and with `before` and `after`.
 
@@ -22,12 +26,13 @@ def timed(
         turns: in the order of the report's runtimes.
         teacher: as it would ship; None: it could not be exported.
         problem: why it could not.
+        persons: in the clip of each turn, see `compress.evaluation.latency.persons_of`.
     """
     kinds = list(teacher.turns) if teacher is not None else []
     others = [RuntimeRow(table.runtime_title(kind)) for kind in kinds]
     teacher_turns = [teacher.turns[kind] for kind in kinds] if teacher is not None else []
     # All in one go: the teacher's files take their turns among the student's.
-    rows = accuracy.timed([*report.runtimes, *others], [*turns, *teacher_turns])
+    rows = accuracy.timed([*report.runtimes, *others], [*turns, *teacher_turns], persons)
     runtimes = tuple(rows[: len(turns)])
     of_teacher = {row.name: row for row in rows[len(turns) :]}
     fastest = min(

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from compress.data import nw_ucla, pyskl
+from compress.data.bad_clips import BadClips
 from compress.data.ntu import prepared_files, skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
-from compress.data.own import clip_files, dataset_yaml, labels_csv
+from compress.data.own import clip_files, dataset_yaml, labels_csv, splits
 from compress.data.own.labels import numbered
+from compress.data.own.paths import Folder
 from teachers.errors import DataError
 from teachers.weights import safe_pickle
 
@@ -186,11 +188,13 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         return run
 
     def labels(_: Path):
-        entries, _unused = labels_csv.read(folder)
-        numbers = numbered(entries, None, folder).numbers
-        return labels_csv.validating(entries, numbers, None, folder), labels_csv.unnamed(
-            folder, entries
-        )
+        bad = BadClips(folder, skip=True)
+        files = Folder(folder)
+        listing = labels_csv.read(files, bad)
+        entries, labelled = numbered(listing.entries, None, folder, bad)
+        bad.check(listing.lines)
+        validates = splits.validating(entries, labelled.numbers, None, folder)
+        return validates, files.unnamed(entry.path for entry in entries)
 
     return {
         "skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),

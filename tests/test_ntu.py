@@ -204,7 +204,8 @@ def test_a_clip_of_nothing_but_nan_is_an_error(tmp_path):
     assert (
         failure(write_folder(tmp_path / "xsub", train_data=train))
         == f"{tmp_path / 'xsub' / 'train_data.npy'}[2]: every frame holds NaN or infinity; prepare"
-        " the file again, or remove the clip and its label"
+        " the file again, or remove the clip and its label\nor leave it out, counted: -o"
+        " data.skip_bad=true"
     )
 
 

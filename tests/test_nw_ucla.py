@@ -12,6 +12,8 @@ from compress.data import nw_ucla
 from compress.inputs import min_max_sample, view
 from teachers.errors import DataError
 
+HINT = "or leave it out, counted: -o data.skip_bad=true"
+
 
 def skeletons(frames: int, seed: int = 0) -> list:
     return np.random.default_rng(seed).normal(size=(frames, 20, 3)).round(4).tolist()
@@ -232,7 +234,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_fix(folder, change, messag
     write(folder, "a01_s01_e00_v01", **change)
     with pytest.raises(DataError) as caught:
         load(folder)
-    assert str(caught.value) == f"{folder / 'a01_s01_e00_v01.json'}: {message}"
+    assert str(caught.value) == f"{folder / 'a01_s01_e00_v01.json'}: {message}\n{HINT}"
 
 
 def test_a_frame_with_a_missing_joint_is_refused(folder):
@@ -256,7 +258,7 @@ def test_an_action_or_view_outside_the_set_is_refused(folder, name, what):
     assert (
         str(caught.value)
         == f"{folder / name}.json: {what} is not of NW-UCLA (actions 1, 2, 3, 4, 5, 6, 8, 9, "
-        "11, 12; views 1-3); remove the file"
+        f"11, 12; views 1-3); remove the file\n{HINT}"
     )
 
 

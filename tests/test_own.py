@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from compress.data import clips, own, survey
-from compress.data.own import clip_files, dataset_yaml, labels, labels_csv
+from compress.data.bad_clips import BadClips
+from compress.data.own import clip_files, dataset_yaml, labels, labels_csv, splits
 from compress.data.own.dataset_yaml import Description
+from compress.data.own.paths import Folder
 from teachers.errors import DataError, RecipeError
 
 YAML = "joints: 3\nedges: [[2, 1], [3, 2]]\ncoordinates: 2\npersons: 2\n"
@@ -183,8 +185,10 @@ def test_a_score_behind_the_coordinates_is_one_in_every_format(tmp_path, coordin
 
 def test_a_number_too_many_is_said_to_be_a_score(tmp_path):
     root = write(tmp_path, a__npy=np.ones((5, 3, 3)))
-    assert failure(root).endswith(
-        "if the last of 3 is a score, write `score: true` into dataset.yaml"
+    assert (
+        failure(root)
+        .splitlines()[0]
+        .endswith("if the last of 3 is a score, write `score: true` into dataset.yaml")
     )
 
 
@@ -226,27 +230,36 @@ def of_labels(*labels_written):
     ]
 
 
+def numbered(written, classes, root):
+    """The labels, of which every one must be a class."""
+    bad = BadClips(root, skip=False)
+    kept, found = labels.numbered(written, classes, root, bad)
+    bad.check(len(written))
+    assert kept == written
+    return found
+
+
 def test_one_word_in_several_spellings_is_one_class(tmp_path):
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     written = of_labels("Walk", "walk", "walk", decomposed, composed, composed, "sit")
-    found = labels.numbered(written, None, tmp_path)
+    found = numbered(written, None, tmp_path)
     assert found.classes == (composed, "sit", "walk")
     names = [found.classes[number] for number in found.numbers]
     assert names == ["walk"] * 3 + [composed] * 3 + ["sit"]
     assert set(found.spellings) == {("Walk", "walk"), (decomposed, composed)}
     # What the description tells apart stays apart.
-    told = labels.numbered(of_labels("Walk", "walk", "Walk"), ("walk", "Walk"), tmp_path)
+    told = numbered(of_labels("Walk", "walk", "Walk"), ("walk", "Walk"), tmp_path)
     assert told.numbers.tolist() == [1, 0, 1] and not told.spellings
     with pytest.raises(DataError, match="label 'WALK' of '2.npy' is none of the 2 classes"):
-        labels.numbered(of_labels("WALK"), ("walk", "Walk"), tmp_path)
-    assert labels.numbered(of_labels("WALK"), ("run", "Walk"), tmp_path).numbers.tolist() == [1]
+        numbered(of_labels("WALK"), ("walk", "Walk"), tmp_path)
+    assert numbered(of_labels("WALK"), ("run", "Walk"), tmp_path).numbers.tolist() == [1]
 
 
 def test_numbers_from_one_make_no_class_that_no_clip_is_of(tmp_path):
-    found = labels.numbered(of_labels("1", "3", "2"), None, tmp_path)
+    found = numbered(of_labels("1", "3", "2"), None, tmp_path)
     assert (found.numbers.tolist(), found.classes) == ([0, 2, 1], ("class 1", "class 2", "class 3"))
     assert found.notes[0].startswith("labels count from 1 (to 3), none is 0")
-    from_zero = labels.numbered(of_labels("0", "2"), None, tmp_path)
+    from_zero = numbered(of_labels("0", "2"), None, tmp_path)
     assert (from_zero.numbers.tolist(), len(from_zero.classes), from_zero.notes) == ([0, 2], 3, ())
 
 
@@ -359,11 +372,17 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
         ),
         (
             "link.npy,walk,val",
-            "line 4: file 'link.npy' leads out of the folder; copy the file into it",
+            (
+                "line 4: file 'link.npy' leads out of the folder; copy the file into it, or name"
+                " the folder that links may lead into: -o data.link_root=PARENT"
+            ),
         ),
         (
             "folder/x.npy,walk,val",
-            "line 4: file 'folder/x.npy' leads out of the folder; copy the file into it",
+            (
+                "line 4: file 'folder/x.npy' leads out of the folder; copy the file into it, or"
+                " name the folder that links may lead into: -o data.link_root=PARENT"
+            ),
         ),
         (
             "gone.npy,walk,val",
@@ -371,7 +390,10 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
         ),
         (
             "\0.npy,walk,val",
-            r"line 4: file '\x00.npy' is not in ROOT; copy it there, or remove the line",
+            (
+                "line 4: holds NUL, as UTF-16 without its mark does; save it as UTF-8, or name its"
+                " encoding in dataset.yaml: `encoding: gbk` (big5, shift_jis, cp1252, latin-1, ...)"
+            ),
         ),
         (
             "x" * 300 + ".npy,walk,val",
@@ -382,7 +404,7 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
             "c.csv,,val",
             "line 4: the label is '', expected a word or a number; give the clip its class",
         ),
-        ("c.csv,walk,test", "line 4: the split is 'test', expected train or val"),
+        ("c.csv,walk,tset", "line 4: the split is 'tset', expected train or val"),
         ("c.csv,walk", "line 4: has 2 columns, the first line 3; quote text with a comma"),
         (
             '"c.csv,walk,val',
@@ -415,7 +437,9 @@ def test_a_line_of_labels_that_cannot_be_is_named(tmp_path, line, message):
     (root / "link.npy").symlink_to(tmp_path / "out.npy")
     (root / "folder").symlink_to(tmp_path)
     np.save(tmp_path / "x.npy", CLIPS[0])
-    assert failure(root) == f"ROOT/labels.csv: {message}"
+    # The second line, where there is one, says how to leave the clip out.
+    told = failure(root).replace(str(tmp_path), "PARENT")
+    assert told.splitlines()[0] == f"ROOT/labels.csv: {message}"
 
 
 @pytest.mark.parametrize(
@@ -798,8 +822,10 @@ def test_any_labels_are_read_or_refused(tmp_path_factory, data):
     (root / "labels.csv").write_bytes(data)
 
     def read():
-        entries, _ = labels_csv.read(root)
-        numbers = labels.numbered(entries, None, root).numbers
-        return labels_csv.validating(entries, numbers, None, root).any() and ()
+        bad = BadClips(root, skip=True)
+        listing = labels_csv.read(Folder(root), bad)
+        entries, labelled = labels.numbered(listing.entries, None, root, bad)
+        bad.check(listing.lines)
+        return splits.validating(entries, labelled.numbers, None, root).any() and ()
 
     survives(read)

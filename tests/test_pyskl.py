@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from compress.data import pyskl
+from compress.data.bad_clips import BadClips
 from compress.data.ntu.naming import NTU_120
 from compress.data.pyskl import files
 from compress.inputs import loop, uniform, view
@@ -112,7 +113,9 @@ def test_clips_are_what_was_written(tmp_path, protocol):
 
 
 def test_arrays_stay_as_the_file_has_them(tmp_path):
-    part, _, _ = files.read(write(tmp_path / "ntu.pkl", five()), "xsub", True)
+    part, _, _ = files.read(
+        write(tmp_path / "ntu.pkl", five()), "xsub", True, BadClips(tmp_path, skip=False)
+    )
     assert [one.keypoint.dtype for one in part.annotations] == [np.float16] * 3
 
 
@@ -267,11 +270,16 @@ def test_x_and_y_alone_and_images_that_nobody_measured(tmp_path):
             " (PYSKL assumes [1920, 1080])"
         ),
     )
-    assert (
-        failure(path)
-        == f"{path}: annotation 0 ('a'): its keypoint_score is missing, expected an array of"
-        " numbers (1, 9, 17); set data.scores to false to use x and y only"
-    )
+    # Every annotation is named, and none is advised to be left out: nothing would remain.
+    told = failure(path).splitlines()
+    assert told[:2] == [
+        f"{path}: 5 of 5 clips cannot be used:",
+        (
+            "  annotation 0 ('a'): its keypoint_score is missing, expected an array of numbers (1, 9,"
+            " 17); set data.scores to false to use x and y only"
+        ),
+    ]
+    assert len(told) == 6
 
 
 def test_of_many_persons_those_in_most_frames_stay_in_their_order(tmp_path):
@@ -518,7 +526,7 @@ def test_a_skeleton_that_nobody_described_is_asked_for(tmp_path):
         (
             {"keypoint": np.zeros((1, 9, 24, 3))},
             (
-                "has 24 joints of 3 coordinates, the first annotation 25 of 3; all must be of one"
+                "has 24 joints of 3 coordinates, most annotations 25 of 3; all must be of one"
                 " skeleton"
             ),
         ),
@@ -575,8 +583,10 @@ def test_a_file_that_does_not_hold_together(tmp_path):
     )
     assert (
         failure(write(path, annotations[:3]))
-        == f"{path}: split 'xsub_val' names 'd' and 1 more, which no annotation has; copy the file"
-        " again, or take the names out"
+        == f"{path}: 2 of 5 clips cannot be used:\n  split 'xsub_val' names 'd', which no annotation"
+        " has; copy the file again, or take the name out\n  split 'xsub_val' names 'e', which no"
+        " annotation has; copy the file again, or take the name out\nor leave them out, counted: -o"
+        " data.skip_bad=true"
     )
     assert (
         failure(write(path, annotations, split={"train": [], "val": ["a"]}))
@@ -587,7 +597,7 @@ def test_a_file_that_does_not_hold_together(tmp_path):
         assert (
             failure(write(path, [bare, *annotations[1:]]))
             == f"{path}: annotation 0 ('a'): has no {key!r}; an annotation needs frame_dir, label,"
-            " keypoint"
+            " keypoint\nor leave it out, counted: -o data.skip_bad=true"
         )
     assert (
         failure(write(path, [{"label": 1}]))

@@ -40,10 +40,11 @@ LARGEST_LABELS = 200_000_000
 @dataclass(frozen=True)
 class Config:
     """Recipe keys; `root` is the folder, `benchmark` the number of classes (null: the only one
-    there is)."""
+    there is), `skip_bad` leaves out clips that cannot be used."""
 
     root: str
     benchmark: Literal[60, 120] | None = None
+    skip_bad: bool = False
 
     def __post_init__(self):
         if self.benchmark not in (None, 60, 120):
@@ -62,12 +63,13 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     train, train_notes = _part(root, "train", classes)
     val, val_notes = _part(root, "val", classes)
     # The arrays have NTU's shape and joints, so NTU's reader looks at them.
-    inspection = ntu.inspect(train, val, callback, "BABEL")
+    names = _names(root / NAMES, classes)
+    inspection = ntu.inspect(train, val, names, config.skip_bad, callback, "BABEL")
     return Dataset(
         "babel",
         inspection.train,
         inspection.val,
-        _names(root / NAMES, classes),
+        names,
         NTU_25,
         persons=1,
         channels=3,
@@ -77,10 +79,11 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
             *train_notes,
             *val_notes,
             *ntu.overlap(train, val),
-            _class_sizes(train.labels, classes),
+            _class_sizes(inspection.train.labels, classes),
         ),
         input=INPUT,
         as_recorded=True,
+        skipped=inspection.skipped,
     )
 
 

@@ -106,6 +106,7 @@ class Dataset:
         as_recorded: people stand where the camera saw them, not around the origin; inputs whose
             networks do not bear that centre them.
         score_columns: files have a score behind the coordinates of every joint.
+        skipped: (name, why) of every clip that is left out because it cannot be used.
         lengths: frames of the clips that `compress.data.survey` looked at, in rising order.
     """
 
@@ -128,12 +129,15 @@ class Dataset:
     joint_names: tuple[str, ...] | None = None
     as_recorded: bool = False
     score_columns: bool = False
+    skipped: tuple[tuple[str, str], ...] = ()
     lengths: tuple[int, ...] = ()
 
     # As in `Split`.
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
+        skipped = tuple((printable(name), printable(why)) for name, why in self.skipped)
+        object.__setattr__(self, "skipped", skipped)
 
     @property
     def scored(self) -> bool:

@@ -43,11 +43,13 @@ class Config:
         root: the folder with `original` or `transformed` in it, or one of the two.
         benchmark: xsub and xview of NTU 60, xset and xsub120 of NTU 120.
         prepared: "original" or "transformed"; null: the only one there is.
+        skip_bad: leave out clips that cannot be used.
     """
 
     root: str
     benchmark: Literal["xsub", "xview", "xset", "xsub120"] = "xsub"
     prepared: Literal["original", "transformed"] | None = None
+    skip_bad: bool = False
 
     def __post_init__(self):
         if self.benchmark not in FOLDERS:
@@ -69,7 +71,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     val = prepared_files.from_folder(folder, "eval", lengths=True)
     classes = ntu.classes_of(train, val)
     # The lengths in the pickle are not used: zeros behind a clip say the same, and cannot disagree.
-    inspection = ntu.inspect(train, val, callback)
+    inspection = ntu.inspect(train, val, classes, config.skip_bad, callback)
     # A deployed network is fed recordings, which must go through what the files have behind them;
     # `once` makes that harmless for the clips of the files.
     turned: tuple[dict, ...] = (
@@ -98,6 +100,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         input=INPUT,
         base_ops=turned if prepared == "transformed" else (),
         as_recorded=prepared == "original",
+        skipped=inspection.skipped,
     )
 
 

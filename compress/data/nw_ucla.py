@@ -13,10 +13,12 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from compress.data.bad_clips import BadClips
 from compress.data.data_report import counted, shortened
 from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import repair_frames
@@ -51,9 +53,11 @@ LARGEST_FILE = 20_000_000
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys; `root` is the folder of JSON files, or its parent with `all_sqe` inside."""
+    """Recipe keys; `root` is the folder of JSON files, or its parent with `all_sqe` inside; `skip_bad`
+    leaves out clips that cannot be used."""
 
     root: str
+    skip_bad: bool = False
 
 
 def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
@@ -65,21 +69,24 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     """
     # The split is published, so nothing is drawn: `seed` is there for the contract alone.
     files = _files(Path(config.root).expanduser())
+    bad = BadClips(files[0].parent, config.skip_bad)
     digest = hashlib.sha256()
     repairs = []
     clips: dict[str, list[LabelledClip]] = {"train": [], "val": []}
     for done, path in enumerate(files, start=1):
-        label, view = _from_name(path)
-        data = read_bytes(path, LARGEST_FILE)
-        # The files' bytes: how clips are mended is no part of the data.
-        digest.update(path.name.encode() + data)
-        clip, repaired = parse(data, str(path), label)
-        if repaired:
-            repairs.append(f"{path.name}: {repaired}")
-        # The published protocol: a camera that no training clip was seen by.
-        clips["val" if view == 3 else "train"].append((path.stem, clip, label))
+        read = bad.attempt(path.name, partial(_read, path), CLASS_OF.get(_numbers(path)[0]))
         if callback:
             callback(done, len(files), "reading NW-UCLA")
+        if read is None:
+            continue
+        # The files' bytes: how clips are mended is no part of the data.
+        digest.update(path.name.encode() + read.data)
+        if read.repaired:
+            repairs.append(f"{path.name}: {read.repaired}")
+        # The published protocol: a camera that no training clip was seen by.
+        split = "val" if read.view == 3 else "train"
+        clips[split].append((path.stem, read.clip, read.label))
+    bad.check(len(files))
     # Half a copy of the folder shows here, not at the first evaluation after hours of training.
     for split, views, purpose in (("train", "1 or 2", "train on"), ("val", "3", "test with")):
         if not clips[split]:
@@ -98,10 +105,36 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         persons=1,
         channels=3,
         fingerprint=digest.hexdigest(),
-        notes=tuple(_notes(train, val, repairs)),
+        notes=(
+            *bad.notes([*train.labels.tolist(), *val.labels.tolist()], tuple(ACTIONS.values())),
+            *_notes(train, val, repairs),
+        ),
         input=INPUT,
         as_recorded=True,
+        skipped=bad.skipped,
     )
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file of the set; `data` are its bytes, `repaired` says what was mended."""
+
+    data: bytes
+    clip: np.ndarray
+    label: int
+    view: int
+    repaired: str
+
+
+def _read(path: Path) -> _File:
+    """
+    Raises:
+        DataError: no clip of the set.
+    """
+    label, view = _from_name(path)
+    data = read_bytes(path, LARGEST_FILE)
+    clip, repaired = parse(data, str(path), label)
+    return _File(data, clip, label, view, repaired)
 
 
 def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:
@@ -202,9 +235,7 @@ def _files(root: Path) -> list[Path]:
 
 
 def _from_name(path: Path) -> tuple[int, int]:
-    match = NAME.fullmatch(path.stem)
-    assert match is not None  # `_files` lists such names alone
-    action, _, _, view = map(int, match.groups())
+    action, _, _, view = _numbers(path)
     # The set has no action 7 or 10; a file of that name is of something else.
     if action not in CLASS_OF or view not in (1, 2, 3):
         raise DataError(
@@ -212,6 +243,13 @@ def _from_name(path: Path) -> tuple[int, int]:
             f"{', '.join(map(str, ACTIONS))}; views 1-3); remove the file"
         )
     return CLASS_OF[action], view
+
+
+def _numbers(path: Path) -> tuple[int, ...]:
+    """(action, subject, environment, view) in a file's name."""
+    match = NAME.fullmatch(path.stem)
+    assert match is not None  # `_files` lists such names alone
+    return tuple(map(int, match.groups()))
 
 
 def _split(clips: list[LabelledClip]) -> Split:

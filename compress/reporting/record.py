@@ -230,8 +230,17 @@ class InputRecord:
 
 
 @dataclass(frozen=True)
+class SkippedClip:
+    """A clip that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class DataRecord:
-    """The data set; `notes` are what a reader of the numbers has to know of it."""
+    """The data set; `notes` are what a reader of the numbers has to know of it, `skipped` every
+    clip that was left out because it cannot be used."""
 
     name: str
     classes: tuple[str, ...] = ()
@@ -240,6 +249,7 @@ class DataRecord:
     skeleton: str = ""
     input: InputRecord | None = None
     notes: tuple[str, ...] = ()
+    skipped: tuple[SkippedClip, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from compress.reporting.record import (
     MemberRow,
     NetworkRow,
     Report,
+    SkippedClip,
     StepRow,
 )
 from teachers import networks
@@ -103,6 +104,7 @@ def data_record(
         skeleton=skeleton,
         input=seen,
         notes=tuple(notes),
+        skipped=tuple(SkippedClip(name, reason) for name, reason in dataset.skipped),
     )
 
 

@@ -10,12 +10,16 @@ disk.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from compress.data.bad_clips import BadClips
 from compress.data.data_report import EMPTY, EXAMPLES, REPAIRED, DataReport, counted
 from compress.data.dataset import Callback, Dataset, LazyClips, Split
 from compress.data.frames import repair_frames
@@ -36,11 +40,13 @@ CENTRED = ({"op": "centre", "joint": 1, "frame": 0},)
 class Config:
     """Recipe keys; `root` is the folder of the prepared files, one `.npz`, or the folder of
     recordings; `preparation` is what is made of recordings (`clean.py`) and has no meaning for
-    prepared files."""
+    prepared files; `skip_bad` leaves out clips of prepared files that cannot be used, as is always
+    done with recordings."""
 
     root: str
     benchmark: Literal["xsub", "xview", "xset"] = "xsub"
     preparation: Literal["ctrgcn", "efficientgcn"] = "ctrgcn"
+    skip_bad: bool = False
 
     def __post_init__(self):
         if self.benchmark not in prepared_files.NPZ:
@@ -53,12 +59,17 @@ class PreparedClips(LazyClips):
     """Clips (3, T, 25, M) float32 read from disk when asked for: without trailing padding, broken
     frames mended."""
 
-    def __init__(self, data: np.ndarray, where: str):
+    def __init__(self, data: np.ndarray, where: str, chosen: np.ndarray | None = None):
+        """
+        Args:
+            chosen: which clips of `data`; all by default.
+        """
         self._data = data
         self._where = where
+        self._chosen = np.arange(len(data)) if chosen is None else chosen
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._chosen)
 
     def clip(self, index: int) -> np.ndarray:
         return self.mended(index)[0]
@@ -69,10 +80,11 @@ class PreparedClips(LazyClips):
         Raises:
             DataError: all of them did.
         """
-        where = f"{self._where}[{index}]"
+        place = int(self._chosen[index])
+        where = f"{self._where}[{place}]"
         # Beyond float32 is infinity, and so mended.
         with np.errstate(over="ignore"):
-            raw = np.asarray(prepared_files.as_clip(self._data[index], where), dtype=np.float32)
+            raw = np.asarray(prepared_files.as_clip(self._data[place], where), dtype=np.float32)
         clip, bad = repair_frames(raw)
         if bad == clip.shape[1]:
             raise DataError(
@@ -90,6 +102,7 @@ class Inspection:
     Attributes:
         fingerprint: SHA-256 of labels and clips.
         centred: whether every clip has joint 2 of its first frame at the origin.
+        skipped: (name, why) of the clips that are left out.
     """
 
     train: Split
@@ -97,6 +110,7 @@ class Inspection:
     fingerprint: str
     notes: tuple[str, ...]
     centred: bool
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
@@ -113,7 +127,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         return _recorded(config, root, callback)
     train, test = prepared_files.read(root, config.benchmark)
     classes = classes_of(train, test)
-    inspection = inspect(train, test, callback)
+    inspection = inspect(train, test, classes, config.skip_bad, callback)
     return Dataset(
         "ntu",
         inspection.train,
@@ -128,44 +142,102 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         # Public preparations have joint 2 of the first frame at the origin; a raw clip for the
         # deployed network needs it.
         base_ops=CENTRED if inspection.centred else (),
+        skipped=inspection.skipped,
     )
 
 
 def inspect(
-    train: Part, val: Part, callback: Callback | None = None, what: str = "NTU"
+    train: Part,
+    val: Part,
+    classes: Sequence[str],
+    skip_bad: bool = False,
+    callback: Callback | None = None,
+    what: str = "NTU",
 ) -> Inspection:
     """Looks at each clip of two splits once, before work starts: training for hours must not end at
     a clip that cannot be read.
 
     Args:
+        skip_bad: whether clips without a good frame are left out.
         callback: called as callback(done, total, what) for every hundredth clip and the last.
         what: the data set, for the callback.
 
     Raises:
-        DataError: a clip without a good frame.
+        DataError: clips without a good frame that are not left out.
     """
     total = len(train.labels) + len(val.labels)
+    # The folder that both parts are in, or the one file.
+    bad = BadClips(os.path.commonpath([_file_of(train), _file_of(val)]), skip_bad)
+    if callback is not None:
+        callback = _every_hundredth(callback, f"checking {what} clips")
+    everything = [(part, np.arange(len(part.labels))) for part in (train, val)]
+    inspection, good = _looked_at(everything, bad, total, callback)
+    bad.check(total)
+    if not len(bad):
+        return inspection
+    # Once more without them: the fingerprint is of the clips that remain.
+    chosen = [(part, kept) for (part, _), kept in zip(everything, good, strict=True)]
+    for (part, kept), purpose in zip(chosen, ("train on", "validate with"), strict=True):
+        if not len(kept):
+            raise DataError(f"{part.where}: no clip is left to {purpose}; prepare the file again")
+    inspection, _ = _looked_at(chosen, bad, total, None)
+    labels = [*inspection.train.labels.tolist(), *inspection.val.labels.tolist()]
+    notes = (*bad.notes(labels, classes), *inspection.notes)
+    return replace(inspection, notes=notes, skipped=bad.skipped)
+
+
+def _every_hundredth(callback: Callback, what: str) -> Callback:
+    def call(done: int, total: int, _: str) -> None:
+        # A line or a bar for every clip would take longer than the clip.
+        if done % 100 == 0 or done == total:
+            callback(done, total, what)
+
+    return call
+
+
+def _looked_at(
+    parts: Sequence[tuple[Part, np.ndarray]],
+    bad: BadClips,
+    total: int,
+    callback: Callback | None,
+) -> tuple[Inspection, list[np.ndarray]]:
+    """(what the chosen clips of two parts are, which of them can be used, part by part)."""
     done = 0
     centred = True
-    found = DataReport(order=(REPAIRED, EMPTY))
+    report = DataReport(order=(REPAIRED, EMPTY))
     splits = []
-    for part in (train, val):
-        clips = PreparedClips(part.data, part.where)
-        found.digest.update(part.labels.tobytes())
-        for index in range(len(clips)):
-            clip, bad = clips.mended(index)
-            found.add_clip(clip)
-            if bad:
-                found.add_case(REPAIRED, f"{part.where}[{index}]: {counted(bad, 'frame')}")
+    good = []
+    for part, chosen in parts:
+        clips = PreparedClips(part.data, part.where, chosen)
+        labels = part.labels[chosen]
+        names = tuple(part.names[index] for index in chosen.tolist())
+        report.digest.update(labels.tobytes())
+        kept = []
+        for index, place in enumerate(chosen.tolist()):
+            done += 1
+            if callback:
+                callback(done, total, "")
+            mended = bad.attempt(names[index], partial(clips.mended, index), int(labels[index]))
+            if mended is None:
+                continue
+            kept.append(place)
+            clip, broken = mended
+            report.add_clip(clip)
+            if broken:
+                report.add_case(REPAIRED, f"{part.where}[{place}]: {counted(broken, 'frame')}")
             if not clip.any():
-                found.add_case(EMPTY, f"{part.where}[{index}]")
+                report.add_case(EMPTY, f"{part.where}[{place}]")
             # Exactly zero: the preparations subtract the joint from itself.
             centred &= not clip[:, 0, 1, 0].any()
-            done += 1
-            if callback and (done % 100 == 0 or done == total):
-                callback(done, total, f"checking {what} clips")
-        splits.append(Split(part.names, clips, part.labels))
-    return Inspection(splits[0], splits[1], found.digest.hexdigest(), found.notes(), centred)
+        splits.append(Split(names, clips, labels))
+        good.append(np.array(kept, np.int64))
+    found = Inspection(splits[0], splits[1], report.digest.hexdigest(), report.notes(), centred)
+    return found, good
+
+
+def _file_of(part: Part) -> str:
+    """The file that a part is in: of an archive, `where` names the array behind it."""
+    return part.where.split(": ")[0]
 
 
 def _recorded(config: Config, root: Path, callback: Callback | None) -> Dataset:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.data.bad_clips import because
 from compress.data.ntu import naming
 from compress.data.ntu.naming import NTU_120
 from teachers.terminal import output
@@ -104,11 +105,10 @@ def checked(numbers: np.ndarray, missing: int) -> str:
 def note(counts: dict[str, Any]) -> str:
     """The report in one line."""
     clips = counts["clips"]
-    reasons = [f"{count} {reason}" for reason, count in counts["skipped_because"].items()]
-    because = f" ({', '.join(reasons)})" if reasons else ""
     return (
         f"{clips['prepared']} of {clips['found']} recordings prepared ({counts['preparation']}),"
-        f" {clips['repaired']} of them repaired, {clips['skipped']} skipped{because};"
+        f" {clips['repaired']} of them repaired, {clips['skipped']} skipped"
+        f"{because(counts['skipped_because'])};"
         f" {counts['published']}"
     )
 

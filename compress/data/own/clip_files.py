@@ -85,7 +85,7 @@ def from_array(values: np.ndarray, where: str, wanted: Description) -> np.ndarra
 def _fix(shape: tuple[int, ...], wanted: Description) -> str:
     # One number more is most often how sure an estimator was.
     more = wanted.numbers + 1
-    if not wanted.score and more in (shape[-1], shape[0]):
+    if not wanted.score and shape and more in (shape[-1], shape[0]):
         return f"if the last of {more} is a score, write `score: true` into {NAME}"
     return FIX
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from compress.data.text_files import read_text
+from compress.data.text_files import declared_encoding, is_encoding, read_text
 from compress.schema import strict, yaml_tree
 from teachers.errors import DataError
 from teachers.skeleton import Skeleton
 
 NAME = "dataset.yaml"
+ENCODING_FIX = (
+    "save it as UTF-8, or name its encoding in dataset.yaml: `encoding: gbk` (big5, shift_jis,"
+    " cp1252, latin-1, ...)"
+)
 # Bytes.
 LARGEST_FILE = 64 * 1024
 # Far above any skeleton or data set; a slip of the keyboard should be an error, not a network that
@@ -60,6 +64,8 @@ class Description:
         names: of the joints; CSV columns may then be called `hip_x`.
         score: files have a score or visibility behind the coordinates of every joint. It is a
             channel of clips of x and y, as PYSKL trains them, and left out of x y z.
+        encoding: of this file and `labels.csv`, where they are neither UTF-8 nor say what they are
+            by a mark at their start.
     """
 
     joints: int
@@ -73,6 +79,8 @@ class Description:
     names: tuple[str, ...] | None = None
     # Not in `repr`, of which the fingerprint is made: folders of before the key stay what they are.
     score: bool = field(default=False, repr=False)
+    # Nor this: how names are written is no part of them.
+    encoding: str | None = field(default=None, repr=False)
 
     def __post_init__(self):
         for key, highest in (("joints", MOST_JOINTS), ("persons", MOST_PERSONS)):
@@ -80,6 +88,11 @@ class Description:
                 raise ValueError(f"{key}: must be 1 to {highest}")
         if self.frame_rate is not None and self.frame_rate <= 0:
             raise ValueError("frame_rate: must be above 0 (frames a second)")
+        if self.encoding is not None and not is_encoding(self.encoding):
+            raise ValueError(
+                f"encoding: {self.encoding[:40]!r} is none that Python knows; gbk, big5, shift_jis,"
+                " cp1252, latin-1 and utf-16-le are"
+            )
         # A set: two joints of one name would make one column of two.
         if self.names is not None and len(set(self.names)) != self.joints:
             raise ValueError(f"names: must be {self.joints} different ones, one for each joint")
@@ -122,7 +135,12 @@ def read(root: Path) -> Description:
             f"{path}: no such file; give data.root a folder with {NAME} (joints, edges, centre,"
             " persons, split), labels.csv and the clips that it names"
         )
-    tree = yaml_tree.parse(read_text(path, LARGEST_FILE), lambda line: f"{path}:{line}")
+    # Its own key names its encoding: what is around the key need not be read for that.
+    encoding = declared_encoding(path, LARGEST_FILE)
+    if encoding is not None and not is_encoding(encoding):
+        encoding = None
+    text = read_text(path, LARGEST_FILE, encoding, ENCODING_FIX)
+    tree = yaml_tree.parse(text, lambda line: f"{path}:{line}")
     # An empty file is valid YAML.
     if tree is None:
         raise DataError(f"{path}: is empty; it needs joints, edges, centre, persons and split")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from compress.data.bad_clips import BadClips
 from compress.data.own import dataset_yaml
 from compress.data.own.dataset_yaml import MOST_CLASSES
 from compress.data.own.labels_csv import Entry, listed
 from compress.data.text_files import folded
-from teachers.errors import DataError
+
+# A label that is none of the classes.
+NO_CLASS = -1
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,36 @@ class Labels:
     notes: tuple[str, ...] = ()
 
 
-def numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path) -> Labels:
-    """The labels as numbers from 0. A label is a class's name, letter case and Unicode form apart;
-    or all labels are numbers, from 0, or from 1 where none is 0.
-
-    Raises:
-        DataError: a label that is none of `classes`, or too many of them; the line is named.
+def numbered(
+    entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path, bad: BadClips
+) -> tuple[list[Entry], Labels]:
+    """(the entries that are of a class, their labels as numbers from 0). A label is a class's name,
+    letter case and Unicode form apart; or all labels are numbers, from 0, or from 1 where none is
+    0. An entry whose label is none of `classes`, or one class too many, is a bad clip.
     """
+    # Every line of the file may be a bad one.
+    if not entries:
+        return [], Labels(np.zeros(0, np.int64), classes or ())
+    labelled = _numbered(entries, classes, where)
+    kept = []
+    for entry, number in zip(entries, labelled.numbers, strict=True):
+        if number == NO_CLASS:
+            bad.add(entry.name, _none_of(entry, labelled.classes, where))
+        else:
+            kept.append(entry)
+    numbers = labelled.numbers[labelled.numbers != NO_CLASS]
+    return kept, replace(labelled, numbers=numbers)
+
+
+def _numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path) -> Labels:
+    """The labels as numbers from 0; `NO_CLASS` for those that are none of the classes."""
     # isdecimal, as isdigit takes superscripts, which int() refuses; and nine digits at most, as
     # int() also refuses thousands of them.
     if not all(entry.label.isdecimal() and len(entry.label) < 10 for entry in entries):
-        return _by_name(entries, classes or _spelt_most(entries), where)
+        return _by_name(entries, classes or _spelt_most(entries))
     # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list.
     if classes is not None and all(entry.label in classes for entry in entries):
-        return _by_name(entries, classes, where)
+        return _by_name(entries, classes)
     labels = [int(entry.label) for entry in entries]
     first = 0
     notes: tuple[str, ...] = ()
@@ -61,13 +80,12 @@ def numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: P
             f" all classes in {dataset_yaml.NAME} if there is one"
         )
         notes = (note,)
-    for entry, label in zip(entries, labels, strict=True):
-        if label - first >= len(classes):
-            raise _none_of(entry, classes, where)
-    return Labels(np.array(labels, np.int64) - first, classes, notes=notes)
+    numbers = np.array(labels, np.int64) - first
+    numbers[numbers >= len(classes)] = NO_CLASS
+    return Labels(numbers, classes, notes=notes)
 
 
-def _by_name(entries: Sequence[Entry], classes: tuple[str, ...], where: Path) -> Labels:
+def _by_name(entries: Sequence[Entry], classes: tuple[str, ...]) -> Labels:
     index_of = {name: index for index, name in enumerate(classes)}
     # Names that the description tells apart by their case alone are two classes: it says so.
     alike = Counter(map(folded, classes))
@@ -77,7 +95,8 @@ def _by_name(entries: Sequence[Entry], classes: tuple[str, ...], where: Path) ->
     for entry in entries:
         name = entry.label if entry.label in index_of else by_folded.get(folded(entry.label))
         if name is None:
-            raise _none_of(entry, classes, where)
+            labels.append(NO_CLASS)
+            continue
         if name != entry.label:
             spellings.add((entry.label, name))
         labels.append(index_of[name])
@@ -94,8 +113,8 @@ def _spelt_most(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(sorted(chosen))[:MOST_CLASSES]
 
 
-def _none_of(entry: Entry, classes: tuple[str, ...], where: Path) -> DataError:
-    return DataError(
+def _none_of(entry: Entry, classes: tuple[str, ...], where: Path) -> str:
+    return (
         f"{where}: line {entry.line}: label {entry.label!r} of {entry.name!r} is none of"
         f" the {len(classes)} classes ({listed(classes)}); correct it, or the classes in"
         f" {dataset_yaml.NAME} (at most {MOST_CLASSES})"

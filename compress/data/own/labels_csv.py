@@ -1,55 +1,120 @@
-"""`labels.csv` of a folder of own clips: which class a clip has, and which clips validate.
-
-No line leads out of the folder: absolute paths, `..` and links to elsewhere are refused.
-"""
+"""`labels.csv` of a folder of own clips: which class a clip has, and which split it is in."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
-import numpy as np
-
-from compress.data.own import dataset_yaml
-from compress.data.own.dataset_yaml import Holdout
+from compress.data import split_names
+from compress.data.bad_clips import BadClips
+from compress.data.clutter import is_clutter
+from compress.data.data_report import counted, shortened
+from compress.data.own.dataset_yaml import ENCODING_FIX
+from compress.data.own.paths import LABELS, Folder
 from compress.data.text_files import read_text
 from teachers.errors import DataError
 
-NAME = "labels.csv"
-KINDS = (".npy", ".csv", ".json")
 # Bytes; a million clips.
 LARGEST_FILE = 64_000_000
 # Letters. Labels are printed in tables and on axes.
 LONGEST_LABEL = 200
+NEEDED = ("file", "label")
+# Spreadsheets of half of Europe write semicolons; some programs write tabs.
+DELIMITERS = (",", ";", "\t")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of `labels.csv`: its number, the clip's name (its path in the folder) and file, and
-    what the line says."""
+    """One line of `labels.csv`.
+
+    Attributes:
+        line: its number.
+        name: the clip's, its path in the folder.
+        path: the file to open.
+        label: as it is written.
+        split: train, val or test; None where there is no such column.
+        written: the split as it is written.
+    """
 
     line: int
     name: str
     path: Path
     label: str
     split: str | None
+    written: str | None = None
 
 
-def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
-    """(the lines of `labels.csv` sorted by the clips' names, the columns that are not used).
+@dataclass(frozen=True)
+class Listing:
+    """What `labels.csv` names.
 
-    Raises:
-        DataError: no such file, no CSV with the columns file and label, a clip that is named twice,
-            is missing or lies outside the folder; the line is named.
+    Attributes:
+        entries: the clips that can be used, sorted by their names; their splits are train and val.
+        lines: how many clips are named, those that cannot be used included.
+        unused: columns that are not used.
+        notes: what was taken for granted or left out, in words.
     """
-    where = root / NAME
+
+    entries: tuple[Entry, ...]
+    lines: int
+    unused: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read(folder: Folder, bad: BadClips, encoding: str | None = None) -> Listing:
+    """What `labels.csv` says. A line that cannot be used is a bad clip: an unknown split, no label,
+    a file that is not there or lies outside, a clip that another line names.
+
+    Args:
+        encoding: of the file, where it is not UTF-8 and no mark at its start says what it is.
+    Raises:
+        DataError: no such file, no CSV with the columns file and label, no line.
+    """
+    where = folder.root / LABELS
+    header, rows = _rows(read_text(where, LARGEST_FILE, encoding, ENCODING_FIX), where)
+    for column in NEEDED:
+        if header.count(column) != 1:
+            raise DataError(
+                f"{where}: line 1: the columns are {listed(header)}; there must be one called"
+                f" {column!r} (file,label or file,label,split)"
+            )
+    entries = []
+    clutter = []
+    for number, row in rows:
+        file = row[header.index("file")] if len(row) == len(header) else ""
+        # Who lists a folder with a program lists what macOS left in it, too.
+        if is_clutter(file):
+            clutter.append(file)
+            continue
+        name = file or f"line {number}"
+        entry = bad.attempt(name, partial(_entry, folder, where, number, header, row))
+        if entry is not None:
+            entries.append(entry)
+    lines = len(rows) - len(clutter)
+    if not lines:
+        raise DataError(f"{where}: names no clip; write a line for each")
+    entries, notes = _two_splits(_unique(entries, folder, bad, where))
+    if clutter:
+        notes.append(
+            f"{counted(len(clutter), 'file')} of the system, not read: {shortened(clutter)}"
+        )
+    unused = {column or "(no name)" for column in set(header) - {*NEEDED, "split"}}
+    return Listing(tuple(entries), lines, tuple(sorted(unused)), tuple(notes))
+
+
+def _rows(text: str, where: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """(the columns in small letters, (number, cells) of every line that is not empty)."""
+    first = text.partition("\n")[0]
+    fitting = [mark for mark in DELIMITERS if set(NEEDED) <= set(_cells(first, mark))]
     # newline="": csv finds the ends of lines by itself, as a quoted cell may hold some.
-    text = io.StringIO(read_text(where, LARGEST_FILE), newline="")
-    rows = csv.reader(text, strict=True)
+    rows = csv.reader(
+        io.StringIO(text, newline=""), strict=True, delimiter=fitting[0] if fitting else ","
+    )
     try:
         header = [cell.strip().lower() for cell in next(rows, [])]
         # All of them inside `try`: what is wrong with a row is raised when it is asked for.
@@ -59,161 +124,88 @@ def read(root: Path) -> tuple[list[Entry], tuple[str, ...]]:
             f"{where}: line {rows.line_num}: not CSV ({error}); write it as file,label with a line"
             " for each clip"
         ) from error
-    for column in ("file", "label"):
-        if header.count(column) != 1:
-            raise DataError(
-                f"{where}: line 1: the columns are {listed(header)}; there must be one called"
-                f" {column!r} (file,label or file,label,split)"
-            )
-    entries: dict[Path, Entry] = {}
-    for number, row in lines:
-        # Spreadsheets save empty rows as lines of commas.
-        if not any(row):
-            continue
-        if len(row) != len(header):
-            raise DataError(
-                f"{where}: line {number}: has {len(row)} columns, the first line {len(header)};"
-                " quote text with a comma"
-            )
-        entry = _entry(root, where, number, dict(zip(header, row, strict=True)))
-        # By the file behind a name: links and "./" make two names of one clip.
-        same = entries.setdefault(entry.path, entry)
-        if same is not entry:
-            raise DataError(
-                f"{where}: lines {same.line} and {number} both name {entry.name!r}; remove one of"
-                " them"
-            )
-    if not entries:
-        raise DataError(f"{where}: names no clip; write a line for each")
-    # By name: the draw of validating clips must not depend on how somebody sorted the lines.
-    ordered = sorted(entries.values(), key=lambda entry: entry.name)
-    unused = tuple(sorted(set(header) - {"file", "label", "split"}))
-    return ordered, unused
+    # Spreadsheets save empty rows as lines of commas.
+    return header, [(number, row) for number, row in lines if any(row)]
 
 
-def unnamed(root: Path, entries: Sequence[Entry]) -> list[str]:
-    """The files that could be clips, but that `labels.csv` does not name."""
-    # labels.csv itself is a .csv in the folder.
-    named = {entry.path for entry in entries}
-    return sorted(
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.suffix.lower() in KINDS
-        and path != root / NAME
-        and path.is_file()
-        and path.resolve() not in named
-    )
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip(' \r"').lower() for cell in line.split(delimiter)]
 
 
-def validating(
-    entries: Sequence[Entry], labels: np.ndarray, holdout: Holdout | None, where: Path
-) -> np.ndarray:
-    """(n,) bool: which clips validate.
-
-    Raises:
-        DataError: nothing says so, both files do, or one of the two parts would be empty.
+def _entry(folder: Folder, where: Path, number: int, header: list[str], row: list[str]) -> Entry:
     """
-    split = [entry.split for entry in entries]
-    if holdout is None and None in split:
-        raise DataError(
-            f"{where}: nothing says which clips validate; add a column split (train or val), or to"
-            f" {dataset_yaml.NAME} `split: {{fraction: 0.2, seed: 1}}` or `split: {{val: [P03,"
-            " P07]}` (how file names begin)"
-        )
-    if holdout is not None and any(split):
-        raise DataError(
-            f"{where}: has a column split, and {dataset_yaml.NAME} has the key split; remove one of"
-            " them"
-        )
-    if holdout is None:
-        chosen = np.array([part == "val" for part in split])
-    elif holdout.fraction is None:
-        chosen = _named(entries, holdout.val, where)
-    else:
-        chosen = _drawn(labels, holdout.fraction, holdout.seed)
-    if chosen.all():
-        raise DataError(
-            f"{where}: all {len(entries)} clips validate, so nothing is left to train on; change"
-            " the split"
-        )
-    if not chosen.any():
-        raise DataError(
-            f"{where}: all {len(entries)} clips train, so nothing is left to validate with; change"
-            " the split"
-        )
-    return chosen
-
-
-def _named(entries: Sequence[Entry], starts: tuple[str, ...], where: Path) -> np.ndarray:
-    chosen = np.zeros(len(entries), bool)
-    names = [PurePosixPath(entry.name).name for entry in entries]
-    for start in starts:
-        # fnmatchcase, as fnmatch ignores case on some systems: the split would differ by machine.
-        fits = np.array([fnmatchcase(name, start + "*") for name in names])
-        if not fits.any():
-            raise DataError(
-                f"{where}: no file name begins with {start!r} (split.val in {dataset_yaml.NAME});"
-                f" the first is {names[0]!r}"
-            )
-        chosen |= fits
-    return chosen
-
-
-def _drawn(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """The fraction of every class, one clip or more where it has two."""
-    generator = np.random.default_rng(seed)
-    chosen = np.zeros(len(labels), bool)
-    # Class by class: of the whole set at once, a rare class could be left without a clip to judge
-    # it by.
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        count = max(round(fraction * len(members)), 1)
-        # A class of one clip trains with it.
-        count = min(count, len(members) - 1)
-        chosen[members[:count]] = True
-    return chosen
-
-
-def _entry(root: Path, where: Path, number: int, row: dict[str, str]) -> Entry:
-    label = row["label"]
-    split = row.get("split")
+    Raises:
+        DataError: the line cannot be used.
+    """
     place = f"{where}: line {number}"
+    if len(row) != len(header):
+        raise DataError(
+            f"{place}: has {len(row)} columns, the first line {len(header)}; quote text with a"
+            " comma"
+        )
+    cells = dict(zip(header, row, strict=True))
+    label = cells["label"]
     if not label or len(label) > LONGEST_LABEL or not label.isprintable():
         raise DataError(
             f"{place}: the label is {label[:60]!r}, expected a word or a number; give the clip its"
             " class"
         )
-    if split not in (None, "train", "val"):
-        raise DataError(f"{place}: the split is {split[:60]!r}, expected train or val")
-    name, path = _inside(root, row["file"], place)
-    return Entry(number, name, path, label, split)
+    written = cells.get("split")
+    split = None if written is None else split_names.meaning(written)
+    if written is not None and split is None:
+        raise DataError(f"{place}: the split is {written[:60]!r}, expected train or val")
+    name, path = folder.find(cells["file"], place)
+    return Entry(number, name, path, label, split, written)
 
 
-def _inside(root: Path, file: str, place: str) -> tuple[str, Path]:
-    """(the name, the file) that a line means, which lies in the folder."""
-    # A labels.csv that was written on Windows is read too.
-    pure = PurePosixPath(file.replace("\\", "/"))
-    shown = repr(file[:200])
-    if not file or pure.is_absolute() or PureWindowsPath(file).drive or ".." in pure.parts:
-        raise DataError(
-            f"{place}: file {shown} is no path inside the folder; write it as seen from {root},"
-            " without .."
+def _unique(entries: Sequence[Entry], folder: Folder, bad: BadClips, where: Path) -> list[Entry]:
+    """The entries of clips that are named once, or several times alike, sorted by name."""
+    # By the file behind a name: links and "./" make two names of one clip.
+    by_file: dict[Path, list[Entry]] = {}
+    for entry in entries:
+        by_file.setdefault(folder.file_of(entry.path), []).append(entry)
+    kept = []
+    for first, *others in by_file.values():
+        wrong = list(others)
+        # Two labels of one clip: neither line can be believed.
+        if any((first.label, first.split) != (other.label, other.split) for other in others):
+            wrong.append(first)
+        else:
+            kept.append(first)
+        for entry in wrong:
+            lines = f"lines {first.line} and {others[0].line}"
+            bad.add(entry.name, f"{where}: {lines} both name {entry.name!r}; remove one of them")
+    # By name: the draw of validating clips must not depend on how somebody sorted the lines.
+    return sorted(kept, key=lambda entry: entry.name)
+
+
+def _two_splits(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
+    """The entries that train and validate, and the notes on how splits are written."""
+    notes = []
+    present = {entry.split for entry in entries}
+    both = {split_names.VAL, split_names.TEST} <= present
+    if both:
+        # Models are chosen on val; a test set that took part in that would be none.
+        test = [entry.name for entry in entries if entry.split == split_names.TEST]
+        notes.append(
+            f"{counted(len(test), 'clip')} of the split test not used, as there is a split val:"
+            f" {shortened(test)}"
         )
-    if pure.suffix.lower() not in KINDS:
-        raise DataError(f"{place}: file {shown} is no kind of clip; known: {', '.join(KINDS)}")
-    try:
-        path = (root / pure).resolve(strict=True)
-    # ValueError: a name with NUL; RuntimeError: links in a circle, before Python 3.13.
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"{place}: file {shown} is not in {root}; copy it there, or remove the line"
-        ) from error
-    # After links are followed: a folder from elsewhere must not read what is outside it.
-    if not path.is_relative_to(root.resolve()):
-        raise DataError(f"{place}: file {shown} leads out of the folder; copy the file into it")
-    if not path.is_file():
-        raise DataError(f"{place}: {shown} is no file; remove the line")
-    return pure.as_posix(), path
+        entries = [entry for entry in entries if entry.split != split_names.TEST]
+    meant = []
+    spellings: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        split = split_names.VAL if entry.split == split_names.TEST else entry.split
+        meant.append(replace(entry, split=split))
+        if split is not None and entry.written is not None and entry.written != split:
+            spellings[entry.written, split] += 1
+    if spellings:
+        words = [f"{written} = {split}" for written, split in sorted(spellings)]
+        notes.append(
+            f"{counted(spellings.total(), 'clip')} with the split in another word:"
+            f" {shortened(words)}"
+        )
+    return meant, notes
 
 
 def listed(names: Sequence[str]) -> str:

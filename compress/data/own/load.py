@@ -23,16 +23,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from compress.data.bad_clips import BadClips
 from compress.data.data_report import DataReport
 from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import energy, repair_frames
-from compress.data.own import clip_files, dataset_yaml, labels, labels_csv
+from compress.data.own import clip_files, dataset_yaml, labels, labels_csv, splits
 from compress.data.own.dataset_yaml import Description
 from compress.data.own.labels_csv import Entry
+from compress.data.own.paths import LABELS, Folder
 from teachers.errors import DataError
 
 # It takes clips of any length and frame rate, which is all that is known of them.
@@ -41,9 +44,13 @@ INPUT = "crop_resize"
 
 @dataclass(frozen=True)
 class Config:
-    """Recipe keys; `root` is the folder, whose `dataset.yaml` says everything else."""
+    """Recipe keys; `root` is the folder, whose `dataset.yaml` says everything else; `skip_bad`
+    leaves out clips that cannot be used, where the set is refused otherwise; `link_root` is a
+    folder outside that links may lead into."""
 
     root: str
+    skip_bad: bool = False
+    link_root: str | None = None
 
 
 def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset:
@@ -56,28 +63,33 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     """
     root = Path(config.root).expanduser()
     description = dataset_yaml.read(root)
-    entries, unused = labels_csv.read(root)
-    where = root / labels_csv.NAME
-    labelled = labels.numbered(entries, description.classes, where)
-    numbers = labelled.numbers
-    classes = labelled.classes
-    validates = labels_csv.validating(entries, numbers, description.split, where)
+    bad = BadClips(root, config.skip_bad)
+    folder = Folder(root, Path(config.link_root).expanduser() if config.link_root else None)
+    listed = labels_csv.read(folder, bad, description.encoding)
+    where = root / LABELS
+    entries, labelled = labels.numbered(listed.entries, description.classes, where, bad)
+    if not entries:
+        bad.check(listed.lines)
+    # A split that cannot be is said before all clips are read, unless bad lines are why.
+    if not len(bad):
+        splits.validating(entries, labelled.numbers, description.split, where)
     # The description is part of the fingerprint: other persons or joints are another data set.
     settings = repr(description)
     if description.score:
         settings += " score"
     report = DataReport(settings.encode())
-    clips: list[np.ndarray] = []
-    rows = zip(entries, numbers, validates, strict=True)
-    for done, (entry, label, held_out) in enumerate(rows, start=1):
-        clip = read(entry, description, report)
-        clips.append(clip)
+    clips, kept = _read_all(entries, labelled.numbers, description, report, bad, callback)
+    bad.check(listed.lines)
+    # A set without its bad clips is what it would be without their lines.
+    entries = [entries[index] for index in kept]
+    numbers = labelled.numbers[kept]
+    validates = splits.validating(entries, numbers, description.split, where)
+    classes = labelled.classes
+    for entry, clip, label, held_out in zip(entries, clips, numbers, validates, strict=True):
         identity = (entry.name, clip.shape, int(label), bool(held_out))
         report.digest.update(repr(identity).encode())
         report.digest.update(clip.data)
-        if callback:
-            callback(done, len(entries), "reading own clips")
-    _compare(root, entries, clips, validates, report)
+    _compare(folder, entries, clips, validates, report)
 
     def split(chosen: np.ndarray) -> Split:
         names = tuple(entries[index].name for index in chosen)
@@ -90,8 +102,10 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
             "label written unlike its class in letter case, spaces or Unicode form (counted as it)",
             f"{written} = {name}",
         )
-    for column in unused:
-        report.add_case(f"column of {labels_csv.NAME} not used", column)
+    for written, name in folder.recased:
+        report.add_case("file called otherwise in letter case", f"{written} = {name}")
+    for column in listed.unused:
+        report.add_case(f"column of {LABELS} not used", column)
     return Dataset(
         "own",
         train,
@@ -101,13 +115,36 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         description.persons,
         description.channels,
         report.digest.hexdigest(),
-        (*report.notes(), *labelled.notes),
+        (*bad.notes(numbers.tolist(), classes), *report.notes(), *listed.notes, *labelled.notes),
         INPUT,
         coordinates=description.coordinates,
         joint_names=description.names,
         as_recorded=True,
         score_columns=description.score,
+        skipped=bad.skipped,
     )
+
+
+def _read_all(
+    entries: Sequence[Entry],
+    numbers: np.ndarray,
+    description: Description,
+    report: DataReport,
+    bad: BadClips,
+    callback: Callback | None,
+) -> tuple[list[np.ndarray], list[int]]:
+    """(the clips that can be used, which of the entries they are)."""
+    clips = []
+    kept = []
+    for index, (entry, label) in enumerate(zip(entries, numbers.tolist(), strict=True)):
+        # `partial`, since a lambda would see the entry of another turn of the loop.
+        clip = bad.attempt(entry.name, partial(read, entry, description, report), label)
+        if clip is not None:
+            clips.append(clip)
+            kept.append(index)
+        if callback:
+            callback(index + 1, len(entries), "reading own clips")
+    return clips, kept
 
 
 def read(entry: Entry, description: Description, report: DataReport) -> np.ndarray:
@@ -126,7 +163,7 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
     if bad == clip.shape[1] or not points.any():
         raise DataError(
             f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it"
-            f" again, or remove line {entry.line} of {labels_csv.NAME}"
+            f" again, or remove line {entry.line} of {LABELS}"
         )
     if bad:
         report.add_case(
@@ -168,7 +205,7 @@ def of_persons(raw: np.ndarray, persons: int, coordinates: int | None = None) ->
 
 
 def _compare(
-    root: Path,
+    folder: Folder,
     entries: Sequence[Entry],
     clips: list[np.ndarray],
     validates: np.ndarray,
@@ -192,5 +229,5 @@ def _compare(
                 " flattered)",
                 f"{entry.name} = {trained[content]}",
             )
-    for name in labels_csv.unnamed(root, entries):
-        report.add_case(f"file without a line in {labels_csv.NAME} (not used)", name)
+    for name in folder.unnamed(entry.path for entry in entries):
+        report.add_case(f"file without a line in {LABELS} (not used)", name)

@@ -8,13 +8,19 @@ folder with a list of annotations for each split: train.pkl and val.pkl. An anno
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from compress.data import split_names
+from compress.data.bad_clips import BadClips
+from compress.data.clutter import is_clutter
 from teachers.errors import DataError
 from teachers.storage.bounded import read_bytes
 from teachers.weights import safe_pickle
@@ -52,41 +58,49 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Part:
-    """One split: its name, its annotations in the order of the file, and how often it names one
-    again."""
+    """One split: its name, its annotations in the order of the file, how often it names one again,
+    and how many clips it names, bad ones included."""
 
     name: str
     annotations: tuple[Annotation, ...]
     repeated: int = 0
+    clips: int = 0
 
 
-def read(root: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, int]:
+def read(root: Path, benchmark: str | None, scores: bool, bad: BadClips) -> tuple[Part, Part, int]:
     """(the training part, the test part, how many annotations are in neither).
 
     Args:
         benchmark: which splits, see `pair`.
         scores: whether key points of images must have scores.
+        bad: where annotations that cannot be used go.
     Raises:
         DataError: nothing to read at `root`, a damaged file, or content that does not go together;
             file, annotation and fix are named.
     """
     if root.is_dir():
         # In the older form the split is the name of its file.
-        files = {path.stem: path for path in sorted(root.glob("*.pkl"))}
+        files = {
+            path.stem: path
+            for path in sorted(root.iterdir())
+            if path.suffix.lower() == ".pkl" and not is_clutter(path.name)
+        }
         first, second = pair(benchmark, files, f"{root}: holds the .pkl files")
-        train = _from_list(files[first], first, scores)
-        test = _from_list(files[second], second, scores)
+        train = _from_list(files[first], first, scores, bad)
+        test = _from_list(files[second], second, scores, bad)
         unused = 0
     elif root.is_file():
-        train, test, unused = _from_file(root, benchmark, scores)
+        train, test, unused = _from_file(root, benchmark, scores, bad)
     else:
         raise DataError(
             f"{root}: no such file; give data.root a .pkl file with splits, or a folder with"
             " train.pkl and val.pkl"
         )
     # Both splits at once: a test clip of another skeleton would be noticed only after training.
-    _check_alike([*train.annotations, *test.annotations])
-    return train, test, unused
+    unlike = _unlike([*train.annotations, *test.annotations])
+    for annotation, problem in unlike.values():
+        bad.add(annotation.name, problem, annotation.label)
+    return _without(train, unlike), _without(test, unlike), unused
 
 
 def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, str]:
@@ -99,16 +113,19 @@ def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, 
     """
     names = sorted(names)
     pairs: dict[str, tuple[str, str]] = {}
+    meanings = {name: split_names.parted(name) for name in names}
     for name in names:
-        if "train" not in name:
+        meaning = meanings[name]
+        if meaning is None or meaning[0] != split_names.TRAIN:
             continue
         # val first: where a file has both, PYSKL and mmaction2 report accuracy on val.
-        for other in ("val", "test"):
-            partner = name.replace("train", other)
-            if partner in names:
+        for other in (split_names.VAL, split_names.TEST):
+            partners = [name for name in names if meanings[name] == (other, meaning[1])]
+            if partners:
                 # "xsub_train" is chosen as xsub; a bare "train" has nothing to cut and is chosen as
                 # train.
-                pairs[name.removesuffix("_train")] = (name, partner)
+                benchmark_name = re.sub(r"_train(ing)?$", "", name, flags=re.IGNORECASE)
+                pairs[benchmark_name] = (name, partners[0])
                 break
     present = f"{where} {', '.join(names) or '(none)'}"
     if not pairs:
@@ -128,7 +145,14 @@ def pair(benchmark: str | None, names: Iterable[str], where: str) -> tuple[str, 
     return pairs[benchmark]
 
 
-def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, Part, int]:
+def _without(part: Part, unlike: Mapping[str, object]) -> Part:
+    kept = tuple(a for a in part.annotations if a.where not in unlike)
+    return replace(part, annotations=kept)
+
+
+def _from_file(
+    path: Path, benchmark: str | None, scores: bool, bad: BadClips
+) -> tuple[Part, Part, int]:
     content = _load(path)
     # The older form, but one file: its other half is missing.
     if isinstance(content, list):
@@ -148,16 +172,20 @@ def _from_file(path: Path, benchmark: str | None, scores: bool) -> tuple[Part, P
     splits = {str(name): names for name, names in splits.items()}
     first, second = pair(benchmark, splits, f"{path}: has splits")
     entries = _by_name(annotations, path)
-    train = _part(entries, first, splits[first], path, scores)
-    test = _part(entries, second, splits[second], path, scores)
-    used = {annotation.name for annotation in (*train.annotations, *test.annotations)}
-    return train, test, len(entries) - len(used)
+    train, train_names = _part(entries, first, splits[first], path, scores, bad)
+    test, test_names = _part(entries, second, splits[second], path, scores, bad)
+    return train, test, len(entries.keys() - train_names - test_names)
 
 
 def _part(
-    entries: dict[str, tuple[int, dict]], split: str, names: object, path: Path, scores: bool
-) -> Part:
-    """The annotations that a split names."""
+    entries: dict[str, tuple[int, dict]],
+    split: str,
+    names: object,
+    path: Path,
+    scores: bool,
+    bad: BadClips,
+) -> tuple[Part, set[str]]:
+    """(the annotations that a split names, all that it names)."""
     if not isinstance(names, (list, tuple, set, np.ndarray)) or not len(names):
         raise DataError(
             f"{path}: split {split!r} is no list of names, or empty; both splits need a clip"
@@ -165,35 +193,46 @@ def _part(
     # As text: lists of an array are numpy's own kind of text.
     counted = Counter(map(str, names))
     # Not left out in silence: the published accuracy is of all clips of the split.
-    missing = [name for name in counted if name not in entries]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(
-            f"{path}: split {split!r} names {missing[0]!r}{more}, which no annotation has; copy the"
-            " file again, or take the names out"
-        )
+    for name in counted:
+        if name not in entries:
+            bad.add(
+                name,
+                f"{path}: split {split!r} names {name!r}, which no annotation has; copy the file"
+                " again, or take the name out",
+            )
     # In the order of the annotations, as a split may be a set, which has none.
-    annotations = tuple(
-        _annotation(entry, f"{path}: annotation {index} ({name!r})", scores)
-        for name, (index, entry) in entries.items()
-        if name in counted
-    )
+    chosen = {name: entry for name, entry in entries.items() if name in counted}
+    annotations = _annotations(chosen, path, scores, bad)
     # A repeated name counts once: twice in training it would weigh double.
-    return Part(split, annotations, counted.total() - len(counted))
+    part = Part(split, annotations, counted.total() - len(counted), len(counted))
+    return part, set(counted)
 
 
-def _from_list(path: Path, name: str, scores: bool) -> Part:
+def _from_list(path: Path, name: str, scores: bool, bad: BadClips) -> Part:
     content = _load(path)
     if not isinstance(content, list) or not content:
         raise DataError(
             f"{path}: expected a list of annotations, got {_described(content)}; a file with"
             " splits in it is data.root itself"
         )
-    annotations = tuple(
-        _annotation(entry, f"{path}: annotation {index} ({clip_name!r})", scores)
-        for clip_name, (index, entry) in _by_name(content, path).items()
-    )
-    return Part(name, annotations)
+    annotations = _annotations(_by_name(content, path), path, scores, bad)
+    return Part(name, annotations, clips=len(content))
+
+
+def _annotations(
+    entries: dict[str, tuple[int, dict]], path: Path, scores: bool, bad: BadClips
+) -> tuple[Annotation, ...]:
+    """Those of the entries that can be used."""
+    good = []
+    for name, (index, entry) in entries.items():
+        where = f"{path}: annotation {index} ({name!r})"
+        label = entry.get("label")
+        annotation = bad.attempt(
+            name, partial(_annotation, entry, where, scores), label if _is_label(label) else None
+        )
+        if annotation is not None:
+            good.append(annotation)
+    return tuple(good)
 
 
 def _load(path: Path) -> object:
@@ -229,9 +268,7 @@ def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
         raise DataError(f"{where}: has no {missing[0]!r}; an annotation needs {', '.join(NEEDED)}")
     label = entry["label"]
     keypoint = entry["keypoint"]
-    # A bool is an int to Python, and never meant as a class.
-    whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
-    if not whole or not 0 <= label < MOST_CLASSES:
+    if not _is_label(label):
         raise DataError(
             f"{where}: its label is {label!r}, expected a whole number from 0 to"
             f" {MOST_CLASSES - 1}; correct it, or take the clip out of the split"
@@ -262,6 +299,12 @@ def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
     )
 
 
+def _is_label(label: Any) -> bool:
+    # A bool is an int to Python, and never meant as a class.
+    whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+    return whole and 0 <= label < MOST_CLASSES
+
+
 def image_size(shape: object, where: str) -> tuple[int, int] | None:
     """(width, height) of an img_shape, which is (height, width).
 
@@ -280,26 +323,40 @@ def image_size(shape: object, where: str) -> tuple[int, int] | None:
     return int(values[1]), int(values[0])
 
 
-def _check_alike(annotations: list[Annotation]) -> None:
-    # Batches are arrays: all clips need as many joints and coordinates.
-    first = annotations[0]
+def _unlike(annotations: list[Annotation]) -> dict[str, tuple[Annotation, str]]:
+    """{where: (annotation, problem)} of those that are not like most: batches are arrays, so that
+    all clips need as many joints and coordinates."""
+    unlike: dict[str, tuple[Annotation, str]] = {}
+    shapes = Counter(annotation.keypoint.shape[2:] for annotation in annotations)
+    if not shapes:
+        return unlike
+    # Of equally common ones the first: `max` keeps the order in which they were counted.
+    V, C = max(shapes, key=lambda shape: shapes[shape])
+    alike = []
     for annotation in annotations:
-        if annotation.keypoint.shape[2:] != first.keypoint.shape[2:]:
-            V, C = annotation.keypoint.shape[2:]
-            raise DataError(
-                f"{annotation.where}: has {V} joints of {C} coordinates, the first annotation"
-                f" {first.keypoint.shape[2]} of {first.keypoint.shape[3]}; all must be of one"
-                " skeleton"
+        joints, coordinates = annotation.keypoint.shape[2:]
+        if (joints, coordinates) == (V, C):
+            alike.append(annotation)
+            continue
+        unlike[annotation.where] = (
+            annotation,
+            (
+                f"{annotation.where}: has {joints} joints of {coordinates} coordinates, most"
+                f" annotations {V} of {C}; all must be of one skeleton"
+            ),
+        )
+    # Some clips divided by their image and others by their extent would be two data sets.
+    sized = [annotation for annotation in alike if annotation.image is not None]
+    for annotation in alike if sized else ():
+        if annotation.image is None:
+            unlike[annotation.where] = (
+                annotation,
+                (
+                    f"{annotation.where}: has no img_shape, but {sized[0].name!r} has one; give all"
+                    " of them one, or none"
+                ),
             )
-        # Some clips divided by their image and others by their extent would be two data sets.
-        if (annotation.image is None) != (first.image is None):
-            bare, other = first, annotation
-            if annotation.image is None:
-                bare, other = annotation, first
-            raise DataError(
-                f"{bare.where}: has no img_shape, but {other.name!r} has one; give all of them one,"
-                " or none"
-            )
+    return unlike
 
 
 def _is_array(value: object, dimensions: int) -> bool:

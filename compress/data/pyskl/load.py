@@ -18,15 +18,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from compress.data.bad_clips import BadClips
 from compress.data.data_report import EMPTY, EXAMPLES, REPAIRED, DataReport, counted
 from compress.data.dataset import Callback, Dataset, LazyClips, Split
 from compress.data.frames import repair_frames
 from compress.data.pyskl import files, unsaid
 from compress.data.pyskl.files import Annotation, Part
+from compress.data.pyskl.unsaid import Settled
 from teachers.errors import DataError
 
 # The sampling that the published networks of PYSKL are trained and tested with.
@@ -45,6 +48,7 @@ class Config:
             the first; missing ones are zeros.
         scores: key points of images have their score as third channel, as PYSKL trains them; false:
             x and y only.
+        skip_bad: leave out clips that cannot be used.
         classes: names of the classes. Default: NTU's, 60 or 120, where clips and labels are NTU's,
             else "class 0" and so on.
     """
@@ -55,6 +59,7 @@ class Config:
     persons: int = 2
     scores: bool = True
     classes: tuple[str, ...] | None = None
+    skip_bad: bool = False
 
     def __post_init__(self):
         if self.persons < 1:
@@ -127,53 +132,107 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         DataError: nothing to read, or content that cannot be used; file, annotation and fix are
             named.
     """
-    train, test, unused = files.read(
-        Path(config.root).expanduser(), config.benchmark, config.scores
-    )
+    root = Path(config.root).expanduser()
+    bad = BadClips(root, config.skip_bad)
+    train, test, unused = files.read(root, config.benchmark, config.scores, bad)
+    total = train.clips + test.clips
+    # Without a clip to train on or to test with there is nothing to settle.
+    if not train.annotations or not test.annotations:
+        bad.check(total)
+        raise DataError(f"{root}: the bad clips are all of a split; choose other splits")
     settled = unsaid.settle(
-        train.annotations, test.annotations, config.scores, config.classes is not None
+        train.annotations,
+        test.annotations,
+        config.scores,
+        config.classes is not None,
+        bad.labels,
     )
+    image = _common_image(settled.both)
+    inspected = _inspected(settled, config.persons, image, bad, callback)
+    bad.check(total)
+    if inspected.settled is not settled:
+        # Once more without bad clips: the fingerprint and the notes are of those that remain.
+        settled = inspected.settled
+        image = _common_image(settled.both)
+        inspected = _inspected(settled, config.persons, image, bad, None)
     train = replace(train, annotations=settled.train)
     test = replace(test, annotations=settled.test)
     annotations = settled.both
     coordinates = annotations[0].keypoint.shape[3]
-    image = _common_image(annotations)
-    # Both change the clips; benchmark and scores show in what is digested below.
-    report = DataReport(repr((config.persons, image)).encode())
-    done = 0
-    splits = []
-    for part in (train, test):
-        clips = AnnotationClips(part.annotations, config.persons, image)
-        labels = np.array([annotation.label for annotation in part.annotations], np.int64)
-        # Corrected labels of the same clips are another data set.
-        report.digest.update(labels.tobytes())
-        for index, annotation in enumerate(part.annotations):
-            clip, bad = clips.mended(index)
-            report.add_clip(clip)
-            for what, example in _cases(annotation, clip, bad, config.persons, image):
-                report.add_case(what, example)
-            done += 1
-            # A line or a bar for every clip would take longer than the clip.
-            if callback and (done % 100 == 0 or done == len(annotations)):
-                callback(done, len(annotations), "checking PYSKL clips")
-        names = tuple(annotation.name for annotation in part.annotations)
-        splits.append(Split(names, clips, labels))
+    classes = unsaid.classes(settled, config.classes, bad.labels)
+    labels = [annotation.label for annotation in annotations]
     channels = coordinates + (1 if annotations[0].score is not None else 0)
     return Dataset(
         "pyskl",
-        splits[0],
-        splits[1],
-        unsaid.classes(settled, config.classes),
+        *inspected.splits,
+        classes,
         settled.skeleton,
         config.persons,
         channels,
-        report.digest.hexdigest(),
-        (*report.notes(), *settled.notes, *_notes(train, test, unused)),
+        inspected.report.digest.hexdigest(),
+        (
+            *bad.notes(labels, classes, settled.first),
+            *inspected.report.notes(),
+            *settled.notes,
+            *_notes(train, test, unused),
+        ),
         INPUT,
         coordinates=coordinates,
         image=image,
         as_recorded=True,
+        skipped=bad.skipped,
     )
+
+
+@dataclass(frozen=True)
+class _Inspected:
+    """What one look at every clip found; `settled` is without clips that cannot be used."""
+
+    settled: Settled
+    splits: tuple[Split, Split]
+    report: DataReport
+
+
+def _inspected(
+    settled: Settled,
+    persons: int,
+    image: tuple[int, int] | None,
+    bad: BadClips,
+    callback: Callback | None,
+) -> _Inspected:
+    # Both change the clips; benchmark and scores show in what is digested below.
+    report = DataReport(repr((persons, image)).encode())
+    done = 0
+    total = len(settled.both)
+    splits = []
+    good = []
+    for part in (settled.train, settled.test):
+        clips = AnnotationClips(part, persons, image)
+        labels = np.array([annotation.label for annotation in part], np.int64)
+        # Corrected labels of the same clips are another data set.
+        report.digest.update(labels.tobytes())
+        kept = []
+        for index, annotation in enumerate(part):
+            done += 1
+            # A line or a bar for every clip would take longer than the clip.
+            if callback and (done % 100 == 0 or done == total):
+                callback(done, total, "checking PYSKL clips")
+            # As the file has it, like those of annotations that were refused before.
+            label = annotation.label + settled.first
+            mended = bad.attempt(annotation.name, partial(clips.mended, index), label)
+            if mended is None:
+                continue
+            kept.append(annotation)
+            clip, broken = mended
+            report.add_clip(clip)
+            for what, example in _cases(annotation, clip, broken, persons, image):
+                report.add_case(what, example)
+        names = tuple(annotation.name for annotation in part)
+        splits.append(Split(names, clips, labels))
+        good.append(tuple(kept))
+    if len(good[0]) + len(good[1]) < total:
+        settled = replace(settled, train=good[0], test=good[1])
+    return _Inspected(settled, (splits[0], splits[1]), report)
 
 
 def _common_image(annotations: Sequence[Annotation]) -> tuple[int, int] | None:

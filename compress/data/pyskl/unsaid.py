@@ -47,13 +47,18 @@ class Settled:
 
 
 def settle(
-    train: tuple[Annotation, ...], test: tuple[Annotation, ...], scores: bool, named: bool
+    train: tuple[Annotation, ...],
+    test: tuple[Annotation, ...],
+    scores: bool,
+    named: bool,
+    other_labels: tuple[int, ...] = (),
 ) -> Settled:
     """The annotations as they are meant.
 
     Args:
         scores: whether key points of images have their score behind them.
         named: whether the recipe names the classes, so that labels mean places in its list.
+        other_labels: of annotations that cannot be used.
     Raises:
         DataError: an img_shape beside scores that is no size.
     """
@@ -78,11 +83,12 @@ def settle(
         notes.append(note)
     first = 0
     # NTU's clips carry their class in their name, so a subset without A001 is seen to be one.
-    if not named and min(a.label for a in everything) == 1 and not is_ntu(everything):
+    labels = [*other_labels, *(annotation.label for annotation in everything)]
+    if not named and min(labels) == 1 and not is_ntu(everything):
         first = 1
         change(lambda annotation: replace(annotation, label=annotation.label - 1))
         notes.append(
-            f"labels count from 1 (to {max(a.label for a in everything)}), none is 0: read so,"
+            f"labels count from 1 (to {max(labels)}), none is 0: read so,"
             " without a class 0 that no clip is of; name all classes in data.classes if there is one"
         )
     skeleton, guess = _skeleton((*train, *test))
@@ -99,8 +105,15 @@ def is_ntu(annotations: Iterable[Annotation]) -> bool:
     return True
 
 
-def classes(settled: Settled, names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The names given, else NTU's where the clips are NTU's, else numbers as the file has them."""
+def classes(
+    settled: Settled, names: tuple[str, ...] | None, other_labels: tuple[int, ...] = ()
+) -> tuple[str, ...]:
+    """The names given, else NTU's where the clips are NTU's, else numbers as the file has them.
+
+    Args:
+        other_labels: of annotations that cannot be used, as the file has them: their classes stay,
+            so that a network does not depend on which clips are damaged.
+    """
     largest = max(settled.both, key=lambda annotation: annotation.label)
     if names is not None:
         if largest.label >= len(names):
@@ -109,10 +122,11 @@ def classes(settled: Settled, names: tuple[str, ...] | None) -> tuple[str, ...]:
                 f" {len(names)} classes; labels count from 0, name all of them"
             )
         return names
-    if largest.label < len(NTU_120) and is_ntu(settled.both):
+    count = max([largest.label, *(label - settled.first for label in other_labels)]) + 1
+    if count <= len(NTU_120) and is_ntu(settled.both):
         # Never as many as occur: published weights have a classifier of 60 or of 120.
-        return NTU_120[: 60 if largest.label < 60 else 120]
-    return tuple(f"class {index + settled.first}" for index in range(largest.label + 1))
+        return NTU_120[: 60 if count <= 60 else 120]
+    return tuple(f"class {index + settled.first}" for index in range(count))
 
 
 def _third_is_score(annotations: tuple[Annotation, ...]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.data import arrays, nw_ucla, own
-from compress.data.frames import repair_frames
+from compress.data.frames import repair_frames, repair_joints
 from compress.data.ntu import skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
 from compress.data.ntu.prepared_files import as_clip
@@ -25,7 +25,8 @@ KINDS = (
 def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str, np.ndarray]]:
     """The clips of one file as (name, raw (C, T, V, M) float32), C = 3 or, in `.npy` files, 2.
 
-    Frames with NaN or infinity take the nearest good frame. Of a recording, the two persons of most
+    Missing joints, or frames with NaN or infinity, are mended as they were in training
+    (`compress.data.frames`). Of a recording, the two persons of most
     energy (`compress.data.ntu.clean.efficientgcn_raw`) where the camera saw them.
 
     Args:
@@ -42,21 +43,29 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     wanted = None if recorded is None else dataset_yaml.of_recording(recorded)
     if wanted is not None and _is_own(path, wanted):
         persons, _ = clip_files.read(path, wanted)
-        # The same choice of persons as in training, or the network would be shown somebody else.
-        clip = own.of_persons(persons, wanted.persons, wanted.coordinates)
-        return [(path.stem, _checked(clip, str(path)))]
+        return [(path.stem, _own(persons, wanted, recorded or {}, str(path)))]
     if path.suffix == ".json":
         clip, _ = nw_ucla.parse(read_bytes(path, nw_ucla.LARGEST_FILE), str(path))
-        return [(path.stem, _checked(clip, str(path)))]
+        return [(path.stem, _checked(clip, str(path), recorded))]
     if path.suffix == ".skeleton":
         # As recorded: what a network was trained on, CTR-GCN's actors or not, is in its steps.
         clip = efficientgcn_raw(skeleton_text.read(path))
-        return [(path.stem, _checked(clip, str(path)))]
+        return [(path.stem, _checked(clip, str(path), recorded))]
     if path.suffix == ".npy":
-        return _from_npy(path)
+        return _from_npy(path, recorded)
     if path.suffix == ".npz":
-        return _from_npz(path)
+        return _from_npz(path, recorded)
     raise DataError(f"{path}: unknown kind of clip {path.suffix or path.name!r}; known: {KINDS}")
+
+
+def _own(persons: np.ndarray, wanted: Description, recorded: dict, where: str) -> np.ndarray:
+    """The clip of a file of own recordings, as it was made in training."""
+    if recorded.get("repair_bones") is None:
+        # Networks of before the key were trained on clips mended frame by frame.
+        clip = own.of_persons(persons, wanted.persons, wanted.coordinates)
+    else:
+        clip = own.prepared(persons, wanted).clip
+    return _checked(clip, where)
 
 
 def _is_own(path: Path, wanted: Description) -> bool:
@@ -75,22 +84,22 @@ def _is_own(path: Path, wanted: Description) -> bool:
     return path.suffix == ".csv"
 
 
-def _from_npy(path: Path) -> list[tuple[str, np.ndarray]]:
+def _from_npy(path: Path, recorded: dict | None) -> list[tuple[str, np.ndarray]]:
     values = arrays.open_npy(path)
     # (C, T, V, M) is one clip, one axis more are several.
     if values.ndim == 4:
-        return [(path.stem, _checked(values, str(path)))]
+        return [(path.stem, _checked(values, str(path), recorded))]
     if values.ndim != 5 or not len(values):
         raise DataError(
             f"{path}: has shape {values.shape}, expected (C, T, V, M) or (N, C, T, V, M)"
         )
     return [
-        (f"{path.stem}[{index}]", _checked(clip, f"{path}: clip {index}"))
+        (f"{path.stem}[{index}]", _checked(clip, f"{path}: clip {index}", recorded))
         for index, clip in enumerate(values)
     ]
 
 
-def _from_npz(path: Path) -> list[tuple[str, np.ndarray]]:
+def _from_npz(path: Path, recorded: dict | None) -> list[tuple[str, np.ndarray]]:
     clips = []
     for key, values in arrays.open_npz(path, ("x_train", "x_test")).items():
         # A single number in place of an array cannot be gone through.
@@ -98,7 +107,7 @@ def _from_npz(path: Path) -> list[tuple[str, np.ndarray]]:
             continue
         for index, raw in enumerate(values):
             where = f"{path}: {key}[{index}]"
-            clip = _checked(as_clip(raw, where), where)
+            clip = _checked(as_clip(raw, where), where, recorded)
             clips.append((f"{path.stem} {key}[{index}]", clip))
     if not clips:
         raise DataError(
@@ -107,7 +116,7 @@ def _from_npz(path: Path) -> list[tuple[str, np.ndarray]]:
     return clips
 
 
-def _checked(clip: np.ndarray, where: str) -> np.ndarray:
+def _checked(clip: np.ndarray, where: str, recorded: dict | None = None) -> np.ndarray:
     if clip.ndim != 4 or clip.shape[0] not in (2, 3) or 0 in clip.shape:
         raise DataError(
             f"{where}: has shape {clip.shape}, expected (3, T, V, M) or (2, T, V, M): coordinates,"
@@ -117,15 +126,28 @@ def _checked(clip: np.ndarray, where: str) -> np.ndarray:
         raise DataError(f"{where}: holds {clip.dtype}, expected numbers (float32)")
     # Beyond float32 is infinity, and so mended.
     with np.errstate(over="ignore"):
-        clip, bad = repair_frames(np.array(clip, dtype=np.float32))
-    if bad == clip.shape[1]:
+        mended = _mended(np.array(clip, dtype=np.float32), recorded or {})
+    if mended is None:
         raise DataError(
             f"{where}: every frame holds NaN or infinity; record or export the clip again"
         )
     # A network would name some class for an empty clip too.
-    if not clip.any():
+    if not mended.any():
         raise DataError(
             f"{where}: nobody is in it, every coordinate is zero; give a clip with at least one"
             " person"
         )
-    return clip
+    return mended
+
+
+def _mended(clip: np.ndarray, recorded: dict) -> np.ndarray | None:
+    """The clip mended as those that the network was trained on; None for one without a number to
+    mend it by."""
+    bones = recorded.get("repair_bones")
+    # Clips of other joints are refused where the network's are known by name.
+    if bones is None or clip.shape[2] != recorded["joints"]:
+        frames, bad = repair_frames(clip)
+        return None if bad == clip.shape[1] else frames
+    if not np.isfinite(clip).all(axis=0).any():
+        return None
+    return repair_joints(clip, bones, recorded.get("coordinates")).clip

@@ -10,6 +10,7 @@ import numpy as np
 # Examples of a case in a note; a thousand names would bury the other notes of a report.
 EXAMPLES = 5
 REPAIRED = "clip repaired (frames with NaN or infinity take the nearest good frame)"
+REPAIRED_JOINTS = "clip repaired (joints that are missing are interpolated in time)"
 EMPTY = "clip empty, nothing but zeros (kept, and counted like any other)"
 
 

@@ -41,6 +41,8 @@ class Model:
         if dataset.score_columns:
             recorded["score"] = True
             recorded["coordinates"] = dataset.coordinates
+        if dataset.repair_bones is not None:
+            recorded["repair_bones"] = [list(bone) for bone in dataset.repair_bones]
         return {
             "data": dataset.name,
             "classes": list(dataset.classes),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath, PureWindowsPath
 
 from teachers.skeleton import Skeleton
@@ -70,6 +70,9 @@ class Recorded:
     Attributes:
         score: the last channel is a confidence; None where there is none.
         coordinates: channels in front of the score; None without one.
+        repair_bones: pairs of joints, from 1, by which missing joints are filled in a clip as it
+            was recorded, before `preprocessing`; None: frames with NaN are replaced by the nearest
+            good one.
     """
 
     channels: int
@@ -78,6 +81,7 @@ class Recorded:
     names: tuple[str, ...] | None = None
     score: bool | None = None
     coordinates: int | None = None
+    repair_bones: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self):
         for key, count in (
@@ -90,6 +94,11 @@ class Recorded:
                 raise ValueError(f"{key}: must be 1 to {MOST_JOINTS}, is {count}")
         if self.names is not None and len(self.names) != self.joints:
             raise ValueError(f"names: {len(self.names)} for {self.joints} joints")
+        bones = self.repair_bones or ()
+        if len(bones) > MOST_VALUES or any(
+            not 1 <= joint <= self.joints for bone in bones for joint in bone
+        ):
+            raise ValueError(f"repair_bones: must be pairs of the {self.joints} joints, from 1")
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ class Description:
         if self.recorded is None:
             return Recorded(C, V, M)
         persons = M if self.recorded.persons is None else self.recorded.persons
-        return Recorded(self.recorded.channels, self.recorded.joints, persons, self.recorded.names)
+        return replace(self.recorded, persons=persons)
 
 
 def _check_steps(steps: tuple[Mapping[str, object], ...]) -> None:

@@ -157,10 +157,10 @@ def of_recording(recorded: dict[str, Any]) -> Description:
         DataError: it says something impossible.
     """
     try:
-        # Without edges: clips are read by the number of joints, and the network is there already.
+        # Edges are there for missing joints alone: the network has its graph already.
         return Description(
             recorded["joints"],
-            (),
+            tuple(tuple(bone) for bone in recorded.get("repair_bones") or ()),
             persons=recorded["persons"],
             coordinates=recorded.get("coordinates") or recorded["channels"],
             names=tuple(recorded["names"]) if recorded.get("names") else None,

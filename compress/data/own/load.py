@@ -4,9 +4,10 @@
 Formats of clips: `clip_files.py`; `dataset.yaml`: `dataset_yaml.py`; `labels.csv`:
 `labels_csv.py`. What is messy is mended by these rules, and counted in the notes:
 
-- a frame with NaN, infinity or a missing number takes the nearest good frame; a frame of nothing
-  but zeros is one that nobody is in, and stays; a clip of one frame is a clip; without one good
-  frame in it, a clip is refused;
+- a joint with NaN, infinity or a missing number, or at zero among others, is interpolated in time,
+  and one that is never seen takes the place of its neighbour (`compress.data.frames.repair_joints`);
+  a frame of nothing but zeros is one that nobody is in, and stays; a clip of one frame is a clip;
+  without anybody in it, a clip is refused;
 - of more persons than `persons` those of most energy (`compress.data.frames.energy`) stay, in
   their order; missing ones are zeros;
 - clips are in the order of their names, however files and lines are sorted; frame numbers that are
@@ -22,16 +23,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from compress.data.bad_clips import BadClips
-from compress.data.data_report import DataReport
+from compress.data.data_report import REPAIRED_JOINTS, DataReport, counted
 from compress.data.dataset import Callback, Dataset, Split
-from compress.data.frames import energy, repair_frames
+from compress.data.frames import Repaired, energy, repair_joints
 from compress.data.own import clip_files, dataset_yaml, labels, labels_csv, splits
 from compress.data.own.dataset_yaml import Description
 from compress.data.own.labels_csv import Entry
@@ -121,6 +122,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         joint_names=description.names,
         as_recorded=True,
         score_columns=description.score,
+        repair_bones=description.edges,
         skipped=bad.skipped,
     )
 
@@ -155,21 +157,27 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
         DataError: no such clip, or one without a good frame.
     """
     raw, left_out = clip_files.read(entry.path, description)
-    # Persons are chosen before frames are mended, so one who is all NaN has no energy and leaves.
-    clip, bad = repair_frames(of_persons(raw, description.persons, description.coordinates))
+    repaired = prepared(raw, description)
+    clip = repaired.clip
     # Not its score, which an estimator may give for joints at (0, 0).
     points = clip[: description.coordinates]
     # Public sets keep their empty clips, as everybody counts them; here one is a mistake.
-    if bad == clip.shape[1] or not points.any():
+    if not points.any():
         raise DataError(
             f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it"
             f" again, or remove line {entry.line} of {LABELS}"
         )
-    if bad:
+    if repaired.joints:
         report.add_case(
-            "clip repaired (frames with NaN, infinity or missing numbers take the nearest good"
-            " frame)",
-            f"{entry.name}: {bad} of {clip.shape[1]} frames",
+            REPAIRED_JOINTS,
+            f"{entry.name}: {counted(repaired.joints, 'joint')} in {repaired.frames} of"
+            f" {clip.shape[1]} frames",
+        )
+    if repaired.unseen:
+        numbers = ", ".join(map(str, repaired.unseen))
+        report.add_case(
+            "clip with joints that are never seen (in the place of their neighbours)",
+            f"{entry.name}: {numbers}",
         )
     empty = int((~points.any(axis=(0, 2, 3))).sum())
     if empty:
@@ -188,7 +196,19 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
         report.add_case(
             "clip whose frame numbers leave some out (closed up)", f"{entry.name}: {left_out}"
         )
-    return np.ascontiguousarray(clip)
+    return clip
+
+
+def prepared(raw: np.ndarray, description: Description) -> Repaired:
+    """The clip (C, T, V, M) of what a file holds, (M', T, V, C): missing joints filled in, then the
+    persons chosen. Training and serving both use it."""
+    clip = np.ascontiguousarray(raw.transpose(3, 1, 2, 0))
+    repaired = repair_joints(clip, description.edges, description.coordinates)
+    # Persons are chosen after that: one of whom a joint is never seen has energy all the same.
+    chosen = of_persons(
+        repaired.clip.transpose(3, 1, 2, 0), description.persons, description.coordinates
+    )
+    return replace(repaired, clip=np.ascontiguousarray(chosen))
 
 
 def of_persons(raw: np.ndarray, persons: int, coordinates: int | None = None) -> np.ndarray:

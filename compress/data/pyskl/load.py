@@ -20,13 +20,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from compress.data.bad_clips import BadClips
-from compress.data.data_report import EMPTY, EXAMPLES, REPAIRED, DataReport, counted
+from compress.data.data_report import (
+    EMPTY,
+    EXAMPLES,
+    REPAIRED,
+    REPAIRED_JOINTS,
+    DataReport,
+    counted,
+)
 from compress.data.dataset import Callback, Dataset, LazyClips, Split
-from compress.data.frames import repair_frames
+from compress.data.frames import Bones, repair_frames, repair_joints
 from compress.data.pyskl import files, unsaid
 from compress.data.pyskl.files import Annotation, Part
 from compress.data.pyskl.unsaid import Settled
@@ -49,6 +57,8 @@ class Config:
         scores: key points of images have their score as third channel, as PYSKL trains them; false:
             x and y only.
         skip_bad: leave out clips that cannot be used.
+        repair: "frames", as the published networks are trained: a frame with NaN is replaced as a
+            whole; "joints": missing joints, those at zero included, are interpolated in time.
         classes: names of the classes. Default: NTU's, 60 or 120, where clips and labels are NTU's,
             else "class 0" and so on.
     """
@@ -60,8 +70,11 @@ class Config:
     scores: bool = True
     classes: tuple[str, ...] | None = None
     skip_bad: bool = False
+    repair: Literal["frames", "joints"] = "frames"
 
     def __post_init__(self):
+        if self.repair not in ("frames", "joints"):
+            raise ValueError("repair: must be frames or joints")
         if self.persons < 1:
             raise ValueError("persons: must be at least 1")
 
@@ -71,11 +84,16 @@ class AnnotationClips(LazyClips):
     pixels are of images of one size."""
 
     def __init__(
-        self, annotations: Sequence[Annotation], persons: int, image: tuple[int, int] | None
+        self,
+        annotations: Sequence[Annotation],
+        persons: int,
+        image: tuple[int, int] | None,
+        repair_bones: Bones | None = None,
     ):
         self._annotations = annotations
         self._persons = persons
         self._image = image
+        self._repair_bones = repair_bones
 
     def __len__(self) -> int:
         return len(self._annotations)
@@ -84,7 +102,7 @@ class AnnotationClips(LazyClips):
         return self.mended(index)[0]
 
     def mended(self, index: int) -> tuple[np.ndarray, int]:
-        """The clip, and how many of its frames held NaN or infinity.
+        """The clip, and how many of its frames were mended.
 
         Raises:
             DataError: all of them did.
@@ -108,13 +126,18 @@ class AnnotationClips(LazyClips):
         # Zeros are what every later step takes for a person who is not there.
         clip[..., : len(keypoint)] = keypoint.transpose(3, 1, 2, 0)
         # Pixels, scores and x y z alike: a frame with a hole in any of them is replaced as a whole.
-        clip, bad = repair_frames(clip)
-        if bad == clip.shape[1]:
+        repaired, bad = repair_frames(clip)
+        lost = bad == T
+        if self._repair_bones is not None:
+            lost = not np.isfinite(clip).all(axis=0).any()
+            by_joints = repair_joints(clip, self._repair_bones, annotation.keypoint.shape[3])
+            repaired, bad = by_joints.clip, by_joints.frames
+        if lost:
             raise DataError(
                 f"{annotation.where}: every frame holds NaN or infinity; take the clip out of the"
                 " split, or record it again"
             )
-        return np.ascontiguousarray(clip), bad
+        return np.ascontiguousarray(repaired), bad
 
 
 def longest(keypoint: np.ndarray, persons: int) -> np.ndarray:
@@ -148,13 +171,14 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         bad.labels,
     )
     image = _common_image(settled.both)
-    inspected = _inspected(settled, config.persons, image, bad, callback)
+    bones = settled.skeleton.bones if config.repair == "joints" else None
+    inspected = _inspected(settled, config.persons, image, bones, bad, callback)
     bad.check(total)
     if inspected.settled is not settled:
         # Once more without bad clips: the fingerprint and the notes are of those that remain.
         settled = inspected.settled
         image = _common_image(settled.both)
-        inspected = _inspected(settled, config.persons, image, bad, None)
+        inspected = _inspected(settled, config.persons, image, bones, bad, None)
     train = replace(train, annotations=settled.train)
     test = replace(test, annotations=settled.test)
     annotations = settled.both
@@ -180,6 +204,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         coordinates=coordinates,
         image=image,
         as_recorded=True,
+        repair_bones=bones,
         skipped=bad.skipped,
     )
 
@@ -197,6 +222,7 @@ def _inspected(
     settled: Settled,
     persons: int,
     image: tuple[int, int] | None,
+    bones: Bones | None,
     bad: BadClips,
     callback: Callback | None,
 ) -> _Inspected:
@@ -207,7 +233,7 @@ def _inspected(
     splits = []
     good = []
     for part in (settled.train, settled.test):
-        clips = AnnotationClips(part, persons, image)
+        clips = AnnotationClips(part, persons, image, bones)
         labels = np.array([annotation.label for annotation in part], np.int64)
         # Corrected labels of the same clips are another data set.
         report.digest.update(labels.tobytes())
@@ -225,7 +251,10 @@ def _inspected(
             kept.append(annotation)
             clip, broken = mended
             report.add_clip(clip)
-            for what, example in _cases(annotation, clip, broken, persons, image):
+            if broken:
+                what = REPAIRED if bones is None else REPAIRED_JOINTS
+                report.add_case(what, f"{annotation.name}: {counted(broken, 'frame')}")
+            for what, example in _cases(annotation, clip, persons, image):
                 report.add_case(what, example)
         names = tuple(annotation.name for annotation in part)
         splits.append(Split(names, clips, labels))
@@ -248,7 +277,6 @@ def _common_image(annotations: Sequence[Annotation]) -> tuple[int, int] | None:
 def _cases(
     annotation: Annotation,
     clip: np.ndarray,
-    bad: int,
     persons: int,
     image: tuple[int, int] | None,
 ) -> Iterator[tuple[str, str]]:
@@ -256,11 +284,8 @@ def _cases(
 
     Args:
         clip: what was made of the annotation.
-        bad: how many of its frames were mended.
     """
     name = annotation.name
-    if bad:
-        yield REPAIRED, f"{name}: {counted(bad, 'frame')}"
     # Without the score, which an estimator may give for joints at (0, 0).
     if not clip[: annotation.keypoint.shape[3]].any():
         yield EMPTY, name

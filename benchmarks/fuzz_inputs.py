@@ -194,7 +194,7 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         entries, labelled = numbered(listing.entries, None, folder, bad)
         bad.check(listing.lines)
         validates = splits.validating(entries, labelled.numbers, None, folder)
-        return validates, files.unnamed(entry.path for entry in entries)
+        return validates, files.unnamed()
 
     return {
         "skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),

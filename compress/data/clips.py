@@ -40,20 +40,21 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
+    kind = path.suffix.lower()
     wanted = None if recorded is None else dataset_yaml.of_recording(recorded)
     if wanted is not None and _is_own(path, wanted):
         persons, _ = clip_files.read(path, wanted)
         return [(path.stem, _own(persons, wanted, recorded or {}, str(path)))]
-    if path.suffix == ".json":
+    if kind == ".json":
         clip, _ = nw_ucla.parse(read_bytes(path, nw_ucla.LARGEST_FILE), str(path))
         return [(path.stem, _checked(clip, str(path), recorded))]
-    if path.suffix == ".skeleton":
+    if kind == ".skeleton":
         # As recorded: what a network was trained on, CTR-GCN's actors or not, is in its steps.
         clip = efficientgcn_raw(skeleton_text.read(path))
         return [(path.stem, _checked(clip, str(path), recorded))]
-    if path.suffix == ".npy":
+    if kind == ".npy":
         return _from_npy(path, recorded)
-    if path.suffix == ".npz":
+    if kind == ".npz":
         return _from_npz(path, recorded)
     raise DataError(f"{path}: unknown kind of clip {path.suffix or path.name!r}; known: {KINDS}")
 
@@ -70,10 +71,11 @@ def _own(persons: np.ndarray, wanted: Description, recorded: dict, where: str) -
 
 def _is_own(path: Path, wanted: Description) -> bool:
     """Whether a file is of the formats of own recordings, and of no other."""
-    if path.suffix == ".json":
+    kind = path.suffix.lower()
+    if kind == ".json":
         # NW-UCLA's key; a clip of own recordings has "frames".
         return b'"skeletons"' not in read_bytes(path, nw_ucla.LARGEST_FILE)
-    if path.suffix == ".npy":
+    if kind == ".npy":
         C = wanted.numbers
         V = wanted.joints
         shape = arrays.open_npy(path).shape
@@ -81,7 +83,7 @@ def _is_own(path: Path, wanted: Description) -> bool:
             return True
         # (T, M, V, C), unless it could be (C, T, V, M) as well, which is what .npy means elsewhere.
         return len(shape) == 4 and shape[2:] == (V, C) and (shape[0], shape[2]) != (C, V)
-    return path.suffix == ".csv"
+    return kind == ".csv"
 
 
 def _from_npy(path: Path, recorded: dict | None) -> list[tuple[str, np.ndarray]]:

@@ -225,7 +225,12 @@ def _files(root: Path) -> list[Path]:
         )
     # Sorted: the order that a file system lists them in would change every batch.
     # By name: another .json beside the clips is not a damaged clip.
-    files = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
+    # What macOS leaves beside each, ._a01_s01_e00_v01.json, is none of them.
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".json" and NAME.fullmatch(path.stem)
+    )
     if not files:
         raise DataError(
             f"{folder}: holds no file named like a01_s01_e00_v01.json; give data.root the NW-UCLA"

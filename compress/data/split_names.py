@@ -29,6 +29,12 @@ def meaning(name: str) -> str | None:
     return _WORDS.get(name.strip().casefold())
 
 
+def is_usual(name: str) -> bool:
+    """Whether the word of a split in a name is train, val or test."""
+    words = [match[0] for match in _WORD.finditer(name)]
+    return bool(words) and words[-1] in (TRAIN, VAL, TEST)
+
+
 def parted(name: str) -> tuple[str, str] | None:
     """(what a longer name means, the name without that word, small): "xsub_Train" -> ("train",
     "xsub_"); None where no such word is in it.

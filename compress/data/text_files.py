@@ -21,6 +21,9 @@ _MARKS = (
 )
 # A line of the file itself, in letters that all encodings have alike.
 _DECLARED = re.compile(rb"(?m)^encoding:[ \t]*['\"]?([A-Za-z0-9_.-]+)")
+# Python's ways to write text in ASCII. No file is meant by them, and idna takes the square of a
+# text's length.
+_NO_TEXT = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "utf-7"}
 
 
 def folded(name: str) -> str:
@@ -31,12 +34,15 @@ def folded(name: str) -> str:
 def is_encoding(name: str) -> bool:
     """Whether Python knows an encoding of text by that name."""
     try:
-        # "rot13", "hex" and "zip" are codecs too, but of no text; they refuse to decode with a
-        # LookupError.
-        b"".decode(name)
+        # Something to decode: Python looks no encoding up for nothing. "rot13", "hex" and "zip" are
+        # codecs too, but of no text: to decode with them is a LookupError.
+        b"text".decode(name)
+    except UnicodeDecodeError:
+        # UTF-32 of an impossible character.
+        return True
     except (LookupError, ValueError):
         return False
-    return True
+    return codecs.lookup(name).name not in _NO_TEXT
 
 
 def declared_encoding(path: Path, largest: int) -> str | None:

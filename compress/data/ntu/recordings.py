@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from compress.data.clutter import is_clutter
 from compress.data.ntu import naming
 from teachers.errors import DataError
 
@@ -70,7 +71,7 @@ def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry]]:
         # scandir, because glob and stat of 114,000 files take their time on network drives.
         with os.scandir(root / folder) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX) and entry.is_file():
+                if _is_recording(entry):
                     yield (f"{folder}/{entry.name}" if folder else entry.name), entry
                 elif (
                     not folder
@@ -78,6 +79,12 @@ def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry]]:
                     and not entry.name.startswith(".")
                 ):
                     folders.append(entry.name)
+
+
+def _is_recording(entry: os.DirEntry) -> bool:
+    # Drives of cameras and of Windows spell suffixes in capitals.
+    named = entry.name.lower().endswith(SUFFIX) and not is_clutter(entry.name)
+    return named and entry.is_file()
 
 
 def missing_list(path: Path) -> tuple[str, ...]:

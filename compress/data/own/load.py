@@ -249,5 +249,5 @@ def _compare(
                 " flattered)",
                 f"{entry.name} = {trained[content]}",
             )
-    for name in folder.unnamed(entry.path for entry in entries):
+    for name in folder.unnamed():
         report.add_case(f"file without a line in {LABELS} (not used)", name)

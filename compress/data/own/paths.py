@@ -7,7 +7,6 @@ is for the recipe to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from compress.data.clutter import is_clutter
@@ -41,6 +40,8 @@ class Folder:
         self.recased: list[tuple[str, str]] = []
         self._resolved = root.resolve()
         self._link_root = None if link_root is None else link_root.resolve()
+        # labels.csv itself is a .csv in the folder.
+        self._named = {(root / LABELS).resolve()}
         self._names: dict[Path, dict[str, list[str]]] = {}
 
     def find(self, file: str, place: str) -> tuple[str, Path]:
@@ -72,6 +73,7 @@ class Folder:
             )
         if not target.is_file():
             raise DataError(f"{place}: {shown} is no file; remove the line")
+        self._named.add(target)
         # Not the target: a cache calls files by their content, without a suffix.
         return pure.as_posix(), path
 
@@ -81,11 +83,9 @@ class Folder:
         # A store of contents has one file for two equal clips: outside, two names are two clips.
         return target if target.is_relative_to(self._resolved) else path
 
-    def unnamed(self, paths: Iterable[Path]) -> list[str]:
-        """The files that could be clips, but are none of `paths`, nor hidden."""
-        named = {path.resolve() for path in paths}
-        # labels.csv itself is a .csv in the folder.
-        named.add((self.root / LABELS).resolve())
+    def unnamed(self) -> list[str]:
+        """The files that could be clips, but that `find` was not asked for, and that are not
+        hidden."""
         names = []
         for path in self.root.rglob("*"):
             name = path.relative_to(self.root)
@@ -93,7 +93,7 @@ class Folder:
             hidden = any(part.startswith(".") for part in name.parts) or is_clutter(name)
             if hidden or name.suffix.lower() not in KINDS or not path.is_file():
                 continue
-            if path.resolve() not in named:
+            if path.resolve() not in self._named:
                 names.append(name.as_posix())
         return sorted(names)
 

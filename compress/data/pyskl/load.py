@@ -24,6 +24,7 @@ from typing import Literal
 
 import numpy as np
 
+from compress.data import split_names
 from compress.data.bad_clips import BadClips
 from compress.data.data_report import (
     EMPTY,
@@ -316,6 +317,8 @@ def _notes(train: Part, test: Part, unused: int) -> list[str]:
             f"{counted(len(both), 'clip')} named in both splits, so accuracy is flattered:"
             f" {', '.join(both[:EXAMPLES])}"
         )
+    if not split_names.is_usual(train.name) or not split_names.is_usual(test.name):
+        notes.append(f"split {train.name} is trained on, {test.name} validated with")
     for part in (train, test):
         if part.repeated:
             notes.append(

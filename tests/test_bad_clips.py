@@ -168,6 +168,24 @@ def test_annotations_that_cannot_be_used_are_left_out(tmp_path):
     assert dataset.fingerprint == named.fingerprint
 
 
+def test_a_class_that_is_lost_is_named_as_the_file_counts_it(tmp_path):
+    good = [annotation(name, label) for name, label in zip("abcd", (1, 2, 1, 2), strict=True)]
+    broken = annotation("nan", 3) | {"keypoint": np.full((1, 6, 25, 3), np.nan)}
+    dataset = load(pyskl, pickled(tmp_path / "x.pkl", [broken, *good]), skip_bad=True)
+    assert dataset.classes == ("class 1", "class 2", "class 3")
+    assert "1 class without any clip after that: class 3" in dataset.notes
+
+
+def test_a_clip_with_two_labels_is_left_out_and_one_named_twice_alike_is_not(tmp_path):
+    root = folder(tmp_path)
+    with (root / "labels.csv").open("a") as file:
+        file.write("c00.npy,sit\n./c01.npy,walk\n")
+    dataset = load(own, root, skip_bad=True)
+    names = {*dataset.train.names, *dataset.val.names}
+    assert names == {f"c{index:02d}.npy" for index in range(1, 12)}
+    assert [name for name, _ in dataset.skipped] == ["c00.npy", "c00.npy", "c01.npy"]
+
+
 def test_files_of_nw_ucla_that_cannot_be_used_are_left_out(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("a01_s01_e00_v01", "a02_s01_e00_v01", "a01_s01_e00_v03", "a02_s01_e00_v03"):

@@ -98,6 +98,17 @@ def test_the_root_of_centred_clips_is_no_hole():
     assert repair_joints(clip, BONES).clip is clip
 
 
+def test_frames_without_the_person_are_no_place_to_interpolate_from():
+    # Around the origin, where zero is a place.
+    clip = walking(frames=5) - 103
+    clip[:, 0, 1] = -1
+    clip[:, 0, 2] = 1
+    clip[:, 2] = 0
+    clip[:, 3, 4] = np.nan
+    joint = repair_joints(clip, BONES).clip[:, :, 4, 0]
+    np.testing.assert_allclose(joint[:, 3], (joint[:, 1] + 2 * joint[:, 4]) / 3, rtol=1e-5)
+
+
 def test_scores_are_no_coordinates():
     points = walking(persons=1)[:2]
     scores = np.full((1, 6, V, 1), 0.9, np.float32)

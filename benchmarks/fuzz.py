@@ -40,8 +40,11 @@ BAD = ("crashed", "hung", "out of memory", "unprintable")
 LONGEST_MESSAGE = 2_000
 # What the readers' inputs are written as.
 EXPECTED = {
+    "clip",
     "clip.npy",
     "clip.csv",
+    "v_00_keypoints.json",
+    "v_01_keypoints.json",
     "x.npy",
     "x.npz",
     "x.pkl",

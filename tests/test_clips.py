@@ -159,8 +159,9 @@ def test_the_place_of_a_bad_clip_among_several_is_named(tmp_path):
 
 def test_files_that_are_no_clips(tmp_path):
     known = (
-        ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M),"
-        " (N, C, T, V, M) or own) or .npz (CTR-GCN's x_train, x_test)"
+        ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA, pose estimators or own), a folder with a"
+        " .json a frame, .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or .npz (CTR-GCN's"
+        " x_train, x_test, or own)"
     )
     assert failure(tmp_path / "x.npy") == f"{tmp_path}/x.npy: no such file; give a clip: {known}"
     for name in ("x.mp4", "x"):

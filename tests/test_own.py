@@ -12,13 +12,14 @@ from hypothesis import given, settings, strategies as st
 
 from compress.data import clips, own, survey
 from compress.data.bad_clips import BadClips
-from compress.data.own import clip_files, dataset_yaml, labels, labels_csv, splits
-from compress.data.own.dataset_yaml import Description
+from compress.data.own import dataset_yaml, labels, labels_csv, splits
 from compress.data.own.paths import Folder
+from compress.data.poses import array_files, csv_files, table
+from compress.data.poses.contract import Poses, Wanted
 from teachers.errors import DataError, RecipeError
 
 YAML = "joints: 3\nedges: [[2, 1], [3, 2]]\ncoordinates: 2\npersons: 2\n"
-WANTED = Description(3, ((2, 1), (3, 2)), persons=2, coordinates=2)
+WANTED = Wanted(3, 2, persons=2)
 CLIPS = (
     np.random.default_rng(0).normal(size=(4, 2, 5, 3, 2)).round(3).astype(np.float32)
 )  # (N, C, T, V, M)
@@ -112,29 +113,30 @@ def test_the_order_of_lines_does_not_matter_but_the_content_does(tmp_path):
     ],
 )
 def test_csv_columns_have_numbers_from_0_or_1_or_names(header):
-    wanted = Description(3, ((2, 1), (3, 2)), coordinates=2, names=("hip", "knee", "foot"))
-    raw, left_out = clip_files.parse_csv(
-        f"{header}\r\n1,2,3,4,5,6\r\n,2,3,4,5,1e999\r\n".encode(), "x", wanted
-    )
-    assert left_out == 0
+    wanted = Wanted(3, 2, names=("hip", "knee", "foot"))
+    poses = csv_files.parse(f"{header}\r\n1,2,3,4,5,6\r\n,2,3,4,5,1e999\r\n".encode(), "x", wanted)
+    assert poses.left_out == 0
     np.testing.assert_array_equal(
-        raw, np.array([[[[1, 2], [3, 4], [5, 6]], [[np.nan, 2], [3, 4], [5, np.inf]]]], np.float32)
+        poses.values,
+        np.array([[[[1, 2], [3, 4], [5, 6]], [[np.nan, 2], [3, 4], [5, np.inf]]]], np.float32),
     )
 
 
 def test_csv_columns_in_any_order_and_frames_with_gaps():
-    raw, left_out = clip_files.parse_csv(
+    poses = csv_files.parse(
         b"y2,x2,y1,x1,y0,x0,frame\n6,5,4,3,2,1,12\n0,0,0,0,0,9,10\n", "x", WANTED
     )
-    np.testing.assert_array_equal(raw[0], [[[9, 0], [0, 0], [0, 0]], [[1, 2], [3, 4], [5, 6]]])
-    assert left_out == 1
+    np.testing.assert_array_equal(
+        poses.values[0], [[[9, 0], [0, 0], [0, 0]], [[1, 2], [3, 4], [5, 6]]]
+    )
+    assert poses.left_out == 1
 
 
 def test_json_frames_hold_joints_or_persons_or_nobody():
     one, two = [[1, 2], [3, 4], [5, 6]], [[7, 8], [9, 10], [11, None]]
-    raw = clip_files.parse_json(
+    raw = table.parse_json(
         json.dumps({"fps": 30, "frames": [[one, two], [], None, [two], one]}).encode(), "x", WANTED
-    )
+    ).values
     assert raw.shape == (2, 5, 3, 2) and not raw[:, 1:3].any()
     np.testing.assert_array_equal(raw[0, [0, 4]], [one, one])
     np.testing.assert_array_equal(raw[0, 3], np.array(two, np.float32))
@@ -188,7 +190,10 @@ def test_a_number_too_many_is_said_to_be_a_score(tmp_path):
     assert (
         failure(root)
         .splitlines()[0]
-        .endswith("if the last of 3 is a score, write `score: true` into dataset.yaml")
+        .endswith(
+            "if the last of 3 is a score or visibility, write `score: keep`, `drop` or `repair`"
+            " into dataset.yaml"
+        )
     )
 
 
@@ -204,22 +209,22 @@ def test_who_moves_most_is_not_decided_by_scores():
     "header, named",
     [
         (
-            "x0,y0,x1,y1,x2,y2,timestamp,conf0",
-            "; not one of them: conf0, timestamp (take them out)",
+            "x0,y0,x1,y1,x2,y2,weather,speed0",
+            "; not one of them: speed0, weather (take them out)",
         ),
         ("x0,y0,x1,y1,x2,z2", "; not one of them: z2 (take them out); missing: y2"),
     ],
 )
 def test_the_column_that_does_not_fit_is_named(header, named):
     with pytest.raises(DataError) as caught:
-        clip_files.parse_csv(f"{header}\n".encode(), "c.csv", WANTED)
+        csv_files.parse(f"{header}\n".encode(), "c.csv", WANTED)
     assert str(caught.value).endswith(named)
 
 
 def test_semicolons_and_decimal_commas_are_numbers():
     text = as_csv(CLIPS[0])
     european = text.replace(",", ";").replace(".", ",")
-    clip, _ = clip_files.parse_csv(european.encode(), "c.csv", WANTED)
+    clip = csv_files.parse(european.encode(), "c.csv", WANTED).values
     np.testing.assert_array_equal(clip.transpose(3, 1, 2, 0), CLIPS[0])
 
 
@@ -264,11 +269,11 @@ def test_numbers_from_one_make_no_class_that_no_clip_is_of(tmp_path):
 
 
 def test_arrays_that_fit_twice_are_decided_by_the_number_of_persons_or_refused():
-    wanted = Description(3, ((2, 1),), persons=2)
-    assert clip_files.from_array(np.zeros((3, 9, 3, 2)), "x", wanted).shape == (2, 9, 3, 3)
+    wanted = Wanted(3, 3, persons=2)
+    assert array_files.from_array(np.zeros((3, 9, 3, 2)), "x", wanted).values.shape == (2, 9, 3, 3)
     square = np.arange(3 * 2 * 3 * 3).reshape(3, 2, 3, 3)
     np.testing.assert_array_equal(
-        clip_files.from_array(square, "x", wanted), square.transpose(1, 0, 2, 3)
+        array_files.from_array(square, "x", wanted).values, square.transpose(1, 0, 2, 3)
     )
     with pytest.raises(
         DataError,
@@ -277,7 +282,7 @@ def test_arrays_that_fit_twice_are_decided_by_the_number_of_persons_or_refused()
             r" C\); save it"
         ),
     ):
-        clip_files.from_array(np.zeros((3, 5, 3, 3), int), "x", wanted)
+        array_files.from_array(np.zeros((3, 5, 3, 3), int), "x", wanted)
 
 
 def test_what_is_messy_is_mended_and_counted(tmp_path):
@@ -403,7 +408,10 @@ def test_what_is_messy_is_mended_and_counted(tmp_path):
             "x" * 300 + ".npy,walk,val",
             f"line 4: file {'x' * 200!r} is not in ROOT; copy it there, or remove the line",
         ),
-        ("a.txt,walk,val", "line 4: file 'a.txt' is no kind of clip; known: .npy, .csv, .json"),
+        (
+            "a.txt,walk,val",
+            "line 4: file 'a.txt' is no kind of clip; known: .npy, .npz, .csv, .json, and folders with a .json a frame",
+        ),
         (
             "c.csv,,val",
             "line 4: the label is '', expected a word or a number; give the clip its class",
@@ -621,7 +629,11 @@ def test_a_description_that_cannot_be_is_refused_with_its_line(tmp_path, yaml, m
             HEADER + "\n1,1,1,1,1,1,1,1\n2,1,1,1,1,1,1,1\n1,1,1,1,1,1,1,1\n",
             "lines 2 and 4 are both frame 1 of the same person",
         ),
-        ("d.json", "{}", 'expected {"frames": [[[x, y, z], ...], ...]} with one frame or more'),
+        (
+            "d.json",
+            "{}",
+            'is of no known format of poses with one frame or more; known: {"frames": [[[x, y, z], ...], ...]}; MediaPipe (',
+        ),
         (
             "d.json",
             '{"frames": [[',
@@ -667,12 +679,12 @@ def test_claims_of_files_cost_no_memory(tmp_path, monkeypatch):
     huge = b"\n".join([HEADER.encode(), b"0,0,1,1,1,1,1,1", b"9007199254740991,0,1,1,1,1,1,1"])
     tracemalloc.start()
     with pytest.raises(DataError):
-        clip_files.read(tmp_path / "a.npy", WANTED)
-    assert clip_files.parse_csv(huge, "x", WANTED)[0].shape == (1, 2, 3, 2)
+        table.read(tmp_path / "a.npy", WANTED)
+    assert csv_files.parse(huge, "x", WANTED).values.shape == (1, 2, 3, 2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 300_000
-    monkeypatch.setattr(clip_files, "LARGEST_FILE", 10)
+    monkeypatch.setattr(table, "LARGEST_FILE", 10)
     assert "is larger than 10 bytes" in failure(write(tmp_path / "set"))
 
 
@@ -683,8 +695,8 @@ def survives(read, *arguments) -> None:
     except (DataError, RecipeError) as error:
         assert str(error)
         return
-    raw = found[0] if isinstance(found, tuple) else found
-    if isinstance(raw, np.ndarray):
+    if isinstance(found, Poses):
+        raw = found.values
         assert raw.dtype == np.float32 and raw.shape[2:] == (3, 2) and min(raw.shape[1:]) > 0
 
 
@@ -742,7 +754,7 @@ JSON = st.recursive(
     )
 )
 def test_any_csv_is_read_or_refused(data):
-    survives(clip_files.parse_csv, data, "x", WANTED)
+    survives(csv_files.parse, data, "x", WANTED)
 
 
 @quick
@@ -754,7 +766,7 @@ def test_any_csv_is_read_or_refused(data):
     )
 )
 def test_any_json_is_read_or_refused(data):
-    survives(clip_files.parse_json, data, "x", WANTED)
+    survives(table.parse_json, data, "x", WANTED)
 
 
 @quick
@@ -769,7 +781,7 @@ def test_any_npy_is_read_or_refused(tmp_path_factory, changes, length):
     for place, byte in changes:
         data[place % min(len(data), 130)] = byte
     path.write_bytes(data[: len(data) - length if length < 100 else len(data)])
-    survives(clip_files.read, path, WANTED)
+    survives(table.read, path, WANTED)
 
 
 @quick

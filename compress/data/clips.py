@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.data import arrays, nw_ucla, own
+from compress.data import arrays, nw_ucla, own, poses
 from compress.data.frames import repair_frames, repair_joints
 from compress.data.ntu import skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
 from compress.data.ntu.prepared_files import as_clip
-from compress.data.own import clip_files, dataset_yaml
-from compress.data.own.dataset_yaml import Description
+from compress.data.poses import Wanted
 from teachers.errors import DataError
 from teachers.storage.bounded import read_bytes
 
 KINDS = (
-    ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA or own), .csv (own), .npy ((C, T, V, M), (N,"
-    " C, T, V, M) or own) or .npz (CTR-GCN's x_train, x_test)"
+    ".skeleton (NTU RGB+D as recorded), .json (NW-UCLA, pose estimators or own), a folder with a"
+    " .json a frame, .csv (own), .npy ((C, T, V, M), (N, C, T, V, M) or own) or .npz (CTR-GCN's"
+    " x_train, x_test, or own)"
 )
 
 
@@ -30,7 +30,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     energy (`compress.data.ntu.clean.efficientgcn_raw`) where the camera saw them.
 
     Args:
-        recorded: what own recordings (`compress.data.own`) hold, as `deployed.json` says it:
+        recorded: what files of poses (`compress.data.poses`) hold, as `deployed.json` says it:
             channels, joints, persons, perhaps names of joints. Without it their formats are not
             read.
     Raises:
@@ -38,13 +38,15 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
             are named.
     """
     path = Path(path)
-    if not path.is_file():
+    wanted = None if recorded is None else poses.of_recording(recorded)
+    # A clip may be a folder with a file a frame.
+    if not path.is_file() and not (wanted is not None and poses.is_clip_folder(path)):
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
     kind = path.suffix.lower()
-    wanted = None if recorded is None else dataset_yaml.of_recording(recorded)
-    if wanted is not None and _is_own(path, wanted):
-        persons, _ = clip_files.read(path, wanted)
-        return [(path.stem, _own(persons, wanted, recorded or {}, str(path)))]
+    if wanted is not None and poses.is_pose_file(path, wanted):
+        people = poses.read(path, wanted).values
+        name = path.stem if path.is_file() else path.name
+        return [(name, _own(people, wanted, recorded or {}, str(path)))]
     if kind == ".json":
         clip, _ = nw_ucla.parse(read_bytes(path, nw_ucla.LARGEST_FILE), str(path))
         return [(path.stem, _checked(clip, str(path), recorded))]
@@ -59,7 +61,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     raise DataError(f"{path}: unknown kind of clip {path.suffix or path.name!r}; known: {KINDS}")
 
 
-def _own(persons: np.ndarray, wanted: Description, recorded: dict, where: str) -> np.ndarray:
+def _own(persons: np.ndarray, wanted: Wanted, recorded: dict, where: str) -> np.ndarray:
     """The clip of a file of own recordings, as it was made in training."""
     if recorded.get("repair_bones") is None:
         # Networks of before the key were trained on clips mended frame by frame.
@@ -67,23 +69,6 @@ def _own(persons: np.ndarray, wanted: Description, recorded: dict, where: str) -
     else:
         clip = own.prepared(persons, wanted).clip
     return _checked(clip, where)
-
-
-def _is_own(path: Path, wanted: Description) -> bool:
-    """Whether a file is of the formats of own recordings, and of no other."""
-    kind = path.suffix.lower()
-    if kind == ".json":
-        # NW-UCLA's key; a clip of own recordings has "frames".
-        return b'"skeletons"' not in read_bytes(path, nw_ucla.LARGEST_FILE)
-    if kind == ".npy":
-        C = wanted.numbers
-        V = wanted.joints
-        shape = arrays.open_npy(path).shape
-        if len(shape) == 3:
-            return True
-        # (T, M, V, C), unless it could be (C, T, V, M) as well, which is what .npy means elsewhere.
-        return len(shape) == 4 and shape[2:] == (V, C) and (shape[0], shape[2]) != (C, V)
-    return kind == ".csv"
 
 
 def _from_npy(path: Path, recorded: dict | None) -> list[tuple[str, np.ndarray]]:

@@ -106,6 +106,7 @@ class Dataset:
         as_recorded: people stand where the camera saw them, not around the origin; inputs whose
             networks do not bear that centre them.
         score_columns: files have a score behind the coordinates of every joint.
+        min_score: joints of a lower score are missing.
         repair_bones: the bones by which missing joints of clips are filled
             (`frames.repair_joints`); None where broken frames are replaced as a whole.
         skipped: (name, why) of every clip that is left out because it cannot be used.
@@ -131,6 +132,7 @@ class Dataset:
     joint_names: tuple[str, ...] | None = None
     as_recorded: bool = False
     score_columns: bool = False
+    min_score: float | None = None
     repair_bones: tuple[tuple[int, int], ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     lengths: tuple[int, ...] = ()

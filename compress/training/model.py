@@ -43,6 +43,8 @@ class Model:
             recorded["coordinates"] = dataset.coordinates
         if dataset.repair_bones is not None:
             recorded["repair_bones"] = [list(bone) for bone in dataset.repair_bones]
+        if dataset.min_score is not None:
+            recorded["min_score"] = dataset.min_score
         return {
             "data": dataset.name,
             "classes": list(dataset.classes),

@@ -2,7 +2,7 @@
 it right from this alone.
 
 {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
- "recorded": {"channels", "joints", "persons", "names", "score", "coordinates"},
+ "recorded": {"channels", "joints", "persons", "names", "score", "coordinates", "min_score"},
  "input": {"name", "layout", "shape"}, "output": {...},
  "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
  "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]},

@@ -70,6 +70,7 @@ class Recorded:
     Attributes:
         score: the last channel is a confidence; None where there is none.
         coordinates: channels in front of the score; None without one.
+        min_score: joints of a lower score are missing; None where scores decide nothing.
         repair_bones: pairs of joints, from 1, by which missing joints are filled in a clip as it
             was recorded, before `preprocessing`; None: frames with NaN are replaced by the nearest
             good one.
@@ -81,6 +82,7 @@ class Recorded:
     names: tuple[str, ...] | None = None
     score: bool | None = None
     coordinates: int | None = None
+    min_score: float | None = None
     repair_bones: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self):

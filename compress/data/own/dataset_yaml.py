@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from compress.data.poses.contract import MOST_JOINTS, MOST_PERSONS, Wanted
 from compress.data.text_files import declared_encoding, is_encoding, read_text
 from compress.schema import strict, yaml_tree
-from teachers.errors import DataError
-from teachers.skeleton import Skeleton
+from teachers.errors import DataError, did_you_mean
+from teachers.skeleton import JOINT_NAMES, SKELETONS, Skeleton
 
 NAME = "dataset.yaml"
 ENCODING_FIX = (
@@ -18,11 +19,12 @@ ENCODING_FIX = (
 )
 # Bytes.
 LARGEST_FILE = 64 * 1024
-# Far above any skeleton or data set; a slip of the keyboard should be an error, not a network that
-# fills the memory.
-MOST_JOINTS = 1000
-MOST_PERSONS = 16
+# Far above any data set; a slip of the keyboard should be an error, not a network that fills the
+# memory.
 MOST_CLASSES = 10_000
+# Below it a joint is missing, where scores are for repair and nobody says from where on. mmpose and
+# Ultralytics draw joints from 0.3 and 0.25 on.
+USUAL_MIN_SCORE = 0.3
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,26 @@ class Description:
     """The keys of `dataset.yaml`.
 
     Attributes:
-        edges: (child, parent), joints counted from 1.
+        joints, edges, centre, names: the skeleton; edges are (child, parent), joints counted from
+            1, CSV columns may be called `hip_x` where names has a hip.
+        skeleton_: a known skeleton by name, in place of these four.
         persons: M of the clips. Of more persons those of most energy stay; missing ones are zeros.
         frame_rate: frames a second, to be read by people only.
         split: None where `labels.csv` has a column `split`.
         classes: the classes in their order. Default: sorted, or numbers from 0 where all labels are
             such.
-        names: of the joints; CSV columns may then be called `hip_x`.
-        score: files have a score or visibility behind the coordinates of every joint. It is a
-            channel of clips of x and y, as PYSKL trains them, and left out of x y z.
+        score: what becomes of the score or visibility of every joint. "keep": a channel behind x
+            and y, as PYSKL trains them; "drop": left out; "repair": left out, and joints below
+            `min_score` are missing; true: kept with x and y, left out with x, y and z. With any of
+            these, files that do not name their numbers (arrays, own JSON, CSV) have it behind the
+            coordinates of every joint. False: they have none, and that of other files is left out.
+        min_score: joints of a lower score are missing, whatever becomes of the score.
         encoding: of this file and `labels.csv`, where they are neither UTF-8 nor say what they are
             by a mark at their start.
     """
 
-    joints: int
-    edges: tuple[tuple[int, int], ...]
+    joints: int = 0
+    edges: tuple[tuple[int, int], ...] = ()
     centre: int = 1
     persons: int = 1
     coordinates: Literal[2, 3] = 3
@@ -77,15 +84,33 @@ class Description:
     split: Holdout | None = None
     classes: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
-    # Not in `repr`, of which the fingerprint is made: folders of before the key stay what they are.
-    score: bool = field(default=False, repr=False)
+    # Not in `repr`, of which the fingerprint is made: folders of before these keys stay what they
+    # are.
+    score: Literal[False, True, "keep", "drop", "repair"] = field(default=False, repr=False)
+    min_score: float | None = field(default=None, repr=False)
+    skeleton_: str | None = field(default=None, repr=False)
     # Nor this: how names are written is no part of them.
     encoding: str | None = field(default=None, repr=False)
 
     def __post_init__(self):
+        if self.skeleton_ is not None:
+            self._take_skeleton(self.skeleton_)
+        missing = [key for key in ("joints", "edges") if not getattr(self, key)]
+        if missing and self.skeleton_ is None and self.joints != 1:
+            raise ValueError(
+                f"missing {' and '.join(missing)}, or `skeleton: NAME` in place of them (known:"
+                f" {', '.join(SKELETONS)})"
+            )
         for key, highest in (("joints", MOST_JOINTS), ("persons", MOST_PERSONS)):
             if not 1 <= getattr(self, key) <= highest:
                 raise ValueError(f"{key}: must be 1 to {highest}")
+        if self.score == "keep" and self.coordinates == 3:
+            raise ValueError(
+                "score: keep needs `coordinates: 2`, as no input has a place for a score beside x, y"
+                " and z; write drop or repair"
+            )
+        if self.min_score is not None and self.min_score <= 0:
+            raise ValueError("min_score: must be above 0")
         if self.frame_rate is not None and self.frame_rate <= 0:
             raise ValueError("frame_rate: must be above 0 (frames a second)")
         if self.encoding is not None and not is_encoding(self.encoding):
@@ -103,22 +128,71 @@ class Description:
             raise ValueError(f"classes: must be 1 to {MOST_CLASSES} different names")
 
     @property
-    def numbers(self) -> int:
-        """How many numbers a joint has in a file."""
-        return self.coordinates + self.score
-
-    @property
-    def described(self) -> str:
-        """What these numbers are, in words."""
-        return f"{self.coordinates} coordinates{' and a score' if self.score else ''}"
+    def keeps_score(self) -> bool:
+        """Whether the score is a channel of the clips."""
+        return self.score == "keep" or (self.score is True and self.coordinates == 2)
 
     @property
     def channels(self) -> int:
         """C of the clips."""
-        return self.numbers if self.coordinates == 2 else self.coordinates
+        return self.coordinates + self.keeps_score
+
+    @property
+    def lowest_score(self) -> float | None:
+        """Below it a joint is missing; None where scores decide nothing."""
+        if self.min_score is None and self.score == "repair":
+            return USUAL_MIN_SCORE
+        return self.min_score
+
+    @property
+    def wanted(self) -> Wanted:
+        """What readers of clips are told."""
+        return Wanted(
+            self.joints,
+            self.coordinates,
+            self.persons,
+            self.names,
+            self.edges,
+            score_columns=self.score is not False,
+            keep_score=self.keeps_score,
+            min_score=self.lowest_score,
+        )
+
+    def settings(self) -> str:
+        """All that decides the clips beside the files, for the fingerprint."""
+        score = ""
+        if self.score is not False:
+            # As it was before there were other words than true.
+            score = " score" if self.score is True else f" score {self.score}"
+        if self.lowest_score is not None:
+            score += f" from {self.lowest_score}"
+        return repr(self) + score
+
+    def _take_skeleton(self, name: str) -> None:
+        known = SKELETONS.get(name)
+        if known is None:
+            raise ValueError(
+                f"skeleton: unknown skeleton {name!r}{did_you_mean(name, SKELETONS, always_list=True)}"
+            )
+        if self.joints or self.edges or self.centre != 1 or self.names is not None:
+            raise ValueError(
+                "skeleton: says joints, edges, centre and names; take those keys out, or describe"
+                " the skeleton by them alone"
+            )
+        values = {
+            "joints": known.joints,
+            "edges": known.bones,
+            "centre": known.centre,
+            "names": JOINT_NAMES.get(name),
+        }
+        for key, value in values.items():
+            # The one way to set a field of a frozen dataclass.
+            object.__setattr__(self, key, value)
 
     def skeleton(self) -> Skeleton:
-        """The skeleton that the keys describe; its edges are checked by `read`."""
+        """The skeleton that the keys name or describe; its edges are checked by `read`."""
+        if self.skeleton_ is not None:
+            return SKELETONS[self.skeleton_]
         return Skeleton(f"own_{self.joints}", self.joints, self.edges, self.centre)
 
 
@@ -148,23 +222,3 @@ def read(root: Path) -> Description:
     # Types alone let an edge name a joint that the skeleton does not have.
     description.skeleton().checked()
     return description
-
-
-def of_recording(recorded: dict[str, Any]) -> Description:
-    """What the clips of a deployed network are, by `recorded` of its `deployed.json`.
-
-    Raises:
-        DataError: it says something impossible.
-    """
-    try:
-        # Edges are there for missing joints alone: the network has its graph already.
-        return Description(
-            recorded["joints"],
-            tuple(tuple(bone) for bone in recorded.get("repair_bones") or ()),
-            persons=recorded["persons"],
-            coordinates=recorded.get("coordinates") or recorded["channels"],
-            names=tuple(recorded["names"]) if recorded.get("names") else None,
-            score=bool(recorded.get("score")),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"deployed.json: recorded: {error}; export the network again") from error

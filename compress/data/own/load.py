@@ -1,7 +1,7 @@
-"""Own recordings: a folder with one `.npy`, `.csv` or `.json` a clip, `labels.csv`
+"""Own recordings: a folder with a file of poses or a folder of them for each clip, `labels.csv`
 (file,label[,split]) and `dataset.yaml`.
 
-Formats of clips: `clip_files.py`; `dataset.yaml`: `dataset_yaml.py`; `labels.csv`:
+Formats of clips: `compress/data/poses`; `dataset.yaml`: `dataset_yaml.py`; `labels.csv`:
 `labels_csv.py`. What is messy is mended by these rules, and counted in the notes:
 
 - a joint with NaN, infinity or a missing number, or at zero among others, is interpolated in time,
@@ -29,14 +29,16 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.data import poses
 from compress.data.bad_clips import BadClips
 from compress.data.data_report import REPAIRED_JOINTS, DataReport, counted
 from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import Repaired, energy, repair_joints
-from compress.data.own import clip_files, dataset_yaml, labels, labels_csv, splits
+from compress.data.own import dataset_yaml, labels, labels_csv, splits
 from compress.data.own.dataset_yaml import Description
 from compress.data.own.labels_csv import Entry
 from compress.data.own.paths import LABELS, Folder
+from compress.data.poses import Wanted
 from teachers.errors import DataError
 
 # It takes clips of any length and frame rate, which is all that is known of them.
@@ -75,10 +77,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     if not len(bad):
         splits.validating(entries, labelled.numbers, description.split, where)
     # The description is part of the fingerprint: other persons or joints are another data set.
-    settings = repr(description)
-    if description.score:
-        settings += " score"
-    report = DataReport(settings.encode())
+    report = DataReport(description.settings().encode())
     clips, kept = _read_all(entries, labelled.numbers, description, report, bad, callback)
     bad.check(listed.lines)
     # A set without its bad clips is what it would be without their lines.
@@ -121,7 +120,8 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         coordinates=description.coordinates,
         joint_names=description.names,
         as_recorded=True,
-        score_columns=description.score,
+        score_columns=description.score is not False,
+        min_score=description.lowest_score,
         repair_bones=description.edges,
         skipped=bad.skipped,
     )
@@ -156,8 +156,9 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
     Raises:
         DataError: no such clip, or one without a good frame.
     """
-    raw, left_out = clip_files.read(entry.path, description)
-    repaired = prepared(raw, description)
+    file = poses.read(entry.path, description.wanted)
+    raw = file.values
+    repaired = prepared(raw, description.wanted)
     clip = repaired.clip
     # Not its score, which an estimator may give for joints at (0, 0).
     points = clip[: description.coordinates]
@@ -192,22 +193,22 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
             f"clip of more than {description.persons} persons (those of most energy stay)",
             f"{entry.name}: {len(raw)}",
         )
-    if left_out:
+    if file.left_out:
         report.add_case(
-            "clip whose frame numbers leave some out (closed up)", f"{entry.name}: {left_out}"
+            "clip whose frame numbers leave some out (closed up)", f"{entry.name}: {file.left_out}"
         )
+    for note in file.notes:
+        report.add_case(note, entry.name)
     return clip
 
 
-def prepared(raw: np.ndarray, description: Description) -> Repaired:
+def prepared(raw: np.ndarray, wanted: Wanted) -> Repaired:
     """The clip (C, T, V, M) of what a file holds, (M', T, V, C): missing joints filled in, then the
     persons chosen. Training and serving both use it."""
     clip = np.ascontiguousarray(raw.transpose(3, 1, 2, 0))
-    repaired = repair_joints(clip, description.edges, description.coordinates)
+    repaired = repair_joints(clip, wanted.edges, wanted.coordinates)
     # Persons are chosen after that: one of whom a joint is never seen has energy all the same.
-    chosen = of_persons(
-        repaired.clip.transpose(3, 1, 2, 0), description.persons, description.coordinates
-    )
+    chosen = of_persons(repaired.clip.transpose(3, 1, 2, 0), wanted.persons, wanted.coordinates)
     return replace(repaired, clip=np.ascontiguousarray(chosen))
 
 

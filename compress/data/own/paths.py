@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from compress.data.clutter import is_clutter
+from compress.data.poses import KINDS, frame_files
 from teachers.errors import DataError
 
 LABELS = "labels.csv"
-KINDS = (".npy", ".csv", ".json")
 
 
 class Folder:
@@ -58,20 +58,30 @@ class Folder:
                 f"{place}: file {shown} is no path inside the folder; write it as seen from"
                 f" {self.root}, without .."
             )
-        if pure.suffix.lower() not in KINDS:
-            raise DataError(f"{place}: file {shown} is no kind of clip; known: {', '.join(KINDS)}")
         path = self._existing(pure)
+        folder = path is not None and path.is_dir()
+        if pure.suffix.lower() not in KINDS and not folder:
+            raise DataError(
+                f"{place}: file {shown} is no kind of clip; known: {', '.join(KINDS)}, and folders"
+                " with a .json a frame"
+            )
         if path is None:
             raise DataError(
                 f"{place}: file {shown} is not in {self.root}; copy it there, or remove the line"
             )
         target = path.resolve()
-        if not self._allowed(target):
+        # A clip's folder is read with all that is in it.
+        frames = frame_files(path) if folder and self._allowed(target) else []
+        if not all(map(self._allowed, [target, *(frame.resolve() for frame in frames)])):
             raise DataError(
                 f"{place}: file {shown} leads out of the folder; copy the file into it, or name the"
                 f" folder that links may lead into: -o data.link_root={target.parent}"
             )
-        if not target.is_file():
+        if folder and not frames:
+            raise DataError(
+                f"{place}: {shown} is a folder without a .json a frame and nothing else; name a clip"
+            )
+        if not folder and not target.is_file():
             raise DataError(f"{place}: {shown} is no file; remove the line")
         self._named.add(target)
         # Not the target: a cache calls files by their content, without a suffix.
@@ -93,7 +103,8 @@ class Folder:
             hidden = any(part.startswith(".") for part in name.parts) or is_clutter(name)
             if hidden or name.suffix.lower() not in KINDS or not path.is_file():
                 continue
-            if path.resolve() not in self._named:
+            # Frames of a clip's folder have no line of their own.
+            if not self._named & {path.resolve(), path.parent.resolve()}:
                 names.append(name.as_posix())
         return sorted(names)
 

@@ -1,0 +1,16 @@
+"""Files of poses, one clip each: what estimators and people write, for training and for
+prediction."""
+
+from compress.data.poses.contract import Poses, Wanted, of_recording
+from compress.data.poses.table import KINDS, frame_files, is_clip_folder, is_pose_file, read
+
+__all__ = [
+    "KINDS",
+    "Poses",
+    "Wanted",
+    "frame_files",
+    "is_clip_folder",
+    "is_pose_file",
+    "of_recording",
+    "read",
+]

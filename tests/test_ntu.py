@@ -240,6 +240,83 @@ def test_other_actions_in_ntus_layout_do_not_get_ntus_names(tmp_path):
     assert ntu.class_notes(part, part, NTU_120[:60]) == ()
 
 
+def of_others(numbers: int, joints: int, persons: int, score: bool = False) -> dict:
+    """Arrays (N, C, T, V, M) of other joints, with labels from 0 to 2."""
+    generator = np.random.default_rng(joints)
+    files: dict = {}
+    for split, count in (("train", 4), ("val", 3)):
+        data = generator.normal(size=(count, numbers, 9, joints, persons)).astype(np.float32)
+        if score:
+            data[:, 2] = generator.uniform(size=data[:, 2].shape)
+        files[f"{split}_data"] = data
+        names = [f"{split}{index}.json" for index in range(count)]
+        files[f"{split}_label"] = [names, [index % 3 for index in range(count)]]
+    return files
+
+
+@pytest.mark.parametrize(
+    "numbers, joints, persons, score, skeleton, coordinates",
+    [
+        (3, 18, 2, True, "openpose_18", 2),
+        (3, 18, 2, False, "openpose_18", 3),
+        (3, 25, 1, False, "ntu_25", 3),
+        (3, 25, 1, True, "joints_25", 2),
+        (2, 17, 1, False, "coco_17", 2),
+        (3, 21, 1, False, "joints_21", 3),
+    ],
+)
+def test_arrays_of_other_joints_are_read_and_what_they_are_is_a_note(
+    tmp_path, numbers, joints, persons, score, skeleton, coordinates
+):
+    """Kinetics-Skeleton, figure skating and PP-Human lie in ST-GCN's form."""
+    files = of_others(numbers, joints, persons, score)
+    dataset = load(write_folder(tmp_path / "others", **files))
+    assert dataset.skeleton.name == skeleton
+    assert (dataset.persons, dataset.channels, dataset.coordinates) == (
+        persons,
+        numbers,
+        coordinates,
+    )
+    assert dataset.classes == ("class 0", "class 1", "class 2")
+    np.testing.assert_array_equal(dataset.train.clips[1], files["train_data"][1])
+    assert any("score behind two" in note for note in dataset.notes) is score
+    # Without bones the recipe has to describe it, and says so.
+    named = any(f"taken for {skeleton}" in note for note in dataset.notes)
+    assert named is bool(dataset.skeleton.bones)
+
+
+def test_labels_may_be_an_array_without_names(tmp_path):
+    root = write_folder(tmp_path / "skating", **of_others(3, 25, 1))
+    for split, count in (("train", 4), ("val", 3)):
+        (root / f"{split}_label.pkl").unlink()
+        np.save(root / f"{split}_label.npy", np.arange(count) % 3)
+    dataset = load(root)
+    assert dataset.train.names == tuple(f"train[{index}]" for index in range(4))
+    assert dataset.train.labels.tolist() == [0, 1, 2, 0]
+    np.save(root / "val_label.npy", np.zeros(3))
+    assert "val_label.npy: expected [names, labels] with one whole number" in failure(root)
+
+
+def test_npz_of_few_classes_under_any_name_and_of_other_joints(tmp_path):
+    path = write_npz(tmp_path / "mine.npz", classes=61)
+    dataset = load(tmp_path)
+    assert dataset.classes == tuple(f"class {index}" for index in range(61))
+    assert dataset.skeleton.name == "ntu_25"
+    files = of_others(3, 17, 2)
+    flat = {
+        f"x_{part}": np.ascontiguousarray(files[f"{split}_data"].transpose(0, 2, 4, 3, 1)).reshape(
+            len(files[f"{split}_data"]), 9, 102
+        )
+        for split, part in (("train", "train"), ("val", "test"))
+    }
+    labels = {"y_train": np.eye(3)[[0, 1, 2, 0]], "y_test": np.eye(3)}
+    np.savez(path, **flat, **labels)
+    assert "x_train has shape (4, 9, 102)" in failure(tmp_path)
+    dataset = load(tmp_path, joints=17)
+    assert (dataset.persons, dataset.channels, len(dataset.classes)) == (2, 3, 3)
+    np.testing.assert_array_equal(dataset.val.clips[2], files["val_data"][2])
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -247,7 +324,7 @@ def test_other_actions_in_ntus_layout_do_not_get_ntus_names(tmp_path):
             {"x_train": np.zeros((3, 120, 75))},
             (
                 ": x_train has shape (3, 120, 75) of float64, expected (N, frames, 150) of "
-                "floats, at least one clip"
+                "floats, at least one clip; set data.joints if it is of others"
             ),
         ),
         (
@@ -265,8 +342,8 @@ def test_other_actions_in_ntus_layout_do_not_get_ntus_names(tmp_path):
             ),
         ),
         (
-            {"y_test": np.zeros((2, 7))},
-            ": y_test has shape (2, 7), expected one-hot labels (N, 60) or (N, 120)",
+            {"y_test": np.zeros((2, 1))},
+            ": y_test has shape (2, 1), expected one-hot labels (N, classes)",
         ),
         (
             {"y_test": np.zeros((2, 60))},
@@ -313,8 +390,15 @@ def test_npz_without_an_array_or_damaged(tmp_path):
         (
             {"train_data": np.zeros((3, 3, 9, 20, 2))},
             (
-                "train_data.npy has shape (3, 3, 9, 20, 2) of float64, expected (N, "
-                "3, frames, 25, 2) of floats, at least one clip"
+                "train_data.npy has 20 joints of 3 numbers and 2 persons, ROOT/val_data.npy 25 of 3"
+                " and 2; they must come from the same preparation"
+            ),
+        ),
+        (
+            {"train_data": np.zeros((3, 4, 9, 25, 2))},
+            (
+                "train_data.npy has shape (3, 4, 9, 25, 2) of float64, expected (N, 2 or 3, frames,"
+                " joints, persons) of floats, at least one clip"
             ),
         ),
         (
@@ -361,7 +445,9 @@ def test_npz_without_an_array_or_damaged(tmp_path):
 )
 def test_folder_content_that_cannot_be_used(tmp_path, changes, message):
     root = write_folder(tmp_path / "xsub", **changes)
-    assert failure(root) == f"{root}/{message}"
+    assert failure(root).replace(f"{root}/val", "ROOT/val") == f"{root}/{message}".replace(
+        f"{root}/val", "ROOT/val"
+    )
 
 
 def test_a_label_pickle_that_would_run_code_is_refused(tmp_path):

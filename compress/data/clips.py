@@ -10,7 +10,7 @@ from compress.data import arrays, nw_ucla, own, poses
 from compress.data.frames import repair_frames, repair_joints
 from compress.data.ntu import skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
-from compress.data.ntu.prepared_files import as_clip
+from compress.data.ntu.layout import NTU, Layout, as_clip
 from compress.data.poses import Wanted
 from teachers.errors import DataError
 from teachers.storage.bounded import read_bytes
@@ -57,7 +57,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
     if kind == ".npy":
         return _from_npy(path, recorded)
     if kind == ".npz":
-        return _from_npz(path, recorded)
+        return _from_npz(path, wanted, recorded)
     raise DataError(f"{path}: unknown kind of clip {path.suffix or path.name!r}; known: {KINDS}")
 
 
@@ -86,15 +86,20 @@ def _from_npy(path: Path, recorded: dict | None) -> list[tuple[str, np.ndarray]]
     ]
 
 
-def _from_npz(path: Path, recorded: dict | None) -> list[tuple[str, np.ndarray]]:
+def _from_npz(
+    path: Path, wanted: Wanted | None, recorded: dict | None
+) -> list[tuple[str, np.ndarray]]:
     clips = []
+    layout = NTU
+    if wanted is not None:
+        layout = Layout(wanted.joints, wanted.persons, wanted.coordinates + wanted.keep_score)
     for key, values in arrays.open_npz(path, ("x_train", "x_test")).items():
         # A single number in place of an array cannot be gone through.
         if not values.ndim:
             continue
         for index, raw in enumerate(values):
             where = f"{path}: {key}[{index}]"
-            clip = _checked(as_clip(raw, where), where, recorded)
+            clip = _checked(as_clip(raw, where, layout), where, recorded)
             clips.append((f"{path.stem} {key}[{index}]", clip))
     if not clips:
         raise DataError(

@@ -1,5 +1,6 @@
 """NTU RGB+D 60 and 120 (Shahroudy et al., arXiv 1604.02808; Liu et al., arXiv 1905.04757), two
-persons, 25 joints.
+persons, 25 joints; and arrays of other joints in the forms that its preparations made usual
+(`layout.py`).
 
 Reads what people have: CTR-GCN's NTU60_CS.npz, NTU60_CV.npz, NTU120_CSub.npz, NTU120_CSet.npz, or
 PaddleVideo's {xsub,xview}/{train,val}_data.npy with their label pickles (`prepared_files.py`); or a
@@ -23,8 +24,9 @@ from compress.data.bad_clips import BadClips
 from compress.data.data_report import EMPTY, EXAMPLES, REPAIRED, DataReport, counted
 from compress.data.dataset import Callback, Dataset, LazyClips, Split
 from compress.data.frames import repair_frames
-from compress.data.ntu import build, clean, naming, prepared_files, recordings, report
+from compress.data.ntu import build, clean, layout, naming, prepared_files, recordings, report
 from compress.data.ntu.clip_cache import CachedClips
+from compress.data.ntu.layout import NTU as NTU_LAYOUT
 from compress.data.ntu.naming import NTU_120
 from compress.data.ntu.prepared_files import Part
 from export.preprocess import ops
@@ -41,14 +43,18 @@ class Config:
     """Recipe keys; `root` is the folder of the prepared files, one `.npz`, or the folder of
     recordings; `preparation` is what is made of recordings (`clean.py`) and has no meaning for
     prepared files; `skip_bad` leaves out clips of prepared files that cannot be used, as is always
-    done with recordings."""
+    done with recordings; `joints` is for flat files of other joints than NTU's, whose width does
+    not say how many."""
 
     root: str
     benchmark: Literal["xsub", "xview", "xset"] = "xsub"
     preparation: Literal["ctrgcn", "efficientgcn"] = "ctrgcn"
     skip_bad: bool = False
+    joints: int | None = None
 
     def __post_init__(self):
+        if self.joints is not None and not 1 < self.joints <= layout.MOST_JOINTS:
+            raise ValueError(f"joints: must be 2 to {layout.MOST_JOINTS}")
         if self.benchmark not in prepared_files.NPZ:
             raise ValueError("benchmark: must be xsub, xview or xset")
         if self.preparation not in clean.PREPARATIONS:
@@ -56,17 +62,18 @@ class Config:
 
 
 class PreparedClips(LazyClips):
-    """Clips (3, T, 25, M) float32 read from disk when asked for: without trailing padding, broken
-    frames mended."""
+    """Clips (3, T, 25, M) float32, or as their layout says, read from disk when asked for: without
+    trailing padding, broken frames mended."""
 
-    def __init__(self, data: np.ndarray, where: str, chosen: np.ndarray | None = None):
+    def __init__(self, part: Part, chosen: np.ndarray | None = None):
         """
         Args:
-            chosen: which clips of `data`; all by default.
+            chosen: which clips of the part; all by default.
         """
-        self._data = data
-        self._where = where
-        self._chosen = np.arange(len(data)) if chosen is None else chosen
+        self._data = part.data
+        self._where = part.where
+        self._layout = part.layout
+        self._chosen = np.arange(len(part.data)) if chosen is None else chosen
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -84,7 +91,9 @@ class PreparedClips(LazyClips):
         where = f"{self._where}[{place}]"
         # Beyond float32 is infinity, and so mended.
         with np.errstate(over="ignore"):
-            raw = np.asarray(prepared_files.as_clip(self._data[place], where), dtype=np.float32)
+            raw = np.asarray(
+                layout.as_clip(self._data[place], where, self._layout), dtype=np.float32
+            )
         clip, bad = repair_frames(raw)
         if bad == clip.shape[1]:
             raise DataError(
@@ -125,23 +134,34 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     root = Path(config.root).expanduser()
     if recordings.holds_recordings(root):
         return _recorded(config, root, callback)
-    train, test = prepared_files.read(root, config.benchmark)
+    train, test = prepared_files.read(root, config.benchmark, config.joints)
+    meaning = layout.meaning(train.layout, (train.data, test.data))
     classes = classes_of(train, test)
     inspection = inspect(train, test, classes, config.skip_bad, callback)
+    scoreless = meaning.coordinates == train.layout.numbers
     return Dataset(
         "ntu",
         inspection.train,
         inspection.val,
         classes,
-        NTU_25,
-        persons=2,
-        channels=3,
+        meaning.skeleton,
+        persons=train.layout.persons,
+        channels=train.layout.numbers,
         fingerprint=inspection.fingerprint,
-        notes=(*inspection.notes, *overlap(train, test), *class_notes(train, test, classes)),
+        notes=(
+            *inspection.notes,
+            *meaning.notes,
+            *overlap(train, test),
+            *class_notes(train, test, classes),
+        ),
         input=INPUT,
+        coordinates=meaning.coordinates,
         # Public preparations have joint 2 of the first frame at the origin; a raw clip for the
         # deployed network needs it.
-        base_ops=CENTRED if inspection.centred else (),
+        # Of a score nothing can be subtracted.
+        base_ops=CENTRED if inspection.centred and scoreless else (),
+        # Nobody knows how others prepared theirs.
+        as_recorded=train.layout != NTU_LAYOUT and not inspection.centred,
         skipped=inspection.skipped,
     )
 
@@ -208,7 +228,7 @@ def _looked_at(
     splits = []
     good = []
     for part, chosen in parts:
-        clips = PreparedClips(part.data, part.where, chosen)
+        clips = PreparedClips(part, chosen)
         labels = part.labels[chosen]
         names = tuple(part.names[index] for index in chosen.tolist())
         report.digest.update(labels.tobytes())
@@ -305,6 +325,9 @@ def classes_of(train: Part, test: Part) -> tuple[str, ...]:
             f"{train.where}: labels of {train.classes} classes, but the test part has"
             f" {test.classes}; they must come from the same preparation"
         )
+    if train.layout != NTU_LAYOUT or train.classes not in (None, 60, 120):
+        largest = max(*train.labels.tolist(), *test.labels.tolist())
+        return tuple(f"class {index}" for index in range(train.classes or largest + 1))
     if train.classes:
         return NTU_120[: train.classes]
     # Labels as numbers do not say of which set they are; a network of 120 classes for clips of 60
@@ -324,7 +347,8 @@ def are_ntus(parts: tuple[Part, ...]) -> bool:
 
 def class_notes(train: Part, test: Part, classes: tuple[str, ...]) -> tuple[str, ...]:
     """The note on clips of other actions in NTU's layout."""
-    if classes[0] in NTU_120:
+    # Of other joints nobody expects NTU's actions.
+    if classes[0] in NTU_120 or train.layout != NTU_LAYOUT:
         return ()
     present = {*train.labels.tolist(), *test.labels.tolist()}
     note = (

@@ -1,5 +1,5 @@
 """NTU RGB+D 60/120 as prepared files: CTR-GCN's `.npz` and PaddleVideo's `.npy` + `.pkl`, read as
-they are."""
+they are; and files of other joints in these forms."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from compress.data.arrays import open_npy, open_npz
+from compress.data.ntu import layout as layouts
+from compress.data.ntu.layout import NTU, Layout
 from teachers.errors import DataError
 from teachers.storage.bounded import read_bytes
 from teachers.weights import safe_pickle
@@ -26,6 +28,8 @@ NPZ = {
 ACTION = re.compile(r"A(\d{3})")
 # Bytes; the label files of 114,000 clips have four million.
 LARGEST_LABELS = 200_000_000
+# Of files that are not NTU's, which have 120.
+MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,10 @@ class Part:
 
     Attributes:
         where: file and array, for messages.
-        data: (N, T, 150) or (N, 3, T, 25, 2), mostly memory-mapped.
+        data: (N, T, 150) or (N, 3, T, 25, 2), mostly memory-mapped; of other joints and persons
+            where the layout says so.
         labels: (N,) int64.
-        classes: 60 or 120 where the file says so, else None.
+        classes: how many where the file says so (one-hot labels), else None.
     """
 
     where: str
@@ -44,10 +49,14 @@ class Part:
     labels: np.ndarray
     names: tuple[str, ...]
     classes: int | None
+    layout: Layout = NTU
 
 
-def read(root: Path, benchmark: str) -> tuple[Part, Part]:
-    """The training and the test part of a benchmark.
+def read(root: Path, benchmark: str, joints: int | None = None) -> tuple[Part, Part]:
+    """The training and the test part of a benchmark, both of one layout.
+
+    Args:
+        joints: of flat files whose width is not NTU's.
 
     Raises:
         DataError: nothing or more than one thing to read below `root`, a damaged file, data and
@@ -56,8 +65,19 @@ def read(root: Path, benchmark: str) -> tuple[Part, Part]:
     place = find(root, benchmark)
     if place.suffix == ".npz":
         arrays = open_npz(place, ("x_", "y_"))
-        return _from_npz(place, arrays, "train"), _from_npz(place, arrays, "test")
-    return from_folder(place, "train"), from_folder(place, "val")
+        train = _from_npz(place, arrays, "train", joints)
+        test = _from_npz(place, arrays, "test", joints)
+    else:
+        train = from_folder(place, "train", layout=None)
+        test = from_folder(place, "val", layout=None)
+    if train.layout != test.layout:
+        raise DataError(
+            f"{train.where} has {train.layout.joints} joints of {train.layout.numbers} numbers and"
+            f" {train.layout.persons} persons, {test.where} {test.layout.joints} of"
+            f" {test.layout.numbers} and {test.layout.persons}; they must come from the same"
+            " preparation"
+        )
+    return train, test
 
 
 def find(root: Path, benchmark: str) -> Path:
@@ -91,6 +111,8 @@ def find(root: Path, benchmark: str) -> Path:
             f"({', '.join(path.name for path in found)}); give data.root the one to use"
         )
     if not found:
+        found = _only_npz(root)
+    if not found:
         raise DataError(
             f"{root}: holds no {benchmark} preparation; expected {' or '.join(NPZ[benchmark])}"
             f" (CTR-GCN), or {benchmark}/train_data.npy, train_label.pkl, val_data.npy and"
@@ -99,20 +121,14 @@ def find(root: Path, benchmark: str) -> Path:
     return found[0]
 
 
-def as_clip(raw: np.ndarray, where: str) -> np.ndarray:
-    """One clip as stored, (T, 150) or (3, T, 25, M) -> (3, T, 25, M), M two or one, in the file's
-    own precision."""
-    # CTR-GCN flattens a frame as person, joint, coordinate.
-    if raw.ndim == 2 and raw.shape[1] == 150:
-        return raw.reshape(-1, 2, 25, 3).transpose(3, 0, 2, 1)
-    if raw.ndim == 4 and raw.shape[0] == 3 and raw.shape[2] == 25 and raw.shape[3] in (1, 2):
-        return raw
-    raise DataError(
-        f"{where}: a clip has shape {raw.shape}, expected (frames, 150) or (3, frames, 25, 2)"
-    )
+def _only_npz(root: Path) -> list[Path]:
+    """The one `.npz` of a folder, if it has another name than those of the benchmarks."""
+    known = {name for names in NPZ.values() for name in names}
+    paths = sorted(root.glob("*.npz"))
+    return paths if len(paths) == 1 and paths[0].name not in known else []
 
 
-def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
+def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str, joints: int | None) -> Part:
     missing = [name for name in (f"x_{split}", f"y_{split}") if name not in arrays]
     if missing:
         raise DataError(
@@ -124,11 +140,14 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
     where = f"{path}: x_{split}"
     # (N, T, 150): T is padded to the longest clip of the set, zeros behind.
     # Shapes first: everything below counts on them, and a slice of a wrong one is no error.
-    _check_data(data, where, "(N, frames, 150)", data.ndim == 3 and data.shape[2] == 150)
-    if one_hot.ndim != 2 or one_hot.shape[1] not in (60, 120):
+    layout = layouts.of_array(data.shape)
+    if data.ndim == 3:
+        layout = layouts.of_width(data.shape[2], joints)
+    fix = "" if layout or data.ndim != 3 else "; set data.joints if it is of others"
+    _check_data(data, where, "(N, frames, 150)", layout is not None, fix)
+    if one_hot.ndim != 2 or not 2 <= one_hot.shape[1] <= MOST_CLASSES:
         raise DataError(
-            f"{path}: y_{split} has shape {one_hot.shape}, expected one-hot labels (N, 60) or (N,"
-            " 120)"
+            f"{path}: y_{split} has shape {one_hot.shape}, expected one-hot labels (N, classes)"
         )
     _check_count(len(data), len(one_hot), where, f"y_{split}")
     # argmax alone would make class 0 of a row without a mark.
@@ -142,33 +161,40 @@ def _from_npz(path: Path, arrays: dict[str, np.ndarray], split: str) -> Part:
     # The file does not keep the recordings' names.
     names = tuple(f"x_{split}[{index}]" for index in range(len(data)))
     labels = np.asarray(one_hot).argmax(axis=1).astype(np.int64)
-    return Part(where, data, labels, names, one_hot.shape[1])
+    return Part(where, data, labels, names, one_hot.shape[1], layout or NTU)
 
 
-def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
+def from_folder(
+    folder: Path, split: str, lengths: bool = False, layout: Layout | None = NTU
+) -> Part:
     """One split of a folder: `SPLIT_data.npy` (N, 3, T, 25, 2), memory-mapped, and
-    `SPLIT_label.pkl`, [names, labels].
+    `SPLIT_label.pkl`, [names, labels]; or `SPLIT_label.npy`, the labels alone.
 
     Of names that are paths the last part counts.
 
     Args:
         lengths: whether the pickle may have the clips' lengths as third entry; they are not looked
             at.
+        layout: what the clips must be; None: any.
     Raises:
         DataError: damaged files, or two that do not belong together.
     """
     path = folder / f"{split}_label.pkl"
     data = open_npy(folder / f"{split}_data.npy")
     where = str(folder / f"{split}_data.npy")
-    fits = data.ndim == 5 and data.shape[1] == 3 and data.shape[3:] == (25, 2)
-    _check_data(data, where, "(N, 3, frames, 25, 2)", fits)
+    found = layouts.of_array(data.shape)
+    expected = "(N, 2 or 3, frames, joints, persons)"
+    if layout is not None:
+        expected = f"(N, {layout.numbers}, frames, {layout.joints}, {layout.persons})"
+    _check_data(data, where, expected, found is not None and layout in (None, found))
     names, labels = _labels(path, lengths)
     _check_count(len(data), len(labels), where, path.name)
-    wrong = np.flatnonzero((labels < 0) | (labels >= 120))
+    most = 120 if found == NTU else MOST_CLASSES
+    wrong = np.flatnonzero((labels < 0) | (labels >= most))
     if wrong.size:
         raise DataError(
             f"{path}: label {labels[wrong[0]]} of {names[wrong[0]]!r} (entry {wrong[0]}) is outside"
-            " 0-119; labels count from 0"
+            f" 0-{most - 1}; labels count from 0"
         )
     # Names and labels that were sorted apart would train on noise without an error.
     for index, (name, label) in enumerate(zip(names, labels, strict=True)):
@@ -182,11 +208,17 @@ def from_folder(folder: Path, split: str, lengths: bool = False) -> Part:
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]
         raise DataError(f"{path}: names {twice!r} twice; every clip may be in a split once")
-    return Part(where, data, labels, names, None)
+    return Part(where, data, labels, names, None, found or NTU)
 
 
 def _labels(path: Path, lengths: bool) -> tuple[tuple[str, ...], np.ndarray]:
-    """[names, labels] of a label pickle."""
+    """[names, labels] of a label pickle, or of the labels alone in a `.npy` beside it."""
+    plain = path.with_suffix(".npy")
+    if not path.is_file() and plain.is_file():
+        numbers = open_npy(plain)
+        # PaddleVideo's figure skating has no names.
+        names = [f"{path.stem.removesuffix('_label')}[{index}]" for index in range(numbers.size)]
+        return names_and_labels([names, numbers], str(plain))
     if not path.is_file():
         raise DataError(
             f"{path}: cannot be read (No such file or directory); it belongs beside its data file"
@@ -234,11 +266,11 @@ def name_text(name: object) -> str:
     return name
 
 
-def _check_data(data: np.ndarray, where: str, expected: str, fits: bool) -> None:
+def _check_data(data: np.ndarray, where: str, expected: str, fits: bool, fix: str = "") -> None:
     if not fits or 0 in data.shape or data.dtype.kind != "f":
         raise DataError(
             f"{where} has shape {data.shape} of {data.dtype}, expected {expected} of floats, at"
-            " least one clip"
+            f" least one clip{fix}"
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import fuzz_poses
 from compress.data import nw_ucla, pyskl
 from compress.data.bad_clips import BadClips
 from compress.data.ntu import prepared_files, skeleton_text
@@ -25,8 +26,6 @@ from teachers.weights import safe_pickle
 WANTED = Wanted(3, 2, persons=2)
 # (M, T, V, C)
 CLIP = np.random.default_rng(0).normal(size=(2, 3, 3, 2)).round(3)
-# What pose estimators write; the readers are told apart by the content alone.
-ESTIMATORS = ("openpose", "alphapose", "kinetics", "mediapipe", "mmpose", "yolo")
 # What readers of text have fallen over: huge and negative counts, numbers that are none, nesting,
 # NUL, broken UTF-8, YAML anchors, paths out of the folder. Python refuses to turn more than 4,300
 # digits into a number, so one token has more.
@@ -96,11 +95,6 @@ def seeds(marker: Path) -> dict[str, list[bytes]]:
     """{kind: valid inputs}; half of the pickles are hostile and would write `marker` if they were
     run."""
     clip = CLIP
-    rows = [
-        ",".join(map(str, [frame, person, *clip[person, frame].ravel()]))
-        for frame in range(3)
-        for person in range(2)
-    ]
     # One person, two, and frames in which nobody is seen: the three shapes that a reader takes.
     clip_frames: list[list] = [clip[0].tolist(), clip.transpose(1, 0, 2, 3).tolist(), [[], None]]
     return {
@@ -115,12 +109,8 @@ def seeds(marker: Path) -> dict[str, list[bytes]]:
             ).encode()
         ],
         "own json": [json.dumps({"frames": frames}).encode() for frames in clip_frames],
-        **_estimators(clip),
-        "own csv": [
-            "\n".join(["frame,person,x0,y0,x1,y1,x2,y2", *rows]).encode(),
-            b"x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6\n,1,1,1,1,1e3\n",
-            b"index;x0;y0;conf0;x1;y1;conf1;x2;y2;conf2;timestamp\n0;1,5;2;1;3;4;0;5;6;1;00:00\n",
-        ],
+        **fuzz_poses.seeds(clip),
+        "own csv": _csv(clip),
         "own npy": (
             [_npy(clip.transpose(3, 1, 2, 0).astype(kind)) for kind in ("f4", "f8", "i2")]
             + [_npy(clip[0]), _npy(clip[0].reshape(3, 6))]
@@ -159,6 +149,19 @@ def seeds(marker: Path) -> dict[str, list[bytes]]:
     }
 
 
+def _csv(clip: np.ndarray) -> list[bytes]:
+    rows = [
+        ",".join(map(str, [frame, person, *clip[person, frame].ravel()]))
+        for frame in range(3)
+        for person in range(2)
+    ]
+    return [
+        "\n".join(["frame,person,x0,y0,x1,y1,x2,y2", *rows]).encode(),
+        b"x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6\n,1,1,1,1,1e3\n",
+        b"index;x0;y0;conf0;x1;y1;conf1;x2;y2;conf2;timestamp\n0;1,5;2;1;3;4;0;5;6;1;00:00\n",
+    ]
+
+
 def hostile(marker: Path) -> list[bytes]:
     """Pickles that write a file when something runs them."""
     import os
@@ -190,7 +193,7 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
     `folder`."""
     np.save(folder / "clip.npy", np.zeros((2, 3, 3, 2)))
     (folder / "clip").mkdir(exist_ok=True)
-    (folder / "clip" / "v_00_keypoints.json").write_bytes(_estimators(CLIP)["frame folder"][0])
+    (folder / "clip" / "v_00_keypoints.json").write_bytes(fuzz_poses.seeds(CLIP)["frame folder"][0])
     (folder / "clip.csv").write_text("x0,y0,x1,y1,x2,y2\n1,1,1,1,1,1\n")
 
     # These readers take paths; the file is written again for each input.
@@ -214,7 +217,7 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         "skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),
         "nw_ucla json": lambda data: nw_ucla.parse(data, "a01_s01_e00_v01.json", 0),
         **dict.fromkeys(
-            ("own json", *ESTIMATORS),
+            ("own json", *fuzz_poses.seeds(CLIP)),
             lambda data: scores.fitted(table.parse_json(data, "x.json", WANTED), WANTED, "x.json"),
         ),
         "own csv": lambda data: scores.fitted(csv_files.parse(data, "x.csv", WANTED), WANTED, "x"),
@@ -272,78 +275,6 @@ def _skeleton(frames: list[list[int]]) -> bytes:
             ]
     # CRLF, as `raw_ntu.py` has it too.
     return "\r\n".join(lines).encode() + b"\r\n"
-
-
-def _estimators(clip: np.ndarray) -> dict[str, list[bytes]]:
-    """Files of pose estimators, of a clip (M, T, V, 2)."""
-    frames = clip.transpose(1, 0, 2, 3)
-    flat = [[_flat(points) for points in frame] for frame in frames]
-    people = [
-        [{"person_id": [m], "pose_keypoints_2d": pose} for m, pose in enumerate(frame)]
-        for frame in flat
-    ]
-    results = [
-        {"image_id": f"{t}.jpg", "keypoints": pose, "score": 2.5, "idx": m, "category_id": 1}
-        for t, frame in enumerate(flat)
-        for m, pose in enumerate(frame)
-    ]
-    instances = [
-        [{"keypoints": p.tolist(), "keypoint_scores": [0.5] * 3, "bbox_score": 0.9} for p in frame]
-        for frame in frames
-    ]
-    keypoints = [
-        [{"x": p[:, 0].tolist(), "y": p[:, 1].tolist(), "visible": [0.5] * 3} for p in frame]
-        for frame in frames
-    ]
-    landmarks = [
-        [[{"x": x, "y": y, "z": 0, "visibility": 0.5} for x, y in p] for p in frame.tolist()]
-        for frame in frames
-    ]
-    contents: dict[str, list] = {
-        "frame folder": [{"version": 1.3, "people": frame} for frame in people],
-        "openpose": [
-            {"frames": [{"people": frame} for frame in people]},
-            {f"{t}.jpg": {"bodies": [{"joints": p} for p in f]} for t, f in enumerate(flat)},
-        ],
-        "alphapose": [results, [{**entry, "image_id": 7} for entry in results]],
-        "kinetics": [
-            {
-                "data": [
-                    {
-                        "frame_index": t + 1,
-                        "skeleton": [
-                            {"pose": p.ravel().tolist(), "score": [0.5] * 3} for p in frame
-                        ],
-                    }
-                    for t, frame in enumerate(frames)
-                ],
-                "label": "walk",
-                "label_index": 1,
-            }
-        ],
-        "mediapipe": [
-            [frame[0] for frame in landmarks],
-            {"frames": [{"pose_landmarks": f, "pose_world_landmarks": f} for f in landmarks]},
-            [{"landmark": frame[0]} for frame in landmarks],
-        ],
-        "mmpose": [
-            {"instance_info": [{"frame_id": t, "instances": f} for t, f in enumerate(instances)]},
-            instances,
-        ],
-        "yolo": [
-            [[{"keypoints": k, "track_id": m} for m, k in enumerate(f)] for f in keypoints],
-            {"frames": [[{"keypoints": k, "confidence": 0.9} for k in f] for f in keypoints]},
-        ],
-    }
-    return {
-        name: [json.dumps(content).encode() for content in examples]
-        for name, examples in contents.items()
-    }
-
-
-def _flat(points: np.ndarray) -> list[float]:
-    """(V, 2) -> x, y, score, x, y, score, ..."""
-    return np.concatenate([points, np.full((len(points), 1), 0.5)], axis=1).ravel().tolist()
 
 
 def _npz(**arrays: np.ndarray) -> bytes:

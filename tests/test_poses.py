@@ -7,7 +7,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
+from benchmarks import fuzz_poses
 from compress.data import clips, own
 from compress.data.own.dataset_yaml import Description
 from compress.data.poses import scores, table, tracks
@@ -350,6 +352,51 @@ def test_what_is_no_clip_is_named_with_its_place(content, message):
 def test_landmarks_nested_without_end_are_refused():
     with pytest.raises(DataError, match="is of no known format"):
         table.parse_json(b"[" * 900 + b"1" + b"]" * 900, "x.json", WANTED)
+
+
+JUNK = [None, True, -1, 1e308, 10**400, "1", "x", [], {}, [[]], [{}], [1, 2], {"x": 1}]
+SEEDS = [data for files in fuzz_poses.seeds(PIXELS[:, :, :3]).values() for data in files]
+
+
+def places(content, place=()):
+    """Where something stands in a parsed JSON text: the keys and indexes that lead there."""
+    yield place
+    entries = content.items() if isinstance(content, dict) else ()
+    entries = enumerate(content) if isinstance(content, list) else entries
+    for key, value in entries:
+        yield from places(value, (*place, key))
+
+
+def changed(content, place, junk):
+    """The content with `junk` at a place, or without what is there if that is a key of itself."""
+    if not place:
+        return junk
+    content = content.copy()
+    if junk is JUNK:
+        del content[place[0]]
+    else:
+        content[place[0]] = changed(content[place[0]], place[1:], junk)
+    return content
+
+
+@settings(deadline=None, database=None, derandomize=True, max_examples=150)
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.floats(0, 1), st.sampled_from([*JUNK, JUNK])), min_size=1, max_size=3),
+    st.sampled_from([Wanted(3, 2, persons=2), Wanted(3, 3, score_columns=True, min_score=0.5)]),
+)
+def test_any_content_of_any_form_is_read_or_refused(data, changes, wanted):
+    content = json.loads(data)
+    for share, junk in changes:
+        known = list(places(content))
+        content = changed(content, known[int(share * (len(known) - 1))], junk)
+    try:
+        poses = read(content, wanted)
+    except DataError as error:
+        assert "x.json" in str(error)
+        return
+    channels = wanted.coordinates + wanted.keep_score
+    assert poses.values.dtype == np.float32 and poses.values.shape[2:] == (3, channels)
 
 
 def test_poses_in_the_plane_are_no_poses_in_space():

@@ -227,4 +227,6 @@ def mean_score(scores: np.ndarray | None) -> float:
     """The mean of the scores that are there, 0.0 without any: how sure of a person."""
     if scores is None or not np.isfinite(scores).any():
         return 0.0
-    return float(scores[np.isfinite(scores)].mean())
+    # A stranger's scores may add up to more than float64 holds.
+    with np.errstate(over="ignore"):
+        return float(scores[np.isfinite(scores)].mean())

@@ -47,17 +47,12 @@ def columns_of(header: bytes, where: str, wanted: Wanted) -> Columns:
     written = [name.strip() for name in header.decode("utf-8", "replace").split(",")]
     names = [name.casefold() for name in written]
     index_of = {name: index for index, name in enumerate(names)}
-    frame = next((index_of[name] for name in FRAME if name in index_of), None)
-    person = next((index_of[name] for name in PERSON if name in index_of), None)
+    frame = next((name for name in FRAME if name in index_of), None)
+    person = next((name for name in PERSON if name in index_of), None)
     forms = list(_forms(wanted))
     scores = _scores(index_of, wanted)
-    of_score = {name for form in _score_forms(wanted) for name in form} & index_of.keys()
-    # Their names say what they are, so an unfinished set of them is passed over as a whole.
-    passed_over = (PASSED_OVER | of_score - set(scores)) & index_of.keys()
-    # A joint may be called like one of them.
-    passed_over -= {name for form in forms for name in form}
-    points = index_of.keys() - {names[index] for index in (frame, person) if index is not None}
-    points -= passed_over | set(scores)
+    passed_over = _passed_over(index_of.keys(), forms, scores, wanted)
+    points = index_of.keys() - {frame, person} - passed_over - set(scores)
     form = next((form for form in forms if points == set(form)), None)
     readable = [name for name in names if name not in passed_over]
     repeated = len(set(readable)) < len(readable)
@@ -65,21 +60,38 @@ def columns_of(header: bytes, where: str, wanted: Wanted) -> Columns:
     frameless = person is not None and frame is None
     scoreless = wanted.score_columns and not scores
     if form is None or repeated or frameless or scoreless:
-        expected = ", ".join([*forms[-1][:4], "..."])
-        scored = ", and visibility0 or score0, ... to the last joint" if scoreless else ""
-        raise DataError(
-            f"{where}: line 1: the columns are {header[:60].decode('utf-8', 'replace')!r}...,"
-            f" expected {expected} to {forms[-1][-1]} ({len(forms[0])} for {wanted.joints} joints of"
-            f" {wanted.coordinates} coordinates{scored}), each once, and if need be frame, or frame"
-            f" and person{_misfits(points, forms)}"
-        )
+        raise _unfit(header, where, wanted, points, scoreless)
     return Columns(
         len(names),
         tuple(index_of[name] for name in form),
         tuple(index_of[name] for name in scores),
-        frame,
-        person,
+        None if frame is None else index_of[frame],
+        None if person is None else index_of[person],
         tuple(written[index_of[name]][:40] or "(without a name)" for name in sorted(passed_over)),
+    )
+
+
+def _passed_over(
+    names: AbstractSet[str], forms: list[list[str]], scores: list[str], wanted: Wanted
+) -> AbstractSet[str]:
+    """The columns that say by their names that they are nobody's place."""
+    of_scores = {name for form in _score_forms(wanted) for name in form}
+    # An unfinished set of scores is passed over as a whole. A joint may be called like one of them.
+    known = (PASSED_OVER | of_scores) - set(scores) - {name for form in forms for name in form}
+    return known & names
+
+
+def _unfit(
+    header: bytes, where: str, wanted: Wanted, points: AbstractSet[str], scoreless: bool
+) -> DataError:
+    forms = list(_forms(wanted))
+    shown = header[:60].decode("utf-8", "replace")
+    expected = ", ".join([*forms[-1][:4], "..."])
+    scored = ", and visibility0 or score0, ... to the last joint" if scoreless else ""
+    return DataError(
+        f"{where}: line 1: the columns are {shown!r}..., expected {expected} to {forms[-1][-1]}"
+        f" ({len(forms[0])} for {wanted.joints} joints of {wanted.coordinates} coordinates{scored}),"
+        f" each once, and if need be frame, or frame and person{_misfits(points, forms)}"
     )
 
 

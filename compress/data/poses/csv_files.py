@@ -26,12 +26,7 @@ def parse(data: bytes, where: str, wanted: Wanted) -> Poses:
     Raises:
         DataError: a column or a row that cannot be; line and fix are named.
     """
-    # Excel's byte order mark, and the quotes that some programs put around every cell; numbers and
-    # names of columns have neither.
-    lines = data.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").splitlines()
-    # As spreadsheets write it in half of Europe. By the header, which has no numbers in it.
-    if lines and b";" in lines[0] and b"," not in lines[0]:
-        lines = [line.replace(b",", b".").replace(b";", b",") for line in lines]
+    lines = _lines(data)
     columns = columns_of(lines[0] if lines else b"", where, wanted)
     values, numbers = _rows(lines, columns, where)
     frames = np.arange(len(values), dtype=float)
@@ -40,15 +35,7 @@ def parse(data: bytes, where: str, wanted: Wanted) -> Poses:
     people = np.zeros(len(values))
     if columns.person is not None:
         people = values[:, columns.person]
-    for key, whole in (("frame", frames), ("person", people)):
-        # From 2**53 on, float64 has no room for every whole number. NaN fails both comparisons.
-        exact = (np.abs(whole) < 2**53) & (whole == np.round(whole))
-        wrong = np.flatnonzero(~exact)
-        if wrong.size:
-            raise DataError(
-                f"{where}: line {numbers[wrong[0]]}: {key} is {whole[wrong[0]]:g}, expected a whole"
-                f" number; {FIX}"
-            )
+    _check_whole(frames, people, numbers, where)
     times, frame = np.unique(frames, return_inverse=True)
     ids, person = np.unique(people, return_inverse=True)
     V = wanted.joints
@@ -63,6 +50,29 @@ def parse(data: bytes, where: str, wanted: Wanted) -> Poses:
         scores[person, frame] = float32(values[:, columns.scores])
     left_out = int(times[-1] - times[0]) + 1 - len(times)
     return Poses(clip, scores, left_out=left_out, notes=_notes(columns))
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The lines of a CSV text, with commas between numbers that have points."""
+    # Excel's byte order mark, and the quotes that some programs put around every cell; numbers and
+    # names of columns have neither.
+    lines = data.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").splitlines()
+    # As spreadsheets write it in half of Europe. By the header, which has no numbers in it.
+    if lines and b";" in lines[0] and b"," not in lines[0]:
+        lines = [line.replace(b",", b".").replace(b";", b",") for line in lines]
+    return lines
+
+
+def _check_whole(frames: np.ndarray, people: np.ndarray, numbers: list[int], where: str) -> None:
+    for key, whole in (("frame", frames), ("person", people)):
+        # From 2**53 on, float64 has no room for every whole number. NaN fails both comparisons.
+        exact = (np.abs(whole) < 2**53) & (whole == np.round(whole))
+        wrong = np.flatnonzero(~exact)
+        if wrong.size:
+            raise DataError(
+                f"{where}: line {numbers[wrong[0]]}: {key} is {whole[wrong[0]]:g}, expected a whole"
+                f" number; {FIX}"
+            )
 
 
 def _notes(columns: Columns) -> tuple[str, ...]:

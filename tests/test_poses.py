@@ -561,3 +561,49 @@ def test_a_frame_that_leads_out_of_the_folder_is_refused(tmp_path):
     (root / "c0" / "c0_9_keypoints.json").symlink_to(tmp_path / "out.json")
     with pytest.raises(DataError, match="line 2: file 'c0' leads out of the folder"):
         own.load(config, seed=1)
+
+
+def write_kinetics(root, **labels):
+    """ST-GCN's folders of 18 joints, two clips each."""
+    (root / "dataset.yaml").write_text("skeleton: openpose_18\ncoordinates: 2\nscore: keep\n")
+    points = np.random.default_rng(3).uniform(0.1, 0.9, (2, 18, 2)).round(3)
+    frames = [
+        {"frame_index": t + 1, "skeleton": [{"pose": p.ravel().tolist(), "score": [0.5] * 18}]}
+        for t, p in enumerate(points)
+    ]
+    for split in ("train", "val"):
+        (root / f"kinetics_{split}").mkdir()
+        content = {}
+        for number, label in ((0, "juggling"), (2, "abseiling")):
+            clip = f"{split}{number}"
+            content[clip] = {"has_skeleton": True, "label": label, "label_index": number}
+            text = json.dumps({"data": frames, "label": label, "label_index": number})
+            (root / f"kinetics_{split}" / f"{clip}.json").write_text(text)
+        content |= labels.get(split, {})
+        (root / f"kinetics_{split}_label.json").write_text(json.dumps(content))
+    return own.Config(str(root))
+
+
+def test_kinetics_label_files_stand_for_labels_csv(tmp_path):
+    empty = {"nobody": {"has_skeleton": False, "label": "juggling", "label_index": 0}}
+    dataset = own.load(write_kinetics(tmp_path, train=empty), seed=1)
+    assert dataset.classes == ("juggling", "class 1", "abseiling")
+    assert dataset.train.names == ("kinetics_train/train0.json", "kinetics_train/train2.json")
+    assert (dataset.train.labels.tolist(), dataset.val.labels.tolist()) == ([0, 2], [0, 2])
+    assert [clip.shape for clip in dataset.val.clips] == [(3, 2, 18, 1)] * 2
+    assert "1 clip without a skeleton: nobody" in dataset.notes
+    assert not any("without a line" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        ({"gone": {"has_skeleton": True, "label": "x", "label_index": 3}}, "gone.json' is not in"),
+        ({"../../x": {"label": "x", "label_index": 3}}, "is no path inside the folder"),
+        ({"odd": {"label": "running", "label_index": 0}}, "label_index 0 is 'running', elsewhere"),
+        ({"odd": 3}, "'odd': expected label and label_index"),
+    ],
+)
+def test_a_kinetics_label_that_cannot_be_is_named(tmp_path, entry, message):
+    with pytest.raises(DataError, match=message):
+        own.load(write_kinetics(tmp_path, val=entry), seed=1)

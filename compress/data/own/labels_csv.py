@@ -39,6 +39,7 @@ class Entry:
         label: as it is written.
         split: train, val or test; None where there is no such column.
         written: the split as it is written.
+        source: the file whose line it is.
     """
 
     line: int
@@ -47,6 +48,14 @@ class Entry:
     label: str
     split: str | None
     written: str | None = None
+    source: str = LABELS
+
+    @property
+    def removal(self) -> str:
+        """How to take the clip out of the set, in words."""
+        if self.source == LABELS:
+            return f"remove line {self.line} of {LABELS}"
+        return f"take it out of {self.source}"
 
 
 @dataclass(frozen=True)
@@ -58,12 +67,14 @@ class Listing:
         lines: how many clips are named, those that cannot be used included.
         unused: columns that are not used.
         notes: what was taken for granted or left out, in words.
+        classes: where the file has them in an order.
     """
 
     entries: tuple[Entry, ...]
     lines: int
     unused: tuple[str, ...]
     notes: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
 
 
 def read(folder: Folder, bad: BadClips, encoding: str | None = None) -> Listing:

@@ -34,7 +34,7 @@ from compress.data.bad_clips import BadClips
 from compress.data.data_report import REPAIRED_JOINTS, DataReport, counted
 from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import Repaired, energy, repair_joints
-from compress.data.own import dataset_yaml, labels, labels_csv, splits
+from compress.data.own import dataset_yaml, kinetics_labels, labels, labels_csv, splits
 from compress.data.own.dataset_yaml import Description
 from compress.data.own.labels_csv import Entry
 from compress.data.own.paths import LABELS, Folder
@@ -68,9 +68,14 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     description = dataset_yaml.read(root)
     bad = BadClips(root, config.skip_bad)
     folder = Folder(root, Path(config.link_root).expanduser() if config.link_root else None)
-    listed = labels_csv.read(folder, bad, description.encoding)
     where = root / LABELS
-    entries, labelled = labels.numbered(listed.entries, description.classes, where, bad)
+    if not where.exists() and kinetics_labels.files(root):
+        where = root
+        listed = kinetics_labels.read(folder, bad)
+    else:
+        listed = labels_csv.read(folder, bad, description.encoding)
+    class_names = description.classes or listed.classes
+    entries, labelled = labels.numbered(listed.entries, class_names, where, bad)
     if not entries:
         bad.check(listed.lines)
     # A split that cannot be is said before all clips are read, unless bad lines are why.
@@ -166,7 +171,7 @@ def read(entry: Entry, description: Description, report: DataReport) -> np.ndarr
     if not points.any():
         raise DataError(
             f"{entry.path}: has no frame with somebody in it and without NaN or infinity; record it"
-            f" again, or remove line {entry.line} of {LABELS}"
+            f" again, or {entry.removal}"
         )
     if repaired.joints:
         report.add_case(

@@ -87,6 +87,10 @@ class Folder:
         # Not the target: a cache calls files by their content, without a suffix.
         return pure.as_posix(), path
 
+    def add_named(self, path: Path) -> None:
+        """A file of the folder that is no clip."""
+        self._named.add(path.resolve())
+
     def file_of(self, path: Path) -> Path:
         """What tells the file from others, for a path that `find` returned."""
         target = path.resolve()

@@ -37,10 +37,19 @@ from teachers.terminal.output import show
 from teachers.terminal.tables import Table
 
 BAD = ("crashed", "hung", "out of memory", "unprintable")
+# Of a line.
 LONGEST_MESSAGE = 2_000
+MOST_LINES = 20
 # What the readers' inputs are written as.
 EXPECTED = {
     "clip",
+    "kinetics",
+    "k_train",
+    "k_train_label.json",
+    "k_val",
+    "k_val_label.json",
+    "one.json",
+    "two.json",
     "clip.npy",
     "clip.csv",
     "v_00_keypoints.json",
@@ -85,8 +94,10 @@ def judge(read, data: bytes, limit_s: float) -> tuple[str, str]:
         message = str(error)
         if "MemoryError" in message:
             return "out of memory", message
-        one_line = "\n" not in message and printable(message) == message
-        if not one_line or len(message) > LONGEST_MESSAGE:
+        # A set's bad clips are a line each.
+        lines = message.split("\n")
+        shown = all(printable(line) == line and len(line) <= LONGEST_MESSAGE for line in lines)
+        if not shown or len(lines) > MOST_LINES:
             return "unprintable", repr(message[:LONGEST_MESSAGE])
         return "refused", message
     except Hung:

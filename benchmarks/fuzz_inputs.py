@@ -15,7 +15,7 @@ from compress.data import nw_ucla, pyskl
 from compress.data.bad_clips import BadClips
 from compress.data.ntu import prepared_files, skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
-from compress.data.own import dataset_yaml, labels_csv, splits
+from compress.data.own import dataset_yaml, kinetics_labels, labels_csv, splits
 from compress.data.own.labels import numbered
 from compress.data.own.paths import Folder
 from compress.data.poses import csv_files, scores, table
@@ -119,6 +119,7 @@ def seeds(marker: Path) -> dict[str, list[bytes]]:
             _npz(clip=clip[0]),
             _npz(keypoints=clip[0], scores=clip[0, ..., 0], label=np.array(1)),
         ],
+        "kinetics labels": [fuzz_poses.kinetics_labels()],
         "labels.csv": [
             b"file,label,split\nclip.csv,walk,train\nclip.npy,sit,val\n",
             b'file,label\n"clip.csv",0\nclip.npy,1\n',
@@ -192,6 +193,11 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
     """{kind: reads the input or raises a FeatherboneError}; what reads files reads them in
     `folder`."""
     np.save(folder / "clip.npy", np.zeros((2, 3, 3, 2)))
+    for split in ("k_train", "k_val"):
+        (folder / "kinetics" / split).mkdir(parents=True, exist_ok=True)
+        (folder / "kinetics" / f"{split}_label.json").write_bytes(fuzz_poses.kinetics_labels())
+        for clip in fuzz_poses.CLIPS:
+            (folder / "kinetics" / split / f"{clip}.json").write_bytes(b"{}")
     (folder / "clip").mkdir(exist_ok=True)
     (folder / "clip" / "v_00_keypoints.json").write_bytes(fuzz_poses.seeds(CLIP)["frame folder"][0])
     (folder / "clip.csv").write_text("x0,y0,x1,y1,x2,y2\n1,1,1,1,1,1\n")
@@ -213,6 +219,12 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         validates = splits.validating(entries, labelled.numbers, None, folder)
         return validates, files.unnamed()
 
+    def kinetics_set(_: Path):
+        bad = BadClips(folder, skip=True)
+        listing = kinetics_labels.read(Folder(folder / "kinetics"), bad)
+        bad.check(listing.lines)
+        return numbered(listing.entries, listing.classes, folder, bad)
+
     return {
         "skeleton": lambda data: efficientgcn_raw(skeleton_text.parse(data, "x.skeleton")),
         "nw_ucla json": lambda data: nw_ucla.parse(data, "a01_s01_e00_v01.json", 0),
@@ -226,6 +238,7 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         "frame folder": written(
             "clip/v_01_keypoints.json", lambda path: table.read(path.parent, WANTED)
         ),
+        "kinetics labels": written("kinetics/k_train_label.json", kinetics_set),
         "labels.csv": written("labels.csv", labels),
         "dataset.yaml": written("dataset.yaml", lambda path: dataset_yaml.read(folder)),
         "label pickle": lambda data: prepared_files.names_and_labels(

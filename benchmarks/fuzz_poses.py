@@ -9,6 +9,8 @@ import numpy as np
 
 # Of every joint and person; which number it is decides nothing.
 SCORE = 0.5
+# Of a set with Kinetics-Skeleton's label files.
+CLIPS = ("one", "two")
 
 
 def seeds(clip: np.ndarray) -> dict[str, list[bytes]]:
@@ -28,6 +30,16 @@ def seeds(clip: np.ndarray) -> dict[str, list[bytes]]:
     }
     first = {"version": 1.3, "people": [{"pose_keypoints_2d": _flat(frames[0][0])}]}
     return files | {"frame folder": [json.dumps(first).encode()]}
+
+
+def kinetics_labels() -> bytes:
+    """A label file of Kinetics-Skeleton."""
+    entries = {
+        clip: {"has_skeleton": True, "label": f"act {index}", "label_index": index}
+        for index, clip in enumerate(CLIPS)
+    }
+    nobody = {"nobody": {"has_skeleton": False, "label": "act 0", "label_index": 0}}
+    return json.dumps(entries | nobody).encode()
 
 
 def _openpose(frames: list) -> list[Any]:

@@ -118,10 +118,10 @@ def _stages(run: Run, recorder: Recorder) -> None:
     with console.reading() as progress:
         dataset = load_data(recipe, progress)
     planned = plan.make(recipe, dataset)
-    skeleton = (recipe.skeleton or dataset.skeleton).name
-    view = planned.student.task.view
+    task = planned.student.task
+    view = task.view
     seen = InputRecord(view.title, tuple(view.shape))
-    recorder.data(data_record(dataset, skeleton, planned.notes, seen))
+    recorder.data(data_record(dataset, task.skeleton.name, planned.notes, seen))
     for note in planned.notes:
         say(f"note: {note}")
     # Before any training: a weights file that has changed is no news to have hours later.

@@ -23,7 +23,7 @@ interrupt.while_loading(__name__)
 import numpy as np
 
 from compress import recipe as recipes, registry
-from compress.data import clips, nw_ucla, skeletons, survey
+from compress.data import clips, joint_maps, nw_ucla, skeletons, survey
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu import naming
 from compress.data.ntu.naming import NTU_120
@@ -186,17 +186,19 @@ def from_recipe(options) -> Subject:
     module = registry.DATA_SETS.load(recipe.data.name)
     with console.reading() as progress:
         dataset = survey.examine(module.load(recipe.data.config, recipe.seed, progress))
-    skeleton = recipe.skeleton or dataset.skeleton
+    # All rows of a drawing have one skeleton, the network's.
+    bringing = joint_maps.bring(recipe.skeleton, dataset)
+    dataset = bringing.seen(dataset)
     split = getattr(dataset, options.split)
     index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")
     if recipe.input is None:  # `recipe/inputs.py` fills it in for every known data set
         raise RecipeError("input: this recipe says no input to draw clips through")
-    view = _joints(recipe.input.name, recipe.input.config, dataset, skeleton)
+    view = _joints(recipe.input.name, recipe.input.config, dataset, bringing.skeleton)
     return Subject(
         split.names[index],
         dataset.classes[int(split.labels[index])],
-        np.asarray(split.clips[index]),
-        skeleton,
+        ops.apply(split.clips[index], bringing.steps),
+        bringing.skeleton,
         dataset.coordinates,
         view,
     )

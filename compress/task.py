@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from paddle import nn
 
-from compress.data import skeletons
+from compress.data import joint_maps, skeletons
 from compress.data.dataset import Dataset
 from compress.inputs import as_trained, view as views
 from compress.inputs.view import View
@@ -44,14 +44,13 @@ def task_for(recipe: Recipe, dataset: Dataset, choice: Choice | None) -> Task:
         RecipeError: the recipe's skeleton is not for these data, or nobody said which joints are
             connected.
     """
-    # Files of key points often say how many joints there are and not which are connected, so that a
-    # recipe may say it
-    skeleton = recipe.skeleton or dataset.skeleton
-    if skeleton.joints != dataset.skeleton.joints:
+    bringing = joint_maps.bring(recipe.skeleton, dataset)
+    skeleton = bringing.skeleton
+    if not bringing.steps and skeleton.joints != dataset.skeleton.joints:
         raise RecipeError(
             f"skeleton: {skeleton.name!r} has {skeleton.joints} joints, the clips of"
             f" {dataset.name!r} have {dataset.skeleton.joints}; describe the skeleton that the data"
-            " was recorded with"
+            f" was recorded with, or bring the clips to it (`skeleton: {{to: {skeleton.name}}}`)"
         )
     if not skeleton.bones:
         known = skeletons.candidates(skeleton.joints)
@@ -66,7 +65,8 @@ def task_for(recipe: Recipe, dataset: Dataset, choice: Choice | None) -> Task:
         )
     # Optional in the recipe's types only: `recipe.inputs.fill` gives one to every network
     assert choice is not None
-    return Task(dataset, skeleton, views.build(choice.name, choice.config, dataset, skeleton))
+    view = views.build(choice.name, choice.config, dataset, skeleton, bringing)
+    return Task(dataset, skeleton, replace(view, notes=(*bringing.notes, *view.notes)))
 
 
 def spec_for(network: Choice, task: Task) -> Spec:

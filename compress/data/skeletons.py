@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from teachers.skeleton import (
     COCO_17,
+    DRAWN,
     JOINT_NAMES,
     NTU_25,
     OPENPOSE_18,
@@ -52,7 +53,7 @@ def recognise(skeleton: Skeleton, names: Sequence[str] | None = None) -> Skeleto
             right elbow makes this another one.
     """
     for known in SKELETONS.values():
-        if same_joints(skeleton, known) and not _contradict(names, JOINT_NAMES.get(known.name)):
+        if _same_graph(skeleton, known) and not contradict(names, JOINT_NAMES.get(known.name)):
             return known
     return skeleton
 
@@ -62,10 +63,25 @@ def same_joints(one: Skeleton, other: Skeleton) -> bool:
     graphs of one recording."""
     if one.joints != other.joints:
         return False
-    # NTU's joints have two published graphs.
-    if {one.name, other.name} <= {"ntu_25", "ntu_25_pyskl"}:
+    if _same_graph(one, other):
         return True
-    return edges(one) == edges(other)
+    recording = drawn_by(one) or one.name
+    return recording in DRAWN and recording == (drawn_by(other) or other.name)
+
+
+def _same_graph(one: Skeleton, other: Skeleton) -> bool:
+    # NTU's joints have two published graphs.
+    both_ntu = {one.name, other.name} <= {"ntu_25", "ntu_25_pyskl"}
+    return one.joints == other.joints and (both_ntu or edges(one) == edges(other))
+
+
+def drawn_by(skeleton: Skeleton) -> str | None:
+    """The known skeleton whose estimator draws these edges, which are not those of its graph."""
+    for name, text in DRAWN.items():
+        pairs = [pair.split("-") for pair in text.split()]
+        if edges(skeleton) == {frozenset((int(a) + 1, int(b) + 1)) for a, b in pairs}:
+            return name
+    return None
 
 
 def edges(skeleton: Skeleton) -> set[frozenset[int]]:
@@ -73,7 +89,8 @@ def edges(skeleton: Skeleton) -> set[frozenset[int]]:
     return {frozenset(bone) for bone in skeleton.bones}
 
 
-def _contradict(names: Sequence[str] | None, known: Sequence[str] | None) -> bool:
+def contradict(names: Sequence[str] | None, known: Sequence[str] | None) -> bool:
+    """Whether names say that joints are others: a left knee where `known` has a right elbow."""
     if names is None or known is None:
         return False
     return any(_differ(_words(a), _words(b)) for a, b in zip(names, known, strict=True))

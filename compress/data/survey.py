@@ -19,7 +19,7 @@ from compress.data.data_report import counted, shortened
 from compress.data.dataset import Dataset, Split
 from compress.data.text_files import folded
 from teachers.errors import DataError
-from teachers.skeleton import Skeleton
+from teachers.skeleton import JOINT_NAMES, Skeleton
 
 # Clips of each split that are opened. Sets of 100,000 clips lie on disk, and the facts that are
 # looked for hold for all clips or for none.
@@ -61,15 +61,22 @@ def examine(dataset: Dataset) -> Dataset:
         )
     seen = _look(dataset)
     skeleton = skeletons.recognise(dataset.skeleton, dataset.joint_names)
+    names = dataset.joint_names
+    drawn = skeletons.drawn_by(skeleton)
+    if names is None and drawn is not None:
+        names = JOINT_NAMES[drawn]
     notes = [
         *dataset.notes,
         *_recognised(dataset.skeleton, skeleton),
+        *_named(dataset, drawn),
         *_classes(dataset),
         *_persons(seen),
     ]
     if dataset.coordinates == 3:
         notes += _coordinates(dataset, seen)
-    return replace(dataset, skeleton=skeleton, notes=tuple(notes), lengths=seen.lengths)
+    return replace(
+        dataset, skeleton=skeleton, joint_names=names, notes=tuple(notes), lengths=seen.lengths
+    )
 
 
 def _look(dataset: Dataset) -> Seen:
@@ -110,6 +117,15 @@ def _recognised(before: Skeleton, after: Skeleton) -> Iterator[str]:
             f"skeleton: {before.joints} joints with the edges of {after.name}, and taken for it"
             f" (centre: joint {after.centre}); name joints otherwise in the data, or describe"
             " `skeleton` in the recipe, if they are others"
+        )
+
+
+def _named(dataset: Dataset, drawn: str | None) -> Iterator[str]:
+    # The graph stays as it was described: another would be another network.
+    if drawn is not None and dataset.joint_names is None:
+        yield (
+            f"skeleton: the edges are those that {drawn} is drawn with, and its joints are called so;"
+            " name them in the data if they are others"
         )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from compress import registry
 from compress.data.dataset import Dataset
+from compress.data.joint_maps import Bringing
 from export.preprocess import ops
 from teachers.skeleton import Skeleton
 from teachers.weights import identity
@@ -28,7 +29,8 @@ class View:
         name: the input's file name.
         shape: (C, T, V, M) of the network input.
         eval_ops: JSON steps (`export.preprocess.ops`) from a clip as recorded to the input; they
-            hold for a clip of the data set too. Steps with a key `clips` have a key `clip`, the
+            hold for a clip of the data set too. Joints of another skeleton are brought to the
+            network's by one of them. Steps with a key `clips` have a key `clip`, the
             number of the view.
         augment: a clip of the data set and a generator -> a training view, `shape`, float32.
         fingerprint: SHA-256 of all that decides what the view is; keys at their default do not
@@ -79,15 +81,32 @@ class View:
         return ops.apply(clip, ops.numbered(self.eval_ops, number, self.clips))
 
 
-def build(name: str, config: Any, dataset: Dataset, skeleton: Skeleton | None = None) -> View:
-    """The view through the input `name` with its `Config`; `skeleton` gives bone pairs and centre,
-    the data set's by default.
+def build(
+    name: str,
+    config: Any,
+    dataset: Dataset,
+    skeleton: Skeleton | None = None,
+    bringing: Bringing | None = None,
+) -> View:
+    """The view through the input `name` with its `Config`.
 
+    Args:
+        skeleton: gives bone pairs and centre; the data set's by default.
+        bringing: how its clips come to that skeleton, where they have other joints.
     Raises:
         RecipeError: the input cannot be made of these clips.
     """
+    module = registry.INPUTS.load(name)
     # The network's skeleton, where it differs: PYSKL's graph has other bones than CTR-GCN's.
-    return registry.INPUTS.load(name).build(config, dataset, skeleton or dataset.skeleton)
+    skeleton = skeleton or dataset.skeleton
+    if bringing is None or not bringing.steps:
+        view: View = module.build(config, dataset, skeleton)
+        return view
+    # Not a data set of changed clips: theirs stay as recorded, so that a deployed network takes
+    # recordings.
+    view = module.build(config, bringing.seen(dataset), skeleton)
+    augment = view.augment
+    return replace(view, augment=lambda clip, rng: augment(ops.apply(clip, bringing.steps), rng))
 
 
 def from_ops(steps: tuple[dict, ...], shape: Sequence[int], clips: int = 1) -> View:

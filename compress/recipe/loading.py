@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from compress import registry
-from compress.recipe import inputs, overrides as override_module, types
+from compress.recipe import inputs, overrides as override_module, skeleton, types
 from compress.recipe.types import ROOT, Recipe
 from compress.schema.strict import build, entries_of
 from compress.schema.yaml_tree import Value, join, parse
@@ -49,6 +49,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         root = override_module.apply(root, override)
     root, notes = _drop_foreign_keys(before, override_module.with_step_mappings(root))
+    notes += skeleton.alias_notes((root.mapping or {}).get("skeleton"))
     root = inputs.fill(root)
     return build(
         Recipe,
@@ -174,6 +175,8 @@ def _plain(value: object, defaults: bool) -> Any:
         return {"name": value.name, **_plain(value.config, defaults)}
     if isinstance(value, tuple):
         return [_plain(item, defaults) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item, defaults) for key, item in value.items()}
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     plain: dict[str, Any] = {}

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from compress import registry
+from compress.recipe import skeleton as skeletons
 from compress.registry import Table
 from compress.schema.strict import Build, build, choice, convert, entries_of, wrong
 from compress.schema.yaml_tree import Value, error, join
 from compress.training import settings
 from export.formats import table
-from teachers.errors import RecipeError, did_you_mean
-from teachers.skeleton import SKELETONS, Skeleton
+from teachers.errors import did_you_mean
+from teachers.skeleton import Brought, Skeleton
 
 QUANTISING = ("ptq", "qat", "weight_only")  # steps that decide how the student's files are stored
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,30 +82,6 @@ def _data(value: Value, path: str) -> Choice:
 
 def _input(value: Value, path: str) -> Choice | None:
     return None if value.data is None else _choice(registry.INPUTS, value, path)
-
-
-def _skeleton(value: Value, path: str) -> Skeleton | None:
-    """A known skeleton by name, or one described as {name, joints, bones, centre}."""
-    if value.data is None:
-        return None
-    if isinstance(value.data, str):
-        if value.data not in SKELETONS:
-            raise error(
-                value.place,
-                path,
-                "unknown skeleton"
-                f" {value.data!r}{did_you_mean(value.data, SKELETONS, always_list=True)}",
-            )
-        return SKELETONS[value.data]
-    try:
-        return build(Skeleton, value, path).checked()
-    except RecipeError as problem:
-        # `build` has named the line already, `checked` knows none; once is what a person needs.
-        raise (
-            problem
-            if str(problem).startswith(value.place)
-            else error(value.place, path, str(problem))
-        ) from None
 
 
 def _network_and(
@@ -318,7 +295,8 @@ class Recipe:
         notes: in words, what an override made fall away.
         input: how networks see clips; `recipe_inputs.py` fills it in, here and in every network,
             where it is left out.
-        skeleton: the graph of the networks; None: the data set's.
+        skeleton: the graph of the networks, perhaps with how clips are brought to it; None: the
+            data set's.
     """
 
     name: str
@@ -328,7 +306,7 @@ class Recipe:
     budget: Budget
     seed: int = 1
     input: Annotated[Choice | None, Build(_input)] = None
-    skeleton: Annotated[Skeleton | None, Build(_skeleton)] = None
+    skeleton: Annotated[Skeleton | Brought | None, Build(skeletons.skeleton)] = None
     student: Annotated[Student, Build(_student)] = Student(None)
     steps: tuple[Annotated[Step, Build(_step)], ...] = ()
     export: Export = Export()

@@ -27,7 +27,7 @@ MOST_STEPS = 100
 # Of one step of preprocessing, such as the pairs of joints of a bone stream.
 MOST_VALUES = 10_000
 LARGEST_VALUE = 100_000
-DEEPEST_VALUE = 5
+DEEPEST_VALUE = 6
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ functions.
 
 Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed
 folder, so a program elsewhere can feed the network. `apply` runs them in order. More steps are in
-`normalise.py` and `streams.py`.
+`joints.py`, `normalise.py` and `streams.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from export.preprocess.joints import map_joints
 from export.preprocess.normalise import normalise_2d, normalise_3d, view_transform
 from export.preprocess.streams import branches, stream
 from teachers.errors import DataError, quoted
@@ -172,6 +173,7 @@ STEPS = {
         view_transform,
         stream,
         branches,
+        map_joints,
     )
 }
 

@@ -1,6 +1,7 @@
 """Skeletons as data: the graph, the known ones, left and right, and how joints of one are made of
 another's."""
 
+from teachers.skeleton.brought import Brought
 from teachers.skeleton.estimators import (
     COCO_WHOLEBODY_133,
     DRAWN,
@@ -36,6 +37,7 @@ __all__ = [
     "OPENPOSE_25",
     "SKELETONS",
     "UCLA_20",
+    "Brought",
     "JointMap",
     "Skeleton",
     "between",

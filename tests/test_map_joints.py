@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.skeletons import HIPS, angles, recorded
 from compress import plan, recipe
-from compress.data import joint_maps, skeletons, survey
+from compress.data import joint_maps, skeletons, survey, synthetic
 from compress.data.dataset import Dataset, Split
 from compress.inputs import view
 from compress.inputs.crop_resize import Config as CropResize
@@ -338,3 +339,27 @@ def test_edges_as_an_estimator_draws_them_say_which_joints_they_are(name):
     # Weights of either graph fit data of the other.
     assert skeletons.same_joints(drawn, known) and skeletons.same_joints(known, drawn)
     assert not skeletons.same_joints(replace(drawn, bones=drawn.bones[1:]), known)
+
+
+# The largest angle, in degrees, between a derived bone and the body's; a pelvis of two hips and a
+# middle of the spine are not where Kinect has them.
+DERIVED = 30
+
+
+@pytest.mark.parametrize("name", ["mediapipe_33", HIPS, "coco_17", "coco_wholebody_133", "h36m_17"])
+def test_bones_of_dumps_point_where_the_bodys_do(name):
+    config = synthetic.Config(noise=0.0, missing=0.0)
+    source = named("mediapipe_33" if name == HIPS else name)
+    made = between(source.name, "ntu_25")
+    kinect = JOINT_NAMES["ntu_25"]
+    filled = {kinect.index(joint) + 1 for joint, _ in made.filled}
+    derived = filled | {kinect.index(joint) + 1 for joint in made.derived}
+    for index in range(12):
+        clip = synthetic.clip(config, 1, "val", index)
+        raw, step = recorded(name, clip)
+        assert raw.shape == (3, clip.shape[1], source.joints, 1)
+        by_bone = angles(clip, ops.apply(raw, (step,)))
+        # All that have a length, which of filled joints have none.
+        assert {bone for bone in NTU_25.bones if not filled & set(bone)} <= by_bone.keys()
+        for bone, degrees in by_bone.items():
+            assert degrees.max() < (DERIVED if derived & set(bone) else 0.1), bone

@@ -65,7 +65,7 @@ def test_mediapipe_to_ntu():
     assert made["spine_middle"] == quarter
     assert made["head"] == {"left_ear": 0.5, "right_ear": 0.5}
     assert made["right_hand"] == {"right_wrist": 0.5, "right_index": 0.25, "right_pinky": 0.25}
-    assert made["right_hand_tip"] == {"right_index": 0.5, "right_pinky": 0.5}
+    assert made["right_hand_tip"] == {"right_index": 0.85, "right_pinky": 0.85, "right_wrist": -0.7}
     assert made["left_thumb"] == {"left_thumb": 1}
     assert made["left_foot"] == {"left_foot_index": 1}
     whole = between("mediapipe_33", "ntu_25")

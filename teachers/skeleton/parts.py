@@ -68,7 +68,8 @@ _DERIVED: dict[str, tuple[Mean, ...]] = {
     ),
     "S hand tip": (
         ((1, ("S middle 4",)),),
-        ((1, ("S index", "S pinky")),),
+        # Beyond the knuckles, by the proportions of a hand.
+        ((1.7, ("S index", "S pinky")), (-0.7, ("S wrist",))),
     ),
     "S index": (((0.5, ("S hand",)), (0.5, ("S hand tip",))),),
     "S pinky": (((0.5, ("S hand",)), (0.5, ("S hand tip",))),),

@@ -6,8 +6,9 @@ Run: python benchmarks/fusion.py --recipe ctrgcn_lite_4stream_kd [-o data.name=n
      python benchmarks/fusion.py --recipe NAME --weights 2,1,2,1 joint.npz joint_motion.npz bone.npz bone_motion.npz
 
 Without a SOURCE the networks are those of the recipe's `teacher.ensemble`, with its weights. A
-SOURCE is a weights file of a run (it knows its stream) or scores that `--dump` wrote; all must be
-of the recipe's validation split. Weights of the literature: two streams 1,1; joint, joint motion,
+SOURCE is a weights file of a run (it knows its stream), scores that `--dump` wrote, or the
+`result.pkl` of PYSKL or mmaction2 1.x, which is in the order of the split; all must be of the
+recipe's validation split. Weights of the literature: two streams 1,1; joint, joint motion,
 bone, bone motion 2,1,2,1 (PYSKL); joint, bone, joint motion, bone motion 0.6,0.6,0.4,0.4 (CTR-GCN).
 `--weights find` searches them on the split, and says what such weights are worth on clips they were
 not found on.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -28,11 +29,10 @@ import teachers  # noqa: F401  (prepares the process for Paddle)
 # isort: split
 import numpy as np
 
-from benchmarks import scores
 from benchmarks.tables import write_csv
 from compress import recipe as recipes
-from compress.evaluation import accuracy, fusion
-from compress.evaluation.evaluate import EvaluationSet, accuracy as judged
+from compress.evaluation import accuracy, fusion, result_files, scores
+from compress.evaluation.evaluate import EvaluationSet, accuracy as judged, softmax
 from compress.plan import load_data, tasks
 from compress.process import console, device
 from compress.recipe import overrides
@@ -44,6 +44,9 @@ from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
 from teachers.terminal.tables import Table
+
+# Weights files of PYSKL are called .pth, Paddle's .pdparams; no network comes as a bare .pkl.
+RESULT_FILES = (".pkl", ".pickle")
 
 
 def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
@@ -71,13 +74,30 @@ def of_recipe(recipe, dataset) -> tuple[list[scores.Scores], tuple[float, ...]]:
 
 
 def of_source(path: Path, dataset) -> scores.Scores:
-    """Saved scores, or those of a weights file of a run."""
+    """Saved scores, PYSKL's or mmaction2's `result.pkl`, or those of a weights file of a run."""
+    if path.suffix in RESULT_FILES:
+        return result_files.load(
+            path, tuple(dataset.val.names), np.asarray(dataset.val.labels), len(dataset.classes)
+        )
     try:
         # Both are .npz files; the content says which of them it is.
         return scores.load(path)
     except FeatherboneError:
         model = as_saved(path, dataset)
         return judge(model, f"{path}: {model.network.spec.network}, {model.view.title}", dataset)
+
+
+def on_one_scale(several: list[scores.Scores]) -> list[scores.Scores]:
+    """The same, as probabilities where some are: a logit of 12 beside a probability would be the
+    whole sum. All of one kind stay as they are, so that PYSKL's files fuse to PYSKL's numbers."""
+    softmaxed = [result_files.are_probabilities(each.logits) for each in several]
+    if all(softmaxed) or not any(softmaxed):
+        return several
+    say("note: some files hold probabilities, so all are fused as probabilities, not as logits")
+    return [
+        each if done else replace(each, logits=softmax(each.logits))
+        for each, done in zip(several, softmaxed, strict=True)
+    ]
 
 
 def judge(model: Model, title: str, dataset) -> scores.Scores:
@@ -134,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             found, given = of_recipe(recipe, dataset)
         rows, weights = compare(
-            scores.aligned(found), parse_weights(options.weights, given, len(found))
+            on_one_scale(scores.aligned(found)), parse_weights(options.weights, given, len(found))
         )
         if options.dump:
             for one in found:

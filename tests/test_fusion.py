@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import fusion as benchmark, scores
-from compress.evaluation import fusion
+from benchmarks import fusion as benchmark
+from compress.evaluation import fusion, scores
 from teachers.errors import CheckpointError, DataError, RecipeError
 
 

@@ -2,25 +2,31 @@
 split of a recipe's data.
 
 Run: featherbone accuracy --recipe ctrgcn_lite_dml [-o data.name=nw_ucla -o data.root=FOLDER] TARGET
-[TARGET ...], or python benchmarks/accuracy.py with the same arguments.
+[TARGET ...] [--dump result.pkl], or python benchmarks/accuracy.py with the same arguments.
 
-A TARGET is a weights file of any format this project reads, a folder that a run deployed, a foreign
-folder with a `.pdmodel` or `.onnx` in it, or such a file. What a run wrote knows the input it sees
+A TARGET is a run's folder, a weights file of any format this project reads, a folder that a run
+deployed, a foreign folder with a `.pdmodel` or `.onnx` in it, or such a file. Without --recipe the
+data are those of the run that the first target lies in. What a run wrote knows the input it sees
 clips through; anything else takes the input of the recipe's teacher. The first target is the
-reference for agreement and difference. The last line of stdout is JSON.
+reference for agreement and difference, and its scores are those that --dump writes. The last line
+of stdout is JSON.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import argparse
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from compress import recipe as recipes
-from compress.evaluation import accuracy
-from compress.evaluation.evaluate import EvaluationSet
-from compress.evaluation.latency import turn_of
-from compress.evaluation.record import RuntimeRow
+from compress.data.dataset import Dataset
+from compress.evaluation import accuracy, result_files, scores
+from compress.evaluation.evaluate import EvaluationSet, split_result
+from compress.evaluation.latency import Stopwatch, turn_of
+from compress.evaluation.record import RuntimeRow, SplitResult
 from compress.plan import load_data, tasks
 from compress.process import console, device
 from compress.recipe import overrides
@@ -36,6 +42,10 @@ from teachers.terminal.tables import Table
 
 COMMAND = "featherbone accuracy"
 MODELS = (".pdmodel", ".onnx")
+# The effective recipe in a run's folder, and what the run delivered.
+RECIPE = "recipe.yaml"
+DEPLOYED = "deploy"
+DEFAULT_RECIPE = "ctrgcn_lite_dml"
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,15 @@ class Candidate:
     predict: Predict
     files: tuple[Path, ...]
     clips: EvaluationSet
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one way to run a target came to, and its logits (n, K)."""
+
+    row: RuntimeRow
+    result: SplitResult
+    logits: np.ndarray
 
 
 def candidates(target: Path, task: Task, threads: int) -> list[Candidate]:
@@ -61,20 +80,36 @@ def candidates(target: Path, task: Task, threads: int) -> list[Candidate]:
 
 
 def files_of(target: Path) -> list[Path]:
-    """The model files of a folder, or the file itself.
+    """The model files of a folder or of what a run deployed, or the file itself.
 
     Raises:
         CheckpointError: a folder without any.
     """
-    files = [target]
-    if target.is_dir():
-        # Sorted: file systems list a folder in any order, and the first row is the reference.
-        files = sorted(path for path in target.iterdir() if path.suffix in MODELS)
+    if not target.is_dir():
+        return [target]
+    is_run = (target / RECIPE).is_file()
+    folder = target / DEPLOYED if is_run else target
+    # Sorted: file systems list a folder in any order, and the first row is the reference.
+    files = sorted(path for path in folder.glob("*") if path.suffix in MODELS)
+    if not files and is_run:
+        raise CheckpointError(
+            f"{target}: the run has deployed nothing yet; finish it with --resume, or give a file of"
+            f" {target / 'weights'}"
+        )
     if not files:
         raise CheckpointError(
-            f"{target}: holds no .pdmodel and no .onnx; give a weights file or a deployed folder"
+            f"{target}: holds no .pdmodel and no .onnx; give a weights file, a deployed folder or a"
+            " run's folder"
         )
     return files
+
+
+def recipe_of(target: Path) -> Path | None:
+    """The effective recipe of the run that `target` is, or lies in."""
+    # RUN/deploy/model.onnx is the deepest that a run has a target.
+    place = target.resolve()
+    folders = (place, *place.parents[:2])
+    return next((each / RECIPE for each in folders if (each / RECIPE).is_file()), None)
 
 
 def try_out(targets: list[Path], task: Task) -> None:
@@ -116,46 +151,100 @@ def _candidate(path: Path, task: Task, threads: int) -> Candidate:
     return Candidate(f"{path} (ONNX Runtime)", predict, (path,), clips)
 
 
-def compared(targets: list[Path], task: Task) -> list[RuntimeRow]:
-    """A row of `compress.evaluation.accuracy.row` for every way to run every target."""
+def compared(targets: list[Path], task: Task) -> list[Measured]:
+    """A row of `compress.evaluation.accuracy.row` for every way to run every target, and what it got
+    right."""
     # All of them before any is run here; see `trial.require`.
     try_out(targets, task)
     threads = runtimes.default_threads()
-    rows = []
+    found: list[Measured] = []
     turns = []
-    reference = None
     for target in targets:
         for candidate in candidates(target, task, threads):
-            row, logits = accuracy.row(
-                candidate.name, candidate.predict, candidate.clips, reference, candidate.files
-            )
+            watched = Stopwatch(candidate.predict)
             # Foreign files have no trained network to be compared with, so the first one is it.
-            reference = logits if reference is None else reference
-            rows.append(row)
+            reference = found[0].logits if found else None
+            row, logits = accuracy.row(
+                candidate.name, watched, candidate.clips, reference, candidate.files
+            )
+            result = split_result(logits, candidate.clips.labels, watched.seconds)
+            found.append(Measured(row, result, logits))
             turns.append(turn_of(candidate.predict, candidate.clips))
-    return accuracy.timed(rows, turns)
+    rows = accuracy.timed([each.row for each in found], turns)
+    return [replace(each, row=row) for each, row in zip(found, rows, strict=True)]
 
 
 @ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
-    parser = Parser(prog=command, description=__doc__.split("\n\n")[0])
-    parser.add_argument("--recipe", default="ctrgcn_lite_dml", help="whose data set to use")
-    overrides.add_option(parser)
-    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
-    parser.add_argument("targets", nargs="+", type=Path)
-    options = parser.parse_args(arguments)
+    options = _parser(command).parse_args(arguments)
     device.select(options.device)
-    recipe = recipes.load(options.recipe, options.overrides)
+    name = options.recipe or recipe_of(options.targets[0]) or DEFAULT_RECIPE
+    say(f"data of {name}")
+    recipe = recipes.load(str(name), options.overrides)
     with console.reading() as progress:
         dataset = load_data(recipe, progress)
     # The first teacher's task, which is known without opening any weights.
-    rows = compared(options.targets, tasks(recipe, dataset)[0][0])
-    _print(rows)
+    measured = compared(options.targets, tasks(recipe, dataset)[0][0])
+    _print([each.row for each in measured])
+    for each in measured:
+        _print_result(each)
+    if options.dump is not None:
+        _dump(options.dump, options.dump_format, measured[0], dataset)
     ending.print_last_line(
-        {"data": dataset.name, "clips": len(dataset.val), "rows": [asdict(row) for row in rows]},
+        {
+            "data": dataset.name,
+            "clips": len(dataset.val),
+            "rows": [{**asdict(each.row), **asdict(each.result)} for each in measured],
+        },
     )
     return 0
+
+
+def _parser(command: str) -> Parser:
+    parser = Parser(
+        prog=command,
+        description=__doc__.split("\n\n")[0],
+        epilog=__doc__.split("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--recipe",
+        help=f"whose data set to use (default: the first target's run, or {DEFAULT_RECIPE})",
+    )
+    overrides.add_option(parser)
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument(
+        "--dump", type=Path, help="write the first target's scores of every clip, as result.pkl"
+    )
+    parser.add_argument(
+        "--dump-format",
+        choices=result_files.FORMATS,
+        default=result_files.FORMATS[0],
+        help="who reads that file (default: %(default)s)",
+    )
+    parser.add_argument("targets", nargs="+", type=Path)
+    return parser
+
+
+def _dump(path: Path, form: str, measured: Measured, dataset: Dataset) -> None:
+    names = tuple(dataset.val.names)
+    labels = np.asarray(dataset.val.labels)
+    result_files.save(path, scores.Scores(measured.row.name, names, labels, measured.logits), form)
+    say(f"{path}: the scores of {measured.row.name}, {len(names)} clips in the order of the split")
+
+
+def _print_result(measured: Measured) -> None:
+    result = measured.result
+    speed = result.sequences_per_second
+    rate = wording.UNKNOWN if speed is None else f"{speed:.1f}"
+    show(measured.row.name)
+    # PaddleVideo's own words, to the space: programs look for them in its logs.
+    show(f"[TEST] finished, avg_acc1= {result.avg_acc1}, avg_acc5= {result.avg_acc5}")
+    show(
+        f"top-1 {result.right}/{result.clips}, top-5 {result.right_top5}/{result.clips},"
+        f" loss {result.loss:.4f}, {rate} sequences/s"
+    )
 
 
 def _print(rows: list[RuntimeRow]) -> None:

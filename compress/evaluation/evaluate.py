@@ -10,7 +10,7 @@ import numpy as np
 
 from compress.data import loader
 from compress.data.dataset import Split
-from compress.evaluation.record import Accuracy
+from compress.evaluation.record import Accuracy, SplitResult
 from compress.inputs.view import View
 
 # A split that is larger when prepared is prepared again for every evaluation: that of NTU RGB+D 120
@@ -99,15 +99,38 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> Accuracy:
     """Accuracy of logits (n, K), counted in samples."""
-    # Stable, so that of equal logits the first class is the answer, as it is for argmax.
-    order = np.argsort(-logits, axis=1, kind="stable")
-    right = order[:, 0] == labels
+    right, among_five = _right(logits, labels)
     recalls = [right[labels == label].mean() for label in np.unique(labels)]
     return Accuracy(
         top1=100.0 * float(right.mean()),
-        top5=100.0 * float((order[:, :5] == labels[:, None]).any(1).mean()),
+        top5=100.0 * float(among_five.mean()),
         class_mean=100.0 * float(np.mean(recalls)),
     )
+
+
+def split_result(
+    logits: np.ndarray, labels: np.ndarray, seconds: float | None = None
+) -> SplitResult:
+    """What PaddleVideo's `--test` ends with, of logits (n, K); `seconds`: what computing them
+    took."""
+    right, among_five = _right(logits, labels)
+    return SplitResult(
+        avg_acc1=float(right.mean()),
+        avg_acc5=float(among_five.mean()),
+        clips=len(labels),
+        right=int(right.sum()),
+        right_top5=int(among_five.sum()),
+        loss=cross_entropy(logits, labels),
+        # A clock that stands still, as in a virtual machine, gives no rate.
+        sequences_per_second=len(labels) / seconds if seconds else None,
+    )
+
+
+def _right(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(whether the answer is right, whether the label is among the first five) of each clip (n,)."""
+    # Stable, so that of equal logits the first class is the answer, as it is for argmax.
+    order = np.argsort(-logits, axis=1, kind="stable")
+    return order[:, 0] == labels, (order[:, :5] == labels[:, None]).any(1)
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -34,6 +34,20 @@ class Latency:
     all_persons_ms: float | None = None
 
 
+class Stopwatch:
+    """A network that adds up how long it computes, in `seconds`."""
+
+    def __init__(self, predict: Predict):
+        self._predict = predict
+        self.seconds = 0.0
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        started = time.perf_counter()
+        logits = self._predict(x)
+        self.seconds += time.perf_counter() - started
+        return logits
+
+
 def turn_of(predict: Predict, clips: EvaluationSet) -> Turn:
     """Runs the first view of one clip after the other."""
     samples = _samples(clips)

@@ -14,6 +14,26 @@ class Accuracy:
     class_mean: float
 
 
+@dataclass(frozen=True)
+class SplitResult:
+    """A split as PaddleVideo's `--test` sums it up.
+
+    Attributes:
+        avg_acc1, avg_acc5: fractions (0..1) of the clips, over clips and not over batches.
+        right, right_top5: of `clips`, those whose first answer, or one of the first five, is right.
+        loss: mean cross-entropy in nats.
+        sequences_per_second: clips through the network, their preparation left out.
+    """
+
+    avg_acc1: float
+    avg_acc5: float
+    clips: int
+    right: int
+    right_top5: int
+    loss: float
+    sequences_per_second: float | None
+
+
 # The figures below may be None, because JSON has no NaN: a number that is not finite is written as
 # null, and a report that is read back says so.
 @dataclass(frozen=True)

@@ -54,12 +54,14 @@ class Run:
         folder: the output folder.
         teacher_cache: where trained teachers are kept between runs.
         command: as typed, for the report.
+        deterministic: the settings of `--deterministic`, for the report.
     """
 
     recipe: Recipe
     folder: Path
     teacher_cache: Path
     command: str
+    deterministic: tuple[str, ...] = ()
 
 
 def execute(run: Run) -> Report:
@@ -74,7 +76,7 @@ def execute(run: Run) -> Report:
         Report(
             recipe=run.recipe.name,
             output=str(run.folder),
-            provenance=provenance.of_run(run.recipe, run.command),
+            provenance=provenance.of_run(run.recipe, run.command, run.deterministic),
         )
     )
     try:

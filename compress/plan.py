@@ -135,6 +135,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         remarks += task.view.notes
     for weights in (student.weights, *(teacher.weights for teacher in teachers)):
         remarks += weights.notes if weights is not None else ()
+    remarks += _scaled_rates(recipe)
     # Networks that share an input would say the same thing again; order is kept
     return Plan(recipe, dataset, teachers, student, tuple(steps), tuple(dict.fromkeys(remarks)))
 
@@ -177,14 +178,7 @@ def _check_class_weights(recipe: Recipe, dataset: Dataset) -> None:
         RecipeError: a training has not one weight for each class of the data.
     """
     classes = dataset.classes
-    trainings: list[tuple[str, object]] = [
-        ("teacher.train", member.train) for member in recipe.teacher.members
-    ]
-    for index, step in enumerate(recipe.steps):
-        # A `train` step is a training, a `qat` step has one.
-        training = getattr(step.config, "train", step.config)
-        trainings.append((f"steps[{index}].{step.kind}", training))
-    for place, training in trainings:
+    for place, training, _ in _trainings(recipe):
         weights = getattr(training, "class_weights", None)
         if isinstance(weights, tuple) and len(weights) != len(classes):
             raise RecipeError(
@@ -192,6 +186,30 @@ def _check_class_weights(recipe: Recipe, dataset: Dataset) -> None:
                 f" {len(classes)} classes; give one weight each, in this order:"
                 f" {', '.join(classes[:12])}{', ...' if len(classes) > 12 else ''}"
             )
+
+
+def _trainings(recipe: Recipe) -> list[tuple[str, object, bool]]:
+    """(place in the recipe, settings, whether it is done) of everything in it that could be a
+    training; steps that are switched off are checked like the others."""
+    trainings: list[tuple[str, object, bool]] = [
+        ("teacher.train", member.train, member.weights is None or member.finetune)
+        for member in recipe.teacher.members
+    ]
+    for index, step in enumerate(recipe.steps):
+        # A `train` step is a training, a `qat` step has one.
+        training = getattr(step.config, "train", step.config)
+        trainings.append((f"steps[{index}].{step.kind}", training, step.enabled))
+    return trainings
+
+
+def _scaled_rates(recipe: Recipe) -> list[str]:
+    """What `auto_scale_lr` makes of the rates, in words: nobody wrote the rate that is used."""
+    notes = []
+    for place, training, done in _trainings(recipe):
+        note = getattr(training, "rate_note", "")
+        if done and note:
+            notes.append(f"{place}: {note}")
+    return notes
 
 
 class _Reader:

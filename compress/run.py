@@ -28,7 +28,7 @@ import compress  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
 from compress import recipe as recipes
-from compress.process import lock
+from compress.process import deterministic, lock
 from compress.recipe import overrides
 from compress.recipe.types import Recipe
 from compress.reporting.next_steps import first_line, next_steps
@@ -55,6 +55,11 @@ def parser(command: str = COMMAND) -> Parser:
     line.add_argument("--recipe", help="a name in configs/, or a path")
     overrides.add_option(line)
     line.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    line.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits in every run on this machine: one thread, fixed kernels; slower",
+    )
     line.add_argument("--seed", type=int, help="replaces the recipe's seed")
     line.add_argument(
         "--output",
@@ -80,6 +85,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser(command).parse_args(arguments)
+    # Before the recipe: some networks' settings load Paddle, which reads these when it is loaded
+    fixed = deterministic.enforce() if options.deterministic else ()
     if options.list:
         known = recipes.list_recipes()
         print_recipes(known)
@@ -110,7 +117,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     )
     with lock.hold(folder / lock.NAME, advice), log_to(folder / LOG_NAME):
         say(first_line(recipe, chosen, folder, options.resume))
-        return _run(recipe, options, folder, typed)
+        return _run(recipe, options, folder, typed, fixed)
 
 
 def _plan(recipe: Recipe) -> int:
@@ -123,8 +130,14 @@ def _plan(recipe: Recipe) -> int:
     return print_plan(plan.make(recipe, dataset))
 
 
-def _run(recipe: Recipe, options: argparse.Namespace, folder: Path, typed: str) -> int:
-    """The run in a folder that is ours alone."""
+def _run(
+    recipe: Recipe,
+    options: argparse.Namespace,
+    folder: Path,
+    typed: str,
+    fixed: tuple[str, ...],
+) -> int:
+    """The run in a folder that is ours alone; `fixed`: the settings of `--deterministic`."""
     from compress import pipeline
 
     if not options.resume:
@@ -134,7 +147,9 @@ def _run(recipe: Recipe, options: argparse.Namespace, folder: Path, typed: str) 
     # There after a failure, too: `pipeline.execute` writes the report whatever happens.
     places = {"output": str(folder), "report": str(folder / "report.html")}
     try:
-        result = pipeline.execute(pipeline.Run(recipe, folder, folder.parent / "teachers", typed))
+        result = pipeline.execute(
+            pipeline.Run(recipe, folder, folder.parent / "teachers", typed, fixed)
+        )
     except KeyboardInterrupt as stopped:
         message = f"interrupted; everything finished is kept. Continue with: {resume}"
         return ending.fail(message, interrupt.exit_code(stopped), **places)

@@ -34,3 +34,19 @@ def test_class_weights_that_do_not_fit_the_classes_are_refused_before_training(p
         plan.make(loaded, plan.load_data(loaded))
     assert str(refused.value).startswith(f"{place}.class_weights: has 3 weights, data set")
     assert "12 classes; give one weight each, in this order: " in str(refused.value)
+
+
+def test_a_rate_that_nobody_wrote_is_a_note():
+    scaled = "auto_scale_lr={base_batch: 64}"
+    changes = ["data.train_clips=12", "data.val_clips=12", f"steps.train.{scaled}"]
+    loaded = recipe.load("ctrgcn_lite_dml", changes)
+    note = (
+        "steps[1].train: lr 0.02 is for batches of 64; batches of 16 are trained with 0.005"
+        " (auto_scale_lr)"
+    )
+    assert note in plan.make(loaded, plan.load_data(loaded)).notes
+    off = recipe.load("ctrgcn_lite_dml", [*changes, "steps.train.enabled=false"])
+    assert note not in plan.make(off, plan.load_data(off)).notes
+    first = recipe.load("ctrgcn_lite_dml", [*changes[:2], f"teacher.train.{scaled}"])
+    notes = plan.make(first, plan.load_data(first)).notes
+    assert [text for text in notes if text.startswith("teacher.train: lr")]

@@ -1,9 +1,13 @@
 """Learning rates: exact values at the ends and in between."""
 
 import math
+from dataclasses import replace
+
+import pytest
 
 from compress.training.schedule import learning_rate
-from compress.training.settings import Config
+from compress.training.settings import AutoScaleLr, Config
+from teachers.weights import identity
 
 COSINE = Config(epochs=100, lr=0.01, warmup_epochs=10, warmup_lr=0.005)
 
@@ -25,3 +29,24 @@ def test_steps_fall_at_the_milestones():
     assert math.isclose(learning_rate(config, 35 * 10, 10), 0.01)
     assert math.isclose(learning_rate(config, 55 * 10, 10), 0.001)
     assert math.isclose(learning_rate(config, 0, 10), 0.1 / 50)
+
+
+@pytest.mark.parametrize("batch, base, factor", [(16, 64, 0.25), (64, 64, 1), (128, 32, 4)])
+def test_auto_scale_lr_scales_the_whole_curve(batch, base, factor):
+    plain = replace(COSINE, batch_size=batch)
+    scaled = replace(plain, auto_scale_lr=AutoScaleLr(base))
+    for step in (0, 99, 199, 50 * 20, 100 * 20 - 1):
+        assert math.isclose(
+            learning_rate(scaled, step, 20), factor * learning_rate(plain, step, 20)
+        )
+
+
+def test_auto_scale_lr_changes_no_identity_where_it_is_off():
+    assert "auto_scale_lr" not in identity.canonical(COSINE)
+    # By which older releases knew a training.
+    assert "auto_scale_lr" not in repr(COSINE)
+    scaled = replace(COSINE, auto_scale_lr=AutoScaleLr(64))
+    assert identity.of([scaled]).key != identity.of([COSINE]).key
+    assert identity.of([scaled]).legacy is None and identity.of([COSINE]).legacy is not None
+    with pytest.raises(ValueError, match="base_batch: must be at least 1"):
+        AutoScaleLr(0)

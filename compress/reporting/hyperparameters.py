@@ -25,7 +25,7 @@ def hyperparameters(recipe: Recipe) -> dict[str, object]:
         "teacher epochs": first.train.epochs if first.train is not None else 0,
         "steps": ", ".join(step.kind for step in steps),
         "epochs": training.epochs if training is not None else 0,
-        "learning rate": training.lr if training is not None else 0.0,
+        "learning rate": training.lr * training.lr_factor if training is not None else 0.0,
         "batch size": training.batch_size if training is not None else 0,
         "seed": recipe.seed,
     }

@@ -30,8 +30,9 @@ PACKAGES = (
 )
 
 
-def of_run(recipe: Recipe, command: str) -> Provenance:
-    """The provenance of a run that starts now; `command` as typed."""
+def of_run(recipe: Recipe, command: str, deterministic: tuple[str, ...] = ()) -> Provenance:
+    """The provenance of a run that starts now; `command` as typed, `deterministic` the settings that
+    were asked for with it."""
     return Provenance(
         commit=commit(),
         recipe_yaml=recipe.text,
@@ -44,6 +45,7 @@ def of_run(recipe: Recipe, command: str) -> Provenance:
         # UTC: reports from machines in different zones sort by time.
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
+        deterministic=deterministic,
     )
 
 

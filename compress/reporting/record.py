@@ -284,6 +284,7 @@ class Provenance:
             `recipe.yaml`.
         started: ISO 8601, UTC.
         command: as typed.
+        deterministic: what `--deterministic` set, as NAME=VALUE; empty: it was not asked for.
     """
 
     commit: str = ""
@@ -297,6 +298,7 @@ class Provenance:
     command: str = ""
     wall_seconds: float | None = None
     effective_yaml: str = ""
+    deterministic: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

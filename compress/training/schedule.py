@@ -11,9 +11,13 @@ from compress.training.settings import Config
 def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
     """The rate of iteration `step` (from 0).
 
-    Linear warm-up from `warmup_lr`, then `cosine` (lr/2 * (1 + cos(pi * epoch / epochs)), per
+    With `auto_scale_lr` the whole curve grows, warm-up included. Linear warm-up from `warmup_lr`, then `cosine` (lr/2 * (1 + cos(pi * epoch / epochs)), per
     iteration) or `step` (times gamma at each milestone epoch).
     """
+    return config.lr_factor * _unscaled(config, step, steps_per_epoch)
+
+
+def _unscaled(config: Config, step: int, steps_per_epoch: int) -> float:
     epoch = step / steps_per_epoch
     if config.schedule == "cosine":
         base = config.lr * 0.5 * (1.0 + math.cos(math.pi * epoch / config.epochs))

@@ -72,6 +72,18 @@ class Focal:
 
 
 @dataclass(frozen=True)
+class AutoScaleLr:
+    """The linear scaling rule (Goyal et al., arXiv 1706.02677): rates are those for batches of
+    `base_batch` clips, and grow with the batch that is trained with."""
+
+    base_batch: int
+
+    def __post_init__(self):
+        if self.base_batch < 1:
+            raise ValueError("base_batch: must be at least 1")
+
+
+@dataclass(frozen=True)
 class Config:
     """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration.
 
@@ -79,6 +91,7 @@ class Config:
         class_weights: how much a clip of each class counts in the loss on labels: "balanced", or a
             number a class.
         repeat: passes over the training split that make one epoch; each sees other augmentations.
+        auto_scale_lr: scale `lr` and `warmup_lr` by `batch_size` / `base_batch`; None: as they are.
     """
 
     epochs: int
@@ -104,6 +117,7 @@ class Config:
         default=None, repr=False, metadata=ADDED
     )
     repeat: int = field(default=1, repr=False, metadata=ADDED)
+    auto_scale_lr: AutoScaleLr | None = field(default=None, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "repeat"):
@@ -137,6 +151,23 @@ class Config:
         if self.schedule == "cosine" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")
         self._check_class_weights()
+
+    @property
+    def lr_factor(self) -> float:
+        """By what `lr` and `warmup_lr` are multiplied."""
+        if self.auto_scale_lr is None:
+            return 1.0
+        return self.batch_size / self.auto_scale_lr.base_batch
+
+    @property
+    def rate_note(self) -> str:
+        """The rate that nobody wrote down, in words; empty where `lr` is used as it is."""
+        if self.auto_scale_lr is None:
+            return ""
+        return (
+            f"lr {self.lr:g} is for batches of {self.auto_scale_lr.base_batch}; batches of"
+            f" {self.batch_size} are trained with {self.lr * self.lr_factor:g} (auto_scale_lr)"
+        )
 
     def _check_class_weights(self):
         if self.class_weights is None:

@@ -3,17 +3,24 @@ way."""
 
 from __future__ import annotations
 
+import errno
+import json
 import pickle
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from compress.data import clips, efficientgcn
+from benchmarks import raw_ntu
+from compress.data import clips, efficientgcn, ntu, prepare
 from compress.data.efficientgcn import Config, load
+from compress.data.ntu import array_files, build, clean, skeleton_text
 from compress.data.ntu.naming import NTU_120
 from compress.inputs import branches, view
 from export.preprocess import normalise, ops
-from teachers.errors import DataError
+from teachers.errors import DataError, StorageError
 from teachers.skeleton import NTU_25
 
 VALID = {"train": (70, 40, 300), "eval": (1, 64)}
@@ -151,3 +158,158 @@ def test_a_real_recording_through_both_preparations(tmp_path, shared):
         "transformed",
         tmp_path / "transformed" / "xsub",
     )
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Fifty generated recordings, defects among them, with both splits of X-Sub."""
+    folder = tmp_path_factory.mktemp("raw") / "ntu"
+    raw_ntu.write(folder, 50)
+    return folder
+
+
+def in_memory(folder):
+    # One cache for all tests, beside the recordings.
+    return ntu.of_cache(
+        build.open_or_build(folder, "efficientgcn", workers=1, folder=folder.parent / "cache"),
+        ntu.Config(str(folder), preparation="efficientgcn"),
+    )
+
+
+def prepared(folder, tmp_path, cache, *arguments) -> int:
+    return prepare.main(
+        [
+            *(str(folder), "--workers", "1", "--cache", str(cache)),
+            *("--to", str(tmp_path / "out"), "--json", *arguments),
+        ]
+    )
+
+
+def test_what_prepare_writes_is_what_the_memory_has(recordings, tmp_path, capsys):
+    assert (
+        prepared(
+            recordings,
+            tmp_path,
+            recordings.parent / "cache",
+            "--write",
+            "original",
+            "--write",
+            "transformed",
+        )
+        == 0
+    )
+    written = json.loads(capsys.readouterr().out.splitlines()[-1])["written"]
+    out = tmp_path / "out"
+    assert written == [str(out / "original" / "xsub"), str(out / "transformed" / "xsub")]
+    expected = in_memory(recordings)
+    for name in ("original", "transformed"):
+        dataset = load(Config(str(out), prepared=name), seed=1)
+        for split, ours in ((expected.train, dataset.train), (expected.val, dataset.val)):
+            assert ours.names == tuple(f"{each}.skeleton" for each in split.names)
+            assert ours.labels.tolist() == split.labels.tolist()
+            for raw, clip in zip(split.clips, ours.clips, strict=True):
+                want = raw if name == "original" else ops.apply(raw, TRANSFORM)
+                np.testing.assert_array_equal(clip, want)
+        # The network sees the same through either folder as from the recordings.
+        turned = seen(dataset, view_transform=True)
+        np.testing.assert_array_equal(
+            turned.prepare(dataset.val.clips[0]),
+            seen(expected, view_transform=True).prepare(expected.val.clips[0]),
+        )
+    folder = out / "original" / "xsub"
+    array = np.load(folder / "eval_data.npy", allow_pickle=False)
+    assert array.dtype == np.float32 and array.shape == (len(expected.val), 3, 300, 25, 2)
+    paths, _, lengths = pickle.loads((folder / "eval_label.pkl").read_bytes())
+    assert [Path(path).stem for path in paths] == list(expected.val.names)
+    assert lengths == [clip.shape[1] for clip in expected.val.clips]
+    assert not array[0][:, lengths[0] :].any() and array[0][:, lengths[0] - 1].any()
+
+
+def test_writing_goes_on_where_it_was_killed(recordings, tmp_path, monkeypatch):
+    dataset = in_memory(recordings)
+    whole = array_files.write(dataset, tmp_path / "whole", "transformed", "xsub")
+    monkeypatch.setattr(array_files, "NOTED", 2)
+    made = []
+
+    def apply(clip, steps):
+        # After five clips of the training split: two pairs are noted, the fifth is lost.
+        if len(made) == 5:
+            raise KeyboardInterrupt
+        made.append(clip)
+        return ops.apply(clip, steps)
+
+    monkeypatch.setattr(array_files, "ops", SimpleNamespace(apply=apply))
+    with pytest.raises(KeyboardInterrupt):
+        array_files.write(dataset, tmp_path / "cut", "transformed", "xsub")
+    folder = tmp_path / "cut" / "transformed" / "xsub"
+    assert json.loads((folder / "train_data.json").read_text())["done"] == 4
+    assert not (folder / "train_data.npy").exists()
+    seen_clips = []
+    monkeypatch.setattr(
+        array_files,
+        "ops",
+        SimpleNamespace(apply=lambda clip, steps: seen_clips.append(1) or ops.apply(clip, steps)),
+    )
+    heard = []
+    array_files.write(dataset, tmp_path / "cut", "transformed", "xsub", heard.append)
+    total = len(dataset.train) + len(dataset.val)
+    assert heard[0] == 4 and sum(heard) == total and len(seen_clips) == total - 4
+    for file in ("train_data.npy", "train_label.pkl", "eval_data.npy", "eval_label.pkl"):
+        assert (folder / file).read_bytes() == (whole / file).read_bytes()
+    # A third time there is nothing left to do, and only a lost label file is written again.
+    seen_clips.clear()
+    (folder / "eval_label.pkl").unlink()
+    array_files.write(dataset, tmp_path / "cut", "transformed", "xsub")
+    assert not seen_clips and (folder / "eval_label.pkl").is_file()
+    # Other recordings: everything again.
+    array_files.write(replace(dataset, fingerprint="x"), tmp_path / "cut", "transformed", "xsub")
+    assert len(seen_clips) == total
+
+
+def test_files_of_somebody_else_are_not_written_over(recordings, tmp_path):
+    dataset = in_memory(recordings)
+    write(tmp_path)
+    before = (tmp_path / "original" / "xsub" / "train_data.npy").read_bytes()
+    # Nor where a note lies beside it that is of something else.
+    for note in (None, "{}", '{"done": 5}'):
+        if note is not None:
+            (tmp_path / "original" / "xsub" / "train_data.json").write_text(note)
+        with pytest.raises(DataError, match="was not written by this command"):
+            array_files.write(dataset, tmp_path, "original", "xsub")
+    assert (tmp_path / "original" / "xsub" / "train_data.npy").read_bytes() == before
+
+
+def test_a_full_disk_is_said_before_anything_is_written(recordings, tmp_path, monkeypatch):
+    dataset = in_memory(recordings)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(array_files.os, "posix_fallocate", full)
+    with pytest.raises(StorageError, match="train_data.npy: cannot write it"):
+        array_files.write(dataset, tmp_path, "original", "xsub")
+    assert not list(tmp_path.rglob("*.unfinished"))
+
+
+def test_arguments_of_write_that_do_not_go_together(recordings, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        prepare.main([str(recordings), "--write", "original"])
+    assert "needs --to FOLDER" in capsys.readouterr().err
+    wrong = ("--write", "original", "--preparation", "ctrgcn")
+    with pytest.raises(SystemExit):
+        prepared(recordings, tmp_path, recordings.parent / "cache", *wrong)
+    assert "is of --preparation efficientgcn" in capsys.readouterr().err
+
+
+def test_real_recordings_written_and_read_back(shared, tmp_path):
+    folder = shared / "data" / "ntu60_samples"
+    assert (
+        prepared(
+            folder, tmp_path, tmp_path / "cache", "--write", "original", "--benchmark", "xview"
+        )
+        == 0
+    )
+    dataset = load(Config(str(tmp_path / "out"), "xview"), seed=1)
+    for name, clip in zip(dataset.val.names, dataset.val.clips, strict=True):
+        recording = skeleton_text.read(folder / name)
+        np.testing.assert_array_equal(clip, ops.trim(clean.efficientgcn_raw(recording)))

@@ -17,13 +17,12 @@ from typing import Literal
 
 from compress.data import ntu
 from compress.data.dataset import Callback, Dataset
-from compress.data.ntu import prepared_files
-from export.preprocess import normalise
+from compress.data.ntu import array_files, prepared_files
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 
 INPUT = "branches"
-PREPARED = ("original", "transformed")
+PREPARED = tuple(array_files.STEPS)
 # The published program's configurations say ntu-xsub; people also name folders as benchmarks are.
 FOLDERS = {
     "xsub": ("xsub", "ntu-xsub"),
@@ -31,8 +30,6 @@ FOLDERS = {
     "xset": ("xset", "xset120", "ntu-xset120"),
     "xsub120": ("xsub120", "ntu-xsub120"),
 }
-# What the view transform loops over: the published preparation pads every clip to it.
-FRAMES = 300
 
 
 @dataclass(frozen=True)
@@ -74,10 +71,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     inspection = ntu.inspect(train, val, classes, config.skip_bad, callback)
     # A deployed network is fed recordings, which must go through what the files have behind them;
     # `once` makes that harmless for the clips of the files.
-    turned: tuple[dict, ...] = (
-        {"op": "fit", "frames": FRAMES},
-        {"op": "view_transform", **normalise.frame_of(NTU_25, None, None), "once": True},
-    )
+    padded, turned = array_files.STEPS["transformed"]
     notes = (
         *inspection.notes,
         *ntu.overlap(train, val),
@@ -98,7 +92,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         fingerprint=inspection.fingerprint,
         notes=notes,
         input=INPUT,
-        base_ops=turned if prepared == "transformed" else (),
+        base_ops=(padded, {**turned, "once": True}) if prepared == "transformed" else (),
         as_recorded=prepared == "original",
         skipped=inspection.skipped,
     )

@@ -2,9 +2,11 @@
 report.
 
 Run: python -m compress.data.prepare FOLDER [--preparation ctrgcn|efficientgcn] [--missing LIST]
+     python -m compress.data.prepare FOLDER --write original|transformed --to FOLDER
 
 A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. A run that
-was killed resumes. The last line of stdout is one JSON object.
+was killed resumes. The last line of stdout is one JSON object. With --write the clips are also
+written as EfficientGCN's arrays, which data set `efficientgcn` and the published program read.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from teachers.terminal import interrupt
 # isort: split
 interrupt.while_loading(__name__)
 
-from compress.data.ntu import build, recordings, report
+from compress.data import ntu
+from compress.data.ntu import array_files, build, recordings, report
 from compress.data.ntu.clean import PREPARATIONS
 from compress.data.ntu.clip_cache import Cache
 from compress.process.console import bar
@@ -41,7 +44,11 @@ def parser(command: str = COMMAND) -> Parser:
     line.add_argument(
         "root", type=Path, help="the folder of .skeleton files, or of folders of them"
     )
-    line.add_argument("--preparation", choices=PREPARATIONS, default=PREPARATIONS[0])
+    line.add_argument(
+        "--preparation",
+        choices=PREPARATIONS,
+        help=f"(default: {PREPARATIONS[0]}, and efficientgcn with --write)",
+    )
     line.add_argument(
         "--missing",
         type=Path,
@@ -59,20 +66,43 @@ def parser(command: str = COMMAND) -> Parser:
         ),
     )
     line.add_argument("--workers", type=int, help="processes (default: one a core)")
+    line.add_argument(
+        "--write",
+        action="append",
+        choices=tuple(array_files.STEPS),
+        default=[],
+        help="write EfficientGCN's arrays; twice for both",
+    )
+    line.add_argument("--to", type=Path, help="where --write makes its folders")
+    line.add_argument(
+        "--benchmark", choices=("xsub", "xview", "xset"), default="xsub", help="split of --write"
+    )
     return line
+
+
+def _checked(line: Parser, options: argparse.Namespace) -> argparse.Namespace:
+    """The arguments, where they go together."""
+    if options.workers is not None and options.workers < 1:
+        line.error("--workers: must be at least 1")
+    if options.write and options.to is None:
+        line.error("--write: needs --to FOLDER, for nothing is written among the recordings")
+    if options.write and options.preparation == "ctrgcn":
+        line.error("--write: is of --preparation efficientgcn; leave --preparation out")
+    if options.preparation is None:
+        options.preparation = "efficientgcn" if options.write else PREPARATIONS[0]
+    return options
 
 
 @ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     line = parser(command)
-    options = line.parse_args(arguments)
-    if options.workers is not None and options.workers < 1:
-        line.error("--workers: must be at least 1")
+    options = _checked(line, line.parse_args(arguments))
     started = time.monotonic()
     # Everything for people goes to stderr or the console; the JSON line is for programs.
     try:
         cache = _with_bar(options)
+        written = _write(options, cache)
     except KeyboardInterrupt as stopped:
         message = "interrupted; everything finished is kept. Run the same again to continue"
         return ending.fail(message, interrupt.exit_code(stopped))
@@ -88,9 +118,31 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
             **cache.report["clips"],
             "skipped_because": cache.report["skipped_because"],
             "splits": cache.report["splits"],
+            "written": [str(folder) for folder in written],
         },
     )
     return 0
+
+
+def _write(options: argparse.Namespace, cache: Cache) -> list[Path]:
+    """The folders that `--write` asks for, with a bar each."""
+    written: list[Path] = []
+    if not options.write:
+        return written
+    root = options.root.expanduser()
+    config = ntu.Config(str(root), options.benchmark, options.preparation)
+    dataset = ntu.of_cache(cache, config)
+    # EfficientGCN calls the two cross-subject splits by two names, the others by the same.
+    of_120 = options.benchmark == "xsub" and len(dataset.classes) > 60
+    benchmark = "xsub120" if of_120 else options.benchmark
+    for prepared in dict.fromkeys(options.write):
+        with bar(f"writing {prepared}", len(dataset.train) + len(dataset.val)) as advance:
+            folder = array_files.write(
+                dataset, options.to.expanduser(), prepared, benchmark, advance
+            )
+        say(f"{folder}: written; data: {{name: efficientgcn, root: {options.to}}} reads it")
+        written.append(folder)
+    return written
 
 
 def _with_bar(options: argparse.Namespace) -> Cache:

@@ -26,7 +26,7 @@ from compress.data.dataset import Callback, Dataset, LazyClips, Split
 from compress.data.frames import repair_frames
 from compress.data.ntu import build, clean, layout, naming, prepared_files, recordings, report
 from compress.data.ntu.class_names import class_notes, classes_of, overlap
-from compress.data.ntu.clip_cache import CachedClips
+from compress.data.ntu.clip_cache import Cache, CachedClips
 from compress.data.ntu.layout import NTU as NTU_LAYOUT
 from compress.data.ntu.naming import NTU_120
 from compress.data.ntu.prepared_files import Part
@@ -275,7 +275,16 @@ def _recorded(config: Config, root: Path, callback: Callback | None) -> Dataset:
             f"{root}: holds recordings and {prepared[0]}; give data.root the folder or the file to"
             " use, or put them apart"
         )
-    cache = build.open_or_build(root, config.preparation, callback=callback)
+    return of_cache(build.open_or_build(root, config.preparation, callback=callback), config)
+
+
+def of_cache(cache: Cache, config: Config) -> Dataset:
+    """The data set in a cache of recordings.
+
+    Raises:
+        DataError: the benchmark does not exist for them, or leaves a split without clips.
+    """
+    root = config.root
     numbers = naming.numbers(cache.names)
     # NTU 120 has no X-View; X-Set took its place.
     if config.benchmark == "xview" and naming.edition(numbers) == 120:

@@ -64,8 +64,7 @@ def save(path: Path, scores: Scores, form: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    # Rows of their own: pickled, a view of the whole would have all of it behind every clip.
-    rows = [row.copy() for row in softmax(scores.logits.astype("float32"))]
+    rows = list(softmax(scores.logits.astype("float32")))
     content: list = rows
     if form == "mmaction2":
         content = [_sample(row, label) for row, label in zip(rows, scores.labels, strict=True)]

@@ -88,9 +88,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     # Before the recipe: some networks' settings load Paddle, which reads these when it is loaded
     fixed = deterministic.enforce() if options.deterministic else ()
     if options.list:
-        known = recipes.list_recipes()
-        print_recipes(known)
-        ending.print_last_line({"recipes": [name for name, _ in known]})
+        print_recipes(recipes.by_data_set())
+        ending.print_last_line({"recipes": [name for name, _ in recipes.list_recipes()]})
         return 0
     if options.recipe is None:
         raise RecipeError(

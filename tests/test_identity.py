@@ -142,6 +142,16 @@ def test_keys_of_older_releases_are_found(name):
     assert [teacher.legacy, origin.legacy] == OLDER[name]
 
 
+def test_a_recipe_in_two_files_finds_the_teacher_of_the_same_in_one(tmp_path):
+    top = tmp_path / "top.yaml"
+    top.write_text("extends: ctrgcn_lite_dml\nteacher: {train: {lr: 0.1}}\n")
+    (in_two,) = planned(top).teachers
+    (in_one,) = planned("ctrgcn_lite_dml", "teacher.train.lr=0.1").teachers
+    (other,) = planned("ctrgcn_lite_dml").teachers
+    keys = [identity_of_teacher(teacher, 1).key for teacher in (in_two, in_one, other)]
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_a_run_of_before_a_new_key_may_be_resumed():
     loaded = recipe.load("ctrgcn_lite_dml")
     before = recipe.to_dict(loaded)

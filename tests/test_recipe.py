@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from compress import recipe, registry
-from compress.recipe import loading, types as recipe_types
+from compress.recipe import files, types as recipe_types
 from compress.steps import prune_layers
 from compress.training import settings
 from compress.training.settings import Dml, Mixup
@@ -245,7 +245,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "seed: 7",
             "name: x",
             (
-                "r.yaml:3: unknown key 'name' (known: data, teacher, budget, seed, input, skeleton,"
+                "r.yaml:3: unknown key 'name' (known: extends, data, teacher, budget, seed, input, skeleton,"
                 " student, steps, export)"
             ),
         ),
@@ -253,7 +253,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "seed: 7",
             "1: x",
             (
-                "r.yaml:3: unknown key '1' (known: data, teacher, budget, seed, input, skeleton,"
+                "r.yaml:3: unknown key '1' (known: extends, data, teacher, budget, seed, input, skeleton,"
                 " student, steps, export)"
             ),
         ),
@@ -627,7 +627,7 @@ def test_names_and_paths_that_do_not_exist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("alpha", "beta"):
         (tmp_path / f"{name}.yaml").write_text(f"# The {name} one.\n# Run: x\nseed: 1\n")
-    monkeypatch.setattr(loading, "CONFIGS", tmp_path)
+    monkeypatch.setattr(files, "CONFIGS", tmp_path)
     assert recipe.list_recipes() == [("alpha", "The alpha one."), ("beta", "The beta one.")]
     for name, expected in (
         ("alpa", "unknown recipe 'alpa' (did you mean 'alpha'? known: alpha, beta)"),

@@ -13,18 +13,11 @@ from typing import Any
 import yaml
 
 from compress import registry
-from compress.recipe import inputs, overrides as override_module, skeleton, types
-from compress.recipe.types import ROOT, Recipe
-from compress.schema.strict import build, entries_of
-from compress.schema.yaml_tree import Value, join, parse
-from teachers.errors import RecipeError, did_you_mean
-
-# Installed, the recipes lie inside the package (setup.py). That place is asked first, for beside an
-# installed package, in site-packages, a folder "configs" would be somebody else's.
-INSTALLED = ROOT / "compress" / "configs"
-CONFIGS = INSTALLED if INSTALLED.is_dir() else ROOT / "configs"
-# Recipes of the project have about 1 KB; a file so much larger was given by mistake
-MAX_BYTES = 64 * 1024
+from compress.recipe import extends, files, inputs, overrides as override_module, skeleton, types
+from compress.recipe.files import File
+from compress.recipe.types import Recipe
+from compress.schema.strict import build
+from compress.schema.yaml_tree import Value, error, join
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -38,43 +31,55 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: naming file and line, or the override, the place in the recipe, what is wrong
             and the fix.
     """
-    path, shown = _find(str(name_or_path))
-    text = _read(path, shown)
-    root = parse(text, lambda line: f"{shown}:{line}")
-    if root is None:
-        raise RecipeError(f"{shown}: is empty (start from a recipe in configs/)")
-    entries_of(root, "")
-    # Kept, to tell the keys that the file brought from those that were typed
+    file = files.read(str(name_or_path))
+    below = extends.chain(file)
+    for layer, root in extends.layers(below):
+        # Each by itself, too: what is wrong in a part that the next one replaces would be covered
+        if layer is not file:
+            _check(layer, root)
+    # Kept, to tell the keys that the files brought from those that were typed
     before = root
     for override in overrides:
         root = override_module.apply(root, override)
+    typed = (root.mapping or {}).get(extends.KEY)
+    if typed is not None:
+        raise error(
+            typed.place, extends.KEY, "stands in a file; name the recipe itself with --recipe"
+        )
     root, notes = _drop_foreign_keys(before, override_module.with_step_mappings(root))
     notes += skeleton.alias_notes((root.mapping or {}).get("skeleton"))
-    root = inputs.fill(root)
-    return build(
-        Recipe,
-        root,
-        "",
-        given={
-            "name": path.stem,
-            "path": path,
-            "text": text,
-            "overrides": tuple(overrides),
-            "notes": notes,
-        },
-    )
+    about = {
+        "name": file.path.stem,
+        "path": file.path,
+        "text": file.text,
+        "overrides": tuple(overrides),
+        "notes": notes,
+        "extends": tuple(each.shown for each in below[1:]),
+    }
+    return build(Recipe, inputs.fill(root), "", given=about, beside=(extends.KEY,))
 
 
-def list_recipes() -> list[tuple[str, str]]:
-    """(name, first comment line) of every recipe in configs/."""
-    recipes: list[tuple[str, str]] = []
-    for file in sorted(CONFIGS.glob("*.yaml")):
-        # By text alone: a recipe that does not load yet is listed all the same.
-        lines = file.read_text(encoding="utf-8").splitlines()
-        recipes.append(
-            (file.stem, next((line.strip("# ") for line in lines if line.startswith("#")), ""))
-        )
-    return recipes
+def _check(file: File, tree: Value) -> None:
+    """
+    Raises:
+        RecipeError: the file with all that it extends is no recipe.
+    """
+    about = {"name": "", "path": file.path, "text": "", "overrides": (), "notes": (), "extends": ()}
+    whole = override_module.with_step_mappings(_with_root(tree))
+    build(Recipe, inputs.fill(whole), "", given=about, beside=(extends.KEY,))
+
+
+def _with_root(tree: Value) -> Value:
+    """With some `data.root` where that is missing: it comes from the command line, and a recipe that
+    others extend is whole without it."""
+    data = _data_of(tree)
+    name = data["name"].data if "name" in data else None
+    if "root" in data or not isinstance(name, str) or not types.needs_root(name):
+        return tree
+    sections = tree.mapping or {}
+    section = sections["data"]
+    some = Value("FOLDER", section.place, "FOLDER")
+    return replace(tree, data=sections | {"data": replace(section, data={**data, "root": some})})
 
 
 def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
@@ -90,7 +95,8 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
     steps = []
     for step in recipe.steps:
         # `enabled` is in no step's `Config` (see `types._step`), and so is added here.
-        steps.append({step.kind: {**plain(step.config), "enabled": step.enabled}})
+        enabled = {"enabled": step.enabled} if defaults or not step.enabled else {}
+        steps.append({step.kind: {**plain(step.config), **enabled}})
     return {
         "name": recipe.name,
         "seed": recipe.seed,
@@ -105,9 +111,13 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
     }
 
 
-def to_yaml(recipe: Recipe) -> str:
-    """Everything effective as a recipe's text, which `load` reads back to the same settings."""
-    settings = to_dict(recipe)
+def to_yaml(recipe: Recipe, defaults: bool = True) -> str:
+    """Everything effective as a recipe's text, which `load` reads back to the same settings.
+
+    Args:
+        defaults: with the keys that are at their default.
+    """
+    settings = to_dict(recipe, defaults)
     # A recipe is named by its file.
     del settings["name"]
     # As recipes are written: in the order of the sections, short lists and mappings on a line.
@@ -196,44 +206,6 @@ def _default(item: dataclasses.Field[Any]) -> object:
     if item.default_factory is not dataclasses.MISSING:
         return item.default_factory()
     return item.default
-
-
-def _find(name_or_path: str) -> tuple[Path, str]:
-    """(file, how errors call it)."""
-    known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-    path = Path(name_or_path)
-    # A bare word is always a name: a file called so in the working folder must not hide a recipe.
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        if not path.is_file():
-            fix = ""
-            if path.stem in known:
-                fix = f"; the recipe {path.stem!r} is chosen by its name, without folder and ending"
-            raise RecipeError(f"{name_or_path}: no such file{fix}")
-        return path.resolve(), name_or_path
-    if name_or_path not in known:
-        raise RecipeError(
-            f"unknown recipe {name_or_path!r}{did_you_mean(name_or_path, known, always_list=True)}"
-        )
-    return CONFIGS / f"{name_or_path}.yaml", f"{name_or_path}.yaml"
-
-
-def _read(path: Path, shown: str) -> str:
-    try:
-        # Bytes, not text, so that the line of a character that is not UTF-8 can be counted.
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as problem:
-        raise RecipeError(f"{shown}: cannot be read: {problem.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise RecipeError(
-            f"{shown}: is {path.stat().st_size} bytes, a recipe has at most {MAX_BYTES}"
-        )
-    try:
-        # Windows editors put a byte order mark in front
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
-        raise RecipeError(f"{shown}:{line}: is not UTF-8 text (save the file as UTF-8)") from None
 
 
 def _drop_foreign_keys(before: Value, root: Value) -> tuple[Value, tuple[str, ...]]:

@@ -52,7 +52,7 @@ def apply(root: Value, override: str) -> Value:
     ]
     if keys[0] == "steps" and len(keys) > 1:
         root = with_step_mappings(root)
-        keys = _resolve_step(root, keys, place)
+        keys = resolve_step(root, keys, place)
     new = parse(text, lambda _: place, _dotted(keys), overridden=True) or Value(
         None, place, overridden=True
     )
@@ -83,7 +83,7 @@ def _step_mapping(entry: Value) -> Value:
     return entry
 
 
-def _resolve_step(root: Value, keys: Path, place: str) -> Path:
+def resolve_step(root: Value, keys: Path, place: str) -> Path:
     """Turns `steps.train.lr` into `steps[1].train.lr`, and refuses what no step answers to."""
     entries = root.mapping or {}
     steps = entries["steps"].sequence if "steps" in entries else ()

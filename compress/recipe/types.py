@@ -77,7 +77,24 @@ def _choice(table: Table, value: Value, path: str) -> Choice:
 
 
 def _data(value: Value, path: str) -> Choice:
+    entries = entries_of(value, path)
+    name = entries["name"].data if "name" in entries else None
+    # Recipes for public data sets come without it: nobody has the files where another has them
+    if isinstance(name, str) and "root" not in entries and needs_root(name):
+        raise error(
+            value.place,
+            path,
+            f"missing key 'root': where the files of {name} are (add -o data.root=FOLDER)",
+        )
     return _choice(registry.DATA_SETS, value, path)
+
+
+def needs_root(data_set: str) -> bool:
+    """Whether the data set of this name, if there is one, has to be told where its files are."""
+    if data_set not in registry.DATA_SETS.names():
+        return False
+    fields = dataclasses.fields(registry.DATA_SETS.load(data_set).Config)
+    return any(field.name == "root" and field.default is dataclasses.MISSING for field in fields)
 
 
 def _input(value: Value, path: str) -> Choice | None:
@@ -292,6 +309,7 @@ class Recipe:
     Attributes:
         name: the file's name without its ending.
         text: the file as it was read; `overrides` were applied on top.
+        extends: the recipes that it lies on top of, as errors call them, the nearest first.
         notes: in words, what an override made fall away.
         input: how networks see clips; `recipe_inputs.py` fills it in, here and in every network,
             where it is left out.
@@ -313,6 +331,7 @@ class Recipe:
     text: str = field(default="", repr=False)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    extends: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:

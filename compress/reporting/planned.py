@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compress import recipe as recipes
 from compress.plan import Plan, PlannedTeacher
 from compress.recipe.types import QUANTISING, Member
 from export.formats import table
@@ -22,6 +23,10 @@ def print_plan(plan: Plan) -> int:
     budget = plan.recipe.budget
     files = _files(plan)
     show(_table(plan))
+    if plan.recipe.extends:
+        # Nobody can see it whole otherwise; keys at their default would bury those that were written.
+        show(f"recipe: {' on top of '.join((plan.recipe.path.name, *plan.recipe.extends))}")
+        show(recipes.to_yaml(plan.recipe, defaults=False).rstrip())
     show(
         f"data: {dataset.name}, {len(dataset.train)} training and {len(dataset.val)} validation"
         f" clips, {len(dataset.classes)} classes, input (C, T, V, M) ="
@@ -120,6 +125,7 @@ def _last_line(plan: Plan, files: list[str]) -> dict[str, object]:
     specs = [teacher.spec for teacher in plan.teachers]
     return {
         "recipe": plan.recipe.name,
+        "extends": list(plan.recipe.extends),
         # Of an ensemble together: that is what a clip costs
         "params": sum(networks.parameters(spec) for spec in specs),
         "student_params": networks.parameters(plan.final_spec),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.panel import Panel
 from rich.text import Text
@@ -17,9 +17,12 @@ from teachers.terminal.tables import Table
 COLOURS = {"passed": "green", "warned": "yellow", "failed": "red", "stopped": "yellow"}
 
 
-def print_recipes(recipes: list[tuple[str, str]]) -> None:
-    """The recipes with their first line of comment."""
-    show(Table(("recipe", "what it does"), recipes, names=2))
+def print_recipes(groups: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    """The recipes of each group with their first line of comment."""
+    for number, (group, recipes) in enumerate(groups.items()):
+        if number:
+            show("")
+        show(Table((group, "what it does"), recipes, names=2))
 
 
 def last_line(report: Report) -> dict[str, object]:

@@ -350,8 +350,8 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "lr: 1e-2",
             "lr: 1e-2\n      schedule: cosin",
             (
-                "r.yaml:13: steps[1].train.schedule: expected one of cosine, step, got 'cosin' (did"
-                " you mean 'cosine'?)"
+                "r.yaml:13: steps[1].train.schedule: expected one of cosine, step,"
+                " cosine_after_warmup, got 'cosin' (did you mean 'cosine'?)"
             ),
         ),
         (

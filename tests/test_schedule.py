@@ -23,6 +23,23 @@ def test_cosine_follows_the_whole_length():
     assert learning_rate(COSINE, 100 * 20 - 1, 20) < 1e-8
 
 
+def test_cosine_after_the_warmup_starts_at_the_rate():
+    config = replace(COSINE, schedule="cosine_after_warmup")
+    assert math.isclose(learning_rate(config, 199, 20), 0.01)
+    assert learning_rate(config, 200, 20) == 0.01 > learning_rate(COSINE, 200, 20)
+    assert math.isclose(learning_rate(config, 55 * 20, 20), 0.005)
+    assert 0 < learning_rate(config, 100 * 20 - 1, 20) < 1e-8
+    # Without a warm-up there is one cosine
+    bare = replace(COSINE, warmup_epochs=0)
+    late = replace(bare, schedule="cosine_after_warmup")
+    assert learning_rate(late, 700, 20) == learning_rate(bare, 700, 20)
+
+
+def test_a_training_may_be_all_warmup():
+    config = replace(COSINE, schedule="cosine_after_warmup", warmup_epochs=100)
+    assert math.isclose(learning_rate(config, 100 * 20 - 1, 20), 0.01)
+
+
 def test_steps_fall_at_the_milestones():
     config = Config(epochs=65, lr=0.1, schedule="step", milestones=(35, 55), warmup_epochs=5)
     assert math.isclose(learning_rate(config, 34 * 10 + 9, 10), 0.1)

@@ -88,6 +88,7 @@ class Config:
     """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration.
 
     Attributes:
+        schedule: see `compress.training.schedule.learning_rate`.
         class_weights: how much a clip of each class counts in the loss on labels: "balanced", or a
             number a class.
         repeat: passes over the training split that make one epoch; each sees other augmentations.
@@ -97,7 +98,7 @@ class Config:
     epochs: int
     lr: float
     batch_size: int = 16
-    schedule: Literal["cosine", "step"] = "cosine"
+    schedule: Literal["cosine", "step", "cosine_after_warmup"] = "cosine"
     warmup_epochs: float = 0.0
     warmup_lr: float = 0.0
     milestones: tuple[int, ...] = ()
@@ -148,7 +149,7 @@ class Config:
                 " [35, 55]"
             )
         # An error, not a silent default: whoever lists milestones expects steps.
-        if self.schedule == "cosine" and self.milestones:
+        if self.schedule != "step" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")
         self._check_class_weights()
 

@@ -9,14 +9,17 @@ import yaml
 
 from compress import recipe, run
 from compress.recipe import to_dict, to_yaml
+from compress.recipe.listing import BUILT_IN
 
+GROUPS = recipe.by_data_set()
 FIVE = "{name: 'five: a', joints: 5, bones: [[2, 1], [3, 1], [4, 1], [5, 4]], centre: 1}"
 OWN = ["data.name=own", "data.root='C:\\a: \"b\" #1 ü'", f"skeleton={FIVE}"]
 
 
 @pytest.mark.parametrize(
     "name, overrides",
-    [(name, []) for name, _ in recipe.list_recipes()]
+    [(name, []) for name, _ in GROUPS.pop(BUILT_IN)]
+    + [(name, ["data.root=there"]) for group in GROUPS.values() for name, _ in group]
     + [
         ("ctrgcn_lite_dml", ["seed=7", "steps.train.lr=1e-9", "budget.min_top1=80"]),
         ("ctrgcn_lite_dml_int8", OWN),

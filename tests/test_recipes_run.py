@@ -1,5 +1,5 @@
-"""Every recipe of configs/ runs end to end on a few synthetic clips: two batches an epoch, through
-export and report."""
+"""Every recipe for the built-in clips runs end to end on a few of them: two batches an epoch, through
+export and report. Those for public data are in `test_public_recipes.py`."""
 
 import json
 
@@ -9,6 +9,7 @@ import pytest
 from compress import recipe, run
 from compress.plan import load_data
 from compress.predict import main
+from compress.recipe.listing import BUILT_IN
 from compress.recipe.types import QUANTISING
 from export import deployed, serving
 from export.deployed.record import Recorded
@@ -47,7 +48,7 @@ def shortened(name: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name, _ in recipe.list_recipes()])
+@pytest.mark.parametrize("name", [name for name, _ in recipe.by_data_set()[BUILT_IN]])
 def test_recipe_runs_through_export(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     overrides = [part for one in shortened(name) for part in ("-o", one)]

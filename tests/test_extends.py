@@ -123,6 +123,18 @@ def test_the_network_of_another_name_keeps_its_training_only(on_base):
     assert member.network.config == stgcn.Config(16) and member.train.epochs == 5
 
 
+def test_weights_and_input_of_the_old_network_go_with_it(write):
+    write(
+        base=BASE.replace("width: 8", "weights: old.npz\n  input: {frames: 32}"),
+        top="extends: base.yaml\nteacher: {name: stgcn}\n",
+        same="extends: base.yaml\nteacher: {name: ctrgcn, width: 16}\n",
+    )
+    (other,) = recipe.load("top.yaml").teacher.members
+    (same,) = recipe.load("same.yaml").teacher.members
+    assert (other.weights, other.input.config.frames) == (None, 16)
+    assert (same.weights, same.input.config.frames) == ("old.npz", 32)
+
+
 def test_steps_of_which_there_are_two_are_named_by_number(write):
     write(two=BASE.replace("budget:", "  - train: {epochs: 1, lr: 0.1}\nbudget:"))
     write(top="extends: two.yaml\nsteps: {2: {train: {kd: {temperature: 2}}}}\n")

@@ -11,6 +11,7 @@ import public_sets
 import pytest
 
 from compress import pipeline, recipe
+from compress.recipe import files
 from compress.recipe.listing import BUILT_IN, OWN
 from compress.recipe.types import Recipe
 from compress.run import main
@@ -76,6 +77,70 @@ def test_it_says_what_people_must_know_first(name):
     assert re.fullmatch(
         rf"Run: python compress/run\.py --recipe {name} -o data\.root=\S+", comments[1]
     )
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name.startswith("ntu")])
+def test_the_name_says_split_network_and_joints(name):
+    _, split, network, *more = name.split("_")
+    loaded = load(name)
+    assert loaded.data.config.benchmark == split
+    assert loaded.teacher.members[0].network.name == network
+    expected = "coco_17" if "2d" in more else "ntu_25_pyskl"
+    assert loaded.skeleton is None or loaded.skeleton.name == expected
+
+
+def test_the_document_lists_them_with_what_is_published():
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    expected = []
+    for name in PUBLIC:
+        recipe_text = (recipe.CONFIGS / f"{name}.yaml").read_text(encoding="utf-8")
+        published = re.search(r"^# Published: (.*)\.$", recipe_text, re.MULTILINE)[1]
+        expected.append((name, recipe_text.splitlines()[0][2:].rstrip("."), published))
+    # Tables of options in the same document have one word in code style, too
+    assert [row for row in rows if row[0] in PUBLIC] == expected
+
+
+def test_the_readme_lists_those_for_the_built_in_clips():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("| `--recipe` |") :].split("\n\n")[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(named) == sorted(name for name, _ in GROUPS[BUILT_IN])
+
+
+def test_the_list_is_divided_by_data_set_and_fits_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--list"]) == 0
+    *printed, last = capsys.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= 80
+    heads = [
+        line.rstrip().removesuffix("what it does").strip() for line in printed if "what it" in line
+    ]
+    assert heads[0] == "built-in clips" and heads == list(GROUPS)
+    assert json.loads(last)["recipes"] == sorted(json.loads(last)["recipes"])
+    first = [line.split("  ")[0].strip() for line in printed]
+    assert set(json.loads(last)["recipes"]) <= set(first)
+
+
+def test_a_recipe_is_listed_where_its_data_are_said_and_though_it_does_not_load(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "CONFIGS", tmp_path)
+    for name, text in {
+        "ntu60_mine": "# A.\nextends: nowhere\n",
+        "below": "# B.\ndata: {name: synthetic}\n",
+        "above": "# C.\nextends: below\n",
+        "mine": "# D.\ndata: {name: own}\n",
+        "broken": "# E.\ndata: [\n",
+        "bare": "seed: 1\n",
+    }.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    assert recipe.by_data_set() == {
+        "built-in clips": [("above", "C."), ("below", "B.")],
+        "your own clips": [("mine", "D.")],
+        "NTU RGB+D 60": [("ntu60_mine", "A.")],
+        "others": [("bare", ""), ("broken", "E.")],
+    }
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -278,7 +278,7 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
 def _serve(path: Path) -> object:
     """What predict.py does with a folder, but for its runtimes."""
     described = deployed.read(path.parent)
-    deployed.folder.model_files(path.parent, described)
+    deployed.models.model_files(path.parent, described)
     recorded = described.recording
     persons = min(recorded.persons or 1, 3)
     raw = np.ones((min(recorded.channels, 9), 5, min(recorded.joints, 50), persons), np.float32)

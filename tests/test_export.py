@@ -18,6 +18,7 @@ from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import FoldedConv
 from export.formats import baseline, onnx_model, paddle_model
+from export.runtimes import ort
 from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch
 from teachers.weights import checkpoints
@@ -73,6 +74,32 @@ def test_every_runtime_agrees_at_any_batch_size(trained, folder, kind, batch):
         deployed.predictors(folder, deployed.read(folder))[kind](clips[:batch]), reference[:batch]
     )
     assert found["agreement"] == 1.0 and found["max_rel_diff"] < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["paddle", "onnx"])
+def test_features_are_what_the_classifier_makes_the_logits_of(trained, folder, kind):
+    network, clips, _ = trained
+    predict = deployed.predictor_with_features(folder, deployed.read(folder), kind)
+    logits, features = predict(clips)
+    assert features.shape == (8, network.fc.weight.shape[0])
+    expected = features @ network.fc.weight.numpy() + network.fc.bias.numpy()
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    # The second output changes nothing of the first.
+    np.testing.assert_array_equal(
+        logits, deployed.predictors(folder, deployed.read(folder))[kind](clips)
+    )
+
+
+def test_a_model_without_a_classifier_has_no_features(tmp_path):
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["logits"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, 2])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [None, 2])],
+    )
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "model.onnx")
+    with pytest.raises(ExportMismatch, match=r"model\.onnx: no matrix product or convolution"):
+        ort.load_with_features([tmp_path / "model.onnx"])
 
 
 def test_default_predictor_with_onednn_is_right_too(trained, folder):

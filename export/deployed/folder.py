@@ -12,8 +12,8 @@ it right from this alone.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,6 @@ from export.deployed.record import (
     Output,
     Recorded,
 )
-from export.formats import table
-from export.runtimes import trial
-from export.runtimes.contract import Predict
 from teachers import storage
 from teachers.errors import CheckpointError, DataError, printable
 from teachers.storage import json_text, seal, typed_json
@@ -117,7 +114,33 @@ def read(folder: Path) -> Description:
         CheckpointError: the folder has none, it cannot be read, claims more than a limit allows, or
             a file beside it was changed since.
     """
-    path = Path(folder) / NAME
+    content, description = _parsed(Path(folder) / NAME)
+    _require_sealed(content, Path(folder), None)
+    return description
+
+
+def read_for(folder: Path, kind: str | None = None) -> tuple[Description, str]:
+    """(the description, the format that is served), without opening a file of another format.
+
+    Args:
+        kind: the format that is asked for; None: ONNX where there is a choice.
+    Raises:
+        CheckpointError: as `read`. DataError: the folder does not hold the format.
+    """
+    content, description = _parsed(Path(folder) / NAME)
+    # ONNX where there is a choice: its int8 files compute in integers, Paddle's in float32.
+    preferred = "onnx" if "onnx" in description.files else next(iter(description.files))
+    chosen = kind or preferred
+    if chosen not in description.files:
+        raise DataError(
+            f"{folder}: holds no {chosen} model (it holds {', '.join(description.files)})"
+        )
+    _require_sealed(content, Path(folder), description.files[chosen])
+    return description, chosen
+
+
+def _parsed(path: Path) -> tuple[Any, Description]:
+    """(deployed.json as it is, what it says)."""
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such file; give a deployed folder, for example runs/NAME/deploy"
@@ -127,20 +150,22 @@ def read(folder: Path) -> Description:
     )
     try:
         _check_texts(content)
-        description = typed_json.decode(Description, content, str(path))
+        return content, typed_json.decode(Description, content, str(path))
     except (DataError, ValueError) as error:
         details = str(error).removeprefix(f"{path}: ")
         raise CheckpointError(
             f"{path}: not the description of a deployed folder ({details}); export it again"
         ) from error
-    changed = seal.broken(content, Path(folder))
+
+
+def _require_sealed(content: Any, folder: Path, names: Collection[str] | None) -> None:
+    changed = seal.broken(content, folder, names)
     if changed:
         raise CheckpointError(
-            f"{path}: {', '.join(changed)} changed since the folder was written; copy the whole"
-            f" folder again or export it again (if the change is yours, remove the key {seal.KEY!r}"
-            f" from {NAME})"
+            f"{folder / NAME}: {', '.join(changed)} changed since the folder was written; copy the"
+            f" whole folder again or export it again (if the change is yours, remove the key"
+            f" {seal.KEY!r} from {NAME})"
         )
-    return description
 
 
 def _check_texts(content: object) -> None:
@@ -167,62 +192,3 @@ def unsealed_note(folder: Path, description: Description) -> str:
         f"{Path(folder) / NAME} has no {seal.KEY!r}: whether its files belong together cannot be"
         " told; export it again to have them sealed"
     )
-
-
-def predictors(folder: Path, description: Description, threads: int = 1) -> dict[str, Predict]:
-    """A predict function for each format that the folder holds.
-
-    Raises:
-        CheckpointError: a file is missing, or of a format that this version does not know.
-    """
-    return {
-        kind: table.runtime(kind).load(paths, threads)
-        for kind, paths in model_files(folder, description).items()
-    }
-
-
-def try_out(folder: Path, description: Description) -> None:
-    """Loads and runs every model of a folder once in a process of its own, within limits: to be
-    called first, on a folder that may come from anywhere.
-
-    Raises:
-        CheckpointError: as `predictors`. ExportMismatch: a model cannot be run.
-    """
-    for kind, paths in model_files(folder, description).items():
-        trial.require(
-            paths[0],
-            partial(table.runtime(kind).load, paths),
-            (description.views, *description.input.clip),
-            sum(path.stat().st_size for path in paths),
-        )
-
-
-def model_files(folder: Path, description: Description) -> dict[str, list[Path]]:
-    """The files of each format, in the order in which its runtime takes them.
-
-    Raises:
-        CheckpointError: a file is missing, or not of the format, or the format is not known.
-    """
-    found = {}
-    where = Path(folder) / NAME
-    for kind, files in description.files.items():
-        if kind not in table.names():
-            raise CheckpointError(
-                f"{where}: names a format {kind!r} (known: {', '.join(table.names())}); export the"
-                " folder again"
-            )
-        paths = [Path(folder) / name for name in files]
-        # By its ending: a runtime crashes on a file of another kind, and names no file.
-        suffixes = [Path(name).suffix for name in table.files(kind)]
-        if [path.suffix for path in paths] != suffixes:
-            raise CheckpointError(
-                f"{where}: files: {kind} must be {', '.join(table.files(kind))}, or files with"
-                f" these endings; is {', '.join(files)}; export the folder again"
-            )
-        missing = [path for path in paths if not path.is_file()]
-        if missing:
-            raise CheckpointError(
-                f"{missing[0]}: named in {NAME}, but not there; copy the whole folder"
-            )
-        found[kind] = paths
-    return found

@@ -10,6 +10,8 @@ import numpy as np
 
 # (N, C, T, V, M) float32 -> logits (N, K), with the numbers the runtime really returns
 Predict = Callable[[np.ndarray], np.ndarray]
+# (N, C, T, V, M) float32 -> logits (N, K) and features (N, D)
+PredictFeatures = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Runtime(Protocol):
@@ -26,5 +28,13 @@ class Runtime(Protocol):
                 activations is ever loaded that way.
         Raises:
             ExportMismatch: the runtime cannot load the files.
+        """
+        ...
+
+    def load_with_features(self, files: Sequence[Path], threads: int = 1) -> PredictFeatures:
+        """As `load`, with the pooled features in front of the classifier beside the logits.
+
+        Raises:
+            ExportMismatch: the runtime cannot load the files, or they have no such place.
         """
         ...

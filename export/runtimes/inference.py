@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from export.runtimes import paddle_program
-from export.runtimes.contract import Predict
+from export.runtimes import features, paddle_program
+from export.runtimes.contract import Predict, PredictFeatures
 from export.runtimes.loading import loaded, running
+from teachers.errors import ExportMismatch
+from teachers.storage.bounded import read_bytes
+from teachers.weights import paddle_files
 
 
 def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
     """See `export.runtimes.contract.Runtime`. Paddle files compute in float32 in either way."""
     model, parameters = files
     return paddle_inference(model, parameters, threads)
+
+
+def load_with_features(files: Sequence[Path], threads: int = 1) -> PredictFeatures:
+    """See `export.runtimes.contract.Runtime`."""
+    from paddle import inference
+
+    model, parameters = files
+    paddle_program.check(model, parameters)
+    program = features.program_with_features(paddle_files.read_program(model), model)
+    weights = read_bytes(parameters, paddle_program.LARGEST_PARAMETERS, ExportMismatch)
+    config = inference.Config()
+    config.set_model_buffer(program, len(program), weights, len(weights))
+    run = _predictor(model, config, threads, onednn=False)
+    return lambda x: features.split(run(x), model)
 
 
 def paddle_inference(
@@ -30,11 +48,21 @@ def paddle_inference(
     Raises:
         ExportMismatch: the runtime cannot load or run the file.
     """
-    import paddle
     from paddle import inference
 
     paddle_program.check(model, parameters)
     config = inference.Config(str(model), str(parameters))
+    run = _predictor(model, config, threads, onednn)
+    return lambda x: run(x)[0]
+
+
+def _predictor(
+    model: Path, config: Any, threads: int, onednn: bool
+) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """All outputs of an input; `model` names the file in errors."""
+    import paddle
+    from paddle import inference
+
     config.disable_glog_info()
     config.enable_memory_optim()
     if paddle.get_device().startswith("gpu"):
@@ -47,11 +75,11 @@ def paddle_inference(
         config.disable_mkldnn()
     predictor = loaded(model, lambda: inference.create_predictor(config))
     source = predictor.get_input_handle(predictor.get_input_names()[0])
-    sink = predictor.get_output_handle(predictor.get_output_names()[0])
+    sinks = [predictor.get_output_handle(name) for name in predictor.get_output_names()]
 
-    def predict(x: np.ndarray) -> np.ndarray:
+    def predict(x: np.ndarray) -> list[np.ndarray]:
         source.copy_from_cpu(np.ascontiguousarray(x, dtype=np.float32))
         predictor.run()
-        return sink.copy_to_cpu()
+        return [sink.copy_to_cpu() for sink in sinks]
 
     return running(model, predict)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from export.runtimes.contract import Predict
 from teachers.errors import ExportMismatch
 
 Loaded = TypeVar("Loaded")
@@ -30,14 +29,14 @@ def loaded(model: Path, create: Callable[[], Loaded]) -> Loaded:
         ) from error
 
 
-def running(model: Path, predict: Predict) -> Predict:
+def running(model: Path, predict: Callable[[np.ndarray], Loaded]) -> Callable[[np.ndarray], Loaded]:
     """`predict`, whose errors name the file.
 
     Raises:
         ExportMismatch (when it is called): the runtime cannot run the model on an input.
     """
 
-    def named(x: np.ndarray) -> np.ndarray:
+    def named(x: np.ndarray) -> Loaded:
         try:
             return predict(x)
         except Exception as error:  # each runtime raises its own kinds

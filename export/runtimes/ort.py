@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from export.runtimes import onnx_graph
-from export.runtimes.contract import Predict
+from export.runtimes import features, onnx_graph
+from export.runtimes.contract import Predict, PredictFeatures
 from export.runtimes.loading import loaded, running
 from teachers.errors import ExportMismatch
+from teachers.storage.bounded import read_bytes
 
 
 def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
     """See `export.runtimes.contract.Runtime`."""
     (model,) = files
     return onnx_runtime(model, threads, optimised)
+
+
+def load_with_features(files: Sequence[Path], threads: int = 1) -> PredictFeatures:
+    """See `export.runtimes.contract.Runtime`."""
+    (model,) = files
+    onnx_graph.check(model)
+    data = read_bytes(model, onnx_graph.LARGEST_MODEL, ExportMismatch)
+    run = _session(model, features.onnx_with_features(data, model), threads)
+    return lambda x: features.split(run(x), model)
 
 
 def onnx_runtime(
@@ -32,9 +42,17 @@ def onnx_runtime(
     Raises:
         ExportMismatch: the runtime cannot load or run the file.
     """
+    onnx_graph.check(model)
+    run = _session(model, str(model), threads, optimised, spinning)
+    return lambda x: run(x)[0]
+
+
+def _session(
+    model: Path, source: str | bytes, threads: int, optimised: bool = True, spinning: bool = True
+) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """All outputs of an input, of a file or of its content; `model` names it in errors."""
     import onnxruntime
 
-    onnx_graph.check(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     if not spinning:
@@ -45,9 +63,7 @@ def onnx_runtime(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = loaded(
         model,
-        lambda: onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
-        ),
+        lambda: onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"]),
     )
     inputs = session.get_inputs()
     if len(inputs) != 1:
@@ -56,5 +72,5 @@ def onnx_runtime(
         )
     name = inputs[0].name
     return running(
-        model, lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0]
+        model, lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,16 @@ def of(description: dict[str, Any], folder: Path, files: Iterable[str]) -> dict[
     return seal | {DESCRIPTION: _digest_of(description)}
 
 
-def broken(description: dict[str, Any], folder: Path) -> list[str]:
+def broken(
+    description: dict[str, Any], folder: Path, files: Collection[str] | None = None
+) -> list[str]:
     """Names of the files that are not those a description was sealed with; [] where it has no
     seal, as folders had before there were any.
 
     A file that is missing is not among them: a folder with one of two formats still serves it.
+
+    Args:
+        files: beside the description, only these are opened; None: all of them.
     """
     seal = description.get(KEY)
     if not isinstance(seal, dict):
@@ -35,10 +40,11 @@ def broken(description: dict[str, Any], folder: Path) -> list[str]:
     changed = []
     for name, digest in seal.items():
         path = folder / name
+        wanted = files is None or name in files
         if name == DESCRIPTION:
             found = _digest_of(description)
         # By its plain name alone: a seal must not make anybody read files elsewhere.
-        elif Path(name).name != name or not path.is_file():
+        elif not wanted or Path(name).name != name or not path.is_file():
             continue
         else:
             found = _digest(path)

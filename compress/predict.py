@@ -1,12 +1,21 @@
-"""Classify clips with a deployed folder: class, score and top-5, in either runtime.
+"""Classify clips with a deployed folder, one of its model files or a weights file: class, score and
+top-5.
 
 Run: python compress/predict.py runs/NAME/deploy CLIP [CLIP ...] [--runtime paddle|onnx]
+
+A CLIP is a file of any format that the data readers know, a folder of such files, a .txt list with a
+path on every line, or a .pkl of PYSKL or mmaction2. A clip that cannot be read is named, the rest
+are answered, and the exit code is 1. The last line of stdout is JSON.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):
     # A script's own folder comes first in sys.path; imports here begin at the repository root.
@@ -19,57 +28,206 @@ interrupt.while_loading(__name__)
 
 import numpy as np
 
-from compress.data import clips
+from compress.data import clip_list
+from compress.data.clip_list import Clip
 from export import deployed
+from export.deployed import served
 from export.formats import table
-from export.serving import answer, prepare, recording, top_classes
+from export.serving import check_logits, prepare, recording, save_answers, scores_of, top_classes
 from teachers.errors import DataError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
 
 COMMAND = "python compress/predict.py"
+# Of the line for each clip, and of `top5` in the JSON.
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Scores (K,) of a clip and, where they were asked for, its features (D,), both the mean over
+    its views."""
+
+    clip: Clip
+    scores: np.ndarray
+    features: np.ndarray | None
 
 
 @ending.command
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
-    parser = Parser(prog=command, description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="a deployed folder")
+    options = _parser(command).parse_args(arguments)
+    model = _opened(options)
+    for note in model.notes:
+        say(f"note: {note}")
+    files = clip_list.files_of(options.clips)
+    clips = clip_list.read(files, recording(model.description), _image(model.description))
+    failed: list[dict[str, str]] = []
+    answers: list[Answer] = []
+    results = []
+    for answer in _answers(model, clips, options.batch_size, failed):
+        results.append(_result(answer, model.description, options.top))
+        _print_line(results[-1])
+        if options.scores or options.embeddings:
+            answers.append(answer)
+    if options.scores:
+        save_answers(options.scores, _columns(answers, "scores"), model.description)
+    if options.embeddings:
+        save_answers(options.embeddings, _columns(answers, "embeddings"), model.description)
+    return _end(model, results, failed)
+
+
+def _parser(command: str) -> Parser:
+    parser = Parser(
+        prog=command, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "clips", nargs="+", type=Path, help="clip files of any format the data readers know"
+        "model", type=Path, help="a deployed folder, a model file in one, or a weights file"
+    )
+    parser.add_argument(
+        "clips", nargs="+", type=Path, help="clip files, folders of them, lists of paths (.txt)"
     )
     parser.add_argument(
         "--runtime", choices=table.names(), help="default: onnx if the folder has it"
     )
-    options = parser.parse_args(arguments)
-    results = []
-    description = deployed.read(options.folder)
-    note = deployed.unsealed_note(options.folder, description)
-    if note:
-        say(f"note: {note}")
-    deployed.try_out(options.folder, description)
-    predictors = deployed.predictors(options.folder, description)
-    # ONNX where there is a choice: its int8 files compute in integers, Paddle's in float32.
-    kind = options.runtime or ("onnx" if "onnx" in predictors else next(iter(predictors)))
-    if kind not in predictors:
+    parser.add_argument(
+        "--top", type=_positive, default=None, metavar="N", help=f"classes a clip (default {TOP})"
+    )
+    parser.add_argument(
+        "--batch-size", type=_positive, default=1, metavar="N", help="clips at once (default 1)"
+    )
+    parser.add_argument(
+        "--scores", type=_table_file, metavar="FILE", help="write all scores to a .npz or .json"
+    )
+    parser.add_argument(
+        "--embeddings",
+        type=_table_file,
+        metavar="FILE",
+        help="write the features in front of the classifier to a .npz or .json",
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _table_file(text: str) -> Path:
+    # Before any work: an hour of answers must not end in a wrong name.
+    if Path(text).suffix not in (".npz", ".json"):
+        raise argparse.ArgumentTypeError(f"{text} ends neither in .npz nor in .json")
+    return Path(text)
+
+
+def _opened(options: argparse.Namespace) -> deployed.Served:
+    """The model that answers."""
+    features = options.embeddings is not None
+    target = options.model
+    if target.is_dir() or target.suffix in served.MODELS or not target.is_file():
+        return deployed.open_deployed(target, options.runtime, features)
+    if options.runtime == "onnx":
         raise DataError(
-            f"{options.folder}: holds no {kind} model (it holds {', '.join(predictors)})"
+            f"{target}: a weights file is answered by Paddle; leave --runtime out, or export it"
+            " first (featherbone export)"
         )
-    for path in options.clips:
-        for name, raw in clips.read_clip(path, recording(description)):
+    # Late: Paddle is not needed where ONNX Runtime answers.
+    from teachers.weights import checkpoints
+
+    network, about = checkpoints.load_with_about(target)
+    return deployed.in_process(network, about, target, features)
+
+
+def _image(description: deployed.Description) -> tuple[int, int] | None:
+    """(width, height) of the images that key points are divided by."""
+    for step in description.preprocessing:
+        size: Any = step.get("image")
+        if size:
+            return int(size[0]), int(size[1])
+    return None
+
+
+def _answers(
+    model: deployed.Served, clips: Iterable[Clip], batch_size: int, failed: list[dict[str, str]]
+) -> Iterator[Answer]:
+    """An answer for every clip that has one; `failed` gets the others, which are named at once."""
+    batch: list[tuple[Clip, np.ndarray]] = []
+    for clip in clips:
+        try:
+            if clip.raw is None:
+                raise DataError(clip.problem)
             # Every view that validation averaged: one alone falls short of its accuracy.
-            views = [prepare(raw, description, name, number) for number in range(description.views)]
-            best = top_classes(
-                answer(predictors[kind], np.stack(views), description, name), description.classes
-            )
-            results.append({"clip": name, **best[0], "top5": best})
-            show(
-                f"{printable(name)}: {best[0]['class']} ({100 * best[0]['score']:.1f}%)   "
-                + ", ".join(f"{one['class']} {100 * one['score']:.1f}%" for one in best[1:])
-            )
-    ending.print_last_line({"runtime": kind, "clips": results})
-    return 0
+            views = [
+                prepare(clip.raw, model.description, clip.name, number)
+                for number in range(model.description.views)
+            ]
+        except DataError as error:
+            failed.append({"clip": clip.name, "file": str(clip.file), "error": str(error)})
+            continue
+        batch.append((clip, np.stack(views)))
+        if len(batch) == batch_size:
+            yield from _run(model, batch)
+            batch = []
+    if batch:
+        yield from _run(model, batch)
+
+
+def _run(model: deployed.Served, batch: list[tuple[Clip, np.ndarray]]) -> Iterator[Answer]:
+    logits, features = model.run(np.concatenate([views for _, views in batch]))
+    logits = np.asarray(logits)
+    count = model.description.views
+    check_logits(logits, count * len(batch), model.description, batch[0][0].name)
+    for number, (clip, _) in enumerate(batch):
+        rows = slice(number * count, (number + 1) * count)
+        mean = None if features is None else features[rows].mean(axis=0)
+        yield Answer(clip, scores_of(logits[rows]), mean)
+
+
+def _result(answer: Answer, description: deployed.Description, top: int | None) -> dict[str, Any]:
+    best = top_classes(answer.scores, description.classes, max(TOP, top or TOP))
+    result = {"clip": answer.clip.name, **best[0], "top5": best[:TOP]}
+    if top is not None:
+        result["top"] = best[:top]
+    return result
+
+
+def _print_line(result: dict[str, Any]) -> None:
+    first, *others = result.get("top", result["top5"])
+    show(
+        f"{printable(result['clip'])}: {first['class']} ({100 * first['score']:.1f}%)   "
+        + ", ".join(f"{each['class']} {100 * each['score']:.1f}%" for each in others)
+    )
+
+
+def _columns(answers: list[Answer], what: str) -> dict[str, Any]:
+    """The names of the clips, and what is kept of their answers, a row a clip."""
+    rows = [each.scores if what == "scores" else each.features for each in answers]
+    return {"clips": [each.clip.name for each in answers], what: np.array(rows, np.float32)}
+
+
+def _end(
+    model: deployed.Served, results: list[dict[str, Any]], failed: list[dict[str, str]]
+) -> int:
+    content: dict[str, object] = {"runtime": model.runtime, "clips": results}
+    if not failed:
+        if len(results) == 1:
+            # As PaddleVideo's tools/predict.py prints them, for scripts that read its output.
+            show(f"    top-1 class: {results[0]['id']}")
+            show(f"    top-1 score: {results[0]['score']}")
+        ending.print_last_line(content)
+        return 0
+    if not results and len(failed) == 1:
+        raise DataError(failed[0]["error"])
+    reasons = "\n  ".join(each["error"] for each in failed)
+    return ending.fail(
+        f"{len(failed)} of {len(failed) + len(results)} clips were not answered:\n  {reasons}",
+        DataError.exit_code,
+        **content,
+        failed=failed,
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@ scores."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ import numpy as np
 from export.deployed.record import Description
 from export.preprocess import ops
 from export.runtimes.contract import Predict
+from teachers import storage
 from teachers.errors import DataError, ExportMismatch
+from teachers.storage import typed_json
 
 
 def prepare(raw: np.ndarray, description: Description, name: str, number: int = 0) -> np.ndarray:
@@ -58,13 +62,18 @@ def answer(predict: Predict, clips: np.ndarray, description: Description, name: 
             description names.
     """
     logits = np.asarray(predict(clips))
-    expected = (len(clips), len(description.classes))
+    check_logits(logits, len(clips), description, name)
+    return scores_of(logits)
+
+
+def check_logits(logits: np.ndarray, clips: int, description: Description, name: str) -> None:
+    """Raises ExportMismatch, as `answer` does, where logits are none of so many clips."""
+    expected = (clips, len(description.classes))
     if logits.shape != expected or logits.dtype.kind != "f" or not np.isfinite(logits).all():
         raise ExportMismatch(
             f"{name}: the model returns {logits.dtype} of shape {logits.shape}, expected finite"
             f" numbers of shape {expected}, one for each class; export it again"
         )
-    return scores_of(logits)
 
 
 def scores_of(logits: np.ndarray) -> np.ndarray:
@@ -75,9 +84,29 @@ def scores_of(logits: np.ndarray) -> np.ndarray:
 
 
 def top_classes(scores: np.ndarray, classes: Sequence[str], count: int = 5) -> list[dict]:
-    """The best classes of one clip with their scores (K,)."""
+    """The best classes of one clip with their scores (K,); `id` counts the classes from 0."""
     return [
-        {"class": classes[index], "score": round(float(scores[index]), 4)}
+        {
+            "class": classes[index],
+            "id": int(index),
+            "score": round(float(scores[index]), 4),
+        }
         # Stable, so that ties come in the order of the classes on every machine
         for index in np.argsort(-scores, kind="stable")[:count]
     ]
+
+
+def save_answers(path: Path, columns: Mapping[str, Any], description: Description) -> None:
+    """Write what was answered, a row a clip, with the classes' names: `.json` as text, else `.npz`.
+
+    Args:
+        columns: `clips` (names) and `scores` (n, K) or `embeddings` (n, D).
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    content = {**columns, "classes": description.classes}
+    if path.suffix == ".json":
+        storage.write_text(path, json.dumps(typed_json.encode(content)))
+        return
+    arrays = {key: np.asarray(value) for key, value in content.items()}
+    storage.write_arrays(path, arrays, {"network": description.network})

@@ -10,11 +10,15 @@ from export.deployed.folder import (
 )
 from export.deployed.models import predictor_with_features, predictors, try_out
 from export.deployed.record import Description
+from export.deployed.served import Served, in_process, open_deployed
 
 __all__ = [
     "NAME",
     "Description",
+    "Served",
     "describe",
+    "in_process",
+    "open_deployed",
     "predictor_with_features",
     "predictors",
     "read",

@@ -119,6 +119,15 @@ def read(folder: Path) -> Description:
     return description
 
 
+def described(folder: Path) -> Description:
+    """What `deployed.json` says, whatever became of the files beside it.
+
+    Raises:
+        CheckpointError: as `read`, but for changed files.
+    """
+    return _parsed(Path(folder) / NAME)[1]
+
+
 def read_for(folder: Path, kind: str | None = None) -> tuple[Description, str]:
     """(the description, the format that is served), without opening a file of another format.
 

@@ -153,7 +153,7 @@ def _without(part: Part, unlike: Mapping[str, object]) -> Part:
 def _from_file(
     path: Path, benchmark: str | None, scores: bool, bad: BadClips
 ) -> tuple[Part, Part, int]:
-    content = _load(path)
+    content = load(path)
     # The older form, but one file: its other half is missing.
     if isinstance(content, list):
         raise DataError(
@@ -171,7 +171,7 @@ def _from_file(
     # Splits are matched and printed as text, but a pickle may key them by anything.
     splits = {str(name): names for name, names in splits.items()}
     first, second = pair(benchmark, splits, f"{path}: has splits")
-    entries = _by_name(annotations, path)
+    entries = by_name(annotations, path)
     train, train_names = _part(entries, first, splits[first], path, scores, bad)
     test, test_names = _part(entries, second, splits[second], path, scores, bad)
     return train, test, len(entries.keys() - train_names - test_names)
@@ -209,13 +209,13 @@ def _part(
 
 
 def _from_list(path: Path, name: str, scores: bool, bad: BadClips) -> Part:
-    content = _load(path)
+    content = load(path)
     if not isinstance(content, list) or not content:
         raise DataError(
             f"{path}: expected a list of annotations, got {_described(content)}; a file with"
             " splits in it is data.root itself"
         )
-    annotations = _annotations(_by_name(content, path), path, scores, bad)
+    annotations = _annotations(by_name(content, path), path, scores, bad)
     return Part(name, annotations, clips=len(content))
 
 
@@ -228,21 +228,30 @@ def _annotations(
         where = f"{path}: annotation {index} ({name!r})"
         label = entry.get("label")
         annotation = bad.attempt(
-            name, partial(_annotation, entry, where, scores), label if _is_label(label) else None
+            name, partial(checked, entry, where, scores), label if _is_label(label) else None
         )
         if annotation is not None:
             good.append(annotation)
     return tuple(good)
 
 
-def _load(path: Path) -> object:
+def load(path: Path) -> object:
+    """What a .pkl holds, unchecked.
+
+    Raises:
+        DataError: it is damaged, or refers to anything but arrays and plain values.
+    """
     data = read_bytes(path, LARGEST_FILE)
     # Not pickle.load, which runs whatever a downloaded file says.
     return safe_pickle.load(data, str(path), DataError)
 
 
-def _by_name(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
-    """{frame_dir: (number, annotation)} in the order of the file."""
+def by_name(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
+    """{frame_dir: (number, annotation)} in the order of the file.
+
+    Raises:
+        DataError: an annotation without a name, or two of one name.
+    """
     by_name: dict[str, tuple[int, dict]] = {}
     for index, entry in enumerate(annotations):
         if not isinstance(entry, dict) or not isinstance(entry.get("frame_dir"), str):
@@ -262,7 +271,12 @@ def _by_name(annotations: list, path: Path) -> dict[str, tuple[int, dict]]:
     return by_name
 
 
-def _annotation(entry: dict, where: str, scores: bool) -> Annotation:
+def checked(entry: dict, where: str, scores: bool) -> Annotation:
+    """An entry of the file as an `Annotation`; `scores` as in `read`.
+
+    Raises:
+        DataError: a key is missing or of another kind; `where` and the fix are named.
+    """
     missing = [key for key in NEEDED if key not in entry]
     if missing:
         raise DataError(f"{where}: has no {missing[0]!r}; an annotation needs {', '.join(NEEDED)}")

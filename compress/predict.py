@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from compress.data.clip_list import Clip
 from export import deployed
 from export.deployed import served
 from export.formats import table
+from export.preprocess import published
 from export.serving import check_logits, prepare, recording, save_answers, scores_of, top_classes
 from teachers.errors import DataError, printable
 from teachers.terminal import ending
@@ -135,10 +136,13 @@ def _opened(options: argparse.Namespace) -> deployed.Served:
             " first (featherbone export)"
         )
     # Late: Paddle is not needed where ONNX Runtime answers.
+    from teachers import networks
     from teachers.weights import checkpoints
 
     network, about = checkpoints.load_with_about(target)
-    return deployed.in_process(network, about, target, features)
+    state = networks.state_of(network)
+    about, notes = published.complete(network.spec, state, about, str(target))
+    return replace(deployed.in_process(network, about, target, features), notes=tuple(notes))
 
 
 def _image(description: deployed.Description) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.formats import table
 from export.formats.options import Options
+from export.preprocess import published
 from export.quantize import bits
 from export.quantize.quantized import Quantized, corrected
 from export.runtimes import Predict
@@ -61,8 +62,10 @@ def load(
 
 def about(path: Path | str) -> dict[str, object]:
     """What a weights file of a run says of its data (classes, preprocessing, views), for `export`;
-    empty for a published checkpoint."""
-    return checkpoints.read(path)[2]
+    of a published checkpoint, what `export.preprocess.published` guesses, with the guess in
+    `data`."""
+    spec, state, content = checkpoints.read(path)
+    return published.complete(spec, state, content, str(path))[0]
 
 
 def drop_blocks(network: nn.Layer, *blocks: str) -> nn.Layer:

@@ -10,9 +10,10 @@ import paddle
 
 from export import package
 from export.formats import table
+from export.preprocess import published
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
-from teachers.terminal.output import show
+from teachers.terminal.output import say, show
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
 
@@ -62,7 +63,11 @@ def _parser(about: str, command: str | None = None) -> Parser:
 
 def _export(options: argparse.Namespace, kinds: tuple[str, ...]) -> int:
     hints = Hints(frames=options.frames)
-    _, _, trained_on = checkpoints.read(options.weights, hints)
+    spec, state, trained_on = checkpoints.read(options.weights, hints)
+    # A published checkpoint says nothing of its data: what is guessed is said, here and in the folder.
+    trained_on, notes = published.complete(spec, state, trained_on, str(options.weights))
+    for note in notes:
+        say(f"note: {note}")
     network = checkpoints.load(options.weights, hints)
     shape = (CLIPS, *network.spec.input_shape)
     clips = np.random.default_rng(0).standard_normal(shape).astype("float32")

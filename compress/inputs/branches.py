@@ -18,39 +18,10 @@ from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, length_notes, view
 from export.preprocess import normalise, ops
 from export.preprocess.normalise import Pair
+from export.preprocess.published import EXTRA, NTU_BONES
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 from teachers.weights.identity import ADDED
-
-# The published 288 frames are the first of 300, which are what was prepared.
-EXTRA = 12
-# EfficientGCN's own pairs of joint and parent: its tree grows from joint 2, CTR-GCN's from 21.
-NTU_BONES = (
-    (1, 2),
-    (3, 21),
-    (4, 3),
-    (5, 21),
-    (6, 5),
-    (7, 6),
-    (8, 7),
-    (9, 21),
-    (10, 9),
-    (11, 10),
-    (12, 11),
-    (13, 1),
-    (14, 13),
-    (15, 14),
-    (16, 15),
-    (17, 1),
-    (18, 17),
-    (19, 18),
-    (20, 19),
-    (21, 2),
-    (22, 23),
-    (23, 8),
-    (24, 25),
-    (25, 12),
-)
 
 
 @dataclass(frozen=True)

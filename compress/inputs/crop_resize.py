@@ -19,12 +19,10 @@ from compress.inputs.augment import random_crop_resize
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, view
 from export.preprocess import normalise, ops, streams
+from export.preprocess.published import TEST_CROP
 from export.preprocess.streams import Stream
 from teachers.skeleton import Skeleton
 from teachers.weights.identity import ADDED
-
-# The share of the valid frames that is tested, as published.
-TEST_CROP = 0.95
 
 
 @dataclass(frozen=True)

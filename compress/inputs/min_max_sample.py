@@ -18,13 +18,11 @@ from compress.inputs.augment import random_sample
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, view
 from export.preprocess import ops, streams
+from export.preprocess.published import UCLA_CENTRE
 from export.preprocess.streams import Stream
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 from teachers.weights.identity import ADDED
-
-# 0-based, NW-UCLA's spine; on other skeletons any joint does, scaling to [-1, 1] undoes a shift
-CENTRE = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     stream = streams.steps(config.stream, skeleton)
     # Nothing is turned in testing: invented cameras are what prepares a network for the third one.
     steps = (
-        {"op": "centre", "joint": CENTRE, "frame": 0},
+        # On skeletons other than NW-UCLA's any joint does: scaling to [-1, 1] undoes a shift.
+        {"op": "centre", "joint": UCLA_CENTRE, "frame": 0},
         {"op": "min_max", "low": -1.0, "high": 1.0},
         {"op": "sample", "frames": config.frames},
         *stream,
@@ -75,7 +74,7 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         recorded = extra.on_recorded(clip, extra_rng)
         # min_max undoes the camera's scale again. It is drawn all the same, as published: without
         # it, the generator's later draws would be others.
-        moved = ops.rotate(ops.centre(recorded, joint=CENTRE), camera(rng, config.turns))
+        moved = ops.rotate(ops.centre(recorded, joint=UCLA_CENTRE), camera(rng, config.turns))
         sampled = random_sample(ops.min_max(moved), rng, config.frames)
         return ops.apply(extra.on_normalised(sampled, extra_rng), stream)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,6 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = _parser(command).parse_args(arguments)
     model = _opened(options)
-    for note in model.notes:
-        say(f"note: {note}")
     files = clip_list.files_of(options.clips)
     clips = clip_list.read(files, recording(model.description), _image(model.description))
     failed: list[dict[str, str]] = []
@@ -129,7 +127,7 @@ def _opened(options: argparse.Namespace) -> deployed.Served:
     features = options.embeddings is not None
     target = options.model
     if target.is_dir() or target.suffix in served.MODELS or not target.is_file():
-        return deployed.open_deployed(target, options.runtime, features)
+        return deployed.open_deployed(target, options.runtime, features, on_note=_say_note)
     if options.runtime == "onnx":
         raise DataError(
             f"{target}: a weights file is answered by Paddle; leave --runtime out, or export it"
@@ -142,7 +140,13 @@ def _opened(options: argparse.Namespace) -> deployed.Served:
     network, about = checkpoints.load_with_about(target)
     state = networks.state_of(network)
     about, notes = published.complete(network.spec, state, about, str(target))
-    return replace(deployed.in_process(network, about, target, features), notes=tuple(notes))
+    for note in notes:
+        _say_note(note)
+    return deployed.in_process(network, about, target, features)
+
+
+def _say_note(note: str) -> None:
+    say(f"note: {note}")
 
 
 def _image(description: deployed.Description) -> tuple[int, int] | None:

@@ -48,12 +48,14 @@ def build(
     plan = None if quantized is None else quantized.plan
     flat = flatten(network) if quantized is None else quantized.flat(network)
     files = {}
+    requires = {}
     precision = None if quantized is None else quantized.kinds()
     with storage.staging(folder) as unfinished:
         for kind in formats:
             paths = table.load(kind).save(flat, network.spec, unfinished, plan, options)
+            requires[kind] = table.load(kind).needs(paths)
             files[kind] = [storage.deliver(path, folder).name for path in paths]
-        description = deployed.describe(network.spec, about, files, precision)
+        description = deployed.describe(network.spec, about, files, precision, requires)
         differences = compare(network, folder, description, clips, reference, quantized)
         # Last: a folder without it is not one that anybody would deploy
         storage.deliver(deployed.write(unfinished, description, models=folder), folder)

@@ -1,6 +1,8 @@
 """Exported files compute what the network computes, hold nothing a runtime does not read, and
 describe themselves."""
 
+import dataclasses
+import inspect
 import json
 import subprocess
 import sys
@@ -14,10 +16,13 @@ import pytest
 from paddle import nn
 
 from compress.predict import main
-from export import deployed, package, runtimes, verify
+from export import api, deployed, package, runtimes, verify
+from export.deployed import definitions
+from export.deployed.record import LONGEST_TEXT
 from export.flat.flatten import flatten
 from export.flat.layers import FoldedConv
 from export.formats import baseline, onnx_model, paddle_model
+from export.preprocess import ops
 from export.runtimes import ort
 from teachers import networks
 from teachers.errors import CheckpointError, ExportMismatch
@@ -226,6 +231,61 @@ def test_description_says_how_to_feed_the_network(folder, tiny_spec):
         CheckpointError, match="deployed.json: no such file; give a deployed folder"
     ):
         deployed.read(folder.parent / "nowhere")
+
+
+def test_joints_are_counted_from_zero_and_steps_are_defined(trained, tmp_path):
+    network, clips, reference = trained
+    steps = [
+        {"op": "centre", "joint": 1, "frame": 0},
+        {"op": "stream", "kind": "bone", "bones": [[2, 1], [3, 2]]},
+        {"op": "sample", "frames": 8},
+    ]
+    package.build(network, tmp_path, ("onnx",), {"preprocessing": steps}, clips, reference)
+    content = json.loads((tmp_path / "deployed.json").read_text())
+    assert content["version"] == 2 and content["counted_from"] == 0
+    skeleton = network.spec.skeleton
+    assert content["skeleton"]["centre"] == skeleton.centre - 1
+    assert content["skeleton"]["bones"] == [[a - 1, b - 1] for a, b in skeleton.bones]
+    assert content["preprocessing"][0]["joint"] == 1
+    assert content["preprocessing"][1]["bones"] == [[1, 0], [2, 1]]
+    assert set(content["steps"]) == {"terms", "centre", "stream", "sample"}
+    # In memory as ever: views and identities are made of it.
+    description = deployed.read(tmp_path)
+    assert description.skeleton == skeleton and list(description.preprocessing) == steps
+    # A folder of version 1 has the same steps and counts bones from 1.
+    old = content | {"version": 1, "skeleton": dataclasses.asdict(skeleton), "preprocessing": steps}
+    for key in ("counted_from", "steps", "requires", "sha256"):
+        del old[key]
+    (tmp_path / "deployed.json").write_text(json.dumps(old))
+    description = deployed.read(tmp_path)
+    assert description.skeleton == skeleton and list(description.preprocessing) == steps
+    deployed.write(tmp_path, description)
+    written = json.loads((tmp_path / "deployed.json").read_text())
+    assert {key: written[key] for key in content if key not in ("requires", "sha256")} == {
+        key: value for key, value in content.items() if key not in ("requires", "sha256")
+    }
+    assert deployed.read(tmp_path).skeleton == skeleton
+
+
+def test_every_step_has_a_definition_that_names_its_keys():
+    assert set(definitions.TEXTS) == set(ops.STEPS)
+    for name, function in ops.STEPS.items():
+        keys = list(inspect.signature(function).parameters)[1:]
+        missing = [key for key in keys if key not in definitions.TEXTS[name]]
+        assert not missing, f"{name}: {missing}"
+        assert len(definitions.TEXTS[name]) < LONGEST_TEXT
+
+
+def test_a_folder_says_what_its_files_need(trained, tmp_path):
+    network, clips, reference = trained
+    quantized = api.quantize(network, kind="int4_weights")
+    package.build(network, tmp_path, ("onnx", "paddle"), {}, clips, reference, quantized)
+    needs = deployed.read(tmp_path).requires
+    opset = onnx.load(tmp_path / "model.onnx").opset_import[0].version
+    assert needs["onnx"]["opset"] == str(opset) == "21" and needs["onnx"]["onnxruntime"] == "1.19"
+    assert needs["paddle"] == {"checked_with": f"paddlepaddle {paddle.__version__}"}
+    package.build(network, tmp_path, ("onnx",), {}, clips, reference)
+    assert deployed.read(tmp_path).requires["onnx"]["opset"] == "15"
 
 
 @pytest.mark.parametrize("kind", ["paddle", "onnx"])

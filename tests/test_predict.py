@@ -45,6 +45,7 @@ def description(through: view.View, **changes) -> Description:
     return Description(
         format=FORMAT,
         version=VERSION,
+        counted_from=0,
         network="stgcn",
         classes=("a", "b"),
         input=Input("clip", (None, *through.shape)),

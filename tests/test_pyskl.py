@@ -229,6 +229,7 @@ def test_a_deployed_network_is_fed_pixels(tmp_path):
     description = Description(
         format=FORMAT,
         version=VERSION,
+        counted_from=0,
         network="stgcn",
         classes=("a", "b"),
         input=Input("clip", (None, *through.shape)),

@@ -28,6 +28,11 @@ def save(flat, spec, folder: Path, plan=None) -> list[Path]:
     return [folder / "model.npz"]
 
 
+def needs(files) -> dict[str, str]:
+    """Nothing that anybody lacks."""
+    return {"numpy": "1"}
+
+
 def load(files, threads: int = 1, optimised: bool = True):
     """A predict function."""
     (file,) = files

@@ -4,7 +4,8 @@ it right from this alone.
 {"format": "featherbone-deployed", "network": "ctrgcn", "classes": [...], "views": 1,
  "recorded": {"channels", "joints", "persons", "names", "score", "coordinates", "min_score"},
  "input": {"name", "layout", "shape"}, "output": {...},
- "skeleton": {"name", "joints", "bones", "centre"}, "preprocessing": [{"op": ...}, ...],
+ "counted_from": 0, "skeleton": {"name", "joints", "bones", "centre"},
+ "preprocessing": [{"op": ...}, ...], "steps": {op: what it does}, "requires": {"onnx": {"opset"}},
  "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]},
  "sha256": {"model.onnx": ..., "deployed.json": ...}}
 """
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from export.deployed import counting, definitions
 from export.deployed.record import (
     FORMAT,
     LONGEST_TEXT,
@@ -37,7 +39,11 @@ LARGEST_FILE = 4_000_000
 
 
 def describe(
-    spec, about: dict, files: dict[str, list[str]], precision: dict[str, int] | None = None
+    spec,
+    about: dict,
+    files: dict[str, list[str]],
+    precision: dict[str, int] | None = None,
+    requires: dict[str, dict[str, str]] | None = None,
 ) -> Description:
     """The description of a deployed network, not sealed yet.
 
@@ -48,6 +54,7 @@ def describe(
             missing is filled in.
         files: names by format.
         precision: how many layers are stored how, of a quantised network.
+        requires: by format, what its files need; see `export.formats.contract.Format`.
     """
     # A published checkpoint names no classes; numbers are better than no folder
     classes = about.get("classes") or [f"class {index}" for index in range(spec.classes)]
@@ -80,6 +87,9 @@ def describe(
             " the trained network that way"
         ),
         precision=precision,
+        steps=definitions.of(about.get("preprocessing", ())),
+        requires=requires,
+        counted_from=0,
     )
 
 
@@ -100,7 +110,10 @@ def write(folder: Path, description: Description, models: Path | None = None) ->
 
 def _content(description: Description) -> dict[str, Any]:
     """The description as JSON has it; what is not said has no key."""
-    content: dict[str, Any] = typed_json.encode(description)
+    # Also of a folder of version 1, which is written anew.
+    steps = definitions.of(description.preprocessing)
+    current = replace(description, version=VERSION, counted_from=0, steps=steps)
+    content: dict[str, Any] = counting.from_zero(typed_json.encode(current))
     content["recorded"] = {
         key: value for key, value in (content["recorded"] or {}).items() if value is not None
     }
@@ -159,7 +172,10 @@ def _parsed(path: Path) -> tuple[Any, Description]:
     )
     try:
         _check_texts(content)
-        return content, typed_json.decode(Description, content, str(path))
+        # Only what says so: folders of version 1 counted bones from 1.
+        counted = isinstance(content, dict) and content.get("counted_from") == 0
+        described = counting.from_one(content) if counted else content
+        return content, typed_json.decode(Description, described, str(path))
     except (DataError, ValueError) as error:
         details = str(error).removeprefix(f"{path}: ")
         raise CheckpointError(

@@ -14,7 +14,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from teachers.skeleton import Skeleton
 
 FORMAT = "featherbone-deployed"
-VERSION = 1
+VERSION = 2
+# Version 1 counted some joints from 1; see `export.deployed.counting`.
+READ_VERSIONS = (1, VERSION)
 # No data set with names has as many classes, and no text is as long.
 MOST_CLASSES = 10_000
 LONGEST_TEXT = 1_000
@@ -115,6 +117,10 @@ class Description:
         preprocessing: steps of `export.preprocess.ops`.
         files: names by format, each a plain name in the folder.
         precision: how many layers are stored how, of a quantised network.
+        steps: what each op of `preprocessing` does, in words and numbers.
+        requires: by format, what its files need: the ONNX opset and the oldest ONNX Runtime, and
+            with what they were checked.
+        counted_from: joints in the file; None in folders of version 1, which count from 0 and 1.
         sha256: see `teachers.storage.seal`; None in folders written before there was any.
     """
 
@@ -132,14 +138,19 @@ class Description:
     preprocessing: tuple[Mapping[str, object], ...] = ()
     paddle_note: str = ""
     precision: Mapping[str, int] | None = None
+    steps: Mapping[str, str] | None = None
+    requires: Mapping[str, Mapping[str, str]] | None = None
+    counted_from: int | None = None
     sha256: Mapping[str, str] | None = None
 
     def __post_init__(self):
-        if self.format != FORMAT or self.version != VERSION:
+        if self.format != FORMAT or self.version not in READ_VERSIONS:
             raise ValueError(
                 f"format: is {self.format[:40]!r}, version {self.version}; this is read:"
-                f" {FORMAT!r}, version {VERSION}"
+                f" {FORMAT!r}, version {READ_VERSIONS[0]} to {VERSION}"
             )
+        if self.counted_from != (0 if self.version > 1 else None):
+            raise ValueError("counted_from: must be 0 from version 2 on, and not there before")
         if not 1 <= len(self.classes) <= MOST_CLASSES:
             raise ValueError(f"classes: must be 1 to {MOST_CLASSES}")
         if self.output.shape != (None, len(self.classes)):

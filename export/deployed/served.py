@@ -26,17 +26,19 @@ class Served:
 
     Attributes:
         runtime: the format that is served, or "paddle" for a network in this process.
-        notes: what a person should know of it, in words.
     """
 
     description: Description
     runtime: str
     run: Run
-    notes: tuple[str, ...] = ()
 
 
 def open_deployed(
-    target: Path, kind: str | None = None, features: bool = False, threads: int = 1
+    target: Path,
+    kind: str | None = None,
+    features: bool = False,
+    threads: int = 1,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Served:
     """A deployed folder, or one of its model files, in one runtime: no file of another format is
     opened. It is tried out first, as it may come from anywhere.
@@ -44,6 +46,7 @@ def open_deployed(
     Args:
         kind: the format; None: that of the file, else ONNX where the folder has it.
         features: whether to return the pooled features, too.
+        on_note: gets what a person should know of the folder, before its models are opened.
     Raises:
         CheckpointError, ExportMismatch: it cannot be served. DataError: the folder does not hold
             the format.
@@ -53,15 +56,16 @@ def open_deployed(
         folder = target.parent
         kind = _kind_of(target, kind)
     description, chosen = folders.read_for(folder, kind)
+    note = folders.unsealed_note(folder, description)
+    if note:
+        on_note(note)
     # Before this process runs anything: see `export.runtimes.trial`.
     models.try_out(folder, description, (chosen,))
-    note = folders.unsealed_note(folder, description)
-    notes = (note,) if note else ()
     if features:
         both = models.predictor_with_features(folder, description, chosen, threads)
-        return Served(description, chosen, both, notes)
+        return Served(description, chosen, both)
     predict = models.predictors(folder, description, threads, (chosen,))[chosen]
-    return Served(description, chosen, lambda x: (predict(x), None), notes)
+    return Served(description, chosen, lambda x: (predict(x), None))
 
 
 def _kind_of(model: Path, kind: str | None) -> str:

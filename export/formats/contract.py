@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -44,4 +45,9 @@ class Format(Protocol):
         Raises:
             ExportMismatch, StorageError: the files cannot be made, or not be written.
         """
+        ...
+
+    def needs(self, files: Sequence[Path]) -> dict[str, str]:
+        """What a program must have to run the files of `save`: versions by name, for
+        `deployed.json`."""
         ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import paddle
 from paddle import nn
 
 from export.formats import paddle_model, paddle_weights
@@ -27,3 +29,9 @@ def save(
     if plan is None:
         return paddle_model.save(flat, spec, folder)
     return paddle_weights.save(flat, spec, folder, plan)
+
+
+def needs(files: Sequence[Path]) -> dict[str, str]:
+    """See `export.formats.contract.Format`."""
+    # Paddle promises nothing between versions, and 3.x runs programs of 2.x through a translator.
+    return {"checked_with": f"paddlepaddle {paddle.__version__}"}

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Protocol, cast
 
 from compress import registry
-from compress.data.dataset import Callback, Dataset
+from compress.data.dataset import Callback, Dataset, Unread
 from compress.inputs.view import View
 from compress.steps.work import Outcome, State, Work
 from teachers.networks import Spec
@@ -56,7 +56,9 @@ class DataSet(Configured, Protocol):
     Attributes:
         INPUT: the name of the input that its clips are usually seen through. A module that changes
             some of that input's keys has `INPUT_DEFAULTS` with them, and `OTHER_INPUTS`, keys by
-            name, for networks that are published with another input.
+            name, for networks that are published with another input. One
+            whose clips are prepared, or whose classes have names without it, has `unread(config,
+            classes)`, an `Unread`.
     """
 
     # By name: inputs import `compress.data`, and a module here would close the circle.
@@ -91,6 +93,15 @@ def step(name: str) -> Step:
 def data_set(name: str) -> DataSet:
     """The module of a data set."""
     return cast(DataSet, registry.DATA_SETS.load(name))
+
+
+def unread(name: str, config: Any, classes: int) -> Unread:
+    """What is known of a data set, for a network of so many classes, before anything is read."""
+    module = registry.DATA_SETS.load(name)
+    # Files of people who recorded them: nothing is known, and everybody stands where they stood.
+    if not hasattr(module, "unread"):
+        return Unread()
+    return cast(Unread, module.unread(config, classes))
 
 
 def input_pipeline(name: str) -> Input:

@@ -10,12 +10,13 @@ from pathlib import Path
 from paddle import nn
 
 from compress import contracts
-from compress.data import survey
+from compress.data import survey, unread
 from compress.data.dataset import Callback, Dataset
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
 from compress.task import Task, load_weights, spec_for, task_for
 from teachers.errors import RecipeError
 from teachers.networks import Spec
+from teachers.skeleton import Brought, Skeleton, named
 from teachers.weights import checkpoints
 
 
@@ -164,6 +165,49 @@ def tasks(recipe: Recipe, dataset: Dataset) -> tuple[list[Task], Task]:
     # are prepared once for all who share one.
     student = teachers[0] if student_input is None else task_for(recipe, dataset, student_input)
     return teachers, student
+
+
+def task_without_data(recipe: Recipe, choice: Choice | None, spec: Spec, where: str) -> Task:
+    """The place of a network whose checkpoint is at hand and whose data are not: a view of clips as
+    the recipe's data set would hold them.
+
+    Args:
+        choice: the input.
+        where: the checkpoint, for messages.
+    Raises:
+        RecipeError: the input makes of no clips what the network takes.
+    """
+    known = contracts.unread(recipe.data.name, recipe.data.config, spec.classes)
+    persons = spec.input_shape[3]
+    problem = None
+    recorded = _recorded(recipe, spec.skeleton, where)
+    for dataset in unread.datasets(recipe.data.name, known, recorded, persons):
+        try:
+            task = task_for(recipe, dataset, choice)
+        # Of two coordinates where the input needs three, or the other way round.
+        except RecipeError as error:
+            problem = problem or error
+            continue
+        if task.view.shape == spec.input_shape:
+            return task
+        problem = problem or RecipeError(
+            f"{where}: its input (C, T, V, M) is {spec.input_shape}, and input {task.view.name!r} of"
+            f" {recipe.name} makes {task.view.shape}; give the recipe that it was trained with"
+        )
+    assert problem is not None
+    raise problem
+
+
+def _recorded(recipe: Recipe, skeleton: Skeleton, where: str) -> Skeleton:
+    """The skeleton of clips that nobody has read: the network's, or the one they are brought from."""
+    if not isinstance(recipe.skeleton, Brought):
+        return skeleton
+    if recipe.skeleton.from_ is None:
+        raise RecipeError(
+            f"{where}: skeleton.from: without data nothing says what joints clips are recorded with;"
+            " name their skeleton"
+        )
+    return named(recipe.skeleton.from_)
 
 
 def notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from compress.data.dataset import Dataset
 from compress.inputs import as_trained, view as views
 from compress.inputs.view import View
 from compress.recipe.types import Choice, Recipe
-from compress.training.model import Model
+from compress.training.model import Model, about as about_of
 from export import deployed
 from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
@@ -35,6 +35,10 @@ class Task:
     @property
     def classes(self) -> int:
         return len(self.dataset.classes)
+
+    def about(self) -> dict[str, Any]:
+        """What a weights file says about its network's data."""
+        return about_of(self.view, self.dataset)
 
 
 def task_for(recipe: Recipe, dataset: Dataset, choice: Choice | None) -> Task:

@@ -14,8 +14,8 @@ from export.preprocess import published
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
-from teachers.weights import checkpoints
-from teachers.weights.published import Hints
+from teachers.weights import checkpoints, hint_options
+from teachers.weights.hint_options import Options
 
 # Random clips that a script compares on; a run compares on its validation split.
 CLIPS = 8
@@ -25,13 +25,21 @@ CLIPS = 8
 def export(arguments: list[str] | None, kind: str, about: str) -> int:
     """Export a weights file in one format; the last line of stdout is JSON."""
     options = _parser(about).parse_args(arguments)
-    return _export(options, (kind,))
+    return _export(options, (kind,), hint_options)
 
 
 @ending.command
-def main(arguments: list[str] | None = None, command: str = "featherbone export") -> int:
-    """`featherbone export`: the formats that are asked for, else all; returns the exit code."""
-    parser = _parser("A weights file -> a verified folder that a runtime serves.", command)
+def main(
+    arguments: list[str] | None = None,
+    command: str = "featherbone export",
+    hints: Options = hint_options,
+) -> int:
+    """`featherbone export`: the formats that are asked for, else all; returns the exit code.
+
+    Args:
+        hints: the options that say what a published checkpoint does not.
+    """
+    parser = _parser("A weights file -> a verified folder that a runtime serves.", command, hints)
     parser.add_argument(
         "--format",
         dest="formats",
@@ -41,34 +49,30 @@ def main(arguments: list[str] | None = None, command: str = "featherbone export"
     )
     options = parser.parse_args(arguments)
     # A format that is named twice is written once.
-    return _export(options, tuple(dict.fromkeys(options.formats or table.names())))
+    return _export(options, tuple(dict.fromkeys(options.formats or table.names())), hints)
 
 
-def _parser(about: str, command: str | None = None) -> Parser:
+def _parser(about: str, command: str | None = None, hints: Options = hint_options) -> Parser:
     parser = Parser(
         prog=command, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--weights",
         required=True,
-        type=Path,
-        help="a weights file of any format this project reads",
+        help="a weights file of any format this project reads; FILE#Teacher, FILE#ema",
     )
     parser.add_argument("--out", required=True, type=Path, help="the folder to write")
-    parser.add_argument(
-        "--frames", type=int, help="input length T, for published checkpoints, which do not say it"
-    )
+    hints.add_options(parser)
     return parser
 
 
-def _export(options: argparse.Namespace, kinds: tuple[str, ...]) -> int:
-    hints = Hints(frames=options.frames)
-    spec, state, trained_on = checkpoints.read(options.weights, hints)
+def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options) -> int:
+    spec, state, trained_on = hints.read(options.weights, options)
     # A published checkpoint says nothing of its data: what is guessed is said, here and in the folder.
     trained_on, notes = published.complete(spec, state, trained_on, str(options.weights))
     for note in notes:
         say(f"note: {note}")
-    network = checkpoints.load(options.weights, hints)
+    network = checkpoints.network_of(spec, state, options.weights)
     shape = (CLIPS, *network.spec.input_shape)
     clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
     with paddle.no_grad():

@@ -3,8 +3,9 @@ itself.
 
 Run: python -m teachers.convert weights/ctrgcn.pdparams ctrgcn.npz --frames 64
 
-Published checkpoints do not say everything: the number of frames, and where needed the persons or
-the skeleton, are options. `FILE#Teacher` takes the teacher of a distillation checkpoint. The last
+Published checkpoints do not say everything: the number of frames, and where needed the persons, the
+skeleton and the classes' names, are options; `featherbone convert` takes them from a `--recipe`, too.
+`FILE#Teacher` takes the teacher of a distillation checkpoint, `FILE#ema` averaged weights. The last
 line of stdout is JSON.
 """
 
@@ -23,76 +24,68 @@ from teachers.terminal import interrupt
 # isort: split
 interrupt.while_loading(__name__)
 
-from teachers import networks, storage
+from teachers import networks
 from teachers.errors import RecipeError
-from teachers.skeleton import SKELETONS
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import show
-from teachers.weights import checkpoints, torch_legacy, torch_zip
-from teachers.weights.published import NO_HINTS, Hints
+from teachers.weights import checkpoints, hint_options, kinds
+from teachers.weights.hint_options import Options, Read
 
 COMMAND = "python -m teachers.convert"
-OURS = "this project's"
 
 
-def convert(source: str, target: Path, hints: Hints = NO_HINTS) -> dict:
+def convert(
+    source: str, target: Path, options: argparse.Namespace, read: Read = hint_options.read
+) -> dict:
     """Read the weights of `source`, check them against their network, write them to `target`.
 
     Args:
         source: a path, or `FILE#Teacher`.
-        hints: what a published checkpoint does not say.
+        options: what a published checkpoint does not say.
+        read: what makes weights of `source` and `options`.
     Returns:
         what was found: `format` of the file, `network`, `layouts` it is read from, `parameters`,
-            `classes`, `skeleton`,
-        `joints`, `input` (C, T, V, M), and the bytes written.
+            `classes`, `class_names` where they are known, `skeleton`, `joints`, `input` (C, T, V,
+            M), `preprocessing` steps, and the bytes written.
     Raises:
         CheckpointError: the source cannot be used.
         RecipeError: hints for a file that says everything itself, or the target is the source.
         StorageError: the target cannot be written.
     """
-    # `FILE#Teacher` names a part of a file, unless there is a file of that very name.
-    file = Path(source) if Path(source).is_file() else Path(source.rpartition("#")[0])
+    file, _ = checkpoints.file_and_part(source)
     if file.is_file() and target.exists() and file.samefile(target):
         raise RecipeError(f"{target}: is the file to read; give another name for the result")
-    kind = format_of(file) if file.is_file() else None
-    # An error rather than silence: whoever gives --frames expects them to count.
-    if kind == OURS and hints != NO_HINTS:
-        raise RecipeError(
-            f"{file}: says its input and skeleton itself; leave out --frames, --persons and"
-            " --skeleton"
-        )
-    spec, state, about = checkpoints.read(source, hints)
+    spec, state, about = read(source, options)
     # Built once though nothing runs: a file that cannot be loaded must not be written.
     networks.load_state(networks.build(spec), state, source)
     checkpoints.save_state(target, spec, state, about)
+    kind = kinds.format_of(file, checkpoints.content(file))
     return {
         "out": str(target),
         "bytes": target.stat().st_size,
         "format": kind,
         "network": spec.network,
-        "layouts": [] if kind == OURS else list(networks.keys(spec.network).READS),
+        "layouts": [] if kind == kinds.OURS else list(networks.keys(spec.network).READS),
         "parameters": networks.parameters(spec),
         "classes": spec.classes,
+        "class_names": about.get("classes"),
         "skeleton": spec.skeleton.name,
         "joints": spec.skeleton.joints,
         "input": list(spec.input_shape),
+        "preprocessing": [step["op"] for step in about.get("preprocessing", ())],
     }
 
 
-def format_of(path: Path) -> str:
-    """The format of a file, in words, by its content; it may still be damaged."""
-    names = torch_zip.names(path)
-    if names is not None:
-        return OURS if f"{storage.META}.npy" in names else "torch"
-    # The head alone: it says the format, and the rest may be large.
-    with path.open("rb") as file:
-        return "torch before 1.6" if torch_legacy.recognises(file.read(32)) else "Paddle"
-
-
 @ending.command
-def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
-    """The command, called as `command`; returns the exit code."""
+def main(
+    arguments: list[str] | None = None, command: str = COMMAND, hints: Options = hint_options
+) -> int:
+    """The command, called as `command`; returns the exit code.
+
+    Args:
+        hints: the options that say what a published checkpoint does not.
+    """
     parser = Parser(
         prog=command,
         description=__doc__,
@@ -102,23 +95,9 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         "source", metavar="IN", help="a weights file of any format this project reads"
     )
     parser.add_argument("target", metavar="OUT", type=Path, help="the .npz to write")
-    parser.add_argument(
-        "--frames", type=_positive, help="input length T (the network's published one)"
-    )
-    parser.add_argument(
-        "--persons", type=_positive, help="persons M (as the file says, else the published one)"
-    )
-    parser.add_argument(
-        "--skeleton",
-        choices=sorted(SKELETONS),
-        help="the graph (the published one of as many joints)",
-    )
+    hints.add_options(parser)
     options = parser.parse_args(arguments)
-    converted = convert(
-        options.source,
-        options.target,
-        Hints(options.frames, options.persons, SKELETONS.get(options.skeleton)),
-    )
+    converted = convert(options.source, options.target, options, hints.read)
     C, T, V, M = converted["input"]
     show(
         f"{options.source}: {converted['network']} in {converted['format']} format,"
@@ -131,14 +110,6 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     show(f"{converted['bytes']:>12,} bytes  {options.target}")
     ending.print_last_line(converted)
     return 0
-
-
-def _positive(text: str) -> int:
-    # argparse's own `int` would let 0 and negative sizes through.
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
 
 
 if __name__ == "__main__":

@@ -54,9 +54,11 @@ def test_a_published_checkpoint_becomes_ours(tmp_path, capsys, arrays):
         "layouts": list(keys.READS),
         "parameters": networks.parameters(spec),
         "classes": 4,
+        "class_names": None,
         "skeleton": "ucla_20",
         "joints": 20,
         "input": [3, 16, 20, 1],
+        "preprocessing": [],
     }
     assert out.startswith(
         f"{source}: ctrgcn in Paddle format, {networks.parameters(spec):,} parameters, 4 classes\n"
@@ -136,12 +138,10 @@ def test_a_truncated_file(tmp_path, capsys, arrays, kept):
     source = written(tmp_path / "net.pdparams", arrays)
     source.write_bytes(source.read_bytes()[:kept])
     code, _, err = run(capsys, source, tmp_path / "net.npz")
-    assert (
-        code == 1
-        and "truncated" in err
-        and "copy or download it again" in err
-        and not (tmp_path / "net.npz").exists()
-    )
+    # Behind the path, which has the test's name in it.
+    said = err.split("net.pdparams: ")[1]
+    assert code == 1 and ("truncated" in said or said.startswith("is empty (0 bytes)"))
+    assert "copy or download it again" in said and not (tmp_path / "net.npz").exists()
 
 
 def test_wrong_arguments_say_what_fits(tmp_path, capsys, arrays):
@@ -156,13 +156,11 @@ def test_wrong_arguments_say_what_fits(tmp_path, capsys, arrays):
         1,
         f"error: {tmp_path / 'none.pt'}: no such file; check the path of the weights\n",
     )
-    for wrong, message in (
-        (["--frames", "0"], "0 is not a positive number"),
-        (["--skeleton", "ntu"], "choose from 'coco_17'"),
-    ):
-        with pytest.raises(SystemExit, match="^1$"):
-            convert.main([str(source), str(tmp_path / "net.npz"), *wrong])
-        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="^1$"):
+        convert.main([str(source), str(tmp_path / "net.npz"), "--frames", "0"])
+    assert "0 is not a positive number" in capsys.readouterr().err
+    code, _, err = run(capsys, source, tmp_path / "net.npz", "--skeleton", "ntu")
+    assert code == 1 and "--skeleton ntu: no such skeleton or file (did you mean 'ntu_25'?" in err
     assert not (tmp_path / "net.npz").exists()
 
 

@@ -22,17 +22,23 @@ class Verb:
 
     module: str
     about: str
+    # A module of `teachers.weights.hint_options.Options` that `main` takes as `hints`.
+    hints: str | None = None
 
 
+# Recipes are no business of the packages below, which these commands stand in.
+RECIPES = "compress.cli.recipe_options"
 # Modules by name, not by an import: `--help` must not wait the seconds that Paddle takes to load.
 VERBS = {
     "run": Verb("compress.run", "train, compress, verify and deliver what a recipe says"),
-    "export": Verb("export.scripts", "a weights file -> verified Paddle and ONNX files"),
+    "export": Verb("export.scripts", "a weights file -> verified Paddle and ONNX files", RECIPES),
     "predict": Verb("compress.predict", "classify clips with a deployed folder"),
     "accuracy": Verb("compress.cli.accuracy", "top-1 and latency of any weights or model files"),
     "budget": Verb("compress.budget.measure", "every byte of a folder, attributed"),
     "prepare": Verb("compress.data.prepare", "raw NTU recordings -> a cache that opens at once"),
-    "convert": Verb("teachers.convert", "any weights file -> one that says everything itself"),
+    "convert": Verb(
+        "teachers.convert", "any weights file -> one that says everything itself", RECIPES
+    ),
     "show": Verb("compress.show", "draw a clip, as recorded and as training sees it"),
     "compare": Verb("compress.cli.compare", "sizes, top-1 and latency of two or more runs"),
 }
@@ -61,10 +67,14 @@ def _verb(arguments: list[str]) -> int:
         problem = "name a verb" if first is None else f"unknown verb {first!r}"
         # 1 as for all bad input: argparse's usual 2 means "over budget" here.
         return ending.fail(f"{problem}; known: {', '.join(VERBS)}", 1)
+    verb = VERBS[first]
+    more = {}
     with interrupt.loading():
-        module = importlib.import_module(VERBS[first].module)
+        module = importlib.import_module(verb.module)
+        if verb.hints is not None:
+            more["hints"] = importlib.import_module(verb.hints)
     # By its verb, so that usage and the report show what was typed, not a file of the package.
-    return module.main(arguments[1:], command=f"{NAME} {first}")
+    return module.main(arguments[1:], command=f"{NAME} {first}", **more)
 
 
 def help_text() -> str:

@@ -86,6 +86,20 @@ class _Repeated(LazyClips):
 
 # Frozen: the fingerprint is of this content, and must stay true of it.
 @dataclass(frozen=True)
+class Unread:
+    """What is known of a data set before anything of it is read.
+
+    Attributes:
+        classes: names, () where only the files say them.
+        base_ops, as_recorded: as of `Dataset`.
+    """
+
+    classes: tuple[str, ...] = ()
+    base_ops: tuple[dict, ...] = ()
+    as_recorded: bool = True
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A loaded data set.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from compress.data import ntu
-from compress.data.dataset import Callback, Dataset
+from compress.data.dataset import Callback, Dataset, Unread
 from compress.data.ntu import array_files, prepared_files
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
@@ -69,9 +69,6 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     classes = ntu.classes_of(train, val)
     # The lengths in the pickle are not used: zeros behind a clip say the same, and cannot disagree.
     inspection = ntu.inspect(train, val, classes, config.skip_bad, callback)
-    # A deployed network is fed recordings, which must go through what the files have behind them;
-    # `once` makes that harmless for the clips of the files.
-    padded, turned = array_files.STEPS["transformed"]
     notes = (
         *inspection.notes,
         *ntu.overlap(train, val),
@@ -92,10 +89,27 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         fingerprint=inspection.fingerprint,
         notes=notes,
         input=INPUT,
-        base_ops=(padded, {**turned, "once": True}) if prepared == "transformed" else (),
+        base_ops=_base_ops(prepared),
         as_recorded=prepared == "original",
         skipped=inspection.skipped,
     )
+
+
+def unread(config: Config, classes: int) -> Unread:
+    """What is known before anything is read: NTU's names, and the transform that was asked for."""
+    # Without a choice the files decide, and the clips that a camera records are not transformed.
+    prepared = config.prepared or "original"
+    names = ntu.unread(ntu.Config(config.root), classes).classes
+    return Unread(names, _base_ops(prepared), prepared == "original")
+
+
+def _base_ops(prepared: str) -> tuple[dict, ...]:
+    if prepared == "original":
+        return ()
+    # A deployed network is fed recordings, which must go through what the files have behind them;
+    # `once` makes that harmless for the clips of the files.
+    padded, turned = array_files.STEPS["transformed"]
+    return padded, {**turned, "once": True}
 
 
 def find(root: Path, benchmark: str, prepared: str | None) -> tuple[str, Path]:

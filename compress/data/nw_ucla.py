@@ -20,7 +20,7 @@ import numpy as np
 
 from compress.data.bad_clips import BadClips
 from compress.data.data_report import counted, shortened
-from compress.data.dataset import Callback, Dataset, Split
+from compress.data.dataset import Callback, Dataset, Split, Unread
 from compress.data.frames import repair_frames
 from teachers.errors import DataError, quoted
 from teachers.skeleton import UCLA_20
@@ -125,6 +125,11 @@ def _read(path: Path) -> _File:
     data = read_bytes(path, LARGEST_FILE)
     clip, repaired = parse(data, str(path), label)
     return _File(data, clip, label, view, repaired)
+
+
+def unread(config: Config, classes: int) -> Unread:
+    """What is known before anything is read: the names of the ten actions."""
+    return Unread(tuple(ACTIONS.values()) if classes == len(ACTIONS) else ())
 
 
 def _notes(train: Split, val: Split, repairs: list[str]) -> Iterator[str]:

@@ -26,33 +26,38 @@ class Model:
         return self.network(batch[self.view.fingerprint])
 
     def about(self, dataset: Dataset) -> dict[str, Any]:
-        """What a weights file says about its data: enough to export and feed the network later."""
-        # The network's own input may have other channels (branches) than the recordings that a
-        # deployed network is fed, so both are told
-        recorded: dict[str, object] = {
-            "channels": dataset.channels,
-            "joints": dataset.skeleton.joints,
-            "persons": dataset.persons,
-        }
-        if dataset.joint_names:
-            recorded["names"] = list(dataset.joint_names)
+        """What a weights file of this network says about its data."""
+        return about(self.view, dataset)
 
-        # Keys only where they say something: files of other data stay byte for byte what they were.
-        if dataset.score_columns:
-            recorded["score"] = True
-            recorded["coordinates"] = dataset.coordinates
-        if dataset.repair_bones is not None:
-            recorded["repair_bones"] = [list(bone) for bone in dataset.repair_bones]
-        if dataset.min_score is not None:
-            recorded["min_score"] = dataset.min_score
-        return {
-            "data": dataset.name,
-            "classes": list(dataset.classes),
-            # As steps, not as the input's name: an input that changes later leaves old files alone.
-            "preprocessing": list(self.view.eval_ops),
-            "views": self.view.clips,
-            "recorded": recorded,
-        }
+
+def about(view: View, dataset: Dataset) -> dict[str, Any]:
+    """What a weights file says about its data: enough to export and feed the network later."""
+    # The network's own input may have other channels (branches) than the recordings that a
+    # deployed network is fed, so both are told
+    recorded: dict[str, object] = {
+        "channels": dataset.channels,
+        "joints": dataset.skeleton.joints,
+        "persons": dataset.persons,
+    }
+    if dataset.joint_names:
+        recorded["names"] = list(dataset.joint_names)
+
+    # Keys only where they say something: files of other data stay byte for byte what they were.
+    if dataset.score_columns:
+        recorded["score"] = True
+        recorded["coordinates"] = dataset.coordinates
+    if dataset.repair_bones is not None:
+        recorded["repair_bones"] = [list(bone) for bone in dataset.repair_bones]
+    if dataset.min_score is not None:
+        recorded["min_score"] = dataset.min_score
+    return {
+        "data": dataset.name,
+        "classes": list(dataset.classes),
+        # As steps, not as the input's name: an input that changes later leaves old files alone.
+        "preprocessing": list(view.eval_ops),
+        "views": view.clips,
+        "recorded": recorded,
+    }
 
 
 class Member(Protocol):

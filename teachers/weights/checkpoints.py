@@ -7,6 +7,7 @@ Nothing in a file is executed, and every key must be explained.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from teachers import networks, storage
 from teachers.errors import CheckpointError
 from teachers.networks import from_json
 from teachers.storage.bounded import read_bytes
-from teachers.weights import safe_pickle, torch_legacy, torch_zip, values
+from teachers.weights import kinds, safe_pickle, torch_legacy, torch_zip, values
 from teachers.weights.published import NO_HINTS, Hints
 
 # Bytes: with the state of an optimiser, a checkpoint of the largest network here has a tenth.
@@ -27,6 +28,11 @@ _PREFIXES = ("module.", "backbone.", "head.", "model.", "cls_head.")
 # Of a checkpoint that PaddleVideo's distillation saved.
 _PARTS = ("Student", "Teacher")
 _TORCH_TO_PADDLE = {"running_mean": "_mean", "running_var": "_variance"}
+_READERS: dict[str, Callable[[Path, bytes], object]] = {
+    kinds.TORCH: torch_zip.read,
+    kinds.TORCH_BEFORE_1_6: torch_legacy.read,
+    kinds.PADDLE: lambda path, data: safe_pickle.load(data, str(path)),
+}
 
 
 def save(path: Path, network: nn.Layer, about: dict | None = None) -> None:
@@ -64,11 +70,20 @@ def load_with_about(
 ) -> tuple[nn.Layer, dict]:
     """(network, about) of a weights file, in one reading; see `load` and `read`."""
     spec, state, about = read(path, hints, data)
+    return network_of(spec, state, str(path)), about
+
+
+def network_of(spec: Any, state: dict[str, np.ndarray], where: str) -> nn.Layer:
+    """The network of what `read` returned, in evaluation mode.
+
+    Args:
+        where: the file, for messages.
+    """
     network = networks.build(spec)
     # Strictly, key by key and shape by shape: Paddle's own set_state_dict only warns.
-    networks.load_state(network, state, str(path))
+    networks.load_state(network, state, where)
     network.eval()
-    return network, about
+    return network
 
 
 def content(path: Path | str) -> bytes:
@@ -98,30 +113,12 @@ def read(
     # replaces meanwhile must not be half the old and half the new one.
     data = content(path) if data is None else data
     path, part = file_and_part(path)
-    # By content: people rename files, and .pth is what either framework may have written.
-    names = torch_zip.names(path, data)
-    if names is not None:
-        if f"{storage.META}.npy" in names:
-            return _read_ours(path, data)
-        arrays = {
-            name: _paddle_layout(name, value)
-            for name, value in _flat(torch_zip.read(path, data), path).items()
-        }
-    else:
-        head = data[:32]
-        # A zip has its directory at the end: what a broken download loses first.
-        if head.startswith(b"PK"):
-            raise CheckpointError(
-                f"{path}: damaged or truncated (a zip without its directory); copy or download it"
-                " again"
-            )
-        if torch_legacy.recognises(head):
-            arrays = {
-                name: _paddle_layout(name, value)
-                for name, value in _flat(torch_legacy.read(path, data), path).items()
-            }
-        else:
-            arrays = _flat(safe_pickle.load(data, str(path)), path)
+    kind = kinds.format_of(path, data)
+    if kind == kinds.OURS:
+        return _read_ours(path, data)
+    arrays = _flat(_READERS[kind](path, data), path)
+    if kind != kinds.PADDLE:
+        arrays = {name: _paddle_layout(name, value) for name, value in arrays.items()}
     return (*_understand(_part(arrays, part, path), path, hints), {})
 
 

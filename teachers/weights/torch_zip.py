@@ -14,29 +14,6 @@ from teachers.storage import archives
 from teachers.weights import torch_pickle
 
 
-def names(path: Path, data: bytes | None = None) -> list[str] | None:
-    """What a zip file holds, torch's or not; None: it is no zip.
-
-    Args:
-        data: the file's content, where it was read already.
-
-    Raises:
-        CheckpointError: its directory is damaged.
-    """
-    try:
-        source = path if data is None else io.BytesIO(data)
-        if not zipfile.is_zipfile(source):
-            return None
-        with zipfile.ZipFile(source) as archive:
-            return archive.namelist()
-    # zipfile raises half a dozen kinds for a damaged directory.
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: damaged or truncated ({type(error).__name__}: {error}); copy or download it"
-            " again"
-        ) from error
-
-
 def read(path: Path, data: bytes | None = None) -> object:
     """The object that was saved, with numpy arrays for tensors.
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from compress.data.bad_clips import BadClips
 from compress.data.data_report import EMPTY, REPAIRED, DataReport, counted
-from compress.data.dataset import Callback, Dataset, LazyClips, Split
+from compress.data.dataset import Callback, Dataset, LazyClips, Split, Unread
 from compress.data.frames import repair_frames
 from compress.data.ntu import build, clean, layout, naming, prepared_files, recordings, report
 from compress.data.ntu.class_names import class_notes, classes_of, overlap
@@ -307,17 +307,27 @@ def of_cache(cache: Cache, config: Config) -> Dataset:
     # The shards' digests stand for the clips, which need not be read for the fingerprint.
     settings = repr((cache.digests, config.benchmark, config.preparation)).encode()
     digest = hashlib.sha256(settings + cache.names.tobytes()).hexdigest()
+    facts = unread(config, 60 if labels.max() < 60 else 120)
     return Dataset(
         "ntu",
         split(np.flatnonzero(trains), "train on"),
         split(np.flatnonzero(~trains), "test with"),
-        NTU_120[: 60 if labels.max() < 60 else 120],
+        facts.classes,
         NTU_25,
         persons=2,
         channels=3,
         fingerprint=digest,
         notes=(f"{report.note(cache.report)} ({cache.folder / 'report.json'})",),
         input=INPUT,
-        base_ops=CENTRED if config.preparation == "ctrgcn" else (),
-        as_recorded=config.preparation != "ctrgcn",
+        base_ops=facts.base_ops,
+        as_recorded=facts.as_recorded,
+    )
+
+
+def unread(config: Config, classes: int) -> Unread:
+    """What is known of clips and classes before anything is read: NTU's names where there are as
+    many classes, and where prepared clips stand."""
+    centred = config.preparation == "ctrgcn"
+    return Unread(
+        NTU_120[:classes] if classes in (60, 120) else (), CENTRED if centred else (), not centred
     )

@@ -9,6 +9,17 @@ from compress.data.synthetic.load import (
     clip,
     load,
     person_of,
+    unread,
 )
 
-__all__ = ["INPUT", "INPUT_DEFAULTS", "OTHER_INPUTS", "RATE", "Config", "clip", "load", "person_of"]
+__all__ = [
+    "INPUT",
+    "INPUT_DEFAULTS",
+    "OTHER_INPUTS",
+    "RATE",
+    "Config",
+    "clip",
+    "load",
+    "person_of",
+    "unread",
+]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.data.dataset import Callback, Dataset, Split
+from compress.data.dataset import Callback, Dataset, Split, Unread
 from compress.data.synthetic import kinematics
 from compress.data.synthetic.actions import ACTIONS, ARMS, SITTING, STANDING, TRUNK, Action, Pose
 from export.preprocess import ops
@@ -103,6 +103,12 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         input=INPUT,
         base_ops=BASE_OPS,
     )
+
+
+def unread(config: Config, classes: int) -> Unread:
+    """What is known before anything is generated."""
+    names = tuple(action.name for action in ACTIONS)
+    return Unread(names if classes == len(names) else (), BASE_OPS, as_recorded=False)
 
 
 def person_of(split: str, index: int) -> int:

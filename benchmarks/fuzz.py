@@ -27,7 +27,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks import fuzz_inputs, fuzz_models
+from benchmarks import fuzz_inputs, fuzz_models, fuzz_weights
 from compress.process import console
 from export.runtimes import trial
 from teachers.errors import FeatherboneError, printable
@@ -117,7 +117,9 @@ def fuzz(kind: str, count: int, options, advance) -> dict:
     seeds = options.seeds[kind]
     read = options.readers[kind]
     tokens = (
-        fuzz_inputs.TOKENS if "pickle" not in kind else fuzz_inputs.OPCODES + fuzz_inputs.GLOBALS
+        fuzz_inputs.TOKENS
+        if "pickle" not in kind
+        else fuzz_inputs.OPCODES + fuzz_inputs.GLOBALS + fuzz_weights.PLACEHOLDERS
     )
     outcomes: Counter[str] = Counter()
     # Kinds of refusals: few of them would mean that the inputs reach one check alone.
@@ -178,8 +180,14 @@ def main(arguments: list[str] | None = None) -> int:
         folder.mkdir()
         # Seeds are made once: Paddle numbers the parameters of every network that it makes.
         hostile = fuzz_inputs.hostile(marker)
-        options.seeds = fuzz_inputs.seeds(marker) | fuzz_models.seeds(marker, folder, hostile)
-        options.readers = fuzz_inputs.readers(folder) | fuzz_models.readers(folder)
+        options.seeds = (
+            fuzz_inputs.seeds(marker)
+            | fuzz_models.seeds(marker, folder, hostile)
+            | fuzz_weights.seeds(hostile)
+        )
+        options.readers = (
+            fuzz_inputs.readers(folder) | fuzz_models.readers(folder) | fuzz_weights.readers(folder)
+        )
         kinds = [kind for kind in options.seeds if options.only in (None, kind)]
         trial.MEMORY = options.memory * 10**6
         # After the readers' libraries are loaded: they map gigabytes that they never touch.

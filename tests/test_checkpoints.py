@@ -171,17 +171,15 @@ class Hostile:
         return (print, ("executed",))
 
 
-def test_hostile_pickles_are_refused_and_not_executed(tmp_path, capsys):
+def test_functions_in_a_pickle_are_not_called(tmp_path, capsys):
     (tmp_path / "net.pdparams").write_bytes(pickle.dumps({"l1.gcn1.PA": Hostile()}))
-    with pytest.raises(CheckpointError, match=r"refuses to load '(builtins|__builtin__).print'"):
+    with pytest.raises(CheckpointError, match=r"net.pdparams: holds no named weights"):
         checkpoints.load(tmp_path / "net.pdparams")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("net/data.pkl", pickle.dumps({"l1.gcn1.PA": Hostile()}))
     (tmp_path / "net.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(
-        CheckpointError, match=r"net.pt: refuses to load '(builtins|__builtin__).print'"
-    ):
+    with pytest.raises(CheckpointError, match=r"net.pt: holds no named weights"):
         checkpoints.load(tmp_path / "net.pt")
     assert "executed" not in capsys.readouterr().out
 

@@ -24,7 +24,7 @@ def test_a_short_run_finds_nothing(tmp_path):
             sys.executable,
             ROOT / "benchmarks" / "fuzz.py",
             "--inputs",
-            "594",
+            "704",
             "--keep",
             tmp_path / "keep",
         ],
@@ -35,7 +35,7 @@ def test_a_short_run_finds_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["inputs"] == found["accepted"] + found["refused"] == 594 and found["executed"] == 0
+    assert found["inputs"] == found["accepted"] + found["refused"] == 704 and found["executed"] == 0
     assert found["written"] == []
     assert (
         all(row["accepted"] and row["refused"] for row in found["kinds"])

@@ -18,7 +18,8 @@ from teachers import ctrgcn, networks
 from teachers.ctrgcn import keys as ctrgcn_keys
 from teachers.errors import CheckpointError
 from teachers.skeleton import UCLA_20
-from teachers.weights import checkpoints, torch_legacy, torch_zip
+from teachers.weights import checkpoints, safe_pickle, torch_legacy, torch_zip
+from teachers.weights.placeholder import Placeholder
 
 KINDS = {
     "<f4": "FloatStorage",
@@ -27,6 +28,7 @@ KINDS = {
     "<i8": "LongStorage",
     "<i4": "IntStorage",
     "<i2": "ShortStorage",
+    "<u2": "BFloat16Storage",
     "|i1": "CharStorage",
     "|u1": "ByteStorage",
     "|b1": "BoolStorage",
@@ -81,6 +83,7 @@ class Pickler(pickle._Pickler):
         return super().save(value, *arguments, **named)
 
     def tensor(self, array):
+        # uint16 in a torch file can only be the bits of bfloat16, see KINDS.
         key, steps = str(len(self.storages)), [step // array.itemsize for step in array.strides]
         self.storages[key] = array.flatten("K")
         storage = Reference(
@@ -184,9 +187,16 @@ def test_the_metadata_of_a_state_dict_is_ignored(kind, tmp_path):
     assert found["a"].tolist() == [1, 1] and not vars(found)
 
 
-HOSTILE = [
+HARMFUL = [
     ("os", "system"),
+    ("posix", "system"),
     ("builtins", "eval"),
+    ("__builtin__", "exec"),
+    ("subprocess", "Popen"),
+    ("importlib", "import_module"),
+    ("pickle", "loads"),
+]
+UNKNOWN = [
     ("builtins", "getattr"),
     ("torch", "load"),
     ("torch.hub", "load"),
@@ -199,8 +209,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("kind", READ)
-@pytest.mark.parametrize("module, name", HOSTILE)
-def test_any_other_name_is_refused_and_not_run(kind, module, name, tmp_path):
+@pytest.mark.parametrize("module, name", HARMFUL)
+def test_a_harmful_name_is_refused_and_not_run(kind, module, name, tmp_path):
     trace = tmp_path / "trace"
     data = written(
         kind, {"a": np.ones(3, "<f4"), "b": Call(Global(module, name), f"touch {trace}")}
@@ -214,6 +224,17 @@ def test_any_other_name_is_refused_and_not_run(kind, module, name, tmp_path):
         " (torch.save(model.state_dict(), path))"
     )
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("kind", READ)
+@pytest.mark.parametrize("module, name", UNKNOWN)
+def test_any_other_name_is_a_placeholder_and_not_run(kind, module, name, tmp_path):
+    trace = tmp_path / "trace"
+    called = Call(Global(module, name), f"touch {trace}", state={"update": 3})
+    found = read(kind, written(kind, {"a": np.ones(3, "<f4"), "b": called}), tmp_path)
+    assert found["a"].tolist() == [1, 1, 1] and not trace.exists()
+    assert isinstance(found["b"], Placeholder) and repr(found["b"]) == f"<{module}.{name}>"
+    assert found["b"].content == {}
 
 
 @pytest.mark.parametrize("part", ["machine", "keys"])
@@ -369,7 +390,9 @@ def test_truncated_anywhere(kind, tmp_path):
             CheckpointError, match=r"net.pth: .*(damaged|truncated|not a readable|empty)"
         ):
             read(kind, data[:kept], tmp_path)
-        with pytest.raises(CheckpointError, match=r"net.pth: .*(damaged|truncated|not a readable)"):
+        with pytest.raises(
+            CheckpointError, match=r"net.pth: .*(damaged|truncated|not a readable|empty)"
+        ):
             checkpoints.read(tmp_path / "net.pth")
 
 
@@ -441,3 +464,52 @@ def test_an_optimiser_state_beside_real_weights(shared):
     found = torch_zip.read(shared / "weights" / "efficientgcn_b0_epsep_ntu60_xsub.pth.tar")
     assert found["epoch"] == 66 and len(found["model"]) > 300
     assert round(float(found["best_state"]["acc_top1"]), 3) == pytest.approx(0.9, abs=0.02)
+
+
+def pickled(body: bytes) -> bytes:
+    """A torch zip with this pickle."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("net/data.pkl", b"\x80\x02" + body)
+    return file.getvalue()
+
+
+# A class that is not known, remembered, and then made into objects a few bytes each.
+CLASS = b"cnowhere\nThing\nq\x00"
+MADE = {
+    "objects": CLASS + b"(" + b"h\x00)\x81" * 40_000 + b"l.",
+    "calls": CLASS + b"(" + b"h\x00)R" * 40_000 + b"l.",
+    "old objects": CLASS + b"(" + b"(h\x00o" * 40_000 + b"l.",
+    "named arguments": CLASS + b"(" + b"h\x00)}\x92" * 40_000 + b"l.",
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_placeholders_count_as_memory(name, tmp_path, monkeypatch):
+    (tmp_path / "net.pth").write_bytes(pickled(MADE[name]))
+    torch_zip.read(tmp_path / "net.pth")
+    monkeypatch.setattr(safe_pickle, "MEMORY", 6_000_000)
+    with pytest.raises(CheckpointError, match="it unpacks to far more than the file has"):
+        torch_zip.read(tmp_path / "net.pth")
+
+
+def test_every_name_of_every_module_counts_as_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(safe_pickle, "MEMORY", 1_000_000)
+    body = b""
+    for number in range(150):
+        body += b"U\x05%05d" % number + b"r" + struct.pack("<I", number) + b"0"
+    body += b"("
+    for number in range(20_000):
+        first, second = struct.pack("<I", number % 150), struct.pack("<I", number // 150)
+        body += b"j" + first + b"j" + second + b"\x93"
+    (tmp_path / "net.pth").write_bytes(pickled(body + b"l."))
+    with pytest.raises(CheckpointError, match="it unpacks to far more than the file has"):
+        torch_zip.read(tmp_path / "net.pth")
+
+
+def test_a_placeholder_takes_what_a_pickle_does_and_keeps_items_alone(tmp_path):
+    thing = b"h\x00)\x81"
+    content = b"(" + thing + b"X\x01\x00\x00\x00aK\x01sK\x02aK\x03a(K\x04e(K\x05\x90}b" + b"l."
+    found = read("zip", pickled(CLASS + content), tmp_path)[0]
+    assert found.name == "nowhere.Thing" and found.content == {"a": 1}
+    assert {found: 1}[found] == 1

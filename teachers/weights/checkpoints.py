@@ -1,5 +1,5 @@
 """Weights files as people have them, recognised by content: ours (.npz), Paddle (.pdparams), torch
-(.pt, .pth).
+(.pt, .pth), safetensors.
 
 Nothing in a file is executed, and every key must be explained.
 """
@@ -15,23 +15,31 @@ import numpy as np
 from paddle import nn
 
 from teachers import networks, storage
-from teachers.errors import CheckpointError
+from teachers.errors import CheckpointError, quoted
 from teachers.networks import from_json
 from teachers.storage.bounded import read_bytes
-from teachers.weights import kinds, safe_pickle, torch_legacy, torch_zip, values
+from teachers.weights import (
+    bfloat16,
+    kinds,
+    naming,
+    safe_pickle,
+    safetensors_file,
+    torch_legacy,
+    torch_zip,
+    unknown_networks,
+    values,
+)
 from teachers.weights.published import NO_HINTS, Hints
 
 # Bytes: with the state of an optimiser, a checkpoint of the largest network here has a tenth.
 LARGEST_FILE = 2_000_000_000
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "net")
-_PREFIXES = ("module.", "backbone.", "head.", "model.", "cls_head.")
-# Of a checkpoint that PaddleVideo's distillation saved.
-_PARTS = ("Student", "Teacher")
-_TORCH_TO_PADDLE = {"running_mean": "_mean", "running_var": "_variance"}
 _READERS: dict[str, Callable[[Path, bytes], object]] = {
     kinds.TORCH: torch_zip.read,
     kinds.TORCH_BEFORE_1_6: torch_legacy.read,
-    kinds.PADDLE: lambda path, data: safe_pickle.load(data, str(path)),
+    kinds.SAFETENSORS: safetensors_file.read,
+    kinds.PADDLE: lambda path, data: safe_pickle.load(
+        data, str(path), unpickler=safe_pickle.WeightsUnpickler
+    ),
 }
 
 
@@ -57,7 +65,7 @@ def load(path: Path | str, hints: Hints = NO_HINTS) -> nn.Layer:
 
     Args:
         path: ours, Paddle's or torch's format. `FILE#Teacher` takes the teacher of a distillation
-            checkpoint, whose student is taken otherwise.
+            checkpoint, whose student is taken otherwise, `FILE#ema` averaged weights.
         hints: what published checkpoints do not say.
     Raises:
         CheckpointError: what is wrong with the file, and where.
@@ -113,13 +121,28 @@ def read(
     # replaces meanwhile must not be half the old and half the new one.
     data = content(path) if data is None else data
     path, part = file_and_part(path)
-    kind = kinds.format_of(path, data)
-    if kind == kinds.OURS:
+    if kinds.format_of(path, data) == kinds.OURS:
         return _read_ours(path, data)
-    arrays = _flat(_READERS[kind](path, data), path)
-    if kind != kinds.PADDLE:
-        arrays = {name: _paddle_layout(name, value) for name, value in arrays.items()}
-    return (*_understand(_part(arrays, part, path), path, hints), {})
+    arrays = arrays_in(path, data, part)
+    network = None if part == naming.AVERAGED else part
+    return (*_understand(arrays, network, path, hints), {})
+
+
+def arrays_in(path: Path, data: bytes, part: str | None) -> dict[str, np.ndarray]:
+    """The named arrays of a file that is not this project's, in Paddle's layout.
+
+    Args:
+        data: the file's content.
+        part: as of `file_and_part`.
+    Raises:
+        CheckpointError: damaged, or holding none.
+    """
+    kind = kinds.format_of(path, data)
+    if kind not in _READERS:
+        raise CheckpointError(f"{path}: is {kind} format, which names its network")
+    arrays = naming.arrays_of(_READERS[kind](path, data), part == naming.AVERAGED, path)
+    layout = _from_paddle if kind == kinds.PADDLE else _paddle_layout
+    return {name: layout(name, value) for name, value in arrays.items()}
 
 
 def layouts() -> dict[str, tuple[str, ...]]:
@@ -128,65 +151,58 @@ def layouts() -> dict[str, tuple[str, ...]]:
 
 
 def file_and_part(path: Path | str) -> tuple[Path, str | None]:
-    """(file, part) of `FILE#Teacher`; a file whose own name ends so is itself, part None."""
+    """(file, part) of `FILE#Teacher`, `FILE#Student` or `FILE#ema`; a file whose own name ends so is itself, part None."""
     file, separator, part = str(path).rpartition("#")
     # A file whose own name has a # in it is that file.
-    if separator and part in _PARTS and not Path(path).is_file():
+    if separator and part in (*naming.PARTS, naming.AVERAGED) and not Path(path).is_file():
         return Path(file), part
     return Path(path), None
 
 
-def _part(arrays: dict[str, np.ndarray], part: str | None, path: Path) -> dict[str, np.ndarray]:
-    """One network of a distillation checkpoint, whose keys start with `Student.` or `Teacher.`; or
-    all there is."""
-    present = [each for each in _PARTS if any(name.startswith(f"{each}.") for name in arrays)]
-    if part is not None and part not in present:
-        raise CheckpointError(
-            f"{path}: has no part {part!r} (it holds {', '.join(present) or 'one network'})"
-        )
-    if not present:
-        return arrays
-    # Without `#PART` the student, the first of _PARTS: it is what a distillation is for.
-    chosen = f"{part or present[0]}."
-    return {
-        name.removeprefix(chosen): value
-        for name, value in arrays.items()
-        if name.startswith(chosen)
-    }
-
-
 def _understand(
-    arrays: dict[str, np.ndarray], path: Path, hints: Hints
+    arrays: dict[str, np.ndarray], part: str | None, path: Path, hints: Hints
 ) -> tuple[Any, dict[str, np.ndarray]]:
-    # torch's BatchNorm counts batches for a momentum of None, which no network here uses.
-    arrays = {
-        _plain_name(name): value
-        for name, value in arrays.items()
-        if not name.endswith("num_batches_tracked")
-    }
-    # Before they are put together into our tensors, while they have the names of their file.
-    values.require_usable(arrays, str(path))
-    # The first that knows the names decides: its error is reported, and no other is tried.
-    for name in networks.names():
-        if networks.keys(name).is_published(arrays):
-            try:
-                return networks.keys(name).from_published(arrays, hints)
-            except CheckpointError as error:
-                raise CheckpointError(f"{path}: as {name}: {error}") from error
-            # The right names, but not the shapes of one network: NumPy's own errors.
-            except (KeyError, ValueError, IndexError, TypeError) as error:
-                raise CheckpointError(
-                    f"{path}: as {name}: a tensor is missing, or shapes do not go together"
-                    f" ({type(error).__name__}: {error}); the file is damaged or holds another"
-                    " network"
-                ) from error
+    first: dict[str, np.ndarray] | None = None
+    for plain in naming.variants(arrays, part, path):
+        first = plain if first is None else first
+        other = unknown_networks.named(plain)
+        if other is not None:
+            break
+        # The first that knows the names decides: its error is reported, and no other is tried.
+        for name in networks.names():
+            if networks.keys(name).is_published(plain):
+                return _published(name, plain, path, hints)
     known = "; ".join(
         f"{name} from {', '.join(reads)}" for name, reads in layouts().items() if reads
     )
+    if other is not None:
+        raise CheckpointError(
+            f"{path}: holds {other[0]} (told by its {quoted(other[1])}), a network that is not among"
+            f" those here. Known: files of this project; {known}; docs/add-a-network.md says how to"
+            " add one"
+        )
     raise CheckpointError(
-        f"{path}: an unknown layout; its keys start with {', '.join(list(arrays)[:4])}. Known:"
-        f" files of this project; {known}"
+        f"{path}: an unknown layout; its keys start with"
+        f" {', '.join(name[:80] for name in list(first or ())[:4])}. Known: files of this project;"
+        f" {known}"
     )
+
+
+def _published(
+    name: str, arrays: dict[str, np.ndarray], path: Path, hints: Hints
+) -> tuple[Any, dict[str, np.ndarray]]:
+    # Before they are put together into our tensors, while they have the names of their file.
+    values.require_usable(arrays, str(path))
+    try:
+        return networks.keys(name).from_published(arrays, hints)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: as {name}: {error}") from error
+    # The right names, but not the shapes of one network: NumPy's own errors.
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: as {name}: a tensor is missing, or shapes do not go together"
+            f" ({type(error).__name__}: {error}); the file is damaged or holds another network"
+        ) from error
 
 
 def _read_ours(path: Path, data: bytes) -> tuple[Any, dict[str, np.ndarray], dict]:
@@ -206,39 +222,12 @@ def _read_ours(path: Path, data: bytes) -> tuple[Any, dict[str, np.ndarray], dic
     return spec, arrays, meta["about"]
 
 
-def _flat(data: object, path: Path) -> dict[str, np.ndarray]:
-    """The dict of named arrays inside whatever the file wraps it in. Paddle 2.0 to 2.2 saved (name,
-    array) pairs."""
-    # Bounded, for a dict in a torch file may hold itself.
-    for _ in range(3):
-        if not isinstance(data, dict):
-            break
-        inner = [data[name] for name in _WRAPPERS if isinstance(data.get(name), dict)]
-        if not inner:
-            pairs = {
-                name: value[1] if isinstance(value, tuple) and len(value) == 2 else value
-                for name, value in data.items()
-            }
-            arrays = {
-                str(name): value for name, value in pairs.items() if isinstance(value, np.ndarray)
-            }
-            if arrays:
-                return arrays
-            break
-        data = inner[0]
-    raise CheckpointError(f"{path}: holds no named weights; save the network's state dict")
-
-
-def _plain_name(name: str) -> str:
-    """The published name, without wrappers' prefixes, in Paddle's spelling."""
-    # Wrappers nest: data-parallel training puts `module.` before `backbone.`.
-    while name.startswith(_PREFIXES):
-        name = name.split(".", 1)[1]
-    stem, _, last = name.rpartition(".")
-    return f"{stem}.{_TORCH_TO_PADDLE.get(last, last)}" if stem else name
-
-
 def _paddle_layout(name: str, value: np.ndarray) -> np.ndarray:
     """Linear weights are (out, in) in torch and (in, out) in Paddle."""
     # By rank: of the tensors here only those of linear layers have two axes and this name.
     return value.T if name.endswith(".weight") and value.ndim == 2 else value
+
+
+def _from_paddle(_name: str, value: np.ndarray) -> np.ndarray:
+    # Paddle has no uint16 of its own: it hands out the bits of bfloat16 as such.
+    return bfloat16.to_float32(value) if value.dtype == np.uint16 else value

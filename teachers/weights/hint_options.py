@@ -9,6 +9,7 @@ travels into the `.npz` and into `deployed.json`. The commands of `featherbone` 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import yaml
 
-from teachers.errors import DataError, RecipeError, did_you_mean, first_line
+from teachers.errors import DataError, RecipeError, did_you_mean, first_line, quoted
 from teachers.skeleton import SKELETONS, Skeleton
 from teachers.storage import typed_json
 from teachers.storage.bounded import read_bytes
@@ -40,6 +41,7 @@ class Options(Protocol):
 
 # Bytes of a file of class names or of one skeleton; ten thousand long names have less.
 LARGEST_TEXT = 1_000_000
+LARGEST_SKELETON = 64_000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +111,9 @@ def skeleton_of(text: str) -> Skeleton:
             )
         where = str(path)
         text = _text_of(path)
+    # PyYAML takes seconds for thousands of brackets in each other; the graph of any body has hundreds.
+    if len(text) > LARGEST_SKELETON:
+        raise RecipeError(f"{where}: is longer than {LARGEST_SKELETON} characters, no skeleton is")
     described = _parsed(text, where)
     # A file may hold it under the key that it has in a recipe.
     if isinstance(described, dict) and set(described) == {"skeleton"}:
@@ -145,9 +150,11 @@ def class_names(text: str) -> tuple[str, ...]:
         raise RecipeError(f"--classes {text}: no such file; check the path, or give names as a,b,c")
     # Blank lines end a file, and are no class.
     names = [name.strip() for name in names if name.strip()]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise RecipeError(f"{where}: names {twice[0]!r} twice; every class needs a name of its own")
+        raise RecipeError(
+            f"{where}: names {quoted(twice[0])} twice; every class needs a name of its own"
+        )
     if not names:
         raise RecipeError(f"{where}: names no class; give a,b,c or a file with one name a line")
     return tuple(names)

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from teachers.errors import CheckpointError, FeatherboneError
+from teachers.weights import placeholder
 from teachers.weights.pickle_weight import DEEPEST, check_weight
+from teachers.weights.placeholder import Placeholder
 
 
 def _encode(text: str, encoding: str = "latin1", *_unused) -> bytes:
@@ -50,7 +52,8 @@ def _check_keys(keys: Iterable) -> None:
     takes for ever."""
     for key in keys:
         for part in key if isinstance(key, tuple) else (key,):
-            if not (part is None or isinstance(part, (str, bytes, int, float, np.number))):
+            # A placeholder is hashed by its identity, of which no two are alike.
+            if not (part is None or isinstance(part, PLAIN_KEYS)):
                 raise pickle.UnpicklingError(f"a {type(part).__name__} in a key")
             # Python hashes whole numbers modulo 2**61 - 1: multiples of it all collide, and a dict
             # of a hundred thousand takes minutes.
@@ -59,6 +62,7 @@ def _check_keys(keys: Iterable) -> None:
 
 
 LARGEST_KEY = 2**60
+PLAIN_KEYS = (str, bytes, int, float, np.number, Placeholder)
 
 
 class _Array:
@@ -158,11 +162,14 @@ class Unpickler(pickle._Unpickler):
         allowed: what a pickle may name, by (module, name).
         holds: what such a pickle may hold, for the message.
         stateless: classes whose state is thrown away instead of refused.
+        placeholders: what is not allowed becomes a `Placeholder` instead of an error, unless it is
+            harmful.
     """
 
     allowed: ClassVar[dict[tuple[str, str], Any]] = ALLOWED
     holds = "pickles may only hold numpy arrays and plain containers"
-    stateless: tuple[type, ...] = ()
+    stateless: tuple[type, ...] = (Placeholder,)
+    placeholders = False
     # A copy, for pickle's own table serves every other unpickler of the process. Any: an opcode's
     # function takes the class it stands in.
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
@@ -175,6 +182,7 @@ class Unpickler(pickle._Unpickler):
         self._where = where
         self._error = error
         size_bytes = len(file.getbuffer())
+        self._unknown: dict[tuple[str, str], Placeholder] = {}
         self._memory_left = MEMORY + MEMORY_PER_BYTE * size_bytes
         # Over the class's table, for each unpickler counts its own.
         self.dispatch = _Counted(type(self).dispatch, WORK + size_bytes // BYTES_PER_WORK)  # type: ignore[misc]
@@ -187,9 +195,43 @@ class Unpickler(pickle._Unpickler):
 
     def _reduce(self):
         self.load_reduce()
+        self._take_made()
+
+    def _take_made(self):
+        """Counts what a call has left on the stack."""
         made = self.stack[-1]
         # Text of a megabyte, encoded a thousand times, is a gigabyte out of a few bytes each.
-        self._take(made.nbytes if isinstance(made, np.ndarray) else sys.getsizeof(made))
+        if isinstance(made, np.ndarray):
+            self._take(made.nbytes)
+        else:
+            self._take(sys.getsizeof(made))
+        if isinstance(made, Placeholder):
+            self._take(placeholder.SIZE_BYTES)
+
+    def _inst(self):
+        self.load_inst()
+        self._take_made()
+
+    def _obj(self):
+        self.load_obj()
+        self._take_made()
+
+    def _newobj(self):
+        """An object of a class, from (class, arguments); of an unknown one its placeholder."""
+        if isinstance(self.stack[-2], Placeholder):
+            self.load_reduce()
+        else:
+            self.load_newobj()
+        self._take_made()
+
+    def _newobj_ex(self):
+        if isinstance(self.stack[-3], Placeholder):
+            # Named arguments, too: a placeholder keeps none of them.
+            self.stack.pop()
+            self.load_reduce()
+        else:
+            self.load_newobj_ex()
+        self._take_made()
 
     def _mark(self):
         if len(self.metastack) >= DEEPEST:
@@ -197,9 +239,15 @@ class Unpickler(pickle._Unpickler):
         self.load_mark()
 
     def find_class(self, module: str, name: str):
-        if (module, name) not in self.allowed:
+        if (module, name) in self.allowed:
+            return self.allowed[module, name]
+        if not self.placeholders or placeholder.is_harmful(module, name):
             raise self._error(f"{self._where}: refuses to load '{module}.{name}': {self.holds}")
-        return self.allowed[module, name]
+        # Once each: a name is a few bytes in the file wherever it stands again.
+        if (module, name) not in self._unknown:
+            self._take(placeholder.SIZE_BYTES + len(module) + len(name))
+            self._unknown[module, name] = Placeholder(f"{module}.{name}")
+        return self._unknown[module, name]
 
     def _build(self):
         """Set state on arrays, and byte order on dtypes: a forged dtype would make numpy take bytes
@@ -255,6 +303,10 @@ class Unpickler(pickle._Unpickler):
 
     dispatch[pickle.MARK[0]] = _mark
     dispatch[pickle.REDUCE[0]] = _reduce
+    dispatch[pickle.INST[0]] = _inst
+    dispatch[pickle.OBJ[0]] = _obj
+    dispatch[pickle.NEWOBJ[0]] = _newobj
+    dispatch[pickle.NEWOBJ_EX[0]] = _newobj_ex
     dispatch[pickle.SETITEM[0]] = _setitem
     dispatch[pickle.SETITEMS[0]] = _setitems
     dispatch[pickle.DICT[0]] = _dict
@@ -265,18 +317,30 @@ class Unpickler(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = _bytearray
 
 
-def load(data: bytes, where: str, error: type[FeatherboneError] = CheckpointError) -> object:
+class WeightsUnpickler(Unpickler):
+    """Of a weights file: whatever stands beside the weights becomes a placeholder."""
+
+    placeholders = True
+
+
+def load(
+    data: bytes,
+    where: str,
+    error: type[FeatherboneError] = CheckpointError,
+    unpickler: type[Unpickler] = Unpickler,
+) -> object:
     """The object in a pickle (protocols 0 to 5, Python 2 too).
 
     Args:
         where: the file, for messages.
         error: the class of FeatherboneError to raise.
+        unpickler: what the pickle may name.
     Raises:
         error: the pickle is damaged, or wants anything but numpy arrays, numbers, text and plain
             containers.
     """
     try:
-        content = Unpickler(io.BytesIO(data), where, error).load()
+        content = unpickler(io.BytesIO(data), where, error).load()
         check_weight(content, len(data))
         return content
     except FeatherboneError:

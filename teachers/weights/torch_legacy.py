@@ -62,7 +62,7 @@ def _read(path: Path, data: bytes) -> object:
     if set(keys) != storages.arrays.keys():
         raise CheckpointError("the list of storages is not that of the tensors")
     for key in keys:
-        _fill(storages.arrays[key], file)
+        _fill(storages.arrays[key], storages.types[key], file)
     return saved
 
 
@@ -72,6 +72,7 @@ class _Storages:
 
     def __init__(self, size: int):
         self.arrays: dict[str, np.ndarray] = {}
+        self.types: dict[str, torch_pickle.StorageType] = {}
         # No more bytes can be claimed than the file has, by all storages together.
         self._left = size
 
@@ -80,13 +81,14 @@ class _Storages:
         (key, start, elements)."""
         _, storage_type, key, _, elements, *view = reference
         if key not in self.arrays:
-            size = int(elements) * storage_type.dtype.itemsize
+            size = int(elements) * storage_type.stored.itemsize
             if not 0 <= size <= self._left:
                 raise CheckpointError(
                     f"storage {key!r} claims {size} bytes, more than the file has"
                 )
             self._left -= size
             self.arrays[key] = np.zeros(int(elements), storage_type.dtype)
+            self.types[key] = storage_type
         if not view or view[0] is None:
             return self.arrays[key]
         _, start, count = view[0]
@@ -95,12 +97,13 @@ class _Storages:
         return self.arrays[key][start : start + count]
 
 
-def _fill(array: np.ndarray, file: io.BytesIO) -> None:
+def _fill(array: np.ndarray, kind: torch_pickle.StorageType, file: io.BytesIO) -> None:
     count = np.frombuffer(file.read(8), "<i8")
-    content = file.read(array.nbytes)
-    if count.tolist() != [array.size] or len(content) != array.nbytes:
+    size_bytes = array.size * kind.stored.itemsize
+    content = file.read(size_bytes)
+    if count.tolist() != [array.size] or len(content) != size_bytes:
         raise CheckpointError(
             f"truncated, or a storage is not of the {array.size} elements it should have"
         )
     # In place: the tensors that were read are views of this array.
-    array[:] = np.frombuffer(content, array.dtype)
+    array[:] = kind.elements(content)

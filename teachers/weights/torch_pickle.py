@@ -1,8 +1,8 @@
 """What torch's two file formats share: pickles that name tensors by reference to raw storages.
 
 Only the globals that rebuild a tensor are understood, and those of
-`teachers/weights/safe_pickle.py`, which optimiser state and scores need; everything else is refused
-by name.
+`teachers/weights/safe_pickle.py`, which optimiser state and scores need; everything else becomes a
+placeholder.
 """
 
 from __future__ import annotations
@@ -12,19 +12,32 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from teachers.errors import CheckpointError
-from teachers.weights import safe_pickle
+from teachers.weights import bfloat16, safe_pickle
+from teachers.weights.placeholder import Placeholder
 
 
 class StorageType:
-    """Stands for a class such as `torch.FloatStorage`."""
+    """Stands for a class such as `torch.FloatStorage`.
 
-    def __init__(self, dtype: str):
-        self.dtype = np.dtype(dtype)
+    Attributes:
+        stored: the type of its elements in the file.
+        dtype: the type that they are read as.
+    """
+
+    def __init__(self, stored: str, dtype: str | None = None):
+        self.stored = np.dtype(stored)
+        self.dtype = np.dtype(dtype or stored)
+
+    def elements(self, content: bytes | bytearray) -> np.ndarray:
+        """The elements in the content of a storage."""
+        elements = np.frombuffer(content, self.stored)
+        # One type is not read as it is stored: NumPy has no bfloat16.
+        return elements if self.stored == self.dtype else bfloat16.to_float32(elements)
 
 
 class Storage:
@@ -67,7 +80,6 @@ def tensor(storage: Storage, offset: int, shape: tuple, stride: tuple, *_unused)
     )
 
 
-# No BFloat16Storage: NumPy has no such type.
 _STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -78,11 +90,25 @@ _STORAGES = {
     "CharStorage": "i1",
     "ByteStorage": "u1",
     "BoolStorage": "?",
+    "ComplexFloatStorage": "<c8",
+    "ComplexDoubleStorage": "<c16",
 }
+_STORAGE_TYPES = {name: StorageType(dtype) for name, dtype in _STORAGES.items()}
+_STORAGE_TYPES["BFloat16Storage"] = StorageType("<u2", "<f4")
+
+
+def _from_type(function: object, _kind: object, arguments: tuple, *_state) -> object:
+    """`torch._tensor._rebuild_from_type_v2`, by which tensors with attributes are pickled."""
+    if function not in _TENSORS.values():
+        raise CheckpointError("a tensor is made by a function that makes none")
+    return cast(Callable[..., object], function)(*arguments)
+
+
 _TENSORS = {
     "_rebuild_tensor": tensor,
     "_rebuild_tensor_v2": tensor,
     "_rebuild_parameter": lambda data, *_unused: data,
+    "_rebuild_parameter_with_state": lambda data, *_unused: data,
 }
 
 
@@ -94,14 +120,16 @@ class Unpickler(safe_pickle.Unpickler):
         # The milestones of a learning rate schedule, saved along with many checkpoints.
         ("collections", "Counter"): safe_pickle.ALLOWED["builtins", "dict"],
         **{("torch._utils", name): function for name, function in _TENSORS.items()},
-        **{("torch", name): StorageType(dtype) for name, dtype in _STORAGES.items()},
+        ("torch._tensor", "_rebuild_from_type_v2"): _from_type,
+        **{("torch", name): kind for name, kind in _STORAGE_TYPES.items()},
     }
     holds = (
         "a torch checkpoint may only hold tensors, arrays and plain containers; save the state dict"
         " alone (torch.save(model.state_dict(), path))"
     )
     # A state dict carries `_metadata` as an attribute; nothing here reads it.
-    stateless = (OrderedDict,)
+    stateless = (OrderedDict, Placeholder)
+    placeholders = True
 
     def __init__(
         self, file: io.BytesIO, where: str, storage: Callable[[tuple], np.ndarray] | None = None
@@ -112,6 +140,11 @@ class Unpickler(safe_pickle.Unpickler):
 
     def persistent_load(self, reference: tuple) -> Storage:
         kind, storage_type, key = reference[:3]
+        if isinstance(storage_type, Placeholder):
+            raise CheckpointError(
+                f"{self._where}: holds tensors of {storage_type.name[:60]}, which are rounded or of"
+                " another framework; save the network's weights as float32"
+            )
         if kind != "storage" or not isinstance(storage_type, StorageType) or self._storage is None:
             raise CheckpointError(f"an unknown reference {kind!r} in the pickle")
         # One storage read as two types would be bytes taken for other numbers.

@@ -54,7 +54,7 @@ def _read(path: Path, data: bytes) -> object:
             _, storage_type, key = reference[:3]
             # Once: tied weights are several tensors of one storage.
             if key not in storages:
-                storages[key] = np.frombuffer(content(f"{root}data/{key}"), storage_type.dtype)
+                storages[key] = storage_type.elements(content(f"{root}data/{key}"))
             return storages[key]
 
         return torch_pickle.Unpickler(io.BytesIO(content(pickles[0])), str(path), storage).load()

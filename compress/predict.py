@@ -35,14 +35,18 @@ from export.deployed import served
 from export.formats import table
 from export.preprocess import published
 from export.serving import check_logits, prepare, recording, save_answers, scores_of, top_classes
-from teachers.errors import DataError, printable
+from teachers.errors import DataError, RecipeError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
+from teachers.weights import hint_options
+from teachers.weights.hint_options import Options
 
 COMMAND = "python compress/predict.py"
 # Of the line for each clip, and of `top5` in the JSON.
 TOP = 5
+# Options of a weights file, which a deployed folder has no use for.
+HINTS = ("recipe", "overrides", "frames", "persons", "skeleton", "classes")
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,18 @@ class Answer:
 
 
 @ending.command
-def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
-    """The command, called as `command`; returns the exit code."""
-    options = _parser(command).parse_args(arguments)
-    model = _opened(options)
+def main(
+    arguments: list[str] | None = None, command: str = COMMAND, hints: Options = hint_options
+) -> int:
+    """The command, called as `command`; returns the exit code.
+
+    Args:
+        hints: the options that say what a published checkpoint does not.
+    """
+    parser = _parser(command)
+    hints.add_options(parser)
+    options = parser.parse_args(arguments)
+    model = _opened(options, hints)
     files = clip_list.files_of(options.clips)
     clips = clip_list.read(files, recording(model.description), _image(model.description))
     failed: list[dict[str, str]] = []
@@ -122,11 +134,14 @@ def _table_file(text: str) -> Path:
     return Path(text)
 
 
-def _opened(options: argparse.Namespace) -> deployed.Served:
+def _opened(options: argparse.Namespace, hints: Options) -> deployed.Served:
     """The model that answers."""
     features = options.embeddings is not None
     target = options.model
-    if target.is_dir() or target.suffix in served.MODELS or not target.is_file():
+    if not _is_weights(target):
+        given = [f"--{name}" for name in HINTS if getattr(options, name, None)]
+        if given:
+            raise RecipeError(f"{target}: says all of itself; leave {', '.join(given)} out")
         return deployed.open_deployed(target, options.runtime, features, on_note=_say_note)
     if options.runtime == "onnx":
         raise DataError(
@@ -134,15 +149,20 @@ def _opened(options: argparse.Namespace) -> deployed.Served:
             " first (featherbone export)"
         )
     # Late: Paddle is not needed where ONNX Runtime answers.
-    from teachers import networks
     from teachers.weights import checkpoints
 
-    network, about = checkpoints.load_with_about(target)
-    state = networks.state_of(network)
-    about, notes = published.complete(network.spec, state, about, str(target))
+    spec, state, said = hints.read(str(target), options)
+    network = checkpoints.network_of(spec, state, str(target))
+    about, notes = published.complete(spec, state, said, str(target))
     for note in notes:
         _say_note(note)
     return deployed.in_process(network, about, target, features)
+
+
+def _is_weights(target: Path) -> bool:
+    # `FILE#Teacher` and `FILE#ema` are parts of a file.
+    file = target if target.exists() else Path(str(target).rpartition("#")[0])
+    return file.is_file() and file.suffix not in served.MODELS
 
 
 def _say_note(note: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import paddle
 import pytest
 
+from compress import cli
 from compress.data.dataset import Dataset, Split
 from compress.data.pyskl import recordings
 from compress.inputs import branches, uniform, view
@@ -184,8 +185,8 @@ def test_onnx_is_served_without_paddle_and_without_its_files(folder, clips, tmp_
         "        if name.split('.')[0] in ('paddle', 'paddle2onnx', 'visualdl', 'matplotlib'):\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "from compress import predict\n"
-        "sys.exit(predict.main(sys.argv[1:]))"
+        "from compress import cli\n"
+        "sys.exit(cli.main(['predict', *sys.argv[1:]]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(bare), str(clips / "clip0.npy")],
@@ -337,3 +338,21 @@ def test_a_file_for_scores_is_refused_before_any_work(folder, clips, capsys):
     with pytest.raises(SystemExit):
         main([str(folder), str(clips), "--scores", "scores.csv"])
     assert "ends neither in .npz nor in .json" in capsys.readouterr().err
+
+
+def test_a_weights_file_takes_its_classes_from_options_and_a_folder_takes_none(
+    network, folder, about, clips, tmp_path, capsys
+):
+    unnamed = {key: value for key, value in about.items() if key != "classes"}
+    checkpoints.save(tmp_path / "net.npz", network, unnamed)
+    one = str(clips / "clip0.npy")
+    assert main([str(tmp_path / "net.npz"), one, "--classes", "x,y,z"]) == 0
+    (answer,) = last_line(capsys)["clips"]
+    assert answer["class"] == "xyz"[answer["id"]] and len(answer["top5"]) == 3
+    assert main([str(folder), one, "--classes", "x,y,z"]) == 1
+    assert "says all of itself; leave --classes out" in capsys.readouterr().err
+    # A recipe is the business of `featherbone predict`.
+    assert cli.main(["predict", str(folder), one, "--recipe", "stgcn"]) == 1
+    assert "leave --recipe out" in capsys.readouterr().err
+    assert main([str(tmp_path / "net.npz"), one, "--runtime", "onnx"]) == 1
+    assert "a weights file is answered by Paddle" in capsys.readouterr().err

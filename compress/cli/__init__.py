@@ -32,7 +32,7 @@ RECIPES = "compress.cli.recipe_options"
 VERBS = {
     "run": Verb("compress.run", "train, compress, verify and deliver what a recipe says"),
     "export": Verb("export.scripts", "a weights file -> verified Paddle and ONNX files", RECIPES),
-    "predict": Verb("compress.predict", "classify clips with a deployed folder"),
+    "predict": Verb("compress.predict", "classify clips with a deployed folder", RECIPES),
     "accuracy": Verb("compress.cli.accuracy", "top-1 and latency of any weights or model files"),
     "budget": Verb("compress.budget.measure", "every byte of a folder, attributed"),
     "prepare": Verb("compress.data.prepare", "raw NTU recordings -> a cache that opens at once"),

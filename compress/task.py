@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +19,18 @@ from export import deployed
 from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
 from teachers.networks import Spec
-from teachers.skeleton import Skeleton
-from teachers.weights import checkpoints
+from teachers.skeleton import JOINT_NAMES, Skeleton
+from teachers.weights import checkpoints, transfer
 from teachers.weights.published import Hints
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How weights are carried over to other data (`teachers.weights.transfer`): what becomes of the
+    classifier, and the seed of what starts fresh."""
+
+    head: transfer.Head = "auto"
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ def load_weights(
     task: Task,
     wanted: Choice | None = None,
     data: bytes | None = None,
-    trains: bool = False,
+    how: Transfer | None = None,
 ) -> tuple[nn.Layer, list[str]]:
     """(a network from a weights file, checked against the data; what is different here from its
     training, in words).
@@ -95,14 +105,78 @@ def load_weights(
         wanted: the network that the recipe names; its `Config` says what a published checkpoint
             does not tell.
         data: the file's content, where it was read already.
-        trains: the network is trained further before it is used.
+        how: the network is trained further before it is used, and may come from other classes,
+            persons, joints and frames; None: it is used as it is.
     Raises:
         CheckpointError: the file cannot be used, or is for another network, graph, input or class
             count.
     """
-    network, about = checkpoints.load_with_about(path, _hints(task, wanted), data)
+    if how is None:
+        network, about = checkpoints.load_with_about(path, _hints(task, wanted), data)
+        notes: list[str] = []
+    else:
+        network, about, notes = _carried(path, task, wanted, data, how)
     check_fits(path, network.spec, task, wanted)
-    return network, as_trained.check(path, network.spec, about, task.view, task.dataset, trains)
+    trains = how is not None
+    seen = as_trained.check(path, network.spec, about, task.view, task.dataset, trains)
+    return network, notes + seen
+
+
+def _carried(
+    path: str, task: Task, wanted: Choice | None, data: bytes | None, how: Transfer
+) -> tuple[nn.Layer, dict[str, Any], list[str]]:
+    """(a network from a weights file, carried over to the data; what the file says beside the
+    weights; what is different, in words)."""
+    hints = replace(_hints(task, wanted), transfer=True)
+    spec, state, about = checkpoints.read(path, hints, data)
+    _check_network(path, spec, wanted)
+    # Coordinates are another matter: what was learnt from three cannot be told to two.
+    if spec.channels != task.view.shape[0]:
+        check_fits(path, spec, task, wanted)
+    _, T, _, M = task.view.shape
+    # The recipe's own keys may be another's: a checkpoint names its network itself.
+    choice = wanted or Choice(spec.network, networks.module(spec.network).Config())
+    target = transfer.Target(
+        tuple(task.dataset.classes),
+        T,
+        M,
+        spec_for(choice, task).skeleton,
+        _joints(path, spec.skeleton, about, task),
+    )
+    source = transfer.Source(path, spec, state, tuple(about.get("classes") or ()))
+    network, notes = transfer.carry(source, target, how.head, how.seed)
+    return network, about, notes
+
+
+def _joints(
+    path: str, skeleton: Skeleton, about: dict[str, Any], task: Task
+) -> transfer.Joints | None:
+    """Where another skeleton than the checkpoint's has its joints; None: it is the same.
+
+    Raises:
+        CheckpointError: the joints of one of them have no names.
+    """
+    if skeletons.same_joints(skeleton, task.skeleton):
+        return None
+    recorded = about.get("recorded") or {}
+    sides = (
+        (skeleton, recorded.get("names")),
+        (task.skeleton, task.dataset.joint_names),
+    )
+    names: list[Sequence[str]] = []
+    for side, recorded_names in sides:
+        # Names of a recording are those of its own joints, which may have been mapped since.
+        fits = recorded_names and len(recorded_names) == side.joints
+        known = recorded_names if fits else JOINT_NAMES.get(side.name)
+        if known is None:
+            raise CheckpointError(
+                f"{path}: its skeleton is {skeleton.name!r} with {skeleton.joints} joints, that of"
+                f" data set {task.dataset.name!r} {task.skeleton.name!r} with"
+                f" {task.skeleton.joints}, and nothing names the joints of {side.name!r}; they are"
+                " carried over by name: give `names` of the joints in dataset.yaml, or train from nothing"
+            )
+        names.append(known)
+    return transfer.match_joints(*names)
 
 
 def _hints(task: Task, wanted: Choice | None = None) -> Hints:
@@ -111,18 +185,22 @@ def _hints(task: Task, wanted: Choice | None = None) -> Hints:
     return Hints(T, M, task.skeleton, wanted.config if wanted else None)
 
 
-def check_fits(path: str, spec: Spec, task: Task, wanted: Choice | None = None) -> None:
-    """
-    Raises:
-        CheckpointError: a spec read from `path` is for another network, graph, input or class
-            count.
-    """
+def _check_network(path: str, spec: Spec, wanted: Choice | None) -> None:
     # Before the shapes, for here the fix is a name in the recipe, not other data.
     if wanted is not None and spec.network != wanted.name:
         raise CheckpointError(
             f"{path}: holds a {spec.network}, the recipe says {wanted.name}; write `name:"
             f" {spec.network}` beside its `weights`, and an input that this network takes"
         )
+
+
+def check_fits(path: str, spec: Spec, task: Task, wanted: Choice | None = None) -> None:
+    """
+    Raises:
+        CheckpointError: a spec read from `path` is for another network, graph, input or class
+            count.
+    """
+    _check_network(path, spec, wanted)
     # No shape tells: as many joints of another order are other joints.
     if spec.skeleton.joints == task.skeleton.joints and not skeletons.same_joints(
         spec.skeleton, task.skeleton

@@ -45,16 +45,18 @@ def identity(planned: PlannedTeacher, seed: int) -> Identity:
     task = planned.task
     # How a network that is only read was once trained does not change it
     training = member.train if member.weights is None or member.finetune else None
-    return identities.of(
-        [
-            spec_for(member.network, task),
-            _content(planned),
-            training,
-            task.dataset.fingerprint,
-            task.view.identity,
-            seed,
-        ]
-    )
+    parts: list[object] = [
+        spec_for(member.network, task),
+        _content(planned),
+        training,
+        task.dataset.fingerprint,
+        task.view.identity,
+        seed,
+    ]
+    # Only where the recipe says it, so that teachers of before the key are found again.
+    if member.head != "auto":
+        parts.append(member.head)
+    return identities.of(parts)
 
 
 def _content(planned: PlannedTeacher) -> Identity | None:

@@ -24,6 +24,9 @@ from teachers.weights.values import require_usable
 if typing.TYPE_CHECKING:
     from paddle import nn
 
+# Pattern of names -> an axis each -> what its entries stand for.
+Axes = dict[str, tuple[tuple[str, ...], ...]]
+
 
 class NetworkModule(Protocol):
     """What the module of a network has.
@@ -33,6 +36,11 @@ class NetworkModule(Protocol):
             `__post_init__` raises ValueError("FIELD: what is wrong").
         Spec: a frozen dataclass that rebuilds the network (`teachers.stages.Spec` or alike): JSON
             writes it into weights files.
+
+    It may have `AXES`, which tensors depend on the data, so that its weights can be carried over to
+    other data (`teachers.weights.transfer`): by a pattern of names, for each axis of the tensor what
+    its entries stand for, slowest first, of "class", "person", "joint" and "channel"; () for an axis
+    that data do not decide.
     """
 
     Config: type
@@ -232,6 +240,12 @@ def names() -> list[str]:
 def module(network: str) -> typing.Any:
     """The module of a network, by name: a `NetworkModule`."""
     return importlib.import_module(NETWORKS[network].network)
+
+
+def axes(network: str) -> Axes:
+    """Which tensors of a network depend on the data; see `NetworkModule`. None, where it does not
+    say."""
+    return typing.cast(Axes, getattr(module(network), "AXES", {}))
 
 
 def keys(network: str) -> KeysModule:

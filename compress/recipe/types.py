@@ -195,11 +195,14 @@ def _size(value: Value, path: str) -> int:
 @dataclass(frozen=True)
 class Member:
     """A teacher network. Weights null: train it first. With `finetune` it is trained from `weights`
-    on.
+    on, which may come from other classes, persons, joints and frames.
 
     Attributes:
         network: its name and own keys, such as `width`.
         weight: its share in an ensemble.
+        head: what becomes of the classifier of `weights` in a fine-tuning; "auto": it is kept where
+            the classes are the same, by name if the file has names, else by number.
+        compare_scratch: train the same network from nothing, too, and report both.
     """
 
     network: Choice
@@ -208,6 +211,8 @@ class Member:
     finetune: bool = False
     train: settings.Config | None = None
     weight: float = 1.0
+    head: Literal["auto", "keep", "fresh"] = "auto"
+    compare_scratch: bool = False
 
     def __post_init__(self) -> None:
         if self.weights == "":
@@ -219,6 +224,9 @@ class Member:
         if self.finetune and (self.weights is None or self.train is None):
             lacking = "weights` to start from" if self.weights is None else "train` to say how"
             raise ValueError(f"finetune: needs `teacher.{lacking}")
+        for name in ("head", "compare_scratch"):
+            if getattr(self, name) not in ("auto", False) and not self.finetune:
+                raise ValueError(f"{name}: only with `finetune: true`")
         for method in ("dml", "kd"):
             if self.train is not None and getattr(self.train, method) is not None:
                 raise ValueError(

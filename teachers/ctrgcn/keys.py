@@ -17,7 +17,7 @@ import numpy as np
 from teachers.ctrgcn.network import SUBSETS, Block, Spec, Widths
 from teachers.errors import CheckpointError
 from teachers.skeleton import COCO_17, NTU_25, NTU_25_PYSKL, UCLA_20
-from teachers.weights.published import NO_HINTS, Hints, StrictReader
+from teachers.weights.published import NO_HINTS, Hints, StrictReader, classes, classifier
 
 READS = ("CTR-GCN's own repository (torch)", "PaddleVideo", "PYSKL and mmaction2 (torch)")
 # As published, by joints: NTU-25 and NW-UCLA.
@@ -49,8 +49,7 @@ def from_published(
     for block in spec.blocks:
         for key, value in _block_from_published(take, block).items():
             state[f"{block.id}.{key}"] = value
-    state["fc.weight"] = take("fc.weight")
-    state["fc.bias"] = take("fc.bias")
+    state |= classifier(take, "fc", spec.classes)
     take.finish("CTR-GCN")
     return spec, state
 
@@ -90,9 +89,8 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, pyskl: bool) -> Spec:
         blocks.append(_block_of(arrays, name, bool(blocks)))
     joints = arrays[f"{ids[0]}.gcn1.PA"].shape[-1]
     skeleton = hints.graph(joints, (NTU_25_PYSKL, COCO_17) if pyskl else (NTU_25, UCLA_20))
-    for name in ("data_bn.weight", "fc.bias"):
-        if name not in arrays:
-            raise CheckpointError(f"has no {name!r}")
+    if "data_bn.weight" not in arrays:
+        raise CheckpointError("has no 'data_bn.weight'")
     # data_bn has a channel for each coordinate of each joint of each person: what no other shape
     # tells.
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], blocks[0].in_channels * joints)
@@ -104,7 +102,12 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints, pyskl: bool) -> Spec:
     # No weight depends on the frames: those of the code that the names are from.
     frames = hints.frames or (100 if pyskl else FRAMES.get(joints, 64))
     return Spec(
-        tuple(blocks), arrays["fc.bias"].shape[0], skeleton, frames, persons, blocks[0].in_channels
+        tuple(blocks),
+        classes(arrays, "fc", hints),
+        skeleton,
+        frames,
+        persons,
+        blocks[0].in_channels,
     )
 
 

@@ -28,6 +28,15 @@ from teachers.skeleton import Skeleton
 # Identity, inward, outward.
 SUBSETS = 3
 
+# See `teachers.networks.NetworkModule`.
+AXES = {
+    # Person slowest, then joint, then coordinate: the published order.
+    "data_bn.*": (("person", "joint", "channel"),),
+    "*.graph.topology": ((), ("joint",), ("joint",)),
+    "fc.weight": ((), ("class",)),
+    "fc.bias": (("class",),),
+}
+
 
 @dataclass(frozen=True)
 class Widths:

@@ -21,7 +21,14 @@ from teachers.ctrgcn.network import SUBSETS
 from teachers.ctrgcn_light.v1 import Block, Spec
 from teachers.errors import CheckpointError
 from teachers.skeleton import NTU_25, UCLA_20
-from teachers.weights.published import NO_HINTS, Hints, StrictReader, under
+from teachers.weights.published import (
+    NO_HINTS,
+    Hints,
+    StrictReader,
+    classes,
+    classifier,
+    under,
+)
 
 READS = ("PaddleVideo", "the authors' own repository CTRGCN_Light (Paddle)")
 # A leading temporal conv of its own, as the authors' repository has it.
@@ -91,8 +98,7 @@ def read(
     for block in spec.blocks:
         graph = _graph(take, block) if f"{block.id}.gcn1.PA" in arrays else {}
         state |= under(block.id, graph | _temporal(take, block))
-    state["fc.weight"] = take("fc.weight")
-    state["fc.bias"] = take("fc.bias")
+    state |= classifier(take, "fc", spec.classes)
     take.finish(network)
     return spec, state
 
@@ -129,9 +135,8 @@ def _spec_of(
         raise CheckpointError("has no topology, 'l1.gcn1.PA' for example")
     joints = topologies[0].shape[-1]
     channels = blocks[0].in_channels
-    for name in ("data_bn.weight", "fc.bias"):
-        if name not in arrays:
-            raise CheckpointError(f"has no {name!r}")
+    if "data_bn.weight" not in arrays:
+        raise CheckpointError("has no 'data_bn.weight'")
     persons, rest = divmod(arrays["data_bn.weight"].shape[0], channels * joints)
     if rest or not persons:
         raise CheckpointError(
@@ -140,7 +145,7 @@ def _spec_of(
         )
     return make_spec(
         tuple(blocks),
-        arrays["fc.bias"].shape[0],
+        classes(arrays, "fc", hints),
         hints.graph(joints, (NTU_25, UCLA_20)),
         hints.frames or FRAMES.get(joints, 64),
         persons,

@@ -68,6 +68,8 @@ def default_spec(
 
 
 drop_blocks = stages.drop_blocks
+# Every unit keeps the names of CTR-GCN's.
+AXES = ctrgcn.AXES
 
 
 def build(spec: Spec) -> CTRGCN:

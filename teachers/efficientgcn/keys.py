@@ -14,7 +14,15 @@ from teachers.efficientgcn.layers import HOPS, LAYERS, hop_adjacency, temporal_s
 from teachers.efficientgcn.network import Block, Config, Spec
 from teachers.errors import CheckpointError
 from teachers.skeleton import NTU_25, UCLA_20
-from teachers.weights.published import NO_HINTS, Hints, StrictReader, check_graph, under
+from teachers.weights.published import (
+    NO_HINTS,
+    Hints,
+    StrictReader,
+    check_graph,
+    classes,
+    classifier,
+    under,
+)
 
 READS = ("EfficientGCN's own repository (torch)", "its Paddle reproduction")
 # As published.
@@ -55,10 +63,7 @@ def from_published(
             )
     for index, block in enumerate(main):
         state |= under(block.id, _block(take, f"main_stream.block-{index}", block, spec))
-    # The classifier is a 1x1 conv as published, (out, in, 1, 1).
-    weight = take("classifier.fc.weight")
-    state["fc.weight"] = weight.reshape(len(weight), -1).T
-    state["fc.bias"] = take("classifier.fc.bias")
+    state |= classifier(take, "classifier.fc", spec.classes)
     take.finish("EfficientGCN")
     return spec, state
 
@@ -96,11 +101,9 @@ def _spec_of(arrays: dict[str, np.ndarray], hints: Hints) -> Spec:
         if np.allclose(hop_adjacency(skeleton, hop), graph, atol=1e-5):
             max_hop = hop
             break
-    if "classifier.fc.bias" not in arrays:
-        raise CheckpointError("has no 'classifier.fc.bias'")
     return Spec(
         blocks,
-        arrays["classifier.fc.bias"].shape[0],
+        classes(arrays, "classifier.fc", hints),
         skeleton,
         hints.frames or FRAMES,
         hints.persons or PERSONS,

@@ -31,6 +31,14 @@ PLAN = (
 # Of attention and temporal layers; 4 for the others.
 REDUCTION = {"sg": 2}
 
+# See `teachers.networks.NetworkModule`. Its BatchNorms are over coordinates alone.
+AXES = {
+    "*.graph.adjacency": ((), ("joint",), ("joint",)),
+    "*.graph.edge": ((), ("joint",), ("joint",)),
+    "fc.weight": ((), ("class",)),
+    "fc.bias": (("class",),),
+}
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -18,7 +18,15 @@ from teachers.errors import CheckpointError
 from teachers.skeleton import COCO_17, NTU_25_PYSKL, OPENPOSE_18
 from teachers.stages import Block, graph_of
 from teachers.stgcn.network import SUBSETS, Spec
-from teachers.weights.published import NO_HINTS, Hints, StrictReader, check_graph, under
+from teachers.weights.published import (
+    NO_HINTS,
+    Hints,
+    StrictReader,
+    check_graph,
+    classes,
+    classifier,
+    under,
+)
 
 READS = (
     "PYSKL and mmaction2 (torch)",
@@ -60,7 +68,7 @@ def from_published(
     if "gcn.0.gcn.A" in arrays:
         check_graph(arrays["gcn.0.gcn.A"], spec.skeleton)
     take = StrictReader(arrays)
-    state = around(take)
+    state = around(take, spec.classes)
     for index, block in enumerate(spec.blocks):
         tensors = under("graph.conv", graph_conv(take, f"gcn.{index}.gcn.conv", block))
         tensors |= {
@@ -110,11 +118,10 @@ def spec_of(
         halves = projects and (Cin == C or down is None or index + 1 in down)
         blocks.append(block(f"l{index + 1}", Cin, C, 2 if halves else 1, index > 0))
     channels = blocks[0].in_channels
-    classes = _shape(arrays, f"{classifier_name(arrays)}.bias", 1)[0]
     skeleton = hints.graph(_joints(arrays, channels), (NTU_25_PYSKL, COCO_17, OPENPOSE_18))
     return kind(
         tuple(blocks),
-        classes,
+        classes(arrays, classifier_name(arrays), hints),
         graph_of(skeleton),
         # PYSKL's clips; pooling over frames and persons hides both numbers from the shapes.
         hints.frames or 100,
@@ -123,17 +130,11 @@ def spec_of(
     )
 
 
-def around(take: StrictReader) -> dict[str, np.ndarray]:
-    """What lies outside the blocks, in our names: the input's BatchNorm and the classifier."""
-    name = classifier_name(take.left)
-    weight = take(f"{name}.weight")
-    # A 1x1 conv in the first repository, (out, in) as torch has it.
-    if weight.ndim == 4:
-        weight = weight[:, :, 0, 0].T
-    return under("data_bn", take.norm("data_bn")) | {
-        "fc.weight": weight,
-        "fc.bias": take(f"{name}.bias"),
-    }
+def around(take: StrictReader, count: int) -> dict[str, np.ndarray]:
+    """What lies outside the blocks, in our names: the input's BatchNorm and the classifier of so
+    many classes."""
+    head = classifier(take, classifier_name(take.left), count)
+    return under("data_bn", take.norm("data_bn")) | head
 
 
 def classifier_name(arrays: dict[str, np.ndarray]) -> str:

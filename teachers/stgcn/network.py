@@ -29,6 +29,16 @@ from teachers.stages import Block, Config, graph_of, plan
 # The joint itself, and its neighbours on either side.
 SUBSETS = 3
 
+# See `teachers.networks.NetworkModule`; STGCN++ has the same, without the importance.
+AXES = {
+    # All persons share their statistics, so that no tensor knows how many there are.
+    "data_bn.*": (("joint", "channel"),),
+    "*.graph.adjacency": ((), ("joint",), ("joint",)),
+    "*.graph.importance": ((), ("joint",), ("joint",)),
+    "fc.weight": ((), ("class",)),
+    "fc.bias": (("class",),),
+}
+
 
 @dataclass(frozen=True)
 class Spec(stages.Spec):

@@ -1,5 +1,6 @@
 """STGCN++ (Duan et al., ACM MM 2022, arXiv 2205.09443)."""
 
+from teachers.stgcn.network import AXES
 from teachers.stgcnpp.network import (
     Block,
     Config,
@@ -12,6 +13,7 @@ from teachers.stgcnpp.network import (
 )
 
 __all__ = [
+    "AXES",
     "Block",
     "Config",
     "Spec",

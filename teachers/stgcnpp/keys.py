@@ -32,7 +32,7 @@ def from_published(
     take = StrictReader(arrays)
     # All blocks or none: a file with some of the graphs only ends in a missing key.
     stored = any(name.endswith(".gcn.A") for name in arrays)
-    state = around(take)
+    state = around(take, spec.classes)
     for index, block in enumerate(spec.blocks):
         gcn = f"gcn.{index}.gcn"
         tensors = under("graph.conv", graph_conv(take, f"{gcn}.conv", block))

@@ -26,12 +26,15 @@ class Hints:
         skeleton: the graph; its number of joints must be the checkpoint's.
         config: the network's `Config` from the recipe, for what no shape tells (strides, for
             example).
+        transfer: the weights are carried over to other data (`teachers.weights.transfer`), so that
+            the file may be for another skeleton, and have no classifier.
     """
 
     frames: int | None = None
     persons: int | None = None
     skeleton: Skeleton | None = None
     config: object | None = None
+    transfer: bool = False
 
     def graph(self, joints: int, published: tuple[Skeleton, ...]) -> Skeleton:
         """The skeleton of a checkpoint for `joints` joints: the one given, else the first of
@@ -40,7 +43,7 @@ class Hints:
         Raises:
             CheckpointError: no skeleton of so many joints.
         """
-        if self.skeleton is not None:
+        if self.skeleton is not None and (self.skeleton.joints == joints or not self.transfer):
             if self.skeleton.joints != joints:
                 raise CheckpointError(
                     f"is for {joints} joints, the skeleton {self.skeleton.name!r} has"
@@ -79,6 +82,33 @@ def check_graph(stored: np.ndarray, skeleton: Skeleton) -> None:
             f" {len(skeleton.bones)} bones are not joined in it, {list(apart[0])} is the first; give"
             " weights trained on this skeleton, or describe the skeleton that they were trained on"
         )
+
+
+def classes(arrays: dict[str, np.ndarray], name: str, hints: Hints) -> int:
+    """K of the classifier `name`; 0 where there is none, and none is needed.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if hints.transfer and not any(each.startswith(f"{name}.") for each in arrays):
+        return 0
+    if f"{name}.bias" not in arrays:
+        raise CheckpointError(
+            f"has no {name + '.bias'!r}: its classifier was taken off; train it on your classes"
+            " (finetune: true)"
+        )
+    return len(arrays[f"{name}.bias"])
+
+
+def classifier(take: StrictReader, name: str, count: int) -> dict[str, np.ndarray]:
+    """The classifier `name` as our `fc`, nothing for a file of 0 classes."""
+    if not count:
+        return {}
+    weight = take(f"{name}.weight")
+    # A 1x1 conv in some repositories, of two dimensions or three, (out, in) as torch has it.
+    if weight.ndim > 2:
+        weight = weight.reshape(len(weight), -1).T
+    return {"fc.weight": weight, "fc.bias": take(f"{name}.bias")}
 
 
 class StrictReader:

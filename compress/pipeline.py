@@ -17,11 +17,11 @@ import paddle
 from compress import plan, recipe as recipes
 from compress.deliver import deliver
 from compress.evaluation import accuracy, evaluate, fusion
-from compress.plan import Plan, PlannedStep, load_data
+from compress.plan import Plan, PlannedStep, PlannedTeacher, load_data
 from compress.process import console
 from compress.recipe.types import Recipe
 from compress.reporting import provenance, report as reports
-from compress.reporting.record import InputRecord, MemberRow, Report
+from compress.reporting.record import FromNothing, InputRecord, MemberRow, Report
 from compress.reporting.recorder import (
     Recorder,
     data_record,
@@ -31,7 +31,7 @@ from compress.reporting.recorder import (
     step_row,
 )
 from compress.steps.work import Outcome, State, Work
-from compress.teacher import identity as identity_of_teacher, obtain
+from compress.teacher import from_nothing, identity as identity_of_teacher, obtain
 from compress.training.convergence import unfinished
 from compress.training.curves import Curves
 from compress.training.model import Model
@@ -120,6 +120,8 @@ def _stages(run: Run, recorder: Recorder) -> None:
     with console.reading() as progress:
         dataset = load_data(recipe, progress)
     planned = plan.make(recipe, dataset)
+    # With epochs in place of iterations.
+    recipe = planned.recipe
     task = planned.student.task
     view = task.view
     seen = InputRecord(view.title, tuple(view.shape))
@@ -221,6 +223,8 @@ def _teachers(
         )
         models.append(model)
         logits.append(scored)
+        if member.compare_scratch:
+            _compare_scratch(run, watched, entry, (name, role, scores.top1), recorder)
         checkpoints.save(
             run.folder / "weights" / f"{role}.npz",
             model.network,
@@ -232,7 +236,30 @@ def _teachers(
         rows.append(member_row(name, model.network, scores, teacher.origin, member.weight))
         # After each member, so that the report of a stopped run has those that were ready.
         recorder.members(rows)
-    return _ensemble(run.recipe, work, models, rows, logits, recorder)
+    return _ensemble(planned.recipe, work, models, rows, logits, recorder)
+
+
+def _compare_scratch(
+    run: Run,
+    work: Work,
+    entry: PlannedTeacher,
+    fine_tuned: tuple[str, str, float],
+    recorder: Recorder,
+) -> None:
+    """Train a teacher from nothing, too, and record both; `fine_tuned`: (title, role, top-1) of it."""
+    title, role, top1 = fine_tuned
+    curve = f"{title} from nothing"
+    watched = replace(work, record=partial(recorder.curve, curve))
+    fresh = obtain(from_nothing(entry), watched, run.teacher_cache, f"{role}_from_nothing")
+    recorder.curve(curve, fresh.history, fresh.best_epoch)
+    model = fresh.model
+    scores, _ = accuracy.score(
+        curve, in_process(model.network), work.evaluation(model.view, model.view.clips)
+    )
+    seconds = sum(record["seconds"] for record in fresh.history)
+    recorder.from_nothing(
+        FromNothing(title, scores.top1, top1, len(fresh.history), round(seconds, 1))
+    )
 
 
 def _ensemble(

@@ -12,8 +12,9 @@ from paddle import nn
 from compress import contracts
 from compress.data import survey, unread
 from compress.data.dataset import Callback, Dataset
+from compress.recipe import trainings
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
-from compress.task import Task, Transfer, load_weights, spec_for, task_for
+from compress.task import Task, Transfer, check_freeze, load_weights, spec_for, task_for
 from teachers.errors import RecipeError
 from teachers.networks import Spec
 from teachers.skeleton import Brought, Skeleton, named
@@ -115,6 +116,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         RecipeError: a skeleton, an input, a block, a step or a list of class weights that does not
             fit.
     """
+    recipe = trainings.with_epochs(recipe, len(dataset.train))
     _check_class_weights(recipe, dataset)
     reader = _Reader()
     teacher_tasks, student_task = tasks(recipe, dataset)
@@ -123,6 +125,8 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         for member, task in zip(recipe.teacher.members, teacher_tasks, strict=True)
     )
     student = _student(recipe, student_task, teachers[0], reader)
+    for teacher in teachers:
+        check_freeze("teacher.train", teacher.member.train, teacher.spec, teacher.weights is None)
     steps = []
     spec = student.spec
     # One after the other: each step must fit the network that the one before it leaves.
@@ -130,6 +134,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         module = contracts.step(entry.kind)
         if entry.enabled:
             spec = module.spec_after(spec, entry.config)
+            check_freeze(f"steps[{number - 1}].{entry.kind}", trainings.of(entry), spec)
         steps.append(PlannedStep(number, entry, module, spec))
     remarks = [*notes(recipe, dataset)]
     for task in (*teacher_tasks, student_task):
@@ -137,6 +142,11 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     for weights in (student.weights, *(teacher.weights for teacher in teachers)):
         remarks += weights.notes if weights is not None else ()
     remarks += _scaled_rates(recipe)
+    if any(member.compare_scratch for member in recipe.teacher.members):
+        remarks.append(
+            "teacher.compare_scratch: the teacher is trained once more from nothing, with the same"
+            " schedule, so that its training takes twice as long"
+        )
     # Networks that share an input would say the same thing again; order is kept
     return Plan(recipe, dataset, teachers, student, tuple(steps), tuple(dict.fromkeys(remarks)))
 
@@ -222,8 +232,8 @@ def _check_class_weights(recipe: Recipe, dataset: Dataset) -> None:
         RecipeError: a training has not one weight for each class of the data.
     """
     classes = dataset.classes
-    for place, training, _ in _trainings(recipe):
-        weights = getattr(training, "class_weights", None)
+    for place, training, _ in trainings.every(recipe):
+        weights = training.class_weights if training is not None else None
         if isinstance(weights, tuple) and len(weights) != len(classes):
             raise RecipeError(
                 f"{place}.class_weights: has {len(weights)} weights, data set {dataset.name!r}"
@@ -232,27 +242,12 @@ def _check_class_weights(recipe: Recipe, dataset: Dataset) -> None:
             )
 
 
-def _trainings(recipe: Recipe) -> list[tuple[str, object, bool]]:
-    """(place in the recipe, settings, whether it is done) of everything in it that could be a
-    training; steps that are switched off are checked like the others."""
-    trainings: list[tuple[str, object, bool]] = [
-        ("teacher.train", member.train, member.weights is None or member.finetune)
-        for member in recipe.teacher.members
-    ]
-    for index, step in enumerate(recipe.steps):
-        # A `train` step is a training, a `qat` step has one.
-        training = getattr(step.config, "train", step.config)
-        trainings.append((f"steps[{index}].{step.kind}", training, step.enabled))
-    return trainings
-
-
 def _scaled_rates(recipe: Recipe) -> list[str]:
     """What `auto_scale_lr` makes of the rates, in words: nobody wrote the rate that is used."""
     notes = []
-    for place, training, done in _trainings(recipe):
-        note = getattr(training, "rate_note", "")
-        if done and note:
-            notes.append(f"{place}: {note}")
+    for place, training, done in trainings.every(recipe):
+        if training is not None and done and training.rate_note:
+            notes.append(f"{place}: {training.rate_note}")
     return notes
 
 

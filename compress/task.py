@@ -14,7 +14,9 @@ from compress.data.dataset import Dataset
 from compress.inputs import as_trained, view as views
 from compress.inputs.view import View
 from compress.recipe.types import Choice, Recipe
+from compress.training import fine_tuning
 from compress.training.model import Model, about as about_of
+from compress.training.settings import Config
 from export import deployed
 from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
@@ -221,6 +223,32 @@ def check_fits(path: str, spec: Spec, task: Task, wanted: Choice | None = None) 
                 f" input {task.view.name!r} is {in_data}; give weights trained on this data, or the"
                 " data they were trained on"
             )
+
+
+def check_freeze(place: str, training: Config | None, spec: Spec, fresh: bool = False) -> None:
+    """
+    Args:
+        place: of the training in the recipe.
+        fresh: the network has no weights yet.
+    Raises:
+        RecipeError: what is to be frozen is no part of the network, all there is, or not trained yet.
+    """
+    if training is None or not training.freeze:
+        return
+    if fresh:
+        raise RecipeError(
+            f"{place}.freeze: these weights are fresh, and would stay so; leave it out, or give"
+            " `weights` and `finetune: true`"
+        )
+    # Built, for a spec tells its blocks alone and not what lies around them.
+    known = list(fine_tuning.parts(networks.build(spec)))
+    unknown = [name for name in training.freeze if name not in known]
+    if unknown:
+        raise RecipeError(
+            f"{place}.freeze: {spec.network} has no part {unknown[0]!r} (it has {', '.join(known)})"
+        )
+    if set(known) <= set(training.freeze):
+        raise RecipeError(f"{place}.freeze: names every part; at least one must learn")
 
 
 def as_saved(path: Path, dataset: Dataset) -> Model:

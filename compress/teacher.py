@@ -3,7 +3,7 @@ their weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import paddle
@@ -53,10 +53,23 @@ def identity(planned: PlannedTeacher, seed: int) -> Identity:
         task.view.identity,
         seed,
     ]
+    # The layout of another's weights file, which may be pruned.
+    if planned.weights is None and planned.spec != parts[0]:
+        parts.append(planned.spec)
     # Only where the recipe says it, so that teachers of before the key are found again.
     if member.head != "auto":
         parts.append(member.head)
     return identities.of(parts)
+
+
+def from_nothing(planned: PlannedTeacher) -> PlannedTeacher:
+    """The teacher of a fine-tuning as it is trained from fresh weights, with the same schedule."""
+    member = planned.member
+    train = member.train.from_nothing() if member.train is not None else None
+    fresh = replace(
+        member, weights=None, finetune=False, head="auto", compare_scratch=False, train=train
+    )
+    return replace(planned, member=fresh, weights=None)
 
 
 def _content(planned: PlannedTeacher) -> Identity | None:

@@ -52,6 +52,23 @@ class MemberRow(NetworkRow):
 
 
 @dataclass(frozen=True)
+class FromNothing:
+    """A fine-tuned teacher beside the same network from fresh weights with the same schedule.
+
+    Attributes:
+        top1, fine_tuned_top1: percent on the validation split.
+        epochs: that the training from nothing took.
+        seconds: of them; those of an earlier run where it was kept.
+    """
+
+    name: str
+    top1: float
+    fine_tuned_top1: float
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class StepRow:
     """The student after a compression step.
 
@@ -311,6 +328,7 @@ class Report:
         output: the run's folder.
         networks: the teacher, then the student.
         members: the networks of an ensemble teacher; empty for a single one.
+        from_nothing: of each teacher whose recipe asks for the comparison.
         confusion: (K, K) counts, rows true, columns predicted.
         checked_on: the processor that the files were compared on.
         before, after: the teacher and the student as they ship, exported the same way.
@@ -340,6 +358,7 @@ class Report:
     before: Delivered | None = None
     after: Delivered | None = None
     warnings: tuple[str, ...] = ()
+    from_nothing: tuple[FromNothing, ...] = ()
 
     def network(self, role: str) -> NetworkRow | None:
         """The network that has this role, if the run came that far."""

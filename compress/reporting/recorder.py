@@ -14,6 +14,7 @@ from compress.reporting.record import (
     Curve,
     DataRecord,
     EpochRow,
+    FromNothing,
     InputRecord,
     MemberRow,
     NetworkRow,
@@ -48,6 +49,15 @@ class Recorder:
     def network(self, row: NetworkRow) -> None:
         """The teacher, then the student."""
         self.report = replace(self.report, networks=(*self.report.networks, row))
+
+    def from_nothing(self, row: FromNothing) -> None:
+        """A teacher beside the same network from nothing."""
+        self.report = replace(self.report, from_nothing=(*self.report.from_nothing, row))
+        gain = row.fine_tuned_top1 - row.top1
+        self.note(
+            f"{row.name}: fine-tuned {row.fine_tuned_top1:.2f} % top-1, from nothing with the same"
+            f" schedule {row.top1:.2f} % ({gain:+.2f} points through the weights it began with)"
+        )
 
     def members(self, rows: Sequence[MemberRow]) -> None:
         """All networks of an ensemble teacher that are ready by now."""

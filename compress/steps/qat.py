@@ -54,6 +54,12 @@ class Config(quantising.Calibration):
             raise ValueError(
                 "train.dml.freeze_teacher: the float network stays frozen here; leave it true"
             )
+        # What is trained here is flat: its layers are not the blocks, and its BatchNorms are folded.
+        for name in ("freeze", "frozen_norm"):
+            if getattr(self.train, name):
+                raise ValueError(f"train.{name}: only in a `train` step and in teacher.train")
+        if self.train.rate_decay != 1.0:
+            raise ValueError("train.rate_decay: only in a `train` step and in teacher.train")
         if self.train.ema is not None:
             raise ValueError(
                 "train.ema: an average of weights is not what is rounded; leave it out"

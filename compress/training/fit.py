@@ -18,7 +18,7 @@ from compress.data import loader
 from compress.data.dataset import Dataset
 from compress.evaluation.evaluate import EvaluationSet, accuracy, cross_entropy, logits_of
 from compress.inputs.view import View
-from compress.training import checkpoint, frozen as frozen_teachers, mixup, schedule
+from compress.training import checkpoint, fine_tuning, frozen as frozen_teachers, mixup, schedule
 from compress.training.epoch_curves import EpochResult
 from compress.training.model import Model, views_of
 from compress.training.objectives import Objective
@@ -114,6 +114,9 @@ class Trainer:
             self.average = networks.build(learner.spec)
             networks.load_state(self.average, networks.state_of(learner), "average of weights")
             self.average.eval()
+        # An average of equal numbers is not always that number in float32, so what stays is left
+        # out of it.
+        self.fixed = fine_tuning.fixed_names(job.networks[job.learner], config)
         # In train mode a frozen teacher's BatchNorm statistics would drift with every batch, and
         # its logits with them.
         for ensemble in job.frozen.values():
@@ -188,6 +191,8 @@ class Trainer:
         # BatchNorm statistics are averaged along: those of the learner belong to its own weights,
         # not to the averaged ones.
         for name, value in self.average.state_dict().items():
+            if name in self.fixed:
+                continue
             # In place: `state_dict` hands out the network's own tensors.
             paddle.assign(value * decay + learned[name] * (1.0 - decay), output=value)
 
@@ -203,12 +208,17 @@ def fit(job: Job) -> checkpoint.Progress:
         TrainingError: a loss or a weight that is not finite; the last epoch's state is kept.
         StorageError: progress cannot be written.
     """
+    with fine_tuning.applied(job.networks[job.learner], job.config):
+        return _fit(job)
+
+
+def _fit(job: Job) -> checkpoint.Progress:
     trainer = Trainer(job)
     progress = checkpoint.restore(
         job.state_path, trainer.saved, trainer.optimizer, trainer.scaler, job.settings
     )
     # A training that was finished before has nothing left to compute.
-    if progress.epoch < job.config.epochs:
+    if not _finished(job, progress):
         trainer.teach(progress)
     clips = len(job.dataset.val.names)
     job.watch.begin(job.title, job.learner, job.config.epochs, progress.history, clips)
@@ -219,7 +229,7 @@ def fit(job: Job) -> checkpoint.Progress:
         progress.best = networks.state_of(job.networks[job.learner])
     if progress.start is not None:
         job.watch.start(progress.start)
-    while progress.epoch < job.config.epochs:
+    while not _finished(job, progress):
         started = time.monotonic()
         train, losses = _epoch(trainer, progress.epoch)
         _require_finite_weights(job, progress.epoch)
@@ -243,11 +253,19 @@ def fit(job: Job) -> checkpoint.Progress:
                 job.settings,
             )
         job.watch.epoch(record)
-    job.watch.finished(progress.best_epoch)
+    job.watch.finished(progress.best_epoch, progress.epoch)
     networks.load_state(job.networks[job.learner], progress.best, f"best epoch of {job.title}")
     for network in job.networks.values():
         network.eval()
     return progress
+
+
+def _finished(job: Job, progress: checkpoint.Progress) -> bool:
+    # From the history alone, so that a resumed training stops where it would have stopped.
+    reached = [record["val"][f"{job.learner}/top1"] for record in progress.history]
+    return progress.epoch >= job.config.epochs or schedule.stopped(
+        job.config, reached, progress.start
+    )
 
 
 def _keep_best(trainer: Trainer, progress: checkpoint.Progress) -> None:
@@ -277,8 +295,10 @@ def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
     # one that was never interrupted.
     rng = np.random.default_rng([job.seed, epoch])
     paddle.seed(int(rng.integers(2**31)))
-    for network in job.networks.values():
+    for role, network in job.networks.items():
         network.train()
+        if role == job.learner:
+            fine_tuning.keep_statistics(network, config)
     sums: dict[str, paddle.Tensor] = {}
     losses: list[paddle.Tensor] = []
     shown = time.monotonic()

@@ -4,6 +4,7 @@ state."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from compress.training.settings import Config
 
@@ -35,3 +36,22 @@ def _unscaled(config: Config, step: int, steps_per_epoch: int) -> float:
     start = config.warmup_epochs if config.schedule == "cosine_after_warmup" else 0.0
     angle = math.pi * (epoch - start) / (config.epochs - start)
     return config.lr * 0.5 * (1.0 + math.cos(angle))
+
+
+def stopped(config: Config, reached: Sequence[float], start: float | None) -> bool:
+    """Whether `patience` has run out.
+
+    Args:
+        reached: top-1 of the epochs done.
+        start: top-1 of the network as it came, where that counts.
+    """
+    if config.patience is None:
+        return False
+    best = float("-inf") if start is None else start
+    last = 0
+    for epoch, top1 in enumerate(reached, start=1):
+        # Strictly: at 100 % every epoch ties with the best, and none is better.
+        if top1 > best:
+            best = top1
+            last = epoch
+    return len(reached) - last >= config.patience

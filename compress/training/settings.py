@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from teachers.weights.identity import ADDED
@@ -89,14 +90,23 @@ class Config:
 
     Attributes:
         schedule: see `compress.training.schedule.learning_rate`.
+        epochs: 0 where `iterations` says how long.
+        iterations: in place of `epochs`: as many epochs as make so many batches.
+        patience: stop after so many epochs without a better top-1 on the validation split. The
+            schedule stays that of all epochs.
+        freeze: parts of the network that stay as they are, BatchNorm statistics included: blocks by
+            name, and `data_bn`, `stem` or `fc`.
+        rate_decay: from block to block towards the input, by how much the rate falls; 1: one rate.
+        frozen_norm: BatchNorm statistics stay, its scale and shift learn.
         class_weights: how much a clip of each class counts in the loss on labels: "balanced", or a
             number a class.
         repeat: passes over the training split that make one epoch; each sees other augmentations.
         auto_scale_lr: scale `lr` and `warmup_lr` by `batch_size` / `base_batch`; None: as they are.
     """
 
-    epochs: int
-    lr: float
+    epochs: int = 0
+    # Keyword only, for it has no default and `epochs` has one.
+    lr: float = field(kw_only=True)
     batch_size: int = 16
     schedule: Literal["cosine", "step", "cosine_after_warmup"] = "cosine"
     warmup_epochs: float = 0.0
@@ -119,9 +129,15 @@ class Config:
     )
     repeat: int = field(default=1, repr=False, metadata=ADDED)
     auto_scale_lr: AutoScaleLr | None = field(default=None, repr=False, metadata=ADDED)
+    iterations: int | None = field(default=None, repr=False, metadata=ADDED)
+    patience: int | None = field(default=None, repr=False, metadata=ADDED)
+    freeze: tuple[str, ...] = field(default=(), repr=False, metadata=ADDED)
+    rate_decay: float = field(default=1.0, repr=False, metadata=ADDED)
+    frozen_norm: bool = field(default=False, repr=False, metadata=ADDED)
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "repeat"):
+        self._check_length()
+        for name in ("batch_size", "repeat"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
         if self.lr <= 0:
@@ -129,8 +145,8 @@ class Config:
         for name in ("warmup_epochs", "warmup_lr", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative")
-        # The rate would never reach `lr`.
-        if self.warmup_epochs > self.epochs:
+        # The rate would never reach `lr`. Of iterations, `for_clips` sees to that.
+        if self.iterations is None and self.warmup_epochs > self.epochs:
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs:g} is longer than the {self.epochs} epochs of"
                 " training"
@@ -151,6 +167,8 @@ class Config:
         # An error, not a silent default: whoever lists milestones expects steps.
         if self.schedule != "step" and self.milestones:
             raise ValueError("milestones: only for `schedule: step`")
+        if not 0 < self.rate_decay <= 1:
+            raise ValueError("rate_decay: must be above 0 and at most 1 (1: one rate for all)")
         self._check_class_weights()
 
     @property
@@ -169,6 +187,31 @@ class Config:
             f"lr {self.lr:g} is for batches of {self.auto_scale_lr.base_batch}; batches of"
             f" {self.batch_size} are trained with {self.lr * self.lr_factor:g} (auto_scale_lr)"
         )
+
+    def for_clips(self, clips: int) -> Config:
+        """The same with `epochs` in place of `iterations`, for a training split of so many clips."""
+        if self.iterations is None:
+            return self
+        batches = math.ceil(clips * self.repeat / self.batch_size)
+        epochs = max(math.ceil(self.iterations / batches), 1)
+        # A large split may leave few epochs: the rate has to reach `lr` all the same.
+        warmup = min(self.warmup_epochs, epochs / 2)
+        return replace(self, epochs=epochs, iterations=None, warmup_epochs=warmup)
+
+    def from_nothing(self) -> Config:
+        """The same for fresh weights, of which nothing is worth keeping."""
+        return replace(self, freeze=(), rate_decay=1.0, frozen_norm=False)
+
+    def _check_length(self):
+        if self.iterations is None:
+            if self.epochs < 1:
+                raise ValueError("epochs: must be at least 1 (or give `iterations` in its place)")
+        elif self.iterations < 1:
+            raise ValueError("iterations: must be at least 1")
+        elif self.epochs:
+            raise ValueError("iterations: `epochs` says how long already; give one of them")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError("patience: must be at least 1 (null: train to the end)")
 
     def _check_class_weights(self):
         if self.class_weights is None:

@@ -99,9 +99,11 @@ class Watch:
         self._bar.update(self.done, "")
         self.started = time.monotonic()
 
-    def finished(self, best_epoch: int) -> None:
-        """All epochs are done; 0 where the network as it came was the best."""
+    def finished(self, best_epoch: int, last: int) -> None:
+        """Epoch `last` was the last one; 0 where the network as it came was the best."""
         self.end()
+        if last < self.epochs:
+            say(f"{self.title}: stopped after epoch {last}, for no epoch was better (`patience`)")
         where = f"epoch {best_epoch} of {self.epochs}" if best_epoch else "the start, no epoch"
         seconds = time.monotonic() - self.began
         say(

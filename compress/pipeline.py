@@ -257,9 +257,9 @@ def _compare_scratch(
         curve, in_process(model.network), work.evaluation(model.view, model.view.clips)
     )
     seconds = sum(record["seconds"] for record in fresh.history)
-    recorder.from_nothing(
-        FromNothing(title, scores.top1, top1, len(fresh.history), round(seconds, 1))
-    )
+    row = FromNothing(title, scores.top1, top1, len(fresh.history), round(seconds, 1))
+    recorder.from_nothing(row)
+    say(f"{title}: {top1:.2f} % fine-tuned, {scores.top1:.2f} % from nothing")
 
 
 def _ensemble(

@@ -172,7 +172,7 @@ class Bench:
         view = self._view(dataset)
         network = self._fresh(dataset, seed)
         if start == STARTS[0]:
-            network = self._carried(dataset, view, seed)
+            network = self._carried(dataset, view)
         config = schedule(len(dataset.train), self.settings.iterations, self.settings.lr)
         began = time.monotonic()
         history = self._fit(Model(network, view), dataset, config, seed, name)
@@ -190,13 +190,13 @@ class Bench:
         storage.write_text(path, json.dumps(asdict(cell)))
         return cell
 
-    def _carried(self, dataset: Dataset, view: View, seed: int) -> networks.nn.Layer:
+    def _carried(self, dataset: Dataset, view: View) -> networks.nn.Layer:
         path = self.pretrained()
         spec, state, about = checkpoints.read(path)
         _, T, _, M = view.shape
         target = Target(tuple(dataset.classes), T, M, spec.skeleton)
         source = Source(str(path), spec, state, tuple(about["classes"]))
-        return carry(source, target, seed=seed)[0]
+        return carry(source, target)[0]
 
     def _fresh(self, dataset: Dataset, seed: int) -> networks.nn.Layer:
         C, T, _, M = self._view(dataset).shape

@@ -14,11 +14,12 @@ from compress.data import survey, unread
 from compress.data.dataset import Callback, Dataset
 from compress.recipe import trainings
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
-from compress.task import Task, Transfer, check_freeze, load_weights, spec_for, task_for
+from compress.task import Task, check_freeze, load_weights, spec_for, task_for
 from teachers.errors import RecipeError
 from teachers.networks import Spec
 from teachers.skeleton import Brought, Skeleton, named
 from teachers.weights import checkpoints
+from teachers.weights.transfer import Head
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     reader = _Reader()
     teacher_tasks, student_task = tasks(recipe, dataset)
     teachers = tuple(
-        _teacher(member, task, reader, recipe.seed)
+        _teacher(member, task, reader)
         for member, task in zip(recipe.teacher.members, teacher_tasks, strict=True)
     )
     student = _student(recipe, student_task, teachers[0], reader)
@@ -261,21 +262,21 @@ class _Reader:
     def __init__(self) -> None:
         self._contents: dict[Path, bytes] = {}
 
-    def read(self, path: str, task: Task, network: Choice, how: Transfer | None) -> Weights:
+    def read(self, path: str, task: Task, network: Choice, head: Head | None) -> Weights:
         file = checkpoints.file_and_part(path)[0]
         if file not in self._contents:
             self._contents[file] = checkpoints.content(path)
         # Bytes are shared, networks are not: two who name one file must not train the same layers.
         data = self._contents[file]
-        layers, differences = load_weights(path, task, network, data, how)
+        layers, differences = load_weights(path, task, network, data, head)
         return Weights(path, hashlib.sha256(data).hexdigest(), layers, tuple(differences))
 
 
-def _teacher(member: Member, task: Task, reader: _Reader, seed: int) -> PlannedTeacher:
+def _teacher(member: Member, task: Task, reader: _Reader) -> PlannedTeacher:
     if member.weights is None:
         return PlannedTeacher(member, task, spec_for(member.network, task), None)
-    how = Transfer(member.head, seed) if member.finetune else None
-    weights = reader.read(member.weights, task, member.network, how)
+    head = member.head if member.finetune else None
+    weights = reader.read(member.weights, task, member.network, head)
     # The file's spec, not the recipe's: what it holds may have been pruned.
     return PlannedTeacher(member, task, weights.network.spec, weights)
 
@@ -287,9 +288,7 @@ def _student(
     network = chosen.network or first_teacher.member.network
     if chosen.weights is not None:
         trains = any(step.enabled and step.kind == "train" for step in recipe.steps)
-        # Not the teacher's seed: both may begin from one file.
-        how = Transfer(seed=recipe.seed + 1) if trains else None
-        weights = reader.read(chosen.weights, task, network, how)
+        weights = reader.read(chosen.weights, task, network, "auto" if trains else None)
         return PlannedStudent(task, weights.network.spec, weights)
     if chosen.network is not None:
         return PlannedStudent(task, spec_for(network, task), None)

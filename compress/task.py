@@ -27,15 +27,6 @@ from teachers.weights.published import Hints
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """How weights are carried over to other data (`teachers.weights.transfer`): what becomes of the
-    classifier, and the seed of what starts fresh."""
-
-    head: transfer.Head = "auto"
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class Task:
     """What a network of a recipe needs to fit its data: the classes, the graph and the view of a
     clip."""
@@ -98,7 +89,7 @@ def load_weights(
     task: Task,
     wanted: Choice | None = None,
     data: bytes | None = None,
-    how: Transfer | None = None,
+    head: transfer.Head | None = None,
 ) -> tuple[nn.Layer, list[str]]:
     """(a network from a weights file, checked against the data; what is different here from its
     training, in words).
@@ -107,25 +98,25 @@ def load_weights(
         wanted: the network that the recipe names; its `Config` says what a published checkpoint
             does not tell.
         data: the file's content, where it was read already.
-        how: the network is trained further before it is used, and may come from other classes,
-            persons, joints and frames; None: it is used as it is.
+        head: what becomes of the classifier of a network that is trained further before it is used,
+            and may come from other classes, persons, joints and frames; None: it is used as it is.
     Raises:
         CheckpointError: the file cannot be used, or is for another network, graph, input or class
             count.
     """
-    if how is None:
+    if head is None:
         network, about = checkpoints.load_with_about(path, _hints(task, wanted), data)
         notes: list[str] = []
     else:
-        network, about, notes = _carried(path, task, wanted, data, how)
+        network, about, notes = _carried(path, task, wanted, data, head)
     check_fits(path, network.spec, task, wanted)
-    trains = how is not None
+    trains = head is not None
     seen = as_trained.check(path, network.spec, about, task.view, task.dataset, trains)
     return network, notes + seen
 
 
 def _carried(
-    path: str, task: Task, wanted: Choice | None, data: bytes | None, how: Transfer
+    path: str, task: Task, wanted: Choice | None, data: bytes | None, head: transfer.Head
 ) -> tuple[nn.Layer, dict[str, Any], list[str]]:
     """(a network from a weights file, carried over to the data; what the file says beside the
     weights; what is different, in words)."""
@@ -146,7 +137,7 @@ def _carried(
         _joints(path, spec.skeleton, about, task),
     )
     source = transfer.Source(path, spec, state, tuple(about.get("classes") or ()))
-    network, notes = transfer.carry(source, target, how.head, how.seed)
+    network, notes = transfer.carry(source, target, head)
     return network, about, notes
 
 

@@ -90,19 +90,17 @@ def test_the_same_data_carry_every_byte_over(network):
 @pytest.mark.parametrize("network", SMALL)
 def test_other_classes_get_a_fresh_classifier_and_all_else_is_kept(network):
     source = source_of(network)
-    carried, notes = carry(source, target(source, classes=("x", "y")), seed=3)
+    carried, notes = carry(source, target(source, classes=("x", "y")))
     state = networks.state_of(carried)
-    assert carried.spec.classes == 2 and state["fc.bias"].tolist() == [0, 0]
+    assert carried.spec.classes == 2
+    # Zeros: whatever the features are, no class has the better start.
+    assert not state["fc.bias"].any() and not state["fc.weight"].any()
     assert notes == [
         "net.pt: has 4 classes, the data 2: a fresh classifier takes the place of its own"
     ]
     for name, value in source.state.items():
         if not name.startswith("fc."):
             assert state[name].tobytes() == value.tobytes(), name
-    again, _ = carry(source, target(source, classes=("x", "y")), seed=3)
-    np.testing.assert_array_equal(again.fc.weight, state["fc.weight"])
-    other, _ = carry(source, target(source, classes=("x", "y")), seed=4)
-    assert not np.array_equal(other.fc.weight, state["fc.weight"])
 
 
 @pytest.mark.parametrize("network", SMALL)
@@ -111,7 +109,7 @@ def test_weights_without_a_classifier_get_one(network):
     state = {name: value for name, value in whole.state.items() if not name.startswith("fc.")}
     source = Source("net.pt", replace(whole.spec, classes=0), state)
     carried, notes = carry(source, target(whole))
-    assert carried.spec == whole.spec and carried.fc.bias.numpy().tolist() == [0, 0, 0, 0]
+    assert carried.spec == whole.spec and not carried.fc.weight.numpy().any()
     assert notes == ["net.pt: has no classifier: a fresh one for 4 classes"]
     with pytest.raises(CheckpointError, match="head: keep, but it has no classifier"):
         carry(source, target(whole), "keep")

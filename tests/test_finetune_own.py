@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from compress import pipeline, recipe, run
+from compress import pipeline, plan, recipe, run, teacher
 from compress.reporting.record import to_json
 from teachers import ctrgcn, networks
 from teachers.skeleton import NTU_25
@@ -59,8 +59,8 @@ def test_one_command_from_other_classes_to_a_comparison(folder, monkeypatch):
     assert "is for 2 persons, the data for 1: the others are cut" in notes
     assert "is for 64 frames, the input gives 16" in notes
     (row,) = report["from_nothing"]
-    teacher = next(network for network in report["networks"] if network["role"] == "teacher")
-    assert row["fine_tuned_top1"] == teacher["top1"] and row["epochs"] == 2
+    tuned_row = next(row for row in report["networks"] if row["role"] == "teacher")
+    assert row["fine_tuned_top1"] == tuned_row["top1"] and row["epochs"] == 2
     assert "from nothing with the same schedule" in notes
     assert [curve["title"] for curve in report["curves"]] == ["teacher", "teacher from nothing"]
     # The network that goes on is the fine-tuned one.
@@ -104,3 +104,17 @@ def test_keys_of_a_fine_tuning_are_refused_elsewhere(key, value):
 
     with pytest.raises(RecipeError, match=f"{key}: only with `finetune: true`"):
         recipe.load("ctrgcn_lite_dml", [f"teacher.{key}={value}"])
+
+
+def test_what_becomes_of_the_classifier_is_part_of_what_a_teacher_is(folder):
+    keys = []
+    for head in ("auto", "auto", "fresh"):
+        overrides = [
+            f"data.root={folder / 'clips'}",
+            f"teacher.weights={folder / 'trained.npz'}",
+            f"teacher.head={head}",
+        ]
+        loaded = recipe.load("finetune_own", overrides)
+        planned = plan.make(loaded, plan.load_data(loaded))
+        keys.append(teacher.identity(planned.teachers[0], 1).key)
+    assert keys[0] == keys[1] != keys[2]

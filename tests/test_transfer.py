@@ -23,8 +23,8 @@ SMALL = {
     "stgcnpp": {"width": 6, "stages": 3},
 }
 THREE = Skeleton("three", 3, ((1, 2), (3, 2)), 2)
-# Without the middle joint of THREE, and with one that it has not.
-OTHER = Skeleton("other", 3, ((1, 2), (3, 2)), 2)
+# Without the middle joint of THREE, and with one that it has not; the outer two are joined directly.
+OTHER = Skeleton("other", 3, ((1, 3), (2, 3)), 3)
 
 
 def spec_of(network: str, classes=4, skeleton=THREE, persons=2):

@@ -21,7 +21,7 @@ from export import deployed
 from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
 from teachers.networks import Spec
-from teachers.skeleton import JOINT_NAMES, Skeleton
+from teachers.skeleton import JOINT_NAMES, Skeleton, matching
 from teachers.weights import checkpoints, transfer
 from teachers.weights.published import Hints
 
@@ -158,9 +158,9 @@ def _joints(
     )
     names: list[Sequence[str]] = []
     for side, recorded_names in sides:
-        # Names of a recording are those of its own joints, which may have been mapped since.
+        # Those of a recording last: its joints may have been brought to another skeleton since.
         fits = recorded_names and len(recorded_names) == side.joints
-        known = recorded_names if fits else JOINT_NAMES.get(side.name)
+        known = JOINT_NAMES.get(side.name) or (recorded_names if fits else None)
         if known is None:
             raise CheckpointError(
                 f"{path}: its skeleton is {skeleton.name!r} with {skeleton.joints} joints, that of"
@@ -169,7 +169,7 @@ def _joints(
                 " carried over by name: give `names` of the joints in dataset.yaml, or train from nothing"
             )
         names.append(known)
-    return transfer.match_joints(*names)
+    return matching(*names)
 
 
 def _hints(task: Task, wanted: Choice | None = None) -> Hints:

@@ -9,10 +9,10 @@ import pytest
 
 from teachers import networks
 from teachers.errors import CheckpointError
-from teachers.skeleton import COCO_17, JOINT_NAMES, NTU_25, Skeleton
+from teachers.skeleton import COCO_17, JOINT_NAMES, NTU_25, Skeleton, matching
 from teachers.weights import checkpoints
 from teachers.weights.published import Hints
-from teachers.weights.transfer import Source, Target, carry, match_joints
+from teachers.weights.transfer import Source, Target, carry
 
 SMALL = {
     "ctrgcn": {"width": 8},
@@ -167,7 +167,7 @@ def test_frames_and_persons_differ_freely(network):
 def test_joints_are_carried_over_by_name(network):
     """Joint 0 there is joint 2 here, joint 2 there is 0 here, and joint 1 here is new."""
     source = source_of(network)
-    joints = match_joints(("left", "middle", "right"), ("right", "nose", "left"))
+    joints = matching(("left", "middle", "right"), ("right", "nose", "left"))
     assert joints == (2, None, 0)
     carried, notes = carry(source, target(source, skeleton=OTHER, joints=joints))
     state = networks.state_of(carried)
@@ -199,7 +199,7 @@ def test_joints_are_carried_over_by_name(network):
 
 
 def test_known_skeletons_share_their_limbs():
-    joints = match_joints(JOINT_NAMES[NTU_25.name], JOINT_NAMES[COCO_17.name])
+    joints = matching(JOINT_NAMES[NTU_25.name], JOINT_NAMES[COCO_17.name])
     shared = [name for name, joint in zip(JOINT_NAMES["coco_17"], joints, strict=True) if joint]
     assert len(shared) == 12 and "nose" not in shared and "left_knee" in shared
 
@@ -263,7 +263,7 @@ def test_real_checkpoints_go_to_another_skeleton_without_a_classifier(shared, fi
     hints = Hints(20, 1, COCO_17, transfer=True)
     spec, state, _ = checkpoints.read(shared / "weights" / file, hints)
     assert spec.classes == 0 and spec.skeleton.joints == 25
-    joints = match_joints(JOINT_NAMES[NTU_25.name], JOINT_NAMES[COCO_17.name])
+    joints = matching(JOINT_NAMES[NTU_25.name], JOINT_NAMES[COCO_17.name])
     here = Target(("a", "b"), 20, 1, COCO_17, joints)
     carried, notes = carry(Source(file, spec, state), here)
     assert carried.spec.input_shape[1:] == (20, 17, 1)

@@ -62,12 +62,6 @@ class Target:
     joints: Joints | None = None
 
 
-def match_joints(there: Sequence[str], here: Sequence[str]) -> Joints:
-    """The joints of a skeleton in another, by name."""
-    numbers = {name: number for number, name in enumerate(there)}
-    return tuple(numbers.get(name) for name in here)
-
-
 def carry(source: Source, target: Target, head: Head = "auto") -> tuple[nn.Layer, list[str]]:
     """(the network for `target` in evaluation mode, what is different from the file, in words).
 

@@ -183,7 +183,13 @@ def _answers(
 ) -> Iterator[Answer]:
     """An answer for every clip that has one; `failed` gets the others, which are named at once."""
     batch: list[tuple[Clip, np.ndarray]] = []
+    said: set[str] = set()
     for clip in clips:
+        # Once for all clips: a thousand files of one recorder have the same to say.
+        for note in clip.notes:
+            if note not in said:
+                said.add(note)
+                _say_note(f"{note} (first in {clip.file})")
         try:
             if clip.raw is None:
                 raise DataError(clip.problem)

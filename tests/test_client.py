@@ -24,6 +24,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "serving.md"
 MOST_LINES = 40
 # What the page says that `stream` adds.
 STREAM_LINES = 17
+# And `map_joints`.
+MAP_LINES = 19
 NOTHING = Split((), (), np.zeros(0, np.int64))
 ONCE = {"op": "view_transform", "centre": 1, "spine": [0, 1], "shoulders": [8, 4], "once": True}
 
@@ -158,6 +160,17 @@ def test_so_it_has_of_every_stream(name, stream, tmp_path):
     config, data = INPUTS[name]
     changed = type(config)(**{**vars(config), "stream": stream})
     assert_alike(changed, data, tmp_path, MOST_LINES + STREAM_LINES)
+
+
+@pytest.mark.parametrize(("channels", "score"), [(3, False), (4, True)])
+def test_so_it_has_of_clips_of_other_joints(channels, score, tmp_path):
+    """Joints selected, averaged, derived by weights of both signs, and turned."""
+    joints = [[[1.0, [number]]] for number in range(22)]
+    joints += [[[1.0, [1, 2, 3]]], [[1.7, [7, 2]], [-0.7, [6]]], [[0.5, [2]], [0.5, [20]]]]
+    step = {"op": "map_joints", "joints": joints, "axes": ["-x", "-y", "z"]}
+    base = ({**step, "score": True} if score else step,)
+    data = dataset(NTU_25, channels=channels, base=base, as_recorded=True)
+    assert_alike(crop_resize.Config(16), data, tmp_path, MOST_LINES + MAP_LINES)
 
 
 def test_every_step_stands_on_the_page():

@@ -274,6 +274,19 @@ def test_every_step_has_a_definition_that_names_its_keys():
         missing = [key for key in keys if key not in definitions.TEXTS[name]]
         assert not missing, f"{name}: {missing}"
         assert len(definitions.TEXTS[name]) < LONGEST_TEXT
+    assert len(definitions.REPAIR) < LONGEST_TEXT
+
+
+def test_pairs_to_repair_by_are_counted_from_zero_and_explained(tiny_spec, tmp_path):
+    recorded = {"channels": 3, "joints": 5, "persons": 2, "repair_bones": [[2, 1], [5, 4]]}
+    (tmp_path / "model.onnx").write_bytes(b"model")
+    deployed.write(
+        tmp_path, deployed.describe(tiny_spec, {"recorded": recorded}, {"onnx": ["model.onnx"]})
+    )
+    written = json.loads((tmp_path / "deployed.json").read_text())
+    assert written["recorded"]["repair_bones"] == [[1, 0], [4, 3]]
+    assert written["steps"]["repair_bones"] == definitions.REPAIR
+    assert deployed.read(tmp_path).recording.repair_bones == ((2, 1), (5, 4))
 
 
 def test_a_folder_says_what_its_files_need(trained, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from benchmarks import fuzz_poses
-from compress.data import clips, own
+from compress.data import clip_list, clips, own
 from compress.data.own.dataset_yaml import Description
 from compress.data.poses import scores, table, tracks
 from compress.data.poses.contract import Wanted
@@ -189,6 +189,26 @@ def test_no_form_is_taken_for_another(name):
 def test_format_and_number_together_say_the_skeleton(joints, write, skeleton):
     points = [float(number + 1) for number in range(3 * joints)]
     assert read(write(points), Wanted(joints, 2)).skeleton == skeleton
+
+
+def test_a_folder_of_frames_is_one_clip_to_predict_and_one_of_clips_is_many(tmp_path):
+    place = tmp_path / "all"
+    for name in ("walk", "sit"):
+        (place / name).mkdir(parents=True)
+        for number, frame in enumerate(openpose_frames()["frames"]):
+            (place / name / f"{name}_{number:03d}_keypoints.json").write_text(json.dumps(frame))
+    (place / "coco.json").write_text(json.dumps(coco()))
+    own_clips = tmp_path / "own"
+    own_clips.mkdir()
+    (own_clips / "a.json").write_text(json.dumps({"frames": [[[1, 2]] * V]}))
+    assert clip_list.files_of([place / "sit"]) == [place / "sit"]
+    assert clip_list.files_of([place]) == [place / "coco.json", place / "sit", place / "walk"]
+    assert clip_list.files_of([own_clips]) == [own_clips / "a.json"]
+    recorded = {"channels": 2, "joints": V, "persons": 2}
+    for clip in clip_list.read(clip_list.files_of([place]), recorded):
+        np.testing.assert_array_equal(clip.raw, PIXELS.transpose(3, 1, 2, 0))
+        # What was taken for granted is told, for predict to say it.
+        assert scores.DROPPED in clip.notes
 
 
 def test_a_file_of_other_joints_than_described_is_said_and_the_description_used():

@@ -258,6 +258,21 @@ def test_clips_come_as_folders_lists_and_pickles(folder, clips, recorded, tmp_pa
         )
 
 
+def test_every_clip_of_a_batch_has_its_own_answer(folder, clips, tmp_path, capsys):
+    """By features, which are further apart between clips than a tiny network's scores."""
+    tables = []
+    for size in ("1", "3"):
+        file = tmp_path / f"{size}.npz"
+        command = [str(folder), str(clips), "--batch-size", size, "--embeddings", str(file)]
+        assert main(command) == 0
+        capsys.readouterr()
+        tables.append(np.array(_table(file)["embeddings"]))
+    alone, together = tables
+    apart = [np.abs(alone[a] - alone[b]).max() for a in range(7) for b in range(a)]
+    off = np.abs(alone - together).max()
+    assert off < 1e-5 < min(apart) / 10
+
+
 @pytest.mark.parametrize("content", ["", "# nothing\n", "other.txt\n"])
 def test_a_list_without_clips_or_with_lists_is_refused(folder, tmp_path, content, capsys):
     (tmp_path / "all.txt").write_text(content)

@@ -19,7 +19,7 @@ from teachers import networks
 ROUNDS_ACTIVATIONS = False
 
 
-def save(flat, spec, folder: Path, plan=None) -> list[Path]:
+def save(flat, spec, folder: Path, plan=None, options=None) -> list[Path]:
     """Write `model.npz`."""
     if plan is not None:
         flat = bits.quantize_weights(duplicate(flat), plan)

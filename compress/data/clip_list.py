@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.data import clips
+from compress.data import clips, poses
 from compress.data.pyskl import recordings
 from compress.process import console
 from teachers.errors import DataError, printable
@@ -34,17 +34,19 @@ class Clip:
         name: what it is called; one file may hold many.
         raw: (C, T, V, M) float32; None where it cannot be read.
         problem: why not, with file, place and fix.
+        notes: what was taken for granted in reading it.
     """
 
     file: Path
     name: str
     raw: np.ndarray | None
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
     """The files that these name, in their order: a folder stands for the clips right in it, sorted
-    by name, a list for the paths in it.
+    by name, unless it is one clip itself, with a file a frame; a list for the paths in it.
 
     Paths in a list are relative to the working directory, else to the list's own folder. Empty
     lines and those that start with # are left out.
@@ -54,8 +56,10 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     """
     found = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(each for each in path.iterdir() if each.suffix.lower() in CLIPS)
+        if poses.is_folder_of_frames(path):
+            found.append(path)
+        elif path.is_dir():
+            inside = sorted(each for each in path.iterdir() if _is_clip(each))
             if not inside:
                 raise DataError(f"{path}: a folder without clips; they end in {', '.join(CLIPS)}")
             found += inside
@@ -64,6 +68,12 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
         else:
             found.append(path)
     return found
+
+
+def _is_clip(path: Path) -> bool:
+    if path.is_dir():
+        return poses.is_folder_of_frames(path)
+    return path.suffix.lower() in CLIPS
 
 
 def _listed(path: Path) -> list[Path]:
@@ -103,8 +113,9 @@ def _of_file(path: Path, recorded: dict[str, Any], image: tuple[int, int] | None
             for name, read_one in recordings.recordings(path, recorded, image):
                 yield _tried(path, name, read_one)
             return
-        for name, raw in clips.read_clip(path, recorded):
-            yield Clip(path, name, raw)
+        notes: list[str] = []
+        for name, raw in clips.read_clip(path, recorded, notes.append):
+            yield Clip(path, name, raw, notes=tuple(notes))
     except DataError as error:
         yield Clip(path, path.stem, None, str(error))
 

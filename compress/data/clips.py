@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ KINDS = (
 )
 
 
-def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str, np.ndarray]]:
+def read_clip(
+    path: Path | str, recorded: dict | None = None, note: Callable[[str], None] | None = None
+) -> list[tuple[str, np.ndarray]]:
     """The clips of one file as (name, raw (C, T, V, M) float32), C = 3 or, in `.npy` files, 2.
 
     Missing joints, or frames with NaN or infinity, are mended as they were in training
@@ -33,6 +36,7 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
         recorded: what files of poses (`compress.data.poses`) hold, as `deployed.json` says it:
             channels, joints, persons, perhaps names of joints. Without it their formats are not
             read.
+        note: is told what was taken for granted, of the notes of `compress.data.poses.Poses`.
     Raises:
         DataError: not such a file, or a clip without people; the file, the place in it and the fix
             are named.
@@ -44,9 +48,12 @@ def read_clip(path: Path | str, recorded: dict | None = None) -> list[tuple[str,
         raise DataError(f"{path}: no such file; give a clip: {KINDS}")
     kind = path.suffix.lower()
     if wanted is not None and poses.is_pose_file(path, wanted):
-        people = poses.read(path, wanted).values
+        read = poses.read(path, wanted)
+        if note is not None:
+            for remark in read.notes:
+                note(remark)
         name = path.stem if path.is_file() else path.name
-        return [(name, _own(people, wanted, recorded or {}, str(path)))]
+        return [(name, _own(read.values, wanted, recorded or {}, str(path)))]
     if kind == ".json":
         clip, _ = nw_ucla.parse(read_bytes(path, nw_ucla.LARGEST_FILE), str(path))
         return [(path.stem, _checked(clip, str(path), recorded))]

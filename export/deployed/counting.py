@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-# Keys of a preprocessing step, and of a skeleton, that count from 1 in memory.
+# Keys of a preprocessing step, of a skeleton and of what was recorded that count from 1 in memory.
 STEP_KEYS = ("bones",)
 SKELETON_KEYS = ("bones", "stream_bones")
+RECORDED_KEYS = ("repair_bones",)
 
 
 def from_zero(content: dict[str, Any]) -> dict[str, Any]:
@@ -33,6 +34,11 @@ def _shifted(content: dict[str, Any], by: int) -> dict[str, Any]:
         }
         if "centre" in skeleton:
             changed["skeleton"]["centre"] = _number(skeleton["centre"], by)
+    recorded = content.get("recorded")
+    if isinstance(recorded, dict):
+        changed["recorded"] = recorded | {
+            key: _pairs(recorded[key], by) for key in RECORDED_KEYS if key in recorded
+        }
     steps = content.get("preprocessing")
     if isinstance(steps, list):
         changed["preprocessing"] = [_step(step, by) for step in steps]

@@ -78,6 +78,14 @@ TEXTS: Mapping[str, str] = {
         " x[:, t, centre, 0] of every frame t from all joints whose numbers are not all 0. With once:"
         " a clip whose joint centre of person 0 is 0 in every frame stays as it is." + _ALIGN
     ),
+    "map_joints": (
+        "The joints change. Joint i of the result is the sum of weight * point over the pairs"
+        " [weight, [joint, ...]] of joints[i], in their order; a point is the sum of its joints over"
+        " how many of them are seen, a joint being seen where a coordinate of it is not 0. With a"
+        " point of which none is seen the joint is 0. With score the last channel is a confidence:"
+        " the smallest of the seen joints that it is made of, 0 where the joint is. With axes,"
+        " coordinate k is then the one that axes[k] names (x, y, z); - turns its sign."
+    ),
     "stream": (
         "By kind. bone: joint a of every pair [a, b] of bones becomes x[a] - x[b], joints that are no a become"
         " 0. joint_motion: frame t becomes x[t + 1] - x[t], the last frame 0; with absent, 0 where a"
@@ -95,8 +103,24 @@ TEXTS: Mapping[str, str] = {
 }
 
 
-def of(steps: Iterable[Mapping[str, object]]) -> dict[str, str]:
-    """{op: what it does} of the steps of a folder, with the terms that the texts use."""
+# Of `recorded.repair_bones`, which comes before the steps.
+REPAIR = (
+    "Before the steps. Missing is a joint that is not a number, and one at 0 whose person has another"
+    " that is not, unless the seen joints of the clip lie on either side of 0 along every axis (or all"
+    " at 0 of it). It is interpolated linearly in time between the nearest frames of its person that"
+    " have it, and takes the first or last such place beyond them. A joint that a person never has"
+    " takes the place of the nearest by pairs of repair_bones, of equally near ones the first; 0 where"
+    " no pair leads to one. Frames of zeros stay."
+)
+
+
+def of(steps: Iterable[Mapping[str, object]], repairs: bool = False) -> dict[str, str]:
+    """{op: what it does} of the steps of a folder, with the terms that the texts use.
+
+    Args:
+        repairs: missing joints are filled, see REPAIR.
+    """
     names = dict.fromkeys(str(step.get("op")) for step in steps)
-    texts = {name: TEXTS[name] for name in names if name in TEXTS}
+    texts = {"repair_bones": REPAIR} if repairs else {}
+    texts |= {name: TEXTS[name] for name in names if name in TEXTS}
     return {"terms": TERMS, **texts} if texts else {}

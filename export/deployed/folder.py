@@ -111,7 +111,8 @@ def write(folder: Path, description: Description, models: Path | None = None) ->
 def _content(description: Description) -> dict[str, Any]:
     """The description as JSON has it; what is not said has no key."""
     # Also of a folder of version 1, which is written anew.
-    steps = definitions.of(description.preprocessing)
+    repairs = description.recording.repair_bones is not None
+    steps = definitions.of(description.preprocessing, repairs)
     current = replace(description, version=VERSION, counted_from=0, steps=steps)
     content: dict[str, Any] = counting.from_zero(typed_json.encode(current))
     content["recorded"] = {

@@ -73,7 +73,7 @@ class Recorded:
         score: the last channel is a confidence; None where there is none.
         coordinates: channels in front of the score; None without one.
         min_score: joints of a lower score are missing; None where scores decide nothing.
-        repair_bones: pairs of joints, from 1, by which missing joints are filled in a clip as it
+        repair_bones: pairs of joints, from 1 (in the file from 0), by which missing joints are filled in a clip as it
             was recorded, before `preprocessing`; None: frames with NaN are replaced by the nearest
             good one.
     """

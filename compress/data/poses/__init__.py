@@ -2,7 +2,14 @@
 prediction."""
 
 from compress.data.poses.contract import Poses, Wanted, of_recording
-from compress.data.poses.table import KINDS, frame_files, is_clip_folder, is_pose_file, read
+from compress.data.poses.table import (
+    KINDS,
+    frame_files,
+    is_clip_folder,
+    is_folder_of_frames,
+    is_pose_file,
+    read,
+)
 
 __all__ = [
     "KINDS",
@@ -10,6 +17,7 @@ __all__ = [
     "Wanted",
     "frame_files",
     "is_clip_folder",
+    "is_folder_of_frames",
     "is_pose_file",
     "of_recording",
     "read",

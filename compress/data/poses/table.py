@@ -80,6 +80,15 @@ def is_clip_folder(path: Path) -> bool:
     return path.is_dir() and bool(frame_files(path))
 
 
+def is_folder_of_frames(path: Path) -> bool:
+    """Whether a folder that nobody has called a clip is one: its files are frames of OpenPose, not
+    clips."""
+    if not path.is_dir():
+        return False
+    first = frame_files(path)[:1]
+    return bool(first) and b'"people"' in read_bytes(first[0], LARGEST_FILE)
+
+
 def is_pose_file(path: Path, wanted: Wanted) -> bool:
     """Whether a file or folder that predictions are wanted for is one of these formats, and not of
     a data set that has a reader of its own."""

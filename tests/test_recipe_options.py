@@ -161,6 +161,9 @@ def test_what_a_recipe_says_is_what_a_run_with_its_data_would_say(tmp_path, rand
         (("--classes", "labels.txt"), "--classes labels.txt: no such file"),
         (("--classes", ","), "--classes: names no class"),
         (("--skeleton", "{name: hand, joints: 21"), "--skeleton: not YAML or JSON"),
+        (("--skeleton", '{name: "\\Uffffffff", joints: 21}'), "--skeleton: not YAML or JSON"),
+        (("--skeleton", "{name: " + "[" * 3000), "--skeleton: brackets are nested more than 20"),
+        (("--skeleton", "{name: " + "x" * 70_000), "--skeleton: is longer than 64000"),
         (("--skeleton", "{name: hand, joints: 21}"), "--skeleton: the key 'bones' is missing"),
         (
             ("--skeleton", "{name: hand, joints: 3, bones: [[1, 4]], centre: 1}"),

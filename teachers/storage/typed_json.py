@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from teachers.errors import DataError, did_you_mean
+from teachers.errors import DataError, did_you_mean, quoted
 
 Record = TypeVar("Record")
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -73,7 +73,7 @@ def _record(cls: Any, data: object, place: str) -> Any:
     # Unknown keys before missing ones: a misspelt one may be both, and its own name says more.
     for key in data:
         if key not in fields:
-            raise DataError(f"{place}: unknown key {key!r}{did_you_mean(str(key), fields)}")
+            raise DataError(f"{place}: unknown key {quoted(key)}{did_you_mean(str(key), fields)}")
     for key, entry in fields.items():
         if key not in data and is_required(entry):
             raise DataError(f"{place}: the key {key!r} is missing; it has no default")

@@ -12,6 +12,7 @@ import argparse
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +43,9 @@ class Options(Protocol):
 # Bytes of a file of class names or of one skeleton; ten thousand long names have less.
 LARGEST_TEXT = 1_000_000
 LARGEST_SKELETON = 64_000
+# Brackets in brackets; a skeleton has three.
+DEEPEST = 20
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +115,6 @@ def skeleton_of(text: str) -> Skeleton:
             )
         where = str(path)
         text = _text_of(path)
-    # PyYAML takes seconds for thousands of brackets in each other; the graph of any body has hundreds.
     if len(text) > LARGEST_SKELETON:
         raise RecipeError(f"{where}: is longer than {LARGEST_SKELETON} characters, no skeleton is")
     described = _parsed(text, where)
@@ -214,9 +217,13 @@ def _text_of(path: Path) -> str:
 
 def _parsed(text: str, where: str) -> object:
     """YAML, of which JSON is a part."""
+    # Before it is parsed: PyYAML takes seconds for thousands of brackets in each other.
+    steps = (_STEPS.get(character, 0) for character in text)
+    if max(accumulate(steps), default=0) > DEEPEST:
+        raise RecipeError(f"{where}: brackets are nested more than {DEEPEST} deep; correct it")
     try:
         return yaml.safe_load(text)
-    # PyYAML's own errors, and Python's for numbers of thousands of digits, dates that are none and
-    # brackets in brackets.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # PyYAML's own errors, and Python's for numbers of thousands of digits, dates that are none,
+    # characters beyond Unicode (`"\Uffffffff"`) and lists in lists.
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
         raise RecipeError(f"{where}: not YAML or JSON ({first_line(error)}); correct it") from error

@@ -42,6 +42,22 @@ def load(module, root, **keys):
     return module.load(module.Config(str(root), **keys), seed=1)
 
 
+def test_a_set_that_is_read_wrongly_says_so_once(tmp_path):
+    bad = BadClips(tmp_path, skip=True)
+    for number in range(8):
+        bad.add(f"c{number}", f"{tmp_path}/c{number}.npy: has shape ({number}, 33, 4); write score")
+    with pytest.raises(DataError) as caught:
+        bad.check(8)
+    assert str(caught.value) == (
+        f"{tmp_path}: none of 8 clips can be used; the first: c0.npy: has shape (0, 33, 4); write score"
+    )
+    with pytest.raises(DataError, match="2 of 2 clips cannot be used:\n  a: torn\n  b: empty"):
+        other = BadClips(tmp_path, skip=True)
+        other.add("a", f"{tmp_path}/a: torn")
+        other.add("b", f"{tmp_path}/b: empty")
+        other.check(2)
+
+
 def test_all_bad_clips_are_named_at_once(tmp_path):
     root = folder(
         tmp_path / "set",

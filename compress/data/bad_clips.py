@@ -125,6 +125,10 @@ class BadClips:
         return reasons
 
     def _listed(self, problems: list[str], total: int) -> str:
+        # Then it is what the set says of its clips that does not fit, and one line says it all.
+        if len(self._bad) == total and len(self._reasons()) == 1:
+            first = self._short(problems[0])
+            return f"{self._root}: none of {counted(total, 'clip')} can be used; the first: {first}"
         lines = [f"  {self._short(problem)}" for problem in problems]
         message = f"{self._root}: {len(self._bad)} of {counted(total, 'clip')} cannot be used:\n"
         message += "\n".join(lines[:SHOWN])

@@ -36,7 +36,8 @@ from compress.data.dataset import Callback, Dataset, Split
 from compress.data.frames import Repaired, energy, repair_joints
 from compress.data.own import dataset_yaml, kinetics_labels, labels, labels_csv, splits
 from compress.data.own.dataset_yaml import Description
-from compress.data.own.labels_csv import Entry
+from compress.data.own.labels import Labels
+from compress.data.own.labels_csv import Entry, Listing
 from compress.data.own.paths import LABELS, Folder
 from compress.data.poses import Wanted
 from teachers.errors import DataError
@@ -68,12 +69,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     description = dataset_yaml.read(root)
     bad = BadClips(root, config.skip_bad)
     folder = Folder(root, Path(config.link_root).expanduser() if config.link_root else None)
-    where = root / LABELS
-    if not where.exists() and kinetics_labels.files(root):
-        where = root
-        listed = kinetics_labels.read(folder, bad)
-    else:
-        listed = labels_csv.read(folder, bad, description.encoding)
+    where, listed = _listed(root, folder, description, bad)
     class_names = description.classes or listed.classes
     entries, labelled = labels.numbered(listed.entries, class_names, where, bad)
     if not entries:
@@ -90,10 +86,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     numbers = labelled.numbers[kept]
     validates = splits.validating(entries, numbers, description.split, where)
     classes = labelled.classes
-    for entry, clip, label, held_out in zip(entries, clips, numbers, validates, strict=True):
-        identity = (entry.name, clip.shape, int(label), bool(held_out))
-        report.digest.update(repr(identity).encode())
-        report.digest.update(clip.data)
+    _identify(entries, clips, numbers, validates, report)
     _compare(folder, entries, clips, validates, report)
 
     def split(chosen: np.ndarray) -> Split:
@@ -102,15 +95,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
 
     train = split(np.flatnonzero(~validates))
     val = split(np.flatnonzero(validates))
-    for written, name in labelled.spellings:
-        report.add_case(
-            "label written unlike its class in letter case, spaces or Unicode form (counted as it)",
-            f"{written} = {name}",
-        )
-    for written, name in folder.recased:
-        report.add_case("file called otherwise in letter case", f"{written} = {name}")
-    for column in listed.unused:
-        report.add_case(f"column of {LABELS} not used", column)
+    _report_spellings(labelled, folder, listed, report)
     return Dataset(
         "own",
         train,
@@ -130,6 +115,45 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
         repair_bones=description.edges,
         skipped=bad.skipped,
     )
+
+
+def _listed(
+    root: Path, folder: Folder, description: Description, bad: BadClips
+) -> tuple[Path, Listing]:
+    """(where the labels stand, for messages; what they say)."""
+    where = root / LABELS
+    if not where.exists() and kinetics_labels.files(root):
+        return root, kinetics_labels.read(folder, bad)
+    return where, labels_csv.read(folder, bad, description.encoding)
+
+
+def _identify(
+    entries: Sequence[Entry],
+    clips: list[np.ndarray],
+    numbers: np.ndarray,
+    validates: np.ndarray,
+    report: DataReport,
+) -> None:
+    """Make the clips part of the fingerprint."""
+    for entry, clip, label, held_out in zip(entries, clips, numbers, validates, strict=True):
+        identity = (entry.name, clip.shape, int(label), bool(held_out))
+        report.digest.update(repr(identity).encode())
+        report.digest.update(clip.data)
+
+
+def _report_spellings(
+    labelled: Labels, folder: Folder, listed: Listing, report: DataReport
+) -> None:
+    """Count what was written otherwise than it is called, and what is not used."""
+    for written, name in labelled.spellings:
+        report.add_case(
+            "label written unlike its class in letter case, spaces or Unicode form (counted as it)",
+            f"{written} = {name}",
+        )
+    for written, name in folder.recased:
+        report.add_case("file called otherwise in letter case", f"{written} = {name}")
+    for column in listed.unused:
+        report.add_case(f"column of {LABELS} not used", column)
 
 
 def _read_all(

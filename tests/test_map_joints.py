@@ -297,6 +297,7 @@ def test_a_recipe_plans_networks_of_the_target(tmp_path):
     deployed = Description(
         format=FORMAT,
         version=VERSION,
+        counted_from=0,
         network="ctrgcn",
         classes=clips.classes,
         input=Input("clip", (None, *task.view.shape)),
@@ -314,6 +315,7 @@ def test_the_largest_step_is_within_what_a_deployed_folder_may_hold():
     Description(
         format=FORMAT,
         version=VERSION,
+        counted_from=0,
         network="ctrgcn",
         classes=("a", "b"),
         input=Input("clip", (None, 3, 8, 133, 1)),

@@ -24,6 +24,8 @@ FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
 def network(randomised):
     """Wide enough for weights to outweigh names: two blocks with the identity behind one with a
     projection."""
+    # Drawn from Paddle's one generator: without a seed, by whatever tests ran before.
+    paddle.seed(0)
     full = ctrgcn.default_spec(
         classes=3, skeleton=FIVE, frames=8, persons=2, config=ctrgcn.Config(32)
     )

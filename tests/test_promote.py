@@ -21,6 +21,7 @@ steps:
   - promote
   - prune_layers: {drop: [l10]}
   - train: {epochs: 1, lr: 0.02, kd: {weight: 1.0}}
+export: {formats: [onnx]}
 budget: {max_size: 10MB, max_top1_drop: 100}
 """
 

@@ -48,13 +48,23 @@ def shortened(name: str) -> list[str]:
     return found
 
 
+# Tracing a network for Paddle takes as long as the rest of a short run. That every network's Paddle
+# files are right is shown in `test_networks.py`; here one recipe of each kind writes them.
+BOTH_FORMATS = ("ctrgcn_lite_dml", "ctrgcn_lite_4stream_kd", "efficientgcn_b0_int8", "stgcnpp_dml")
+
+
 @pytest.mark.parametrize("name", [name for name, _ in recipe.by_data_set()[BUILT_IN]])
 def test_recipe_runs_through_export(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    overrides = [part for one in shortened(name) for part in ("-o", one)]
+    wanted = shortened(name)
+    runtimes = {"Paddle Inference", "ONNX Runtime"}
+    if name not in BOTH_FORMATS:
+        wanted.append("export.formats=[onnx]")
+        runtimes = {"ONNX Runtime"}
+    overrides = [part for one in wanted for part in ("-o", one)]
     assert run.main(["--recipe", name, *overrides, "--device", "cpu"]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert said["status"] == "ok" and {"Paddle Inference", "ONNX Runtime"} == set(said["deployed"])
+    assert said["status"] == "ok" and runtimes == set(said["deployed"])
     if any(step.kind in QUANTISING for step in recipe.load(name).steps):
         assert (
             "int8"

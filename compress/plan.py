@@ -14,7 +14,7 @@ from compress.data import survey, unread
 from compress.data.dataset import Callback, Dataset
 from compress.recipe import trainings
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
-from compress.task import Task, check_freeze, load_weights, spec_for, task_for
+from compress.task import Task, check_frames, check_freeze, load_weights, spec_for, task_for
 from teachers.errors import RecipeError
 from teachers.networks import Spec
 from teachers.skeleton import Brought, Skeleton, named
@@ -128,6 +128,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     student = _student(recipe, student_task, teachers[0], reader)
     for teacher in teachers:
         check_freeze("teacher.train", teacher.member.train, teacher.spec, teacher.weights is None)
+        check_frames("teacher.train", teacher.member.train, teacher.spec)
     steps = []
     spec = student.spec
     # One after the other: each step must fit the network that the one before it leaves.
@@ -135,7 +136,9 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         module = contracts.step(entry.kind)
         if entry.enabled:
             spec = module.spec_after(spec, entry.config)
-            check_freeze(f"steps[{number - 1}].{entry.kind}", trainings.of(entry), spec)
+            place = f"steps[{number - 1}].{entry.kind}"
+            check_freeze(place, trainings.of(entry), spec)
+            check_frames(place, trainings.of(entry), spec)
         steps.append(PlannedStep(number, entry, module, spec))
     remarks = [*notes(recipe, dataset)]
     for task in (*teacher_tasks, student_task):

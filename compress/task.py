@@ -242,6 +242,22 @@ def check_freeze(place: str, training: Config | None, spec: Spec, fresh: bool = 
         raise RecipeError(f"{place}.freeze: names every part; at least one must learn")
 
 
+def check_frames(place: str, training: Config | None, spec: Spec) -> None:
+    """
+    Args:
+        place: of the training in the recipe.
+    Raises:
+        RecipeError: a stage of `progressive_frames` is no shorter than the network's clips.
+    """
+    for number, stage in enumerate(training.progressive_frames if training else ()):
+        frames = spec.input_shape[1]
+        if stage.frames >= frames:
+            raise RecipeError(
+                f"{place}.progressive_frames[{number}].frames: {stage.frames} is not fewer than the"
+                f" {frames} frames of the input; give fewer, or leave the stage out"
+            )
+
+
 def as_saved(path: Path, dataset: Dataset) -> Model:
     """A network from a weights file of a run, seen through the input it was trained with, for clips
     of `dataset`.

@@ -55,7 +55,8 @@ class Config(quantising.Calibration):
                 "train.dml.freeze_teacher: the float network stays frozen here; leave it true"
             )
         # What is trained here is flat: its layers are not the blocks, and its BatchNorms are folded.
-        for name in ("freeze", "frozen_norm"):
+        # Ranges of activations were calibrated on whole clips.
+        for name in ("freeze", "frozen_norm", "progressive_frames"):
             if getattr(self.train, name):
                 raise ValueError(f"train.{name}: only in a `train` step and in teacher.train")
         if self.train.rate_decay != 1.0:

@@ -37,6 +37,9 @@ def title(config: Config) -> str:
         )
     if config.ema is not None:
         words.append(f"average of weights {config.ema:g}")
+    if config.progressive_frames:
+        stages = ", ".join(str(stage.frames) for stage in config.progressive_frames)
+        words.append(f"{stages} frames first")
     return ", ".join([f"{words[0]} {config.epochs} epochs", *words[1:]])
 
 

@@ -152,12 +152,15 @@ class Trainer:
         not the weights that move."""
         return self.average if self.average is not None else self.job.networks[self.job.learner]
 
-    def step(self, batch: dict, labels, lr: float):
+    def step(self, batch: dict, labels, lr: float, frames: int | None = None):
         """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts,
-        logits by role), on the device."""
+        logits by role), on the device. The networks that learn see `frames` frames, None: all."""
         job = self.job
         assert self.frozen is not None
+        # Whole clips: a frozen teacher was trained on them, and its session is made for them.
         logits = self.frozen.compute(batch)
+        if frames is not None:
+            batch = {key: shortened(value, frames) for key, value in batch.items()}
         with paddle.amp.auto_cast(enable=self.amp):
             logits |= {role: model(batch) for role, model in job.trained.items()}
         # The losses are taken in float32 even under amp: a sum of logarithms of small
@@ -307,6 +310,7 @@ def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
     # Asked once: which views there are is worked out from all networks, and never changes
     views = job.views
     keys = [view.fingerprint for view in views]
+    frames = schedule.frames(config, epoch)
     batches = loader.batches(
         split,
         _augment(views),
@@ -317,7 +321,7 @@ def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
     for step, (x, y) in enumerate(batches):
         lr = schedule.learning_rate(config, epoch * steps + step, steps)
         batch, labels = _prepared(job, keys, x, y, rng)
-        parts, logits = trainer.step(batch, labels, lr)
+        parts, logits = trainer.step(batch, labels, lr, frames)
         losses.append(parts["loss"])
         # Weighted by the batch's size: the last batch is smaller, and a mean of batch means would
         # count its clips more. The sums stay on the device, for to read one waits for it.
@@ -365,6 +369,16 @@ def _prepared(job: Job, keys: list[str], x, y: np.ndarray, rng: np.random.Genera
     permutation = paddle.to_tensor(drawn)
     batch = {key: mixup.blend(value, lam, permutation) for key, value in batch.items()}
     return batch, mixup.blend(labels, lam, permutation)
+
+
+def shortened(clips, frames: int):
+    """(N, C, T, V, M) -> (N, C, frames, V, M): frames from the middle of equal parts of the clip;
+    clips that have no more stay as they are."""
+    whole = clips.shape[2]
+    if whole <= frames:
+        return clips
+    picked = ((np.arange(frames) + 0.5) * whole / frames).astype("int64")
+    return paddle.index_select(clips, paddle.to_tensor(picked), axis=2)
 
 
 def _augment(views: tuple[View, ...]):

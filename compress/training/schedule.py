@@ -38,6 +38,15 @@ def _unscaled(config: Config, step: int, steps_per_epoch: int) -> float:
     return config.lr * 0.5 * (1.0 + math.cos(angle))
 
 
+def frames(config: Config, epoch: int) -> int | None:
+    """How many frames the networks that learn see in `epoch` (from 0); None: all of them."""
+    for stage in config.progressive_frames:
+        # Rounded down, so that the last epoch is one of whole clips however few there are.
+        if epoch < math.floor(stage.until * config.epochs):
+            return stage.frames
+    return None
+
+
 def stopped(config: Config, reached: Sequence[float], start: float | None) -> bool:
     """Whether `patience` has run out.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -85,6 +86,26 @@ class AutoScaleLr:
 
 
 @dataclass(frozen=True)
+class Shortened:
+    """Clips of `frames` frames, evenly picked, up to the share `until` of the epochs. Arithmetic
+    falls in proportion, and a network that is convolutional over time keeps its weights (compare
+    progressive resizing of pictures: Tan and Le, EfficientNetV2, arXiv 2104.00298)."""
+
+    frames: int
+    until: float
+
+    def __post_init__(self):
+        # Two strides of 2 leave one frame of four.
+        if self.frames < 4:
+            raise ValueError("frames: must be at least 4")
+        if not 0 < self.until < 1:
+            raise ValueError(
+                "until: must be between 0 and 1, a share of the epochs (the last ones see whole"
+                " clips)"
+            )
+
+
+@dataclass(frozen=True)
 class Config:
     """Keys of a `train` step, and of `teacher.train`. Warm-up and cosine run per iteration.
 
@@ -101,6 +122,8 @@ class Config:
         class_weights: how much a clip of each class counts in the loss on labels: "balanced", or a
             number a class.
         repeat: passes over the training split that make one epoch; each sees other augmentations.
+        progressive_frames: stages with fewer frames, the shortest first; networks that learn see
+            them, a frozen teacher and every evaluation see whole clips.
         auto_scale_lr: scale `lr` and `warmup_lr` by `batch_size` / `base_batch`; None: as they are.
     """
 
@@ -134,6 +157,7 @@ class Config:
     freeze: tuple[str, ...] = field(default=(), repr=False, metadata=ADDED)
     rate_decay: float = field(default=1.0, repr=False, metadata=ADDED)
     frozen_norm: bool = field(default=False, repr=False, metadata=ADDED)
+    progressive_frames: tuple[Shortened, ...] = field(default=(), repr=False, metadata=ADDED)
 
     def __post_init__(self):
         self._check_length()
@@ -170,6 +194,7 @@ class Config:
         if not 0 < self.rate_decay <= 1:
             raise ValueError("rate_decay: must be above 0 and at most 1 (1: one rate for all)")
         self._check_class_weights()
+        self._check_stages()
 
     @property
     def lr_factor(self) -> float:
@@ -228,6 +253,15 @@ class Config:
                 "class_weights: `focal` weighs the classes already, by its `beta`; leave"
                 " class_weights out, or write beta: 0"
             )
+
+    def _check_stages(self):
+        stages = self.progressive_frames
+        for before, after in itertools.pairwise(stages):
+            if after.frames <= before.frames or after.until <= before.until:
+                raise ValueError(
+                    "progressive_frames: `frames` and `until` must grow from stage to stage, as in"
+                    " [{frames: 16, until: 0.5}, {frames: 32, until: 0.8}]"
+                )
 
 
 def moves_teacher(config: Config) -> bool:

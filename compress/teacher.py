@@ -51,7 +51,7 @@ def identity(planned: PlannedTeacher, seed: int) -> Identity:
         training,
         task.dataset.fingerprint,
         task.view.identity,
-        seed,
+        seed + member.seed,
     ]
     # The layout of another's weights file, which may be pruned.
     if planned.weights is None and planned.spec != parts[0]:
@@ -99,6 +99,7 @@ def obtain(
     weights = planned.weights
     if weights is not None and not member.finetune:
         return Teacher(Model(weights.network, view, member.weight), weights.path)
+    seed = work.seed + member.seed
     key = identity(planned, work.seed)
     cached = _cached(planned, key, teacher_cache)
     if cached is not None:
@@ -109,13 +110,13 @@ def obtain(
     else:
         # Initial weights are drawn from Paddle's one global generator: seeded here, they do not
         # depend on what was built before
-        paddle.seed(work.seed)
+        paddle.seed(seed)
         network = networks.build(planned.spec)
         origin = "trained in this run"
     model = Model(network, view, member.weight)
     # `Member` refuses a network that is neither read whole nor told how to train
     assert member.train is not None
-    progress = _train(model, member.train, work, key, name)
+    progress = _train(model, member.train, replace(work, seed=seed), key, name)
     about = model.about(work.dataset) | {
         "history": progress.history,
         "best_epoch": progress.best_epoch,

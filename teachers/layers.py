@@ -49,6 +49,26 @@ class BatchNorm(nn.Layer):
         return scale, bias - mean * scale
 
 
+class Residual(nn.Layer):
+    """A layer that adds what it computes to its input, or to a projection of it.
+
+    Attributes:
+        drop_path: the probability of a sample to pass in training without what is computed
+            (stochastic depth, Huang et al., arXiv 1603.09382); set by the training.
+    """
+
+    drop_path = 0.0
+
+    def added(self, y):
+        """What is computed, (B, C, V, T), as it is added to the residual."""
+        if not self.training or self.drop_path == 0.0:
+            return y
+        keep = 1.0 - self.drop_path
+        kept = paddle.bernoulli(paddle.full([y.shape[0], 1, 1, 1], keep))
+        # Divided here, so that nothing has to be scaled in evaluation.
+        return y * (kept / keep)
+
+
 class Conv(nn.Layer):
     """A convolution over frames, (1, kernel), no bias; the same padding at both ends. `groups` =
     channels: depthwise."""

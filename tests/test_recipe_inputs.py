@@ -1,5 +1,7 @@
 """Who sees clips how: the input of every network, ensembles, students of their own, skeletons."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,31 @@ def test_members_of_an_ensemble_share_what_stands_beside_it(load):
     assert (first.weight, second.weight, second.train.epochs) == (0.6, 0.4, 3)
     assert [one.config.stream for one in inputs(loaded)] == ["joint", "bone"]
     assert recipe.to_dict(loaded)["teacher"]["ensemble"][1]["width"] == 8
+
+
+def test_seeds_stand_for_an_ensemble_of_one_network(load):
+    loaded = load(f"teacher: {{{TRAIN}, width: 16, seeds: 3, input: {{stream: bone}}}}")
+    assert [member.seed for member in loaded.teacher.members] == [0, 1, 2]
+    first, *others = loaded.teacher.members
+    assert all(dataclasses.replace(member, seed=0) == first for member in others)
+    assert (first.network.config, first.input.config.stream) == (ctrgcn.Config(16), "bone")
+    # Written out in the run's recipe, which is the same recipe.
+    written = recipe.to_dict(loaded, defaults=False)["teacher"]["ensemble"]
+    assert [member.get("seed", 0) for member in written] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "teacher, expected",
+    [
+        (f"{TRAIN}, seeds: 1", "teacher.seeds: expected two or more networks"),
+        (f"{TRAIN}, seeds: three", "teacher.seeds: expected a whole number"),
+        (f"{TRAIN}, seeds: 2, ensemble: [{{}}, {{}}]", "teacher.seeds: an `ensemble` is written"),
+        ("weights: teacher.npz, seeds: 2", "seed: only for a teacher that is trained"),
+    ],
+)
+def test_seeds_that_train_nothing_are_refused(load, teacher, expected):
+    with pytest.raises(RecipeError, match=re.escape(expected)):
+        load(f"teacher: {{{teacher}}}")
 
 
 @pytest.mark.parametrize(

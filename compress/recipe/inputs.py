@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from compress import registry
 from compress.recipe import types
+from compress.schema.strict import convert, error, wrong
 from compress.schema.yaml_tree import Value
 from teachers import networks
 from teachers.networks import Feeding
@@ -35,6 +36,9 @@ def fill(root: Value) -> Value:
     # In the tree and not in the types: so a key that is filled in is checked like one that was
     # written, and an error still names the line that it comes from
     tree = dict(root.mapping or {})
+    if "teacher" in tree:
+        tree["teacher"] = _by_seeds(tree["teacher"])
+        root = replace(root, data=tree)
     data = tree.get("data")
     if data is None or _data_set(data) is None:
         return root
@@ -163,6 +167,33 @@ def _networks(tree: dict[str, Value]) -> Iterator[Value | None]:
     student = tree.get("student")
     if student is not None and _plain(student, "name") is not None:
         yield student
+
+
+def _by_seeds(teacher: Value) -> Value:
+    """`teacher.seeds: 3` as the ensemble that it stands for.
+
+    Raises:
+        RecipeError: no number of networks, or an ensemble that is written out beside it.
+    """
+    keys = teacher.mapping or {}
+    seeds = keys.get("seeds")
+    if seeds is None:
+        return teacher
+    if "ensemble" in keys:
+        raise error(
+            seeds.place,
+            "teacher.seeds",
+            "an `ensemble` is written out beside it; give its members a `seed` each instead",
+        )
+    count = convert(int, seeds, "teacher.seeds")
+    if count < 2:
+        raise wrong(seeds, "teacher.seeds", "two or more networks (leave it out for one)")
+    members = tuple(
+        Value({"seed": Value(number, seeds.place, str(number))}, seeds.place)
+        for number in range(count)
+    )
+    kept = {key: value for key, value in keys.items() if key != "seeds"}
+    return replace(teacher, data=kept | {"ensemble": Value(members, seeds.place)})
 
 
 def _teacher(teacher: Value, data: Value, recipe_input: Value | None) -> Value:

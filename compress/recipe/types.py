@@ -203,6 +203,8 @@ class Member:
         head: what becomes of the classifier of `weights` in a fine-tuning; "auto": it is kept where
             the classes are the same, by name if the file has names, else by number.
         compare_scratch: train the same network from nothing, too, and report both.
+        seed: added to the recipe's, so that members of one kind are trained apart;
+            `teacher.seeds: 3` is short for three members of the seeds 0, 1 and 2.
     """
 
     network: Choice
@@ -213,8 +215,15 @@ class Member:
     weight: float = 1.0
     head: Literal["auto", "keep", "fresh"] = "auto"
     compare_scratch: bool = False
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError("seed: must not be negative")
+        if self.seed and self.weights is not None and not self.finetune:
+            raise ValueError(
+                "seed: only for a teacher that is trained; `weights` are read as they are"
+            )
         if self.weights == "":
             raise ValueError("weights: expected a file's path or null, got ''")
         if self.weights is None and self.train is None:

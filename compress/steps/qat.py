@@ -56,7 +56,7 @@ class Config(quantising.Calibration):
             )
         # What is trained here is flat: its layers are not the blocks, and its BatchNorms are folded.
         # Ranges of activations were calibrated on whole clips.
-        for name in ("freeze", "frozen_norm", "progressive_frames"):
+        for name in ("freeze", "frozen_norm", "progressive_frames", "drop_path"):
             if getattr(self.train, name):
                 raise ValueError(f"train.{name}: only in a `train` step and in teacher.train")
         if self.train.rate_decay != 1.0:

@@ -1,7 +1,7 @@
 """State of a training in progress, written atomically each epoch, so that a killed run resumes
 bit for bit.
 
-One `.npz`: weights of every network, optimiser velocities, the average of the weights, the best
+One `.npz`: weights of every network, the optimiser's state, the average of the weights, the best
 weights so far, and a JSON with epoch, history and the settings it belongs to. Random numbers need
 no state: every batch, augmentation and mixup draw is a function of (seed, epoch, index), and
 Paddle's generator is reseeded each epoch.
@@ -13,16 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import paddle
 from paddle import nn
 
+from compress.training import optimizer as optimizers
 from teachers import networks, storage
 from teachers.errors import CheckpointError
 from teachers.weights.identity import Identity
-from teachers.weights.values import require_usable
 
-# What Paddle 2.6.2 calls the velocity of a parameter in a Momentum optimiser's state.
-_VELOCITY = "_velocity_0"
 VERSION = 2
 
 
@@ -60,7 +57,7 @@ def save(
     for role, network in nets.items():
         for name, value in networks.state_of(network).items():
             arrays[f"{role}/{name}"] = value
-    arrays |= {f"velocity/{name}": value for name, value in _velocities(nets, optimizer).items()}
+    arrays |= optimizers.state_of(optimizer, _named_parameters(nets))
     arrays |= {f"best/{name}": value for name, value in progress.best.items()}
     meta = {
         "format": "featherbone-training",
@@ -100,16 +97,7 @@ def restore(
         )
     for role, network in nets.items():
         networks.load_state(network, _part(arrays, role), f"{path}: {role}")
-    parameters = _named_parameters(nets)
-    # The file has structured names: Paddle's own (`conv2d_12.w_0`) count what the process has
-    # built before, and differ in the one that resumes.
-    velocities = {}
-    kept = _part(arrays, "velocity")
-    # Not through `load_state`, and not seen before the next loss.
-    require_usable(kept, f"{path}: velocity")
-    for name, value in kept.items():
-        velocities[parameters[name].name + _VELOCITY] = paddle.to_tensor(value)
-    optimizer.set_state_dict(velocities)
+    optimizers.load_state(optimizer, _named_parameters(nets), arrays, path)
     if scaler and meta["scaler"]:
         scaler.load_state_dict(meta["scaler"])
     return Progress(
@@ -131,17 +119,6 @@ def _named_parameters(nets: dict[str, nn.Layer]) -> dict:
         for name, parameter in network.named_parameters():
             parameters[f"{role}/{name}"] = parameter
     return parameters
-
-
-def _velocities(nets: dict[str, nn.Layer], optimizer) -> dict[str, np.ndarray]:
-    state = optimizer.state_dict()
-    velocities = {}
-    for name, parameter in _named_parameters(nets).items():
-        # A parameter that never had a gradient has no velocity; nor has the average of weights.
-        velocity = state.get(parameter.name + _VELOCITY)
-        if velocity is not None:
-            velocities[name] = np.array(velocity.numpy())
-    return velocities
 
 
 def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -18,7 +18,15 @@ from compress.data import loader
 from compress.data.dataset import Dataset
 from compress.evaluation.evaluate import EvaluationSet, accuracy, cross_entropy, logits_of
 from compress.inputs.view import View
-from compress.training import checkpoint, fine_tuning, frozen as frozen_teachers, mixup, schedule
+from compress.training import (
+    checkpoint,
+    fine_tuning,
+    frozen as frozen_teachers,
+    mixup,
+    optimizer as optimizers,
+    schedule,
+    stochastic_depth,
+)
 from compress.training.epoch_curves import EpochResult
 from compress.training.model import Model, views_of
 from compress.training.objectives import Objective
@@ -91,17 +99,7 @@ class Trainer:
         self.parameters: list[paddle.Tensor] = []
         for network in job.networks.values():
             self.parameters.extend(p for p in network.parameters() if not p.stop_gradient)
-        clip = nn.ClipGradByGlobalNorm(config.clip_norm) if config.clip_norm else None
-        # One optimiser over all networks that learn: in mutual learning the gradients of both are
-        # clipped by their common norm.
-        self.optimizer = paddle.optimizer.Momentum(
-            config.lr,
-            config.momentum,
-            parameters=self.parameters,
-            use_nesterov=True,
-            weight_decay=config.weight_decay,
-            grad_clip=clip,
-        )
+        self.optimizer = optimizers.build(config, self.parameters)
         # Paddle 2.6.2 warns and ignores auto_cast on a CPU; a recipe with `amp` trains there in
         # float32 without the noise.
         self.amp = config.amp and paddle.get_device().startswith("gpu")
@@ -123,6 +121,8 @@ class Trainer:
             for model in ensemble:
                 model.network.eval()
         self.frozen: frozen_teachers.Frozen | None = None
+        # What the networks that learn see of a clip in this epoch, None: all of it.
+        self.frames: int | None = None
 
     def teach(self, progress: checkpoint.Progress) -> None:
         """Decide what computes the frozen networks, and note it in the progress."""
@@ -152,15 +152,15 @@ class Trainer:
         not the weights that move."""
         return self.average if self.average is not None else self.job.networks[self.job.learner]
 
-    def step(self, batch: dict, labels, lr: float, frames: int | None = None):
+    def step(self, batch: dict, labels, lr: float):
         """One update on a batch {view: x (N, C, T, V, M)} and soft labels (N, K); (loss parts,
-        logits by role), on the device. The networks that learn see `frames` frames, None: all."""
+        logits by role), on the device."""
         job = self.job
         assert self.frozen is not None
         # Whole clips: a frozen teacher was trained on them, and its session is made for them.
         logits = self.frozen.compute(batch)
-        if frames is not None:
-            batch = {key: shortened(value, frames) for key, value in batch.items()}
+        if self.frames is not None:
+            batch = {key: shortened(value, self.frames) for key, value in batch.items()}
         with paddle.amp.auto_cast(enable=self.amp):
             logits |= {role: model(batch) for role, model in job.trained.items()}
         # The losses are taken in float32 even under amp: a sum of logarithms of small
@@ -211,7 +211,11 @@ def fit(job: Job) -> checkpoint.Progress:
         TrainingError: a loss or a weight that is not finite; the last epoch's state is kept.
         StorageError: progress cannot be written.
     """
-    with fine_tuning.applied(job.networks[job.learner], job.config):
+    learner = job.networks[job.learner]
+    with (
+        fine_tuning.applied(learner, job.config),
+        stochastic_depth.applied(learner, job.config.drop_path),
+    ):
         return _fit(job)
 
 
@@ -310,7 +314,7 @@ def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
     # Asked once: which views there are is worked out from all networks, and never changes
     views = job.views
     keys = [view.fingerprint for view in views]
-    frames = schedule.frames(config, epoch)
+    trainer.frames = schedule.frames(config, epoch)
     batches = loader.batches(
         split,
         _augment(views),
@@ -321,7 +325,7 @@ def _epoch(trainer: Trainer, epoch: int) -> tuple[dict[str, float], np.ndarray]:
     for step, (x, y) in enumerate(batches):
         lr = schedule.learning_rate(config, epoch * steps + step, steps)
         batch, labels = _prepared(job, keys, x, y, rng)
-        parts, logits = trainer.step(batch, labels, lr, frames)
+        parts, logits = trainer.step(batch, labels, lr)
         losses.append(parts["loss"])
         # Weighted by the batch's size: the last batch is smaller, and a mean of batch means would
         # count its clips more. The sums stay on the device, for to read one waits for it.

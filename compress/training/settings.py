@@ -124,6 +124,10 @@ class Config:
         repeat: passes over the training split that make one epoch; each sees other augmentations.
         progressive_frames: stages with fewer frames, the shortest first; networks that learn see
             them, a frozen teacher and every evaluation see whole clips.
+        optimizer: "sgd" with Nesterov momentum, or "adamw" (decoupled weight decay, betas 0.9 and
+            0.999).
+        drop_path: stochastic depth: the probability of a sample to pass the last block by its
+            residual alone; blocks before it have a share of it by their depth.
         auto_scale_lr: scale `lr` and `warmup_lr` by `batch_size` / `base_batch`; None: as they are.
     """
 
@@ -158,6 +162,8 @@ class Config:
     rate_decay: float = field(default=1.0, repr=False, metadata=ADDED)
     frozen_norm: bool = field(default=False, repr=False, metadata=ADDED)
     progressive_frames: tuple[Shortened, ...] = field(default=(), repr=False, metadata=ADDED)
+    optimizer: Literal["sgd", "adamw"] = field(default="sgd", repr=False, metadata=ADDED)
+    drop_path: float = field(default=0.0, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         self._check_length()
@@ -193,6 +199,10 @@ class Config:
             raise ValueError("milestones: only for `schedule: step`")
         if not 0 < self.rate_decay <= 1:
             raise ValueError("rate_decay: must be above 0 and at most 1 (1: one rate for all)")
+        if self.optimizer == "adamw" and self.momentum != 0.9:
+            raise ValueError("momentum: only for `optimizer: sgd`; AdamW has its own")
+        if not 0 <= self.drop_path < 1:
+            raise ValueError("drop_path: is a probability, and must be at least 0 and below 1")
         self._check_class_weights()
         self._check_stages()
 

@@ -22,7 +22,7 @@ from paddle.nn import functional as F
 from paddle.nn.initializer import Assign, Constant, Normal
 
 from teachers import stages
-from teachers.layers import BatchNorm, Conv, ConvBN
+from teachers.layers import BatchNorm, Conv, ConvBN, Residual
 from teachers.skeleton import Skeleton
 
 # Identity, inward, outward.
@@ -270,7 +270,7 @@ class TemporalUnit(nn.Layer):
         return self.bn(paddle.concat([self.near(near), self.far(far), pooled, plain], axis=1))
 
 
-class Unit(nn.Layer):
+class Unit(Residual):
     """ReLU(temporal(graph(x)) + residual(x)); without a graph unit, ReLU(temporal(x) +
     residual(x))."""
 
@@ -286,7 +286,7 @@ class Unit(nn.Layer):
     def forward(self, x):
         y = self.temporal(x if self.graph is None else self.graph(x))
         if self.has_residual:
-            y = y + (x if self.residual is None else self.residual(x))
+            y = self.added(y) + (x if self.residual is None else self.residual(x))
         return F.relu(y)
 
 

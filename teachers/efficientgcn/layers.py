@@ -16,7 +16,7 @@ from paddle import nn
 from paddle.nn import functional as F
 from paddle.nn.initializer import Constant
 
-from teachers.layers import BatchNorm, Conv
+from teachers.layers import BatchNorm, Conv, Residual
 from teachers.skeleton import Skeleton, column_normalise
 
 # Subsets of the graph: joints 0, 1 and 2 bones apart.
@@ -195,7 +195,7 @@ class SpatialGraph(nn.Layer):
         return F.swish(self.bn(y) + (x if self.residual is None else self.residual(x)))
 
 
-class Temporal(nn.Layer):
+class Temporal(Residual):
     """One temporal layer with its residual: x (B, C, V, T) -> (B, C, V, T / stride)."""
 
     def __init__(self, layer: str, channels: int, hidden: int, stride: int):
@@ -213,7 +213,7 @@ class Temporal(nn.Layer):
         for step in self.steps:
             y = getattr(self, step.name)(y)
             y = F.swish(y) if step.act else y
-        y = y + (x if self.residual is None else self.residual(x))
+        y = self.added(y) + (x if self.residual is None else self.residual(x))
         return F.swish(y) if self.act_on_sum else y
 
 

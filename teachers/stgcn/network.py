@@ -22,7 +22,7 @@ from paddle.nn import functional as F
 from paddle.nn.initializer import Constant, Normal, Uniform
 
 from teachers import stages
-from teachers.layers import BatchNorm, Conv, ConvBN
+from teachers.layers import BatchNorm, Conv, ConvBN, Residual
 from teachers.skeleton import Skeleton, column_normalise
 from teachers.stages import Block, Config, graph_of, plan
 
@@ -146,7 +146,7 @@ class Temporal(nn.Layer):
         return self.bn(self.conv(x))
 
 
-class Unit(nn.Layer):
+class Unit(Residual):
     """ReLU(temporal(graph(x)) + residual(x))."""
 
     def __init__(self, block: Block, graph: nn.Layer, temporal: nn.Layer):
@@ -161,7 +161,7 @@ class Unit(nn.Layer):
     def forward(self, x):
         y = self.temporal(self.graph(x))
         if self.has_residual:
-            y = y + (x if self.residual is None else self.residual(x))
+            y = self.added(y) + (x if self.residual is None else self.residual(x))
         return F.relu(y)
 
 

@@ -141,7 +141,7 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         checked.sample,
         checked.reference,
         state.quantized,
-        Options(recipe.export.skip_absent),
+        Options(recipe.export.skip_absent, recipe.export.onnx),
     )
     if state.quantized is not None:
         layers = _layers(state.student.network, state.quantized, checked.sample[:LAYER_CLIPS])
@@ -165,7 +165,8 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
         row, _ = accuracy.row(
             table.runtime_title(kind), predict, checked.clips, checked.logits, files, deployed=True
         )
-        recorder.runtimes(row)
+        integers = ((description.requires or {}).get(kind) or {}).get("integers")
+        recorder.runtimes(replace(row, note=f"integers: {integers}") if integers else row)
         checked.turns.append(turn_of(predict, checked.clips))
 
 
@@ -215,7 +216,7 @@ def _ship_teacher(
         for model in before.teacher:
             clips = work.evaluation(model.view, model.view.clips)
             sources.append(Source(model.network, model.about(work.dataset), clips))
-        options = Options(recipe.export.skip_absent)
+        options = Options(recipe.export.skip_absent, recipe.export.onnx)
         return ship(sources, work.folder / "teacher", recipe.export.formats, threads, options), ""
     # Of any kind: what the student is compared with must not cost the student.
     except Exception as problem:  # noqa: BLE001

@@ -28,7 +28,7 @@ from export import deployed, package, runtimes, verify as verification
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.formats import table
-from export.formats.options import Options
+from export.formats.options import Integers, Options
 from export.preprocess import published
 from export.quantize import bits
 from export.quantize.quantized import Quantized, corrected
@@ -122,6 +122,7 @@ def export(
     about: Mapping[str, object] | None = None,
     quantized: Quantized | None = None,
     skip_absent: bool = True,
+    onnx: Integers | None = None,
 ) -> Differences:
     """Write a folder that can be deployed, and compare every file in its runtime on `clips`.
 
@@ -131,6 +132,8 @@ def export(
         about: `classes` and `preprocessing`, so that a program can feed the folder right from its
             `deployed.json` alone; `api.about(path)` of a run's weights.
         skip_absent: in ONNX, persons who are not in a clip are not computed; the same logits.
+        onnx: how files in eight bits are written, `qoperator` or `qdq`, the latter for other
+            runtimes than ONNX Runtime; None: the faster one.
     Returns:
         format -> `agreement` (0..1), the same but for ties as `clear_agreement`, `max_abs_diff`,
         `max_rel_diff`, and where activations are rounded `snr_db`, against the network as it is rounded.
@@ -146,7 +149,7 @@ def export(
         clips,
         _logits(network, Path(folder), clips),
         quantized,
-        Options(skip_absent),
+        Options(skip_absent, onnx),
     )
 
 

@@ -17,6 +17,7 @@ from compress.schema.strict import Build, build, choice, convert, entries_of, wr
 from compress.schema.yaml_tree import Value, error, join
 from compress.training import settings
 from export.formats import table
+from export.formats.options import Integers
 from teachers.errors import did_you_mean
 from teachers.skeleton import Brought, Skeleton
 
@@ -288,11 +289,12 @@ class Export:
     """`export:`, what the deployed folder holds.
 
     Attributes:
-        skip_absent: see `export.formats.options`.
+        skip_absent, onnx: see `export.formats.options`.
     """
 
     formats: tuple[Annotated[str, Build(_format)], ...] = table.names()
     skip_absent: bool = True
+    onnx: Integers | None = None
 
     def __post_init__(self) -> None:
         if not self.formats:

@@ -178,22 +178,42 @@ class GraphFirst(Swished):
         if self.scale is not None:
             x = self.point(f"{self.name}.in", x * self.scale)
         x = paddle.matmul(self.point(f"{self.name}.topology", self.left), x)
-        x = self.point(f"{self.name}.product", x).reshape([0, (HOPS + 1) * self.in_channels, V, T])
+        x = self.point(f"{self.name}.product", x)
+        if self.integers:
+            return self.in_integers(x)
+        x = x.reshape([0, (HOPS + 1) * self.in_channels, V, T])
         y = (
             self.point(f"{self.name}.values", F.conv2d(x, self.weight)).reshape([0, C * V, T])
             + self.bias
         )
         return self.swish(self.name, y.reshape([0, C, V, T]))
 
+    def in_integers(self, rows):
+        """The rest, of all rows (B, Cin, (HOPS + 1) * V, T), with a point behind every operator."""
+        y = F.conv2d(rows, self.weight, dilation=[self.joints, 1]) + self.bias
+        y = self.point(f"{self.name}.biased", y) + self.point(f"{self.name}.rest", self.rest)
+        return self.swish(self.name, y)
+
     def for_onnx(self) -> None:
-        """In eight bits the input's BatchNorm keeps its scale: one range would not do for
-        coordinates and velocities."""
-        if self.integers and self.in_scale is not None:
+        """In eight bits the sum over hops is a convolution over the product's rows, V apart, and
+        the input's BatchNorm keeps its scale: one range would not do for coordinates and
+        velocities."""
+        if not self.integers:
+            return
+        if self.in_scale is not None:
             self.scale = self.constant(f"{self.name}.scale", self.in_scale.reshape(-1, 1, 1))
             each = np.repeat(np.where(self.in_scale == 0, 1.0, self.in_scale), HOPS + 1).reshape(
                 1, -1, 1, 1
             )
             self.weight = self.constant(f"{self.name}.values.w", array(self.weight) / each, axis=0)
+        C, V = self.channels, self.joints
+        weight = array(self.weight).reshape(C, self.in_channels, HOPS + 1, 1)
+        self.weight = self.constant(f"{self.name}.values.w", weight, axis=0)
+        # What all joints share is the convolution's bias, which costs nothing.
+        bias = array(self.bias).reshape(C, V)
+        mean = bias.mean(1, keepdims=True)
+        self.bias = self.constant(f"{self.name}.b", mean.reshape(C, 1, 1))
+        self.rest = self.constant(f"{self.name}.rest", (bias - mean).reshape(C, V, 1))
 
 
 class GraphLast(Swished):
@@ -223,10 +243,19 @@ class GraphLast(Swished):
             skip, skip_bias = _folded(layer.residual)
             self.skip = FoldedConv(block, f"{name}.residual", skip, skip_bias + shift)
 
+    def for_onnx(self) -> None:
+        """In eight bits a convolution for each hop: their results one after the other are rows."""
+        if self.integers:
+            self.values = self.values.every(HOPS)
+
     def forward(self, x):
-        values = self.point(f"{self.name}.values", self.values(x)).reshape(
-            [0, self.channels, HOPS * self.joints, x.shape[3]]
-        )
+        if self.integers:
+            hops = [self.point(f"{self.name}.values", conv(x)) for conv in self.values]
+            values = self.point(f"{self.name}.values", paddle.concat(hops, axis=2))
+        else:
+            values = self.point(f"{self.name}.values", self.values(x)).reshape(
+                [0, self.channels, HOPS * self.joints, x.shape[3]]
+            )
         y = paddle.matmul(self.point(f"{self.name}.topology", self.left), values)
         return self.swish(
             self.name,
@@ -332,7 +361,26 @@ class Attention(Swished):
             Affine(block, name, None, shift),
         )
 
+    def for_onnx(self) -> None:
+        if self.integers:
+            self.scale = self.constant(f"{self.name}.scale", array(self.scale).reshape(-1, 1, 1))
+
+    def in_integers(self, x):
+        """The same with a point behind every operator on a whole map; what is done to the pooled
+        ones is little, and stays float32."""
+        gates = []
+        for axis, conv in ((3, self.joint), (2, self.frame)):
+            pooled = self.point(f"{self.name}.pooled", x.mean(axis, keepdim=True))
+            gates.append(F.sigmoid(conv(F.hardswish(self.reduce(pooled)))))
+        joint = self.point(f"{self.name}.joints", gates[0] * self.scale)  # (B, C, V, 1)
+        frame = self.point(f"{self.name}.frames", gates[1])  # (B, C, 1, T)
+        weighted = x * self.point(f"{self.name}.factors", joint * frame)
+        y = self.point(f"{self.name}.weighted", weighted) + x
+        return self.swish(self.name, self.shift(self.point(f"{self.name}.product", y)))
+
     def forward(self, x):
+        if self.integers:
+            return self.in_integers(x)
         V, T = x.shape[2], x.shape[3]
         # Both poolings go through one convolution, side by side
         pooled = paddle.concat([x.mean(3), x.mean(2)], axis=2).unsqueeze(2)  # (B, C, 1, V + T)

@@ -141,6 +141,25 @@ class FoldedConv(FlatLayer):
             layer=self.layer,
         )
 
+    def spread(self, outputs: list[int], inputs: list[int] | None = None) -> None:
+        """Follow parts of so many output and input channels by zeros, up to multiples of four each:
+        ONNX Runtime's integer convs are up to twice as fast on those."""
+        weight = spread(array(self.weight_), outputs, 0)
+        if inputs is not None:
+            weight = spread(weight, inputs, 1)
+        bias = array(self.bias_)
+        self.weight_ = self.constant(f"{self.name}.w", weight, axis=0, layer=self.layer)
+        self.bias_ = self.constant(f"{self.name}.b", spread(bias, outputs, 0))
+
+    def every(self, step: int) -> nn.LayerList:
+        """Convs of the same input, the first of output channels 0, step, ..., the next of those
+        behind them; one layer in a plan."""
+        order = np.arange(self.weight_.shape[0]).reshape(-1, step).T.reshape(-1)
+        shape = self.bias_.shape
+        self.weight_.set_value(self.weight_.numpy()[order])
+        self.bias_.set_value(self.bias_.numpy().reshape(-1)[order].reshape(shape))
+        return self.split([len(order) // step] * step)
+
     def split(self, widths: list[int]) -> nn.LayerList:
         """Convs of the same input that have so many output channels each, one after the other; one
         layer in a plan."""
@@ -173,6 +192,13 @@ class Affine(FlatLayer):
         )
         self.shift = self.constant(f"{name}.shift", np.reshape(shift, [-1, 1]))
 
+    def spread(self) -> None:
+        """Follow the channels by such that answer zero, up to a multiple of four."""
+        width = self.shift.shape[0]
+        if self.scale is not None:
+            self.scale = self.constant(f"{self.name}.scale", spread(array(self.scale), [width], 0))
+        self.shift = self.constant(f"{self.name}.shift", spread(array(self.shift), [width], 0))
+
     def forward(self, x):
         if self.onnx:
             return self.conv(x)
@@ -192,6 +218,22 @@ class Affine(FlatLayer):
         del self.scale, self.shift
         self.conv.for_onnx()
         self.conv.onnx = True
+
+
+def to_four(width: int) -> int:
+    """The next multiple of four."""
+    return width + -width % 4
+
+
+def spread(value: np.ndarray, widths: list[int], axis: int) -> np.ndarray:
+    """Parts of so many channels each, followed by zeros up to a multiple of four."""
+    parts = np.split(value, np.cumsum(widths)[:-1], axis=axis)
+    padding = [(0, 0)] * value.ndim
+    filled = []
+    for part, width in zip(parts, widths, strict=True):
+        padding[axis] = (0, to_four(width) - width)
+        filled.append(np.pad(part, padding))
+    return np.concatenate(filled, axis=axis)
 
 
 def add_channels(x, bias):

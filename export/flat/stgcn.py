@@ -66,9 +66,12 @@ class Block(FlatLayer):
         )
 
     def forward(self, x):
-        y = self.point("ends", self.temporal(self.graph(x)))
+        y = self.temporal(self.graph(x))
+        # Without a sum in between, the one point behind the ReLU is enough.
         if self.has_residual:
-            y = y + (x if self.residual is None else self.point("residual", self.residual(x)))
+            y = self.point("ends", y) + (
+                x if self.residual is None else self.point("residual", self.residual(x))
+            )
         return self.point("out", F.relu(y))
 
 
@@ -105,7 +108,26 @@ class Graph(FlatLayer):
         )
         self.constant_ = self.constant("graph.b", constant.reshape(C * V, 1))
 
+    def for_onnx(self) -> None:
+        """In eight bits the sum over subsets is a convolution over the product's rows, V apart: its
+        channels then lie side by side wherever it runs channels-last."""
+        if not self.integers:
+            return
+        C, V = self.channels, self.joints
+        weight = array(self.weight_)  # input channels ordered (Cin, subset)
+        self.weight_ = self.constant(
+            "graph.w", weight.reshape(C, weight.shape[1] // SUBSETS, SUBSETS, 1), axis=0
+        )
+        # What all joints share is the convolution's bias, which costs nothing.
+        constant = array(self.constant_).reshape(C, V)
+        mean = constant.mean(1, keepdims=True)
+        self.bias = self.constant("graph.b", mean.reshape(C, 1, 1))
+        self.rest = self.constant("graph.rest", (constant - mean).reshape(C, V, 1))
+        del self.constant_
+
     def forward(self, x):
+        if self.integers:
+            return self.in_integers(x)
         Cin, V, T = x.shape[1:]
         flat = [
             -1,
@@ -122,6 +144,18 @@ class Graph(FlatLayer):
         if self.down is not None:
             y = y + self.point("down", F.conv2d(x, self.down)).reshape(flat)
         return self.point("graph", F.relu(y)).reshape([-1, self.channels, V, T])
+
+    def in_integers(self, x):
+        """The same with a point behind every operator."""
+        rows = self.point("product", paddle.matmul(self.point("graphs", self.graphs), x))
+        y = F.conv2d(rows, self.weight_, dilation=[self.joints, 1]) + self.bias
+        # Not `values`, which has no bias yet: a plan's ranges serve both forms by their names.
+        y = self.point("biased", y) + self.point("rest", self.rest)
+        if self.inner:
+            y = self.point("shifted", y) + x
+        if self.down is not None:
+            y = self.point("shifted", y) + self.point("down", F.conv2d(x, self.down))
+        return self.point("graph", F.relu(y))
 
 
 def _block(name: str, unit: Unit) -> Block:

@@ -8,7 +8,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
+from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold, to_four
 from export.flat.stgcn import Block, Graph, sequence
 from teachers import stgcnpp
 from teachers.stgcn.network import STGCN, Unit
@@ -46,7 +46,24 @@ class Temporal(FlatLayer):
         self.pool = Affine(name, "pool", *pooled)
         self.mix = FoldedConv(name, "mix", *fold(array(unit.mix.weight), unit.mix_bn))
 
+    def for_onnx(self) -> None:
+        """In eight bits every branch is as wide as ONNX Runtime's kernels like it."""
+        if not self.integers:
+            return
+        reduced = list(self.widths[:-1])
+        outer = [conv.weight_.shape[0] for conv in self.branches]
+        outer += [self.pool.shift.shape[0], self.plain.weight_.shape[0]]
+        self.reduce.spread(reduced)
+        for conv, inputs, outputs in zip(self.branches, reduced, outer, strict=False):
+            conv.spread([outputs], [inputs])
+        self.pool.spread()
+        self.plain.spread(outer[-1:])
+        self.mix.spread([self.mix.weight_.shape[0]], outer)
+        self.parts = [to_four(width) for width in reduced]
+
     def forward(self, x):
+        if self.integers:
+            return self.in_integers(x)
         *parts, pooled = paddle.split(
             self.point("reduce", F.relu(self.reduce(x))), list(self.widths[:-1]), axis=1
         )
@@ -61,6 +78,19 @@ class Temporal(FlatLayer):
             axis=1,
         )
         return self.mix(self.point("branches", F.relu(y)))
+
+    def in_integers(self, x):
+        """The same with a point behind every operator. All branches have the range of their concat,
+        which then only copies."""
+        reduced = self.point("reduce", F.relu(self.reduce(x)))
+        *parts, pooled = [
+            self.point("reduce", part) for part in paddle.split(reduced, self.parts, axis=1)
+        ]
+        pooled = F.max_pool2d(pooled, (1, 3), stride=(1, self.stride), padding=(0, 1))
+        ends = [conv(part) for conv, part in zip(self.branches, parts, strict=True)]
+        ends += [self.pool(self.point("reduce", pooled)), self.plain(x)]
+        whole = paddle.concat([self.point("branches", F.relu(one)) for one in ends], axis=1)
+        return self.mix(self.point("branches", whole))
 
 
 def _block(name: str, unit: Unit) -> Block:

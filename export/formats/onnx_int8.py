@@ -1,5 +1,5 @@
 """ONNX with eight-bit weights and activations: Q/DQ pairs that ONNX Runtime fuses into integer
-convolutions, products and sums.
+convolutions, products and sums; `export/formats/onnx_qoperator.py` writes its operators itself.
 
 The flat network is traced with every point of the plan cut off at its range; each such Clip then
 becomes one QuantizeLinear + DequantizeLinear. Weights become int8 initialisers with a scale for

@@ -50,7 +50,8 @@ def largest_pairs(rows: np.ndarray) -> np.ndarray:
 
 def broken(graph: onnx.GraphProto) -> Iterable[tuple[str, int]]:
     """(name, largest sum) of every int8 initialiser that reaches a Conv or a MatMul through a
-    DequantizeLinear and has neighbours whose levels add up to more than LEVELS."""
+    DequantizeLinear, or a QLinearConv or QLinearMatMul as it is, and has neighbours whose levels
+    add up to more than LEVELS."""
     stored = {one.name: one for one in graph.initializer if one.data_type == onnx.TensorProto.INT8}
     # By DequantizeLinear: only such weights are multiplied as integers
     made = {
@@ -59,9 +60,14 @@ def broken(graph: onnx.GraphProto) -> Iterable[tuple[str, int]]:
         if node.op_type == "DequantizeLinear" and node.input[0] in stored
     }
     for node in graph.node:
-        if node.op_type not in ("Conv", "MatMul") or node.input[1] not in made:
+        name = ""
+        if node.op_type in ("Conv", "MatMul"):
+            name = made.get(node.input[1], "")
+        elif node.op_type in ("QLinearConv", "QLinearMatMul"):
+            # Behind the levels, the scale and the zero point of what they are multiplied with
+            name = node.input[3]
+        if name not in stored:
             continue
-        name = made[node.input[1]]
         rows = _rows_of(node, numpy_helper.to_array(stored[name]).astype("int64"))
         largest = 0 if rows is None else int(largest_pairs(rows).max())
         if largest > LEVELS:
@@ -69,7 +75,7 @@ def broken(graph: onnx.GraphProto) -> Iterable[tuple[str, int]]:
 
 
 def _rows_of(node: onnx.NodeProto, levels: np.ndarray) -> np.ndarray | None:
-    if node.op_type == "MatMul":
+    if node.op_type in ("MatMul", "QLinearMatMul"):
         return multiplied(levels, 1)
     groups = next((one.i for one in node.attribute if one.name == "group"), 1)
     # Depthwise kernels of ONNX Runtime multiply tap by tap, without pairs

@@ -20,9 +20,9 @@ MICROSOFT = frozenset(
     """
     BiasGelu DequantizeLinear DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu
     MatMulInteger16 MatMulIntegerToFloat MatMulNBits NhwcMaxPool QAttention QGemm QLinearAdd
-    QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul
-    QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu
-    SkipLayerNormalization
+    QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu
+    QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear
+    QuickGelu SkipLayerNormalization
     """.split()  # noqa: SIM905  (a literal would take a line for each word)
 )
 # They run a graph as often as a number in the file or the clip says.

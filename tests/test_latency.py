@@ -12,7 +12,7 @@ from teachers import networks
 
 @pytest.fixture()
 def tiny(monkeypatch, tiny_spec, randomised):
-    monkeypatch.setattr(latency, "_fresh", lambda options: randomised(networks.build(tiny_spec)))
+    monkeypatch.setattr(latency, "fresh", lambda *_: randomised(networks.build(tiny_spec)))
 
     def broken(*_):
         raise RuntimeError("this tool\ncannot do that")

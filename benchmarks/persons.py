@@ -33,7 +33,7 @@ from export import runtimes
 from export.flat.flatten import flatten
 from export.formats import onnx_format
 from export.formats.baseline import save_baseline
-from export.formats.options import Options
+from export.formats.options import Integers, Options
 from export.quantize.layer_report import decibels
 from export.quantize.quantized import Quantized, corrected
 from teachers import cpu
@@ -48,22 +48,21 @@ Row = tuple[str, runtimes.Predict]
 ROUNDS = 30
 # Not timed: ONNX Runtime allocates its buffers in the first runs.
 WARM_UP = 3
-FORMS = ("qdq", "qoperator")
+FORMS: tuple[Integers, ...] = ("qdq", "qoperator")
 
 
 def rows(network: nn.Layer, quantized: Quantized, folder: Path) -> list[Row]:
     """The default file first, which all others are compared with."""
     save_baseline(network, folder / "baseline")
     found = [("paddle2onnx default", folder / "baseline" / "model.onnx")]
-    files = {"ours, float32": (flatten(network), None, Options())}
+    (folder / "float32").mkdir()
+    (path,) = onnx_format.save(flatten(network), network.spec, folder / "float32")
+    found.append(("ours, float32", path))
     for form in FORMS:
-        flat = quantized.flat(network)
-        files[f"ours, int8 {form}"] = (flat, quantized.plan, Options(onnx=form))
-    for name, (flat, plan, options) in files.items():
-        place = folder / name
-        place.mkdir()
-        (path,) = onnx_format.save(flat, network.spec, place, plan, options)
-        found.append((name, path))
+        (folder / form).mkdir()
+        flat, options = quantized.flat(network), Options(onnx=form)
+        (path,) = onnx_format.save(flat, network.spec, folder / form, quantized.plan, options)
+        found.append((f"ours, int8 {form}", path))
     return [(name, runtimes.onnx_runtime(path, threads=1)) for name, path in found]
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from compress.data import clips, own, pyskl
-from compress.data.frames import repair_joints
 from compress.training.model import Model
 from export.deployed.record import Recorded
+from export.preprocess.repair import repair_joints
 from export.serving import recording
 from teachers.storage import typed_json
 

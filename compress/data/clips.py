@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from compress.data import arrays, nw_ucla, own, poses
-from compress.data.frames import repair_frames, repair_joints
 from compress.data.ntu import skeleton_text
 from compress.data.ntu.clean import efficientgcn_raw
 from compress.data.ntu.layout import NTU, Layout, as_clip
 from compress.data.poses import Wanted
+from export.preprocess import repair
 from teachers.errors import DataError
 from teachers.storage.bounded import read_bytes
 
@@ -29,7 +29,7 @@ def read_clip(
     """The clips of one file as (name, raw (C, T, V, M) float32), C = 3 or, in `.npy` files, 2.
 
     Missing joints, or frames with NaN or infinity, are mended as they were in training
-    (`compress.data.frames`). Of a recording, the two persons of most
+    (`export.preprocess.repair`). Of a recording, the two persons of most
     energy (`compress.data.ntu.clean.efficientgcn_raw`) where the camera saw them.
 
     Args:
@@ -145,8 +145,5 @@ def _mended(clip: np.ndarray, recorded: dict) -> np.ndarray | None:
     bones = recorded.get("repair_bones")
     # Clips of other joints are refused where the network's are known by name.
     if bones is None or clip.shape[2] != recorded["joints"]:
-        frames, bad = repair_frames(clip)
-        return None if bad == clip.shape[1] else frames
-    if not np.isfinite(clip).all(axis=0).any():
-        return None
-    return repair_joints(clip, bones, recorded.get("coordinates")).clip
+        return repair.mended(clip, None, None)
+    return repair.mended(clip, bones, recorded.get("coordinates"))

@@ -21,7 +21,7 @@ import numpy as np
 from compress.data.bad_clips import BadClips
 from compress.data.data_report import counted, shortened
 from compress.data.dataset import Callback, Dataset, Split, Unread
-from compress.data.frames import repair_frames
+from export.preprocess.repair import repair_frames
 from teachers.errors import DataError, quoted
 from teachers.skeleton import UCLA_20
 from teachers.storage import json_text

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compress.data.data_report import counted
-from compress.data.frames import energy, repair_frames
+from compress.data.frames import energy
 from compress.data.ntu.skeleton_text import JOINTS, Recording
 from export.preprocess.ops import trim
+from export.preprocess.repair import repair_frames
 
 # EfficientGCN looks at the first four bodies of a frame, and keeps two.
 PLACES = 4

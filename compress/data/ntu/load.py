@@ -23,7 +23,6 @@ import numpy as np
 from compress.data.bad_clips import BadClips
 from compress.data.data_report import EMPTY, REPAIRED, DataReport, counted
 from compress.data.dataset import Callback, Dataset, LazyClips, Split, Unread
-from compress.data.frames import repair_frames
 from compress.data.ntu import build, clean, layout, naming, prepared_files, recordings, report
 from compress.data.ntu.class_names import class_notes, classes_of, overlap
 from compress.data.ntu.clip_cache import Cache, CachedClips
@@ -31,6 +30,7 @@ from compress.data.ntu.layout import NTU as NTU_LAYOUT
 from compress.data.ntu.naming import NTU_120
 from compress.data.ntu.prepared_files import Part
 from export.preprocess import ops
+from export.preprocess.repair import repair_frames
 from teachers.errors import DataError
 from teachers.skeleton import NTU_25
 

@@ -5,7 +5,7 @@ Formats of clips: `compress/data/poses`; `dataset.yaml`: `dataset_yaml.py`; `lab
 `labels_csv.py`. What is messy is mended by these rules, and counted in the notes:
 
 - a joint with NaN, infinity or a missing number, or at zero among others, is interpolated in time,
-  and one that is never seen takes the place of its neighbour (`compress.data.frames.repair_joints`);
+  and one that is never seen takes the place of its neighbour (`export.preprocess.repair.repair_joints`);
   a frame of nothing but zeros is one that nobody is in, and stays; a clip of one frame is a clip;
   without anybody in it, a clip is refused;
 - of more persons than `persons` those of most energy (`compress.data.frames.energy`) stay, in
@@ -33,13 +33,14 @@ from compress.data import poses
 from compress.data.bad_clips import BadClips
 from compress.data.data_report import REPAIRED_JOINTS, DataReport, counted
 from compress.data.dataset import Callback, Dataset, Split
-from compress.data.frames import Repaired, energy, repair_joints
+from compress.data.frames import energy
 from compress.data.own import dataset_yaml, kinetics_labels, labels, labels_csv, splits
 from compress.data.own.dataset_yaml import Description
 from compress.data.own.labels import Labels
 from compress.data.own.labels_csv import Entry, Listing
 from compress.data.own.paths import LABELS, Folder
 from compress.data.poses import Wanted
+from export.preprocess.repair import Repaired, repair_joints
 from teachers.errors import DataError
 
 # It takes clips of any length and frame rate, which is all that is known of them.

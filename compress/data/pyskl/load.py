@@ -35,10 +35,10 @@ from compress.data.data_report import (
     counted,
 )
 from compress.data.dataset import Callback, Dataset, LazyClips, Split
-from compress.data.frames import Bones, repair_frames, repair_joints
 from compress.data.pyskl import files, unsaid
 from compress.data.pyskl.files import Annotation, Part
 from compress.data.pyskl.unsaid import Settled
+from export.preprocess.repair import Bones, repair_frames, repair_joints
 from teachers.errors import DataError
 
 # The sampling that the published networks of PYSKL are trained and tested with.

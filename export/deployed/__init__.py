@@ -8,6 +8,7 @@ from export.deployed.folder import (
     unsealed_note,
     write,
 )
+from export.deployed.live import Live
 from export.deployed.models import predictor_with_features, predictors, try_out
 from export.deployed.record import Description
 from export.deployed.served import Served, in_process, open_deployed
@@ -15,6 +16,7 @@ from export.deployed.served import Served, in_process, open_deployed
 __all__ = [
     "NAME",
     "Description",
+    "Live",
     "Served",
     "describe",
     "in_process",

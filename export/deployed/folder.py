@@ -6,6 +6,7 @@ it right from this alone.
  "input": {"name", "layout", "shape"}, "output": {...},
  "counted_from": 0, "skeleton": {"name", "joints", "bones", "centre"},
  "preprocessing": [{"op": ...}, ...], "steps": {op: what it does}, "requires": {"onnx": {"opset"}},
+ "live": {"window", "stride", "threshold", ...; see `export.deployed.live`},
  "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]},
  "sha256": {"model.onnx": ..., "deployed.json": ...}}
 """

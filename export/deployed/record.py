@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath, PureWindowsPath
 
+from export.deployed.live import Live
 from teachers.skeleton import Skeleton
 
 FORMAT = "featherbone-deployed"
@@ -121,6 +122,7 @@ class Description:
         requires: by format, what its files need: the ONNX opset and the oldest ONNX Runtime, and
             with what they were checked.
         counted_from: joints in the file; None in folders of version 1, which count from 0 and 1.
+        live: how it follows live poses; None: the defaults of `Live`.
         sha256: see `teachers.storage.seal`; None in folders written before there was any.
     """
 
@@ -141,6 +143,7 @@ class Description:
     steps: Mapping[str, str] | None = None
     requires: Mapping[str, Mapping[str, str]] | None = None
     counted_from: int | None = None
+    live: Live | None = None
     sha256: Mapping[str, str] | None = None
 
     def __post_init__(self):

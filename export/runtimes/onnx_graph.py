@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from export.runtimes.onnx_wire import Message
 from teachers.errors import ExportMismatch
 from teachers.storage.bounded import read_bytes
 
@@ -27,6 +27,26 @@ MICROSOFT = frozenset(
 )
 # They run a graph as often as a number in the file or the clip says.
 LOOPS = ("Loop", "Scan", "SequenceMap")
+# Numbers of fields, of onnx.proto: ModelProto, GraphProto, FunctionProto, NodeProto, AttributeProto,
+# SparseTensorProto, TensorProto, StringStringEntryProto.
+MODEL_GRAPH = 7
+MODEL_FUNCTIONS = 25
+GRAPH_NODE = 1
+INITIALIZER = 5
+SPARSE_INITIALIZER = 15
+FUNCTION_NODE = 7
+OP_TYPE = 4
+ATTRIBUTE = 5
+DOMAIN = 7
+GRAPHS = (6, 11)
+TENSORS = (5, 10)
+SPARSE_TENSORS = (22, 23)
+VALUES_AND_INDICES = (1, 2)
+EXTERNAL_DATA = 13
+DATA_LOCATION = 14
+EXTERNAL = 1
+ENTRY_KEY = 1
+ENTRY_VALUE = 2
 
 
 def check(path: Path) -> None:
@@ -36,81 +56,109 @@ def check(path: Path) -> None:
         ExportMismatch: a foreign operator, a loop, weights outside its folder, or a file that is
             damaged or too large; with file, place and fix.
     """
-    import onnx
-
     data = read_bytes(path, LARGEST_MODEL, ExportMismatch)
     try:
-        model = onnx.load_model_from_string(data)
-    # protobuf's DecodeError and RuntimeError are of other families in other versions.
-    except Exception as error:
-        text = str(error).strip() or type(error).__name__
+        _check(Message(memoryview(data)), path)
+    # RecursionError: operators within operators, deeper than any runtime reads.
+    except (ValueError, RecursionError) as error:
         raise ExportMismatch(
-            f"{path}: its runtime cannot load it ({text.splitlines()[0]}); export it again"
+            f"{path}: its runtime cannot load it (no ONNX model: {error}); export it again"
         ) from error
-    graphs = list(_graphs(model))
-    count = sum(len(graph.node) for graph in graphs)
-    if not 0 < count <= MOST_NODES:
+
+
+def _check(model: Message, path: Path) -> None:
+    nodes = list(_nodes(model))
+    if not 0 < len(nodes) <= MOST_NODES:
         raise ExportMismatch(
-            f"{path}: its runtime cannot load it ({count} operators, expected 1 to {MOST_NODES});"
-            " export it again"
+            f"{path}: its runtime cannot load it ({len(nodes)} operators, expected 1 to"
+            f" {MOST_NODES}); export it again"
         )
-    for graph in graphs:
-        for node in graph.node:
-            _check_node(node, path)
-    for tensor in _tensors(graphs):
+    for node in nodes:
+        _check_node(node, path)
+    for tensor in _tensors(model, nodes):
         _check_tensor(tensor, path)
 
 
-def _check_node(node: Any, path: Path) -> None:
-    foreign = node.domain not in DOMAINS
-    if foreign or (node.domain == "com.microsoft" and node.op_type not in MICROSOFT):
-        raise ExportMismatch(
-            f"{path}: has an operator {node.op_type[:60]!r} of the domain {node.domain[:60]!r},"
-            " which is not known to do nothing but compute, and is not run; export the network with"
-            " standard operators"
-        )
-    if node.op_type in LOOPS:
-        raise ExportMismatch(
-            f"{path}: has a loop ({node.op_type}), which is not run: nothing bounds its time;"
-            " export the network without control flow"
-        )
+def _check_node(node: Message, path: Path) -> None:
+    operators = node.texts(OP_TYPE) or [""]
+    for domain in node.texts(DOMAIN) or [""]:
+        for operator in operators:
+            foreign = domain not in DOMAINS
+            if foreign or (domain == "com.microsoft" and operator not in MICROSOFT):
+                raise ExportMismatch(
+                    f"{path}: has an operator {operator[:60]!r} of the domain {domain[:60]!r},"
+                    " which is not known to do nothing but compute, and is not run; export the"
+                    " network with standard operators"
+                )
+    for operator in operators:
+        if operator in LOOPS:
+            raise ExportMismatch(
+                f"{path}: has a loop ({operator}), which is not run: nothing bounds its time;"
+                " export the network without control flow"
+            )
 
 
-def _graphs(model: Any) -> Iterator[Any]:
-    """The graph, those within its operators, and the functions that they call."""
-    left = [model.graph, *model.functions]
+def _graphs(model: Message) -> Iterator[Message]:
+    """The graphs, and those within their operators and within the functions'."""
+    functions = model.messages(MODEL_FUNCTIONS)
+    left = [inner for each in functions for node in each.messages(FUNCTION_NODE)
+            for inner in _inner(node)]  # fmt: skip
+    left += model.messages(MODEL_GRAPH)
     while left:
         graph = left.pop()
         yield graph
-        for node in graph.node:
-            for attribute in node.attribute:
-                left += [attribute.g] if attribute.HasField("g") else []
-                left += attribute.graphs
+        for node in graph.messages(GRAPH_NODE):
+            left += _inner(node)
 
 
-def _tensors(graphs: list[Any]) -> Iterator[Any]:
-    for graph in graphs:
-        # Functions have no weights of their own.
-        yield from getattr(graph, "initializer", ())
-        for sparse in getattr(graph, "sparse_initializer", ()):
-            yield from (sparse.values, sparse.indices)
-        for attribute in (each for node in graph.node for each in node.attribute):
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
+def _inner(node: Message) -> list[Message]:
+    """The graphs in the attributes of an operator."""
+    attributes = node.messages(ATTRIBUTE)
+    return [graph for each in attributes for key in GRAPHS for graph in each.messages(key)]
 
 
-def _check_tensor(tensor: Any, path: Path) -> None:
+def _nodes(model: Message) -> Iterator[Message]:
+    for function in model.messages(MODEL_FUNCTIONS):
+        yield from function.messages(FUNCTION_NODE)
+    for graph in _graphs(model):
+        yield from graph.messages(GRAPH_NODE)
+
+
+def _tensors(model: Message, nodes: list[Message]) -> Iterator[Message]:
+    for graph in _graphs(model):
+        yield from graph.messages(INITIALIZER)
+        for sparse in graph.messages(SPARSE_INITIALIZER):
+            yield from _of_sparse(sparse)
+    for attribute in (each for node in nodes for each in node.messages(ATTRIBUTE)):
+        for key in TENSORS:
+            yield from attribute.messages(key)
+        for key in SPARSE_TENSORS:
+            for sparse in attribute.messages(key):
+                yield from _of_sparse(sparse)
+
+
+def _of_sparse(sparse: Message) -> Iterator[Message]:
+    for key in VALUES_AND_INDICES:
+        yield from sparse.messages(key)
+
+
+def _check_tensor(tensor: Message, path: Path) -> None:
     """Weights in a file of their own lie in the folder: another one could be read out of the
     machine through the answers."""
-    if tensor.data_location != tensor.EXTERNAL and not tensor.external_data:
+    entries = list(tensor.messages(EXTERNAL_DATA))
+    if EXTERNAL not in tensor.numbers(DATA_LOCATION) and not entries:
         return
-    external = {entry.key: entry.value for entry in tensor.external_data}
-    location = external.get("location", "")
-    beside = path.parent / location
-    plain = Path(location).name == location and "\\" not in location and location != ".."
-    if not plain or beside.is_symlink() or not beside.is_file():
-        raise ExportMismatch(
-            f"{path}: keeps weights in {location[:60]!r}, which is no file in its folder; copy the"
-            " file there, or save the model in one file"
-        )
+    locations = [
+        value
+        for entry in entries
+        if "location" in entry.texts(ENTRY_KEY)
+        for value in entry.texts(ENTRY_VALUE)
+    ]
+    for location in locations or [""]:
+        beside = path.parent / location
+        plain = Path(location).name == location and "\\" not in location and location != ".."
+        if not plain or beside.is_symlink() or not beside.is_file():
+            raise ExportMismatch(
+                f"{path}: keeps weights in {location[:60]!r}, which is no file in its folder; copy"
+                " the file there, or save the model in one file"
+            )

@@ -1,0 +1,303 @@
+"""Poses of persons as they come in -> events: `Recogniser`."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from export import deployed, serving
+from export.deployed.live import Live
+from export.preprocess import repair
+from export.serve.rule import Event, Rule
+from export.serve.track import Track
+from teachers.errors import DataError, quoted
+
+Pose = tuple[Hashable, np.ndarray, float]
+Refused = Callable[[Pose, DataError], None]
+# Windows that go through the network at once: more gain nothing on a core, and take memory.
+BATCH = 16
+MOST_PENDING = 10_000
+# Numbers of the rings of all tracks: 2 GB of float32.
+MOST_NUMBERS = 500_000_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of a window of a track: scores (K,), and how many frames it had."""
+
+    track: Hashable
+    time: float
+    scores: np.ndarray
+    frames: int
+
+
+class _Followed:
+    """A track and what its windows showed."""
+
+    def __init__(self, live: Live, shape: tuple[int, int, int], classes: Sequence[str]):
+        self.track = Track(live, shape)
+        self.rule = Rule(live, classes)
+
+
+class Recogniser:
+    """A deployed folder that follows persons through live poses.
+
+    Everything it keeps is bounded by `live`. Not for several threads at once.
+
+    Attributes:
+        description: of the folder.
+        live: the settings in force, with no 0 left.
+        answers: what the last call had the network say, a window each.
+        unusable: windows that were not answered, as no number or nobody was in them.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        live: Live | None = None,
+        runtime: str | None = None,
+        threads: int = 1,
+        on_note: Callable[[str], None] = lambda note: None,
+    ):
+        """Open a folder.
+
+        Args:
+            live: instead of what the folder says.
+            runtime: as in `deployed.open_deployed`, as is `on_note`.
+            threads: of one call of the network.
+        Raises:
+            CheckpointError, ExportMismatch, DataError: the folder cannot be served.
+        """
+        self._served = deployed.open_deployed(
+            Path(folder), runtime, threads=threads, on_note=on_note
+        )
+        self.description = self._served.description
+        self.live = resolved(live or self.description.live or Live(), self.description)
+        recorded = self.description.recording
+        # As many persons as the network takes: `prepare` cuts what a recording has beyond them.
+        persons = min(recorded.persons or 1, self.description.input.clip[3])
+        self._shape = (persons, recorded.joints, recorded.channels)
+        self._tracks: dict[Hashable, _Followed] = {}
+        # Of those who never ask, the newest.
+        self._pending: deque[Event] = deque(maxlen=max(MOST_PENDING, self.live.max_tracks))
+        self._now = -math.inf
+        self._looked = -math.inf
+        self.answers: list[Answer] = []
+        self.unusable = 0
+
+    def __len__(self) -> int:
+        """Tracks that are followed."""
+        return len(self._tracks)
+
+    def push(self, track: Hashable, joints: np.ndarray, time: float) -> Event | None:
+        """A pose of a track; the event that it brings, if any.
+
+        Args:
+            joints: (V, C) as recorded, or (P, V, C) of a group whose persons belong together;
+                NaN for what is missing.
+            time: seconds, of one clock for all tracks, rising on each track.
+        Raises:
+            DataError: another shape, a time that does not rise, or a track too many; nothing of the
+                pose is kept.
+        """
+        self.answers = []
+        event = self._add(track, joints, time)
+        due = self._due([track])
+        changed = self._answer(due)
+        # A gap ends an action, and has no window: never both.
+        return event or (changed[0] if changed else None)
+
+    def push_many(self, poses: Iterable[Pose], on_error: Refused | None = None) -> list[Event]:
+        """Poses (track, joints, time), of many tracks; windows that are due go through the network
+        in batches, so that scores may differ in the last digits from those of `push`.
+
+        Events of tracks that have left are among those returned.
+
+        Args:
+            on_error: is told of each pose that cannot be used, and the others are followed; None:
+                the first one raises, those before it are kept, and their events come with the next
+                call.
+        Raises:
+            DataError: as `push`.
+        """
+        self.answers = []
+        due: dict[Hashable, None] = {}
+        for pose in poses:
+            # A second pose of a track may complete a second window.
+            if self._is_due(pose[0]):
+                self._pending += self._answer(self._due(due))
+                due = {}
+            try:
+                event = self._add(*pose)
+            except DataError as error:
+                if on_error is None:
+                    raise
+                on_error(pose, error)
+                continue
+            self._pending += [] if event is None else [event]
+            due[pose[0]] = None
+        self._pending += self._answer(self._due(due))
+        return self.left()
+
+    def left(self) -> list[Event]:
+        """The ends of actions of persons who have left since the last call."""
+        events = list(self._pending)
+        self._pending.clear()
+        return events
+
+    def answer(self, track: Hashable) -> Answer:
+        """What the network says of the frames of a track so far, due or not, without the rule.
+
+        Raises:
+            DataError: there is no such track, or nobody in its frames.
+        """
+        followed = self._tracks.get(track)
+        if followed is None:
+            raise DataError(f"track {quoted(track)}: is not followed; push its poses first")
+        self.answers = []
+        clip = self._views(track, followed.track)
+        if clip is None:
+            raise DataError(f"track {quoted(track)}: nobody is in its frames, or no number")
+        (scores,) = self._scores([clip])
+        frames = min(followed.track.frames, self.live.window)
+        return Answer(track, followed.track.time, scores, frames)
+
+    def leave(self, track: Hashable) -> Event | None:
+        """A person leaves now; the end of their action, if one is on."""
+        followed = self._tracks.pop(track, None)
+        return None if followed is None else followed.rule.reset(track, followed.track.time)
+
+    def _add(self, track: Hashable, joints: np.ndarray, time: float) -> Event | None:
+        pose = self._pose(track, joints)
+        if not math.isfinite(time):
+            raise DataError(f"track {quoted(track)}: time: must be a number of seconds, is {time}")
+        followed = self._tracks.get(track)
+        if followed is not None and time <= followed.track.time:
+            raise DataError(
+                f"track {quoted(track)}: time {time:g} is not after {followed.track.time:g}; push"
+                " the poses of a track in order"
+            )
+        self._now = max(self._now, time)
+        self._sweep(followed is None and len(self._tracks) >= self.live.max_tracks)
+        # Again, for they may just have left.
+        followed = self._tracks.get(track)
+        if followed is None:
+            if len(self._tracks) >= self.live.max_tracks:
+                raise DataError(
+                    f"track {quoted(track)}: {self.live.max_tracks} tracks are followed already;"
+                    " raise live.max_tracks, or drop tracks of noise"
+                )
+            followed = _Followed(self.live, self._shape, self.description.classes)
+            self._tracks[track] = followed
+        event = None
+        if followed.track.frames and time - followed.track.time > self.live.max_gap:
+            event = followed.rule.reset(track, followed.track.time)
+            followed.track.clear()
+        followed.track.add(pose, time)
+        return event
+
+    def _pose(self, track: Hashable, joints: np.ndarray) -> np.ndarray:
+        """(P, V, C) float32, a copy, with zeros for persons of the group who are not there."""
+        pose = np.zeros(self._shape, np.float32)
+        given = np.asarray(joints)
+        given = given[None] if given.ndim == 2 else given
+        persons, V, C = self._shape
+        if given.ndim != 3 or given.shape[1:] != (V, C) or not 1 <= len(given) <= persons:
+            raise DataError(
+                f"track {quoted(track)}: joints of shape {np.shape(joints)}, expected ({V}, {C}):"
+                f" joints and coordinates of {self.description.skeleton.name}"
+                + (f", or ({persons}, {V}, {C})" if persons > 1 else "")
+            )
+        if given.dtype.kind not in "fiu":
+            raise DataError(f"track {quoted(track)}: joints of {given.dtype}, expected numbers")
+        # Beyond float32 is infinity, and so mended.
+        with np.errstate(over="ignore"):
+            pose[: len(given)] = given
+        return pose
+
+    def _sweep(self, at_once: bool) -> None:
+        """Forget who has left; looked at twice in the time after which a person has."""
+        if not at_once and self._now - self._looked < self.live.leave_after / 2:
+            return
+        self._looked = self._now
+        last = self._now - self.live.leave_after
+        for name in [name for name, each in self._tracks.items() if each.track.time < last]:
+            event = self.leave(name)
+            if event is not None:
+                self._pending.append(event)
+
+    def _is_due(self, track: Hashable) -> bool:
+        followed = self._tracks.get(track)
+        return followed is not None and followed.track.is_due()
+
+    def _due(self, tracks: Iterable[Hashable]) -> list[Hashable]:
+        return [track for track in tracks if self._is_due(track)]
+
+    def _answer(self, tracks: Sequence[Hashable]) -> list[Event]:
+        """The events of the windows of these tracks."""
+        events: list[Event] = []
+        for start in range(0, len(tracks), BATCH):
+            found = []
+            for name in tracks[start : start + BATCH]:
+                views = self._views(name, self._tracks[name].track)
+                if views is not None:
+                    found.append((name, views))
+            rows = self._scores([views for _, views in found])
+            for (name, _), scores in zip(found, rows, strict=True):
+                followed = self._tracks[name]
+                time = followed.track.time
+                frames = min(followed.track.frames, self.live.window)
+                self.answers.append(Answer(name, time, scores, frames))
+                event = followed.rule.step(name, time, scores)
+                events += [] if event is None else [event]
+        return events
+
+    def _views(self, name: Hashable, track: Track) -> np.ndarray | None:
+        """All views (n, C, T, V, M) of a track's window as the network takes them; None where
+        nothing is in it."""
+        recorded = self.description.recording
+        clip = repair.mended(track.clip(), recorded.repair_bones, recorded.coordinates)
+        # A network would name some class for an empty window, too.
+        if clip is None or not clip.any():
+            self.unusable += 1
+            return None
+        numbers = range(self.description.views)
+        return np.stack(
+            [serving.prepare(clip, self.description, str(name), number) for number in numbers]
+        )
+
+    def _scores(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if not windows:
+            return []
+        logits, _ = self._served.run(np.concatenate(windows))
+        logits = np.asarray(logits)
+        count = self.description.views
+        serving.check_logits(logits, count * len(windows), self.description, "live poses")
+        rows = range(0, len(logits), count)
+        return [serving.scores_of(logits[row : row + count]) for row in rows]
+
+
+def resolved(live: Live, description: deployed.Description) -> Live:
+    """The settings with what is 0 filled in from the network.
+
+    Raises:
+        DataError: windows of so many tracks would not fit into memory, or a class is not known.
+    """
+    window = live.window or description.input.clip[1]
+    min_frames = min(live.min_frames or max(1, window // 2), window)
+    unknown = [name for name in live.quiet if name not in description.classes]
+    if unknown:
+        raise DataError(f"live: quiet: {quoted(unknown[0])} is no class of the network")
+    recorded = description.recording
+    numbers = window * recorded.joints * recorded.channels * (recorded.persons or 1)
+    if numbers * live.max_tracks > MOST_NUMBERS:
+        raise DataError(
+            f"live: {live.max_tracks} tracks of {window} frames are more than {MOST_NUMBERS:,}"
+            " numbers; take fewer tracks or shorter windows"
+        )
+    return replace(live, window=window, min_frames=min_frames)

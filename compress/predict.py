@@ -5,7 +5,8 @@ Run: python compress/predict.py runs/NAME/deploy CLIP [CLIP ...] [--runtime padd
 
 A CLIP is a file of any format that the data readers know, a folder of such files, a .txt list with a
 path on every line, or a .pkl of PYSKL or mmaction2. A clip that cannot be read is named, the rest
-are answered, and the exit code is 1. The last line of stdout is JSON.
+are answered, and the exit code is 1. The last line of stdout is JSON. With --follow or --serve live
+poses are followed, and events printed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 
 from compress.data import clip_list
 from compress.data.clip_list import Clip
+from compress.live import follow
 from export import deployed
 from export.deployed import served
 from export.formats import table
@@ -71,6 +73,10 @@ def main(
     parser = _parser(command)
     hints.add_options(parser)
     options = parser.parse_args(arguments)
+    if follow.is_asked(options):
+        return follow.run(options, _demo(options))
+    if not options.clips:
+        raise RecipeError(f"{options.model}: name a CLIP, or follow live poses (--follow, --serve)")
     model = _opened(options, hints)
     files = clip_list.files_of(options.clips)
     clips = clip_list.read(files, recording(model.description), _image(model.description))
@@ -97,7 +103,7 @@ def _parser(command: str) -> Parser:
         "model", type=Path, help="a deployed folder, a model file in one, or a weights file"
     )
     parser.add_argument(
-        "clips", nargs="+", type=Path, help="clip files, folders of them, lists of paths (.txt)"
+        "clips", nargs="*", type=Path, help="clip files, folders of them, lists of paths (.txt)"
     )
     parser.add_argument(
         "--runtime", choices=table.names(), help="default: onnx if the folder has it"
@@ -117,6 +123,7 @@ def _parser(command: str) -> Parser:
         metavar="FILE",
         help="write the features in front of the classifier to a .npz or .json",
     )
+    follow.add_options(parser)
     return parser
 
 
@@ -132,6 +139,16 @@ def _table_file(text: str) -> Path:
     if Path(text).suffix not in (".npz", ".json"):
         raise argparse.ArgumentTypeError(f"{text} ends neither in .npz nor in .json")
     return Path(text)
+
+
+def _demo(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
+    """The clips that the page of --serve plays."""
+    description = deployed.read_for(options.model, options.runtime)[0]
+    files = clip_list.files_of(options.clips)
+    for clip in clip_list.read(files, recording(description), _image(description)):
+        if clip.raw is None:
+            raise DataError(clip.problem)
+        yield clip.name, clip.raw
 
 
 def _opened(options: argparse.Namespace, hints: Options) -> deployed.Served:

@@ -2,7 +2,7 @@
 around a deployed network."""
 
 from export.deployed.live import Live
-from export.serve.recogniser import Answer, Recogniser
+from export.serve.recogniser import Answer, Pose, Recogniser
 from export.serve.rule import Event
 
-__all__ = ["Answer", "Event", "Live", "Recogniser"]
+__all__ = ["Answer", "Event", "Live", "Pose", "Recogniser"]

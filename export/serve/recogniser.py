@@ -17,6 +17,7 @@ from export.serve.rule import Event, Rule
 from export.serve.track import Track
 from teachers.errors import DataError, quoted
 
+# Who, joints (V, C) or (P, V, C), seconds.
 Pose = tuple[Hashable, np.ndarray, float]
 Refused = Callable[[Pose, DataError], None]
 # Windows that go through the network at once: more gain nothing on a core, and take memory.
@@ -36,10 +37,22 @@ class Answer:
     frames: int
 
 
+class _Clock:
+    """The newest time of the tracks of one clock, and when who has left was looked for."""
+
+    def __init__(self) -> None:
+        self.now = -math.inf
+        self.looked = -math.inf
+        self.tracks: set[Hashable] = set()
+
+
 class _Followed:
     """A track and what its windows showed."""
 
-    def __init__(self, live: Live, shape: tuple[int, int, int], classes: Sequence[str]):
+    def __init__(
+        self, live: Live, shape: tuple[int, int, int], classes: Sequence[str], clock: _Clock
+    ):
+        self.clock = clock
         self.track = Track(live, shape)
         self.rule = Rule(live, classes)
 
@@ -63,6 +76,7 @@ class Recogniser:
         runtime: str | None = None,
         threads: int = 1,
         on_note: Callable[[str], None] = lambda note: None,
+        clock_of: Callable[[Hashable], Hashable] = lambda track: None,
     ):
         """Open a folder.
 
@@ -70,6 +84,8 @@ class Recogniser:
             live: instead of what the folder says.
             runtime: as in `deployed.open_deployed`, as is `on_note`.
             threads: of one call of the network.
+            clock_of: the clock that the times of a track are of, where there are several: one that
+                runs ahead makes nobody leave who is on another.
         Raises:
             CheckpointError, ExportMismatch, DataError: the folder cannot be served.
         """
@@ -85,14 +101,23 @@ class Recogniser:
         self._tracks: dict[Hashable, _Followed] = {}
         # Of those who never ask, the newest.
         self._pending: deque[Event] = deque(maxlen=max(MOST_PENDING, self.live.max_tracks))
-        self._now = -math.inf
-        self._looked = -math.inf
+        self._clock_of = clock_of
+        self._clocks: dict[Hashable, _Clock] = {}
         self.answers: list[Answer] = []
         self.unusable = 0
 
     def __len__(self) -> int:
         """Tracks that are followed."""
         return len(self._tracks)
+
+    def __contains__(self, track: Hashable) -> bool:
+        """Whether a track is followed."""
+        return track in self._tracks
+
+    def on_clock(self, clock: Hashable) -> tuple[Hashable, ...]:
+        """The tracks that are followed on a clock."""
+        found = self._clocks.get(clock)
+        return () if found is None else tuple(found.tracks)
 
     def push(self, track: Hashable, joints: np.ndarray, time: float) -> Event | None:
         """A pose of a track; the event that it brings, if any.
@@ -170,7 +195,12 @@ class Recogniser:
     def leave(self, track: Hashable) -> Event | None:
         """A person leaves now; the end of their action, if one is on."""
         followed = self._tracks.pop(track, None)
-        return None if followed is None else followed.rule.reset(track, followed.track.time)
+        if followed is None:
+            return None
+        followed.clock.tracks.remove(track)
+        if not followed.clock.tracks:
+            del self._clocks[self._clock_of(track)]
+        return followed.rule.reset(track, followed.track.time)
 
     def _add(self, track: Hashable, joints: np.ndarray, time: float) -> Event | None:
         pose = self._pose(track, joints)
@@ -182,8 +212,9 @@ class Recogniser:
                 f"track {quoted(track)}: time {time:g} is not after {followed.track.time:g}; push"
                 " the poses of a track in order"
             )
-        self._now = max(self._now, time)
-        self._sweep(followed is None and len(self._tracks) >= self.live.max_tracks)
+        clock = self._clocks.get(self._clock_of(track)) or _Clock()
+        clock.now = max(clock.now, time)
+        self._sweep(clock, followed is None and len(self._tracks) >= self.live.max_tracks)
         # Again, for they may just have left.
         followed = self._tracks.get(track)
         if followed is None:
@@ -192,8 +223,10 @@ class Recogniser:
                     f"track {quoted(track)}: {self.live.max_tracks} tracks are followed already;"
                     " raise live.max_tracks, or drop tracks of noise"
                 )
-            followed = _Followed(self.live, self._shape, self.description.classes)
+            followed = _Followed(self.live, self._shape, self.description.classes, clock)
             self._tracks[track] = followed
+            self._clocks[self._clock_of(track)] = clock
+            clock.tracks.add(track)
         event = None
         if followed.track.frames and time - followed.track.time > self.live.max_gap:
             event = followed.rule.reset(track, followed.track.time)
@@ -220,13 +253,13 @@ class Recogniser:
             pose[: len(given)] = given
         return pose
 
-    def _sweep(self, at_once: bool) -> None:
+    def _sweep(self, clock: _Clock, at_once: bool) -> None:
         """Forget who has left; looked at twice in the time after which a person has."""
-        if not at_once and self._now - self._looked < self.live.leave_after / 2:
+        if not at_once and clock.now - clock.looked < self.live.leave_after / 2:
             return
-        self._looked = self._now
-        last = self._now - self.live.leave_after
-        for name in [name for name, each in self._tracks.items() if each.track.time < last]:
+        clock.looked = clock.now
+        last = clock.now - self.live.leave_after
+        for name in [each for each in clock.tracks if self._tracks[each].track.time < last]:
             event = self.leave(name)
             if event is not None:
                 self._pending.append(event)

@@ -38,7 +38,7 @@ class Event:
         return {
             "event": self.kind,
             "track": self.track,
-            "time": self.time,
+            "time": round(self.time, 4),
             "class": self.name,
             "id": self.number,
             "score": round(self.score, 4),

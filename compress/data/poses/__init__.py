@@ -8,7 +8,10 @@ from compress.data.poses.table import (
     is_clip_folder,
     is_folder_of_frames,
     is_pose_file,
+    one_frame,
+    own_detection,
     read,
+    values_of,
 )
 
 __all__ = [
@@ -20,5 +23,8 @@ __all__ = [
     "is_folder_of_frames",
     "is_pose_file",
     "of_recording",
+    "one_frame",
+    "own_detection",
     "read",
+    "values_of",
 ]

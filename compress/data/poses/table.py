@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from compress.data.poses import (
     array_files,
     coco_results,
@@ -27,6 +29,7 @@ from compress.data.poses.contract import (
     FIX,
     LARGEST_FILE,
     MOST_FRAMES,
+    Detection,
     Format,
     Frame,
     Poses,
@@ -132,14 +135,53 @@ def recognised(content: Any, where: str) -> tuple[Format, list[Frame]]:
     )
 
 
+def one_frame(content: Any, wanted: Wanted, where: str) -> list[Detection]:
+    """The persons of a parsed JSON text that is a single frame of any known format, the most
+    confident first where nothing says who they are.
+
+    Raises:
+        DataError: no format has such content, or it is more than a frame.
+    """
+    kind, frames = recognised(content, where)
+    if len(frames) != 1:
+        raise DataError(f"{where}: has {len(frames)} frames, expected one; {FIX}")
+    persons = _persons(kind, frames[0], wanted, where)
+    if all(person.track is not None for person in persons):
+        return persons
+    return sorted(persons, key=lambda person: -person.confidence)
+
+
+def values_of(
+    detection: Detection, wanted: Wanted, where: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """((V, C) of one person in one frame as clips are recorded, NaN for what is missing; notes).
+
+    Raises:
+        DataError: other joints, too few coordinates, or no scores where some are needed.
+    """
+    alone = assemble([Moment(0, [detection])], where, wanted)
+    poses = scores.fitted(alone, wanted, where)
+    return poses.values[0, 0], poses.notes
+
+
+def own_detection(joints: Any, wanted: Wanted) -> Detection | None:
+    """A person of `{"frames": ...}` (`own_json`) by the joints alone; None if it is none."""
+    return own_json.detection((0, joints), wanted)
+
+
+def _persons(kind: Format, frame: Frame, wanted: Wanted, where: str) -> list[Detection]:
+    persons = [kind.detection(person, wanted) for person in frame.persons]
+    seen = [person for person in persons if person is not None]
+    if len(seen) < len(persons):
+        expected = kind.EXPECTED.format(joints=wanted.joints, numbers=wanted.numbers)
+        raise DataError(f"{where}: expected {expected}; {FIX}")
+    return seen
+
+
 def _assembled(kind: Format, frames: list[Frame], where: str, wanted: Wanted) -> Poses:
     moments = []
     for place, frame in enumerate(frames):
-        persons = [kind.detection(person, wanted) for person in frame.persons]
-        seen = [person for person in persons if person is not None]
-        if len(seen) < len(persons):
-            expected = kind.EXPECTED.format(joints=wanted.joints, numbers=wanted.numbers)
-            raise DataError(f"{where}: frames[{place}]: expected {expected}; {FIX}")
+        seen = _persons(kind, frame, wanted, f"{where}: frames[{place}]")
         moments.append(Moment(place if frame.number is None else frame.number, seen))
     if len({moment.number for moment in moments}) < len(moments):
         # Files put together from several: the order is all there is.

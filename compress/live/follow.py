@@ -1,0 +1,183 @@
+"""`featherbone predict --follow` and `--serve`: live poses through a deployed folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from compress.live import hub, service
+from compress.live.lines import LONGEST_LINE, USUAL_FPS, Lines, line_of
+from export.serve import Event, Recogniser
+from export.serving import top_classes
+from teachers.errors import DataError, RecipeError
+from teachers.terminal import ending
+from teachers.terminal.output import say, show
+
+STDIN = "-"
+# Errors that are told one by one at the end; all of them stand among the events.
+MOST_ERRORS = 20
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `predict` can be told of live poses."""
+    group = parser.add_argument_group("live poses (docs/streams.md)")
+    group.add_argument(
+        "--follow",
+        action="store_true",
+        help="CLIP is a file of lines of JSON, a frame a line, or - for stdin (default); print events",
+    )
+    group.add_argument(
+        "--serve", metavar="[HOST:]PORT", help="follow poses by HTTP and WebSocket, with a page"
+    )
+    group.add_argument(
+        "--answers", action="store_true", help="with --follow: print every window's answer, too"
+    )
+    group.add_argument(
+        "--fps", type=float, default=USUAL_FPS, help="of lines without a time (default %(default)g)"
+    )
+    group.add_argument(
+        "--from-skeleton", default="", metavar="NAME", help="what the poses are of, if another"
+    )
+
+
+def is_asked(options: argparse.Namespace) -> bool:
+    """Whether the command is about live poses."""
+    return options.follow or options.serve is not None
+
+
+def run(options: argparse.Namespace, demo: Iterable[tuple[str, np.ndarray]]) -> int:
+    """Follow or serve; returns the exit code.
+
+    Args:
+        demo: clips (name, (C, T, V, M)) that the page plays; not read with --follow.
+    """
+    if not 0.1 <= options.fps <= 1000:
+        raise RecipeError(f"--fps {options.fps}: must be 0.1 to 1000 frames a second")
+    clock_of = hub.clock_of if options.serve is not None else lambda track: None
+    recogniser = Recogniser(
+        options.model, runtime=options.runtime, on_note=_say_note, clock_of=clock_of
+    )
+    if options.serve is None:
+        return _follow(options, recogniser)
+    where = service.address(options.serve)
+    if where[0] not in service.LOCAL_NAMES:
+        _say_note(f"{where[0]} can be reached from elsewhere, without password or encryption")
+
+    def lines() -> Lines:
+        return Lines(recogniser.description, options.fps, options.from_skeleton)
+
+    # Here, before any client: a wrong skeleton is an error of the command.
+    lines()
+    played = "\n".join(_played(demo, options.fps))
+    service.run(
+        recogniser, lines, where, played, on_start=lambda url: show(f"{url}  (Ctrl-C ends)")
+    )
+    return 0
+
+
+def _follow(options: argparse.Namespace, recogniser: Recogniser) -> int:
+    sources = options.clips or [Path(STDIN)]
+    if len(sources) > 1:
+        raise RecipeError("--follow: takes one file of lines, or - for stdin")
+    counts = {"lines": 0, "poses": 0, "windows": 0, "events": 0, "errors": 0}
+    errors: list[str] = []
+    for line in _followed(_opened(sources[0]), recogniser, options, counts, errors):
+        print(json.dumps(line), flush=True)
+    content = {**counts, "unusable": recogniser.unusable}
+    if counts["errors"]:
+        shown = "\n  ".join(errors)
+        message = f"{counts['errors']} lines or poses were not followed:\n  {shown}"
+        return ending.fail(message, DataError.exit_code, **content)
+    ending.print_last_line(content)
+    return 0
+
+
+def _followed(
+    source: BinaryIO,
+    recogniser: Recogniser,
+    options: argparse.Namespace,
+    counts: dict[str, int],
+    errors: list[str],
+) -> Iterator[dict[str, Any]]:
+    """Events, errors and, where they are asked for, answers, as they come."""
+    lines = Lines(recogniser.description, options.fps, options.from_skeleton)
+    classes = recogniser.description.classes
+    problems: list[str] = []
+    told: set[str] = set()
+    tracks: set[Any] = set()
+    with source:
+        while line := source.readline(LONGEST_LINE + 1):
+            counts["lines"] += 1
+            where = f"line {counts['lines']}"
+            poses = []
+            try:
+                poses = lines.read(_whole(line, source), where) if line.strip() else []
+            except DataError as error:
+                problems.append(str(error))
+            events = recogniser.push_many(
+                poses, lambda pose, error, where=where: problems.append(f"{where}: {error}")
+            )
+            for note in set(lines.notes) - told:
+                told.add(note)
+                _say_note(f"{note} (first in {where})")
+            counts["poses"] += len(poses)
+            counts["windows"] += len(recogniser.answers)
+            counts["events"] += len(events)
+            counts["errors"] += len(problems)
+            errors += problems[: MOST_ERRORS - len(errors)]
+            yield from ({"error": problem} for problem in problems)
+            problems.clear()
+            if options.answers:
+                for each in recogniser.answers:
+                    top = top_classes(each.scores, classes)
+                    yield hub.answer_content(each.track, each, top)
+            yield from (event.content() for event in events)
+    tracks.update(recogniser.on_clock(None))
+    ends: list[Event | None] = [recogniser.leave(track) for track in sorted(tracks, key=str)]
+    for event in ends:
+        if event is not None:
+            counts["events"] += 1
+            yield event.content()
+
+
+def _whole(line: bytes, source: BinaryIO) -> bytes:
+    """The line; of one that is too long the rest is passed over, and the reader refuses it."""
+    part = line
+    while not part.endswith(b"\n") and len(part) > LONGEST_LINE:
+        part = source.readline(LONGEST_LINE + 1)
+    return line
+
+
+def _opened(path: Path) -> BinaryIO:
+    if str(path) == STDIN:
+        return sys.stdin.buffer
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _played(clips: Iterable[tuple[str, np.ndarray]], fps: float) -> Iterator[str]:
+    """Lines of clips, one after the other with a second between; each person is a track."""
+    frame = 0
+    for name, clip in clips:
+        for step in range(clip.shape[1]):
+            time = frame / fps
+            persons = [
+                line_of(f"{name} {person}", clip[:, step, :, person].T, time)
+                for person in range(clip.shape[3])
+                if np.nan_to_num(clip[:, step, :, person]).any()
+            ]
+            yield json.dumps({"time": round(time, 4), "persons": persons})
+            frame += 1
+        frame += round(fps)
+
+
+def _say_note(note: str) -> None:
+    say(f"note: {note}")

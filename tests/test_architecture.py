@@ -27,6 +27,7 @@ DOORS = {
     "compress.cli.__main__",
     "compress.cli.accuracy",
     "compress.cli.compare",
+    "compress.cli.stream_eval",
     "compress.run",
     "compress.predict",
     "compress.show",

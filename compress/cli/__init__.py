@@ -40,6 +40,7 @@ VERBS = {
         "teachers.convert", "any weights file -> one that says everything itself", RECIPES
     ),
     "show": Verb("compress.show", "draw a clip, as recorded and as training sees it"),
+    "stream-eval": Verb("compress.cli.stream_eval", "alarms on long recordings, and their cost"),
     "compare": Verb("compress.cli.compare", "sizes, top-1 and latency of two or more runs"),
 }
 

@@ -132,8 +132,13 @@ class _Handlers:
         self.played = demo
         self._numbers = count()
         self._clients = 0
-        # As middleware, aiohttp tells it by this mark.
-        self.guarded = web.middleware(self._guarded)
+
+        # A function: aiohttp marks it, and a method takes no mark.
+        @web.middleware
+        async def guarded(request: Any, handler: Any) -> Any:
+            return await self._guarded(request, handler)
+
+        self.guarded = guarded
 
     async def _guarded(self, request: Any, handler: Any) -> Any:
         """No page of another site may use the service: browsers say where they come from, and a

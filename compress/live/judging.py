@@ -1,0 +1,129 @@
+"""What answers on long recordings are worth, and which alarm rule is best: pure functions of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from compress.live.recordings import Recording
+from export.deployed import Live
+from export.serve.rule import Event, Rule
+
+# Parts of an action after which it is asked what the network says.
+PARTS = (0.25, 0.5, 0.75, 1.0)
+# Seconds after an action in which an alarm still is of it: the window is full of it.
+GRACE = 1.0
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
+VOTES = ((1, 1), (2, 3), (3, 4), (4, 5), (5, 7))
+RELEASE = 0.6
+SECONDS_AN_HOUR = 3600
+
+# (seconds, scores (K,)) of the windows of a recording, in order.
+Answers = Sequence[tuple[float, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """How an alarm rule did.
+
+    Attributes:
+        sensitivity: share of actions of which the right alarm came, in time.
+        false_an_hour: alarms an hour of a wrong class, or of nothing.
+        p50_s, p95_s: seconds from the start of an action to its right alarm, of those that had
+            one; None without any.
+    """
+
+    actions: int
+    hours: float
+    sensitivity: float
+    false_alarms: int
+    false_an_hour: float
+    p50_s: float | None
+    p95_s: float | None
+
+
+def early(recordings: Sequence[Recording], answers: Sequence[Answers]) -> dict[str, float]:
+    """{"25": share} of actions of which the newest window is right after so many percent; where
+    there was no window since the start it is not."""
+    right = dict.fromkeys(PARTS, 0)
+    count = 0
+    for recording, windows in zip(recordings, answers, strict=True):
+        times = np.array([time for time, _ in windows])
+        for action in recording.actions:
+            count += 1
+            for part in PARTS:
+                # Half a frame more: the window of the very last frame is one of the action's.
+                until = action.start + part * (action.end - action.start) + 0.5 / recording.rate
+                place = int(np.searchsorted(times, until, side="right")) - 1
+                if place >= 0 and times[place] >= action.start:
+                    right[part] += int(windows[place][1].argmax()) == action.label
+    return {f"{100 * part:.0f}": right[part] / max(count, 1) for part in PARTS}
+
+
+def alarms(
+    recordings: Sequence[Recording],
+    answers: Sequence[Answers],
+    live: Live,
+    classes: Sequence[str],
+) -> Alarms:
+    """How the rule of `live` does with these answers."""
+    waits: list[float] = []
+    false = 0
+    for recording, windows in zip(recordings, answers, strict=True):
+        rule = Rule(live, classes)
+        events = [event for time, scores in windows if (event := rule.step(0, time, scores))]
+        found, wrong = _matched(recording, events)
+        waits += found
+        false += wrong
+    count = sum(len(recording.actions) for recording in recordings)
+    hours = sum(recording.seconds for recording in recordings) / SECONDS_AN_HOUR
+    return Alarms(
+        count,
+        hours,
+        len(waits) / max(count, 1),
+        false,
+        false / max(hours, 1e-9),
+        float(np.percentile(waits, 50)) if waits else None,
+        float(np.percentile(waits, 95)) if waits else None,
+    )
+
+
+def _matched(recording: Recording, events: Iterable[Event]) -> tuple[list[float], int]:
+    """(seconds to the first right alarm of each action that had one, false alarms)."""
+    first: dict[int, float] = {}
+    false = 0
+    for event in (event for event in events if event.kind == "start"):
+        right = [
+            place
+            for place, action in enumerate(recording.actions)
+            if action.start <= event.time <= action.end + GRACE and action.label == event.number
+        ]
+        if not right:
+            false += 1
+        for place in right[:1]:
+            first.setdefault(place, event.time - recording.actions[place].start)
+    return list(first.values()), false
+
+
+def rules(live: Live) -> list[Live]:
+    """The rules that are tried, all else as in `live`."""
+    return [
+        replace(live, threshold=threshold, release=RELEASE * threshold, votes=votes, of=of)
+        for threshold, (votes, of) in product(THRESHOLDS, VOTES)
+    ]
+
+
+def chosen(tried: Sequence[tuple[Live, Alarms]], sensitivity: float) -> Live:
+    """Of the rules that are at least so sensitive the one with the fewest false alarms; where none
+    is, the most sensitive one. Of equals the quickest."""
+
+    def wait(alarms: Alarms) -> float:
+        return np.inf if alarms.p50_s is None else alarms.p50_s
+
+    enough = [each for each in tried if each[1].sensitivity >= sensitivity]
+    if enough:
+        return min(enough, key=lambda each: (each[1].false_an_hour, wait(each[1])))[0]
+    return max(tried, key=lambda each: (each[1].sensitivity, -each[1].false_an_hour))[0]

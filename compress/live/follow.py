@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from compress.live import hub, service
 from compress.live.lines import LONGEST_LINE, USUAL_FPS, Lines, line_of
-from export.serve import Event, Recogniser
+from export.serve import Event, Pose, Recogniser
 from export.serving import top_classes
 from teachers.errors import DataError, RecipeError
 from teachers.terminal import ending
@@ -94,7 +94,7 @@ def _follow(options: argparse.Namespace, recogniser: Recogniser) -> int:
         shown = "\n  ".join(errors)
         message = f"{counts['errors']} lines or poses were not followed:\n  {shown}"
         return ending.fail(message, DataError.exit_code, **content)
-    ending.print_last_line(content)
+    ending.print_last_line(dict(content))
     return 0
 
 
@@ -120,9 +120,9 @@ def _followed(
                 poses = lines.read(_whole(line, source), where) if line.strip() else []
             except DataError as error:
                 problems.append(str(error))
-            events = recogniser.push_many(
-                poses, lambda pose, error, where=where: problems.append(f"{where}: {error}")
-            )
+            refused: list[str] = []
+            events = recogniser.push_many(poses, _collect(refused))
+            problems += [f"{where}: {problem}" for problem in refused]
             for note in set(lines.notes) - told:
                 told.add(note)
                 _say_note(f"{note} (first in {where})")
@@ -144,6 +144,10 @@ def _followed(
         if event is not None:
             counts["events"] += 1
             yield event.content()
+
+
+def _collect(errors: list[str]) -> Callable[[Pose, DataError], None]:
+    return lambda pose, error: errors.append(str(error))
 
 
 def _whole(line: bytes, source: BinaryIO) -> bytes:

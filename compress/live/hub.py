@@ -17,6 +17,8 @@ from export.serving import top_classes
 from teachers.errors import DataError, quoted
 
 TOP = 5
+# Of one message.
+MOST_ERRORS = 20
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Hub:
             try:
                 poses += source.lines.read(line, f"line {source.number}")
             except DataError as error:
-                errors.append(str(error))
+                self._tell(errors, str(error))
         return poses, errors
 
     async def send(
@@ -159,7 +161,6 @@ class Hub:
         Raises:
             ExportMismatch: the network failed.
         """
-        self.counts["errors"] += len(errors)
         reply: dict[str, list[Any]] = {"events": [], "answers": [], "errors": list(errors)}
         job = _Job(source, poses, reply, asyncio.get_running_loop().create_future())
         await self._queue.put(job)
@@ -195,7 +196,7 @@ class Hub:
         allowed = [pose for job in jobs for pose in self._allowed(job)]
 
         def refused(pose: Pose, error: DataError) -> None:
-            source, track = pose[0]
+            source, track = pose[0][0], pose[0][1]
             self._refuse(of_source[source], str(error).replace(quoted(pose[0]), quoted(track)))
 
         events = self.recogniser.push_many(allowed, refused)
@@ -222,7 +223,7 @@ class Hub:
         many."""
         name = job.source.name
         tracks = set(self.recogniser.on_clock(name))
-        allowed = []
+        allowed: list[Pose] = []
         for track, joints, moment in job.poses:
             tracks.add((name, track))
             if (name, track) not in self.recogniser and len(tracks) > self.limits.tracks:
@@ -233,8 +234,15 @@ class Hub:
         return allowed
 
     def _refuse(self, job: _Job, message: str) -> None:
+        self._tell(job.reply["errors"], message)
+
+    def _tell(self, errors: list[str], message: str) -> None:
         self.counts["errors"] += 1
-        job.reply["errors"].append(message)
+        # A megabyte of wrong lines must not become a gigabyte of errors.
+        if len(errors) < MOST_ERRORS:
+            errors.append(message)
+        elif len(errors) == MOST_ERRORS:
+            errors.append("further errors are left out; see /metrics for their number")
 
     def _answer(self, answer: Answer) -> dict[str, Any]:
         top = top_classes(answer.scores, self.recogniser.description.classes, TOP)

@@ -24,6 +24,18 @@ LONGEST_NAME = 100
 INSTALL = "--serve needs aiohttp; install it by `pip install featherbone[service]`"
 # Seconds without a word after which a connection is asked whether it is there.
 HEARTBEAT = 30.0
+# Of /metrics, as `Hub.counts` calls them.
+COUNTERS = (
+    "poses",
+    "windows",
+    "events",
+    "errors",
+    "failures",
+    "milliseconds",
+    "messages",
+    "slow_clients",
+    "refused_sources",
+)
 # Nothing of the page comes from elsewhere, and no other page may show it.
 HEADERS = {
     "Content-Security-Policy": (
@@ -185,18 +197,8 @@ class _Handlers:
     async def metrics(self, _request: Any) -> Any:
         """Prometheus' text format, version 0.0.4."""
         counts = self.hub.counts
-        counters = (
-            "poses",
-            "windows",
-            "events",
-            "errors",
-            "failures",
-            "milliseconds",
-            "slow_clients",
-        )
-        counters += ("refused_sources", "messages")
         lines = []
-        for name in counters:
+        for name in COUNTERS:
             lines += [f"# TYPE featherbone_{name}_total counter"]
             lines += [f"featherbone_{name}_total {counts[name]}"]
         gauges = {

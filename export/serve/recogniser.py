@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from export.serve.track import Track
 from teachers.errors import DataError, quoted
 
 # Who, joints (V, C) or (P, V, C), seconds.
-Pose = tuple[Hashable, np.ndarray, float]
+Pose = tuple[Any, np.ndarray, float]
 Refused = Callable[[Pose, DataError], None]
 # Windows that go through the network at once: more gain nothing on a core, and take memory.
 BATCH = 16
@@ -31,7 +32,7 @@ MOST_NUMBERS = 500_000_000
 class Answer:
     """What the network says of a window of a track: scores (K,), and how many frames it had."""
 
-    track: Hashable
+    track: Any
     time: float
     scores: np.ndarray
     frames: int

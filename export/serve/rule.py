@@ -26,7 +26,7 @@ class Event:
         score: of the class in the window that decided it; of an end without a window, the last.
     """
 
-    track: Hashable
+    track: Any
     time: float
     kind: str
     name: str

@@ -26,7 +26,6 @@ from compress.steps.work import State, Work
 from export import deployed, package, runtimes, verify
 from export.formats import table
 from export.formats.baseline import save_baseline
-from export.formats.options import Options
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.quantize.quantized import Quantized
@@ -141,7 +140,7 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         checked.sample,
         checked.reference,
         state.quantized,
-        Options(recipe.export.skip_absent, recipe.export.onnx),
+        recipe.export.options,
     )
     if state.quantized is not None:
         layers = _layers(state.student.network, state.quantized, checked.sample[:LAYER_CLIPS])
@@ -165,8 +164,7 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
         row, _ = accuracy.row(
             table.runtime_title(kind), predict, checked.clips, checked.logits, files, deployed=True
         )
-        integers = ((description.requires or {}).get(kind) or {}).get("integers")
-        recorder.runtimes(replace(row, note=f"integers: {integers}") if integers else row)
+        recorder.runtimes(replace(row, requires=(description.requires or {}).get(kind)))
         checked.turns.append(turn_of(predict, checked.clips))
 
 
@@ -216,8 +214,8 @@ def _ship_teacher(
         for model in before.teacher:
             clips = work.evaluation(model.view, model.view.clips)
             sources.append(Source(model.network, model.about(work.dataset), clips))
-        options = Options(recipe.export.skip_absent, recipe.export.onnx)
-        return ship(sources, work.folder / "teacher", recipe.export.formats, threads, options), ""
+        folder, formats = work.folder / "teacher", recipe.export.formats
+        return ship(sources, folder, formats, threads, recipe.export.options), ""
     # Of any kind: what the student is compared with must not cost the student.
     except Exception as problem:  # noqa: BLE001
         text = f"the teacher could not be exported for the comparison ({problem})"

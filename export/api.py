@@ -121,7 +121,10 @@ def export(
     formats: Sequence[str] | None = None,
     about: Mapping[str, object] | None = None,
     quantized: Quantized | None = None,
-    skip_absent: bool = True,
+    skip_absent: bool | None = None,
+    opset: int | None = None,
+    batch: int | str | None = None,
+    profile: str = "ort",
     onnx: Integers | None = None,
 ) -> Differences:
     """Write a folder that can be deployed, and compare every file in its runtime on `clips`.
@@ -131,16 +134,20 @@ def export(
         formats: names of `export.formats.table`; None: all of them.
         about: `classes` and `preprocessing`, so that a program can feed the folder right from its
             `deployed.json` alone; `api.about(path)` of a run's weights.
-        skip_absent: in ONNX, persons who are not in a clip are not computed; the same logits.
-        onnx: how files in eight bits are written, `qoperator` or `qdq`, the latter for other
-            runtimes than ONNX Runtime; None: the faster one.
+        skip_absent, opset, batch, profile, onnx: as the keys of a recipe's `export:`; see
+            `export.formats.options`.
     Returns:
         format -> `agreement` (0..1), the same but for ties as `clear_agreement`, `max_abs_diff`,
         `max_rel_diff`, and where activations are rounded `snr_db`, against the network as it is rounded.
     Raises:
         ExportMismatch: a file does not compute what the network computes; it is not deployable.
+        RecipeError: options that do not go together, or a network that breaks a rule of the profile.
         StorageError: a file cannot be written.
     """
+    try:
+        options = Options(skip_absent, opset, batch, profile, onnx)
+    except ValueError as problem:
+        raise RecipeError(f"export: {problem}") from problem
     return package.build(
         network,
         Path(folder),
@@ -149,7 +156,7 @@ def export(
         clips,
         _logits(network, Path(folder), clips),
         quantized,
-        Options(skip_absent, onnx),
+        options,
     )
 
 

@@ -9,9 +9,11 @@ import numpy as np
 from paddle import nn
 
 from export import deployed, runtimes, verify
+from export.deployed.record import Placed
 from export.flat.flatten import flatten
 from export.formats import table
 from export.formats.options import USUAL, Options
+from export.formats.profiles import PROFILES
 from export.quantize.quantized import Quantized
 from teachers import storage
 
@@ -43,6 +45,8 @@ def build(
         StorageError: a file cannot be written.
     """
     storage.make_folder(folder)
+    if quantized is not None and options.place.symmetric:
+        quantized = quantized.symmetric()
     for stale in (*folder.glob("model.*"), folder / deployed.NAME):
         stale.unlink(missing_ok=True)
     plan = None if quantized is None else quantized.plan
@@ -53,13 +57,23 @@ def build(
     with storage.staging(folder) as unfinished:
         for kind in formats:
             paths = table.load(kind).save(flat, network.spec, unfinished, plan, options)
-            requires[kind] = table.load(kind).needs(paths)
+            requires[kind] = table.load(kind).needs(paths, options)
             files[kind] = [storage.deliver(path, folder).name for path in paths]
-        description = deployed.describe(network.spec, about, files, precision, requires)
+        description = deployed.describe(
+            network.spec, about, files, precision, requires, _placed(formats, network, options)
+        )
         differences = compare(network, folder, description, clips, reference, quantized)
         # Last: a folder without it is not one that anybody would deploy
         storage.deliver(deployed.write(unfinished, description, models=folder), folder)
     return differences
+
+
+def _placed(formats: tuple[str, ...], network: nn.Layer, options: Options) -> Placed:
+    """Where the files go to, and what those take that do not take any (N, C, T, V, M)."""
+    shapes = {kind: options.input_shape(kind, network.spec.input_shape) for kind in formats}
+    return Placed(
+        options.profile, {kind: shape for kind, shape in shapes.items() if shape is not None}
+    )
 
 
 def compare(
@@ -77,6 +91,8 @@ def compare(
     Raises:
         ExportMismatch: a file does not compute what the network computes.
     """
+    if quantized is not None and PROFILES[description.profile].symmetric:
+        quantized = quantized.symmetric()
     plan = None if quantized is None else quantized.plan
     differences = {}
     for kind, predict in deployed.predictors(folder, description).items():

@@ -9,7 +9,8 @@ import numpy as np
 import paddle
 
 from export import package
-from export.formats import table
+from export.formats import place_options, table
+from export.formats.profiles import needed
 from export.preprocess import published
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
@@ -63,10 +64,13 @@ def _parser(about: str, command: str | None = None, hints: Options = hint_option
     )
     parser.add_argument("--out", required=True, type=Path, help="the folder to write")
     hints.add_options(parser)
+    place_options.add_options(parser)
     return parser
 
 
 def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options) -> int:
+    # Before the weights are read: options that contradict each other need no network.
+    placed = place_options.read(options)
     spec, state, trained_on = hints.read(options.weights, options)
     # A published checkpoint says nothing of its data: what is guessed is said, here and in the folder.
     trained_on, notes = published.complete(spec, state, trained_on, str(options.weights))
@@ -77,7 +81,9 @@ def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options)
     clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
     with paddle.no_grad():
         reference = network(paddle.to_tensor(clips)).numpy()
-    differences = package.build(network, options.out, kinds, trained_on, clips, reference)
+    differences = package.build(
+        network, options.out, kinds, trained_on, clips, reference, options=placed
+    )
     files = {
         path.name: path.stat().st_size for path in sorted(options.out.iterdir()) if path.is_file()
     }
@@ -88,7 +94,14 @@ def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options)
             f"{kind}: compared with {options.weights} on {CLIPS} random clips: relative difference"
             f" {difference['max_rel_diff']:.1e}"
         )
+    requires = {}
+    for kind in kinds:
+        paths = [options.out / name for name in table.files(kind)]
+        requires[kind] = table.load(kind).needs(paths, placed)
+        show(f"{kind}: needs {needed(requires[kind])}")
     # One format: its differences stand beside `out` and `files`, as the two scripts always printed.
     beside = differences[kinds[0]] if len(kinds) == 1 else {"formats": differences}
-    ending.print_last_line({"out": str(options.out), "files": files, **beside})
+    ending.print_last_line(
+        {"out": str(options.out), "files": files, "requires": requires, **beside}
+    )
     return 0

@@ -16,6 +16,7 @@ from compress.evaluation.as_shipped import Shipped, Source, ship
 from compress.evaluation.evaluate import EvaluationSet
 from compress.reporting import side_by_side
 from compress.reporting.record import from_json
+from export.formats.options import USUAL
 from teachers import networks
 from teachers.errors import ExportMismatch
 
@@ -118,7 +119,7 @@ def test_a_teacher_that_cannot_be_exported_does_not_fail_the_run(problem, monkey
 
     monkeypatch.setattr(deliver, "ship", broken)
     work = SimpleNamespace(folder=tmp_path)
-    recipe = SimpleNamespace(export=SimpleNamespace(formats=("onnx",), skip_absent=True))
+    recipe = SimpleNamespace(export=SimpleNamespace(formats=("onnx",), options=USUAL))
     shipped, text = deliver._ship_teacher(recipe, work, SimpleNamespace(teacher=()), 1)
     assert shipped is None
     assert text == f"the teacher could not be exported for the comparison ({problem})"

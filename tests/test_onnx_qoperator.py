@@ -43,7 +43,7 @@ def subjects(randomised):
 
 def converted(subject, form="qoperator", skip_absent=False) -> onnx.ModelProto:
     network, _, quantized, _ = subject
-    options = Options(skip_absent, form)
+    options = Options(skip_absent, onnx=form)
     model = onnx_format.convert(quantized.flat(network), network.spec, quantized.plan, options)
     if skip_absent:
         assert onnx_absent.skip(model, network.spec)

@@ -28,7 +28,7 @@ def save(flat, spec, folder: Path, plan=None, options=None) -> list[Path]:
     return [folder / "model.npz"]
 
 
-def needs(files) -> dict[str, str]:
+def needs(files, options=None) -> dict[str, str]:
     """Nothing that anybody lacks."""
     return {"numpy": "1"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -55,6 +56,8 @@ class RuntimeRow:
             many as the network takes; None where the timed clips are all alike.
         bytes: of all files that the runtime reads.
         note: what a person has to know to compare the row with others.
+        requires: versions by name that a program must have to run the files; None of files that do
+            not ship.
     """
 
     name: str
@@ -74,6 +77,7 @@ class RuntimeRow:
     timings: int | None = None
     one_person_ms: float | None = None
     all_persons_ms: float | None = None
+    requires: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

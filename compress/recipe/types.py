@@ -17,7 +17,8 @@ from compress.schema.strict import Build, build, choice, convert, entries_of, wr
 from compress.schema.yaml_tree import Value, error, join
 from compress.training import settings
 from export.formats import table
-from export.formats.options import Integers
+from export.formats.options import USUAL, Integers, Options
+from export.formats.profiles import PROFILES
 from teachers.errors import did_you_mean
 from teachers.skeleton import Brought, Skeleton
 
@@ -181,6 +182,17 @@ def _format(value: Value, path: str) -> str:
     return choice(table.names(), value, path)
 
 
+def _profile(value: Value, path: str) -> str:
+    return choice(tuple(PROFILES), value, path)
+
+
+def _batch(value: Value, path: str) -> int | str | None:
+    # Limits are those of Options; bool by name, as below.
+    if isinstance(value.data, bool) or not isinstance(value.data, (int, str, type(None))):
+        raise wrong(value, path, "fixed, free or a number of clips")
+    return value.data
+
+
 def _size(value: Value, path: str) -> int:
     from compress.budget.sizes import parse_size
 
@@ -289,11 +301,14 @@ class Export:
     """`export:`, what the deployed folder holds.
 
     Attributes:
-        skip_absent, onnx: see `export.formats.options`.
+        skip_absent, opset, batch, profile, onnx: see `export.formats.options`.
     """
 
     formats: tuple[Annotated[str, Build(_format)], ...] = table.names()
-    skip_absent: bool = True
+    skip_absent: bool | None = None
+    opset: int | None = None
+    batch: Annotated[int | str | None, Build(_batch)] = None
+    profile: Annotated[str, Build(_profile)] = "ort"
     onnx: Integers | None = None
 
     def __post_init__(self) -> None:
@@ -301,6 +316,17 @@ class Export:
             raise ValueError(f"formats: name at least one of {', '.join(table.names())}")
         if len(set(self.formats)) < len(self.formats):
             raise ValueError("formats: names a format twice")
+        # Made once before anything else is done: it checks that the keys go together.
+        placed = self.options
+        if "onnx" not in self.formats and placed != USUAL:
+            raise ValueError(
+                "formats: without onnx; opset, batch, profile and skip_absent are its own"
+            )
+
+    @property
+    def options(self) -> Options:
+        """What the files are written for."""
+        return Options(self.skip_absent, self.opset, self.batch, self.profile, self.onnx)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compress.reporting import view, wording
 from compress.reporting.record import Report, from_json, to_json
+from export.formats.profiles import needed
 from teachers import storage
 
 PAGE = Path(__file__).with_name("page")
@@ -58,6 +59,7 @@ def render(report: Report) -> str:
     )
     environment.filters |= {
         "size": _unbroken(wording.size),
+        "needed": needed,
         "by_persons": _unbroken(wording.by_persons),
         "decimals": _unbroken(wording.decimals),
         "count": _unbroken(wording.short_count),

@@ -7,6 +7,7 @@ it right from this alone.
  "counted_from": 0, "skeleton": {"name", "joints", "bones", "centre"},
  "preprocessing": [{"op": ...}, ...], "steps": {op: what it does}, "requires": {"onnx": {"opset"}},
  "live": {"window", "stride", "threshold", ...; see `export.deployed.live`},
+ "profile": "rknn", "input_shapes": {"onnx": [1, C, T, V * M]},
  "files": {"paddle": ["model.pdmodel", "model.pdiparams"], "onnx": ["model.onnx"]},
  "sha256": {"model.onnx": ..., "deployed.json": ...}}
 """
@@ -27,6 +28,7 @@ from export.deployed.record import (
     Description,
     Input,
     Output,
+    Placed,
     Recorded,
 )
 from teachers import storage
@@ -45,6 +47,7 @@ def describe(
     files: dict[str, list[str]],
     precision: dict[str, int] | None = None,
     requires: dict[str, dict[str, str]] | None = None,
+    placed: Placed = Placed(),  # noqa: B008  (frozen)
 ) -> Description:
     """The description of a deployed network, not sealed yet.
 
@@ -56,6 +59,7 @@ def describe(
         files: names by format.
         precision: how many layers are stored how, of a quantised network.
         requires: by format, what its files need; see `export.formats.contract.Format`.
+        placed: where the files go to.
     """
     # A published checkpoint names no classes; numbers are better than no folder
     classes = about.get("classes") or [f"class {index}" for index in range(spec.classes)]
@@ -90,6 +94,8 @@ def describe(
         precision=precision,
         steps=definitions.of(about.get("preprocessing", ())),
         requires=requires,
+        profile=placed.profile,
+        input_shapes=placed.input_shapes or None,
         counted_from=0,
     )
 

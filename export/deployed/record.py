@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath, PureWindowsPath
 
 from export.deployed.live import Live
+from export.formats.options import LARGEST_BATCH
+from export.formats.profiles import PROFILES
 from teachers.skeleton import Skeleton
 
 FORMAT = "featherbone-deployed"
@@ -107,6 +109,19 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Where files go to.
+
+    Attributes:
+        profile: of `export.formats.profiles`.
+        input_shapes: by format, what its file takes in place of any (N, C, T, V, M).
+    """
+
+    profile: str = "ort"
+    input_shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Description:
     """A deployed folder.
 
@@ -121,6 +136,9 @@ class Description:
         steps: what each op of `preprocessing` does, in words and numbers.
         requires: by format, what its files need: the ONNX opset and the oldest ONNX Runtime, and
             with what they were checked.
+        profile: the place that the files were written for, of `export.formats.profiles`.
+        input_shapes: by format, what its file takes where that is not `input.shape`: a fixed number
+            of clips, or (N, C, T, V * M), the same numbers in the same order.
         counted_from: joints in the file; None in folders of version 1, which count from 0 and 1.
         live: how it follows live poses; None: the defaults of `Live`.
         sha256: see `teachers.storage.seal`; None in folders written before there was any.
@@ -142,6 +160,8 @@ class Description:
     precision: Mapping[str, int] | None = None
     steps: Mapping[str, str] | None = None
     requires: Mapping[str, Mapping[str, str]] | None = None
+    profile: str = "ort"
+    input_shapes: Mapping[str, tuple[int | None, ...]] | None = None
     counted_from: int | None = None
     live: Live | None = None
     sha256: Mapping[str, str] | None = None
@@ -168,6 +188,7 @@ class Description:
             raise ValueError(f"skeleton: joints: must be 1 to {MOST_JOINTS}")
         _check_steps(self.preprocessing)
         _check_files(self.files)
+        _check_places(self)
 
     @property
     def recording(self) -> Recorded:
@@ -209,6 +230,22 @@ def _check_value(content: object, where: str) -> None:
         ]
     if level:
         raise ValueError(f"{where}: nested too deeply")
+
+
+def _check_places(description: Description) -> None:
+    if description.profile not in PROFILES:
+        raise ValueError(
+            f"profile: unknown {description.profile[:40]!r} (known: {', '.join(PROFILES)})"
+        )
+    C, T, V, M = description.input.clip
+    for kind, shape in (description.input_shapes or {}).items():
+        batch, *sizes = shape or (0,)
+        good = batch is None or 1 <= batch <= LARGEST_BATCH
+        if kind not in description.files or not good or sizes not in ([C, T, V, M], [C, T, V * M]):
+            raise ValueError(
+                f"input_shapes: {kind[:40]}: must be of a format of the folder, a batch of null or 1"
+                f" to {LARGEST_BATCH}, then {[C, T, V, M]} or {[C, T, V * M]}"
+            )
 
 
 def _check_files(files: Mapping[str, tuple[str, ...]]) -> None:

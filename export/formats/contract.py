@@ -47,7 +47,11 @@ class Format(Protocol):
         """
         ...
 
-    def needs(self, files: Sequence[Path]) -> dict[str, str]:
+    def needs(self, files: Sequence[Path], options: Options = USUAL) -> dict[str, str]:
         """What a program must have to run the files of `save`: versions by name, for
-        `deployed.json`."""
+        `deployed.json` and the report.
+
+        Args:
+            options: those of `save`.
+        """
         ...

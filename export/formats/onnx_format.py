@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-import onnxruntime
 from paddle import nn
 
-from export.formats import onnx_absent, onnx_int8, onnx_model, onnx_qoperator, onnx_weights
+from export.formats import (
+    onnx_absent,
+    onnx_int8,
+    onnx_model,
+    onnx_needs,
+    onnx_place,
+    onnx_qoperator,
+    onnx_weights,
+)
 from export.formats.options import USUAL, Integers, Options
 from export.quantize.bits import Plan
 from teachers.networks import Spec
 
 ROUNDS_ACTIVATIONS = True
-# The first ONNX Runtime that surely knows an opset, of those that files here have: 15 by the matrix
-# of its releases; 21 has four-bit integers, whose kernels came a release after the opset.
-OLDEST_RUNTIME = {15: "1.10", 21: "1.19"}
 # Networks whose file in eight bits ONNX Runtime runs faster as its own operators, as measured
 # (`benchmarks/LOG.md`); for all others it is pairs.
 FASTER_AS_QOPERATOR = frozenset({"efficientgcn", "stgcn", "stgcnpp"})
@@ -33,8 +37,9 @@ def save(
     """See `export.formats.contract.Format`."""
     model = convert(flat, spec, plan, options)
     # Last, on the finished model: it computes the features of nobody with the model itself.
-    if options.skip_absent:
+    if options.skips_absent:
         onnx_absent.skip(model, spec)
+    onnx_place.fit(model, spec, options)
     return onnx_model.write(model, folder)
 
 
@@ -55,23 +60,18 @@ def convert(
 
 def integers_of(spec: Spec, options: Options) -> Integers:
     """How a network's file in eight bits is written."""
-    usual: Integers = "qoperator" if spec.network in FASTER_AS_QOPERATOR else "qdq"
-    return options.onnx or usual
+    if options.onnx is not None:
+        return options.onnx
+    faster = spec.network in FASTER_AS_QOPERATOR
+    return "qoperator" if faster and not options.place.qdq else "qdq"
 
 
-def needs(files: Sequence[Path]) -> dict[str, str]:
+def needs(files: Sequence[Path], options: Options = USUAL) -> dict[str, str]:
     """See `export.formats.contract.Format`."""
     (path,) = files
     model = onnx.load(path, load_external_data=False)
-    # "" is ai.onnx, the standard operators.
-    opset = next(each.version for each in model.opset_import if each.domain == "")
-    integers = {"integers": form} if (form := form_of(model)) else {}
-    return integers | {
-        "opset": str(opset),
-        "ir_version": str(model.ir_version),
-        "onnxruntime": OLDEST_RUNTIME.get(opset, "the newest"),
-        "checked_with": f"onnxruntime {onnxruntime.__version__}",
-    }
+    form = form_of(model)
+    return ({"integers": form} if form else {}) | onnx_needs.needs(model, options.profile)
 
 
 def form_of(model: onnx.ModelProto) -> Integers | None:

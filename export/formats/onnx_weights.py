@@ -16,13 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from paddle import nn
 
 from export.flat.layers import prepared
-from export.formats import onnx_model
+from export.formats import onnx_model, onnx_opset
 from export.quantize import bits
 from export.quantize.bits import Plan
 from teachers.errors import ExportMismatch
-
-# Nibbles are packed by two in a byte from this opset on
-INT4_OPSET = 21  # the first with int4
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
@@ -77,7 +74,7 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
     # In front: ONNX wants nodes in the order of computation
     graph.node.extend(front + rest)
     if "int4_weights" in plan.precision.values():
-        upgrade(model)
+        onnx_opset.move(model, onnx_opset.INT4)
 
 
 def _halves(name: str, weight: np.ndarray, axis: int, kind: str, group: int):
@@ -150,26 +147,3 @@ def _placed(found: np.ndarray, weight: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(
         np.moveaxis(found.reshape([weight.shape[axis], *np.delete(weight.shape, axis)]), 0, axis)
     )
-
-
-def upgrade(model: onnx.ModelProto) -> None:
-    """Bring a model to the first opset with int4; of the operators in our files only ReduceMean is
-    written in another way there."""
-    for node in model.graph.node:
-        if node.op_type == "ReduceMean" and len(node.input) == 1:
-            # From opset 18 on the axes are an input, no longer an attribute
-            axes = [one for one in node.attribute if one.name == "axes"]
-            for one in axes:
-                name = "axes" + "_".join(str(number) for number in one.ints)
-                if all(tensor.name != name for tensor in model.graph.initializer):
-                    model.graph.initializer.append(
-                        numpy_helper.from_array(np.array(one.ints, "int64"), name)
-                    )
-                node.input.append(name)
-                node.attribute.remove(one)
-        elif node.op_type == "Split" and len(node.input) == 1:
-            # Required from opset 18 on where no sizes are given
-            node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
-    model.opset_import[0].version = INT4_OPSET
-    # int4 came with IR version 10
-    model.ir_version = max(model.ir_version, 10)

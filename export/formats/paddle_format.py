@@ -12,6 +12,7 @@ from export.formats import paddle_model, paddle_weights
 from export.formats.options import USUAL, Options
 from export.quantize.bits import Plan
 from teachers.networks import Spec
+from teachers.weights import paddle_files
 
 # Paddle 2.6.2's integer predictors return wrong logits for these networks, so files store few bits
 # and compute in float32.
@@ -31,7 +32,13 @@ def save(
     return paddle_weights.save(flat, spec, folder, plan)
 
 
-def needs(files: Sequence[Path]) -> dict[str, str]:
+def needs(files: Sequence[Path], options: Options = USUAL) -> dict[str, str]:
     """See `export.formats.contract.Format`."""
-    # Paddle promises nothing between versions, and 3.x runs programs of 2.x through a translator.
-    return {"checked_with": f"paddlepaddle {paddle.__version__}"}
+    model, _ = files
+    # What Paddle stamps a program with: it reads those of older versions, 3.x those of 2.x by a
+    # translator, and promises nothing for newer ones.
+    stamp = paddle_files.read_program(model).version.version
+    return {
+        "paddlepaddle": f"{stamp // 1_000_000}.{stamp // 1000 % 1000}.{stamp % 1000}",
+        "checked_with": f"paddlepaddle {paddle.__version__}",
+    }

@@ -4,7 +4,7 @@ the folded ones."""
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,18 @@ class Quantized:
         if not activations:
             return bits.quantize_weights(self.flat(network), self.plan)
         return bits.fake_quantized(self.for_onnx(network), self.plan)
+
+    def symmetric(self) -> Quantized:
+        """The same with every range around zero, as TensorRT alone takes it: 255 levels, of which
+        what is never negative, behind a ReLU, has half.
+
+        128 of the 256 uint8 levels lie below zero, so the largest magnitude is 127 steps.
+        """
+        ranges = {}
+        for name, (low, high) in self.plan.ranges.items():
+            step = max(abs(low), abs(high)) / 127
+            ranges[name] = (-128 * step, 127 * step)
+        return replace(self, plan=replace(self.plan, ranges=ranges))
 
     def kinds(self) -> dict[str, int]:
         """How many layers are kept in which kind."""

@@ -10,6 +10,7 @@ import numpy as np
 from export.runtimes import features, onnx_graph
 from export.runtimes.contract import Predict, PredictFeatures
 from export.runtimes.loading import loaded, running
+from export.runtimes.shapes import fitted
 from teachers.errors import ExportMismatch
 from teachers.storage.bounded import read_bytes
 
@@ -57,6 +58,9 @@ def _session(
     options.intra_op_num_threads = threads
     if not spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # 1 is float32. By default the product with weights that pass a DequantizeLinear rounds its input
+    # to eight bits (MatMulNBits), by which logits are off by a hundredth.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     # Errors alone: warnings about initialisers that it folds say nothing to the reader of a run
     options.log_severity_level = 3
     if not optimised:
@@ -71,6 +75,9 @@ def _session(
             f"{model}: has {len(inputs)} inputs, expected one; export the network alone"
         )
     name = inputs[0].name
-    return running(
-        model, lambda x: session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})
-    )
+
+    def run(x: np.ndarray) -> list[np.ndarray]:
+        found = session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})
+        return [np.asarray(output) for output in found]
+
+    return running(model, fitted(run, inputs[0].shape))

@@ -1,8 +1,9 @@
 """What other tools make of the same weights, each as its documentation starts: ONNX Runtime's
-quantisers, PaddleSlim PTQ, OpenVINO and NNCF.
+quantisers, PaddleSlim PTQ, OpenVINO and NNCF, onnxruntime-web, PyTorch eager; and what the runtimes
+among them do with our files.
 
-Every maker raises whatever its tool raises; `benchmarks/latency.py` reports it. OpenVINO and NNCF
-are optional.
+Every maker raises whatever its tool raises; `benchmarks/latency.py` reports it. OpenVINO, NNCF,
+onnxruntime-web and PyTorch are optional.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from export import runtimes
-from export.formats import paddle_model
+from export.flat.flatten import flatten
+from export.formats import onnx_format, paddle_model
+from export.formats.options import Options
+from export.quantize.quantized import corrected
+from export.runtimes.shapes import fitted
 
 BATCH = 8
 
@@ -143,6 +148,56 @@ def nncf_int8(network, default: Path, calibration: np.ndarray, folder: Path):
     return _compiled(model, folder / "nncf.xml", "f32")
 
 
+def torch_eager(network, default: Path, calibration: np.ndarray, folder: Path):
+    """The published form, operator by operator."""
+    from benchmarks import torch_eager as eager
+
+    eager.load(default)
+    return lambda threads: eager.load(default, threads), [default]
+
+
+def web(network, default: Path, calibration: np.ndarray, folder: Path):
+    """onnxruntime-web on the default ONNX file."""
+    from benchmarks import web as runtime
+
+    runtime.folder()
+    return lambda threads: runtime.load(default, threads), [default]
+
+
+def ours(profile: str, int8: bool) -> Callable:
+    """Our file for a profile in the runtime that it is for, "openvino" or "web"."""
+
+    def make(network, default: Path, calibration: np.ndarray, folder: Path):
+        quantized = corrected(network, calibration, "percentile", {}) if int8 else None
+        flat = flatten(network) if quantized is None else quantized.flat(network)
+        place = folder / f"{profile}_{'int8' if int8 else 'float32'}"
+        place.mkdir(exist_ok=True)
+        plan = None if quantized is None else quantized.plan
+        files = onnx_format.save(flat, network.spec, place, plan, Options(profile=profile))
+        if profile == "web":
+            from benchmarks import web as runtime
+
+            runtime.folder()
+            return lambda threads: runtime.load(files[0], threads), files
+        import openvino as ov
+
+        model = ov.convert_model(str(files[0]))
+        # Compiled for the batch that is timed: a batch of one is what the profile writes.
+        predict, made = _compiled(model, place / "model.xml", "f32")
+        shape = [1, *network.spec.input_shape]
+        return lambda threads: _first(fitted(_listed(predict(threads)), shape)), made
+
+    return make
+
+
+def _listed(predict: runtimes.Predict) -> Callable[[np.ndarray], list[np.ndarray]]:
+    return lambda x: [predict(x)]
+
+
+def _first(run: Callable[[np.ndarray], list[np.ndarray]]) -> runtimes.Predict:
+    return lambda x: run(x)[0]
+
+
 def _compiled(model, path: Path, precision: str):
     import openvino as ov
 
@@ -173,4 +228,10 @@ OTHERS = {
     "OpenVINO float32": openvino("f32"),
     "OpenVINO bf16": openvino("bf16"),
     "OpenVINO, NNCF int8": nncf_int8,
+    "OpenVINO, our file, float32": ours("openvino", int8=False),
+    "OpenVINO, our file, int8": ours("openvino", int8=True),
+    "onnxruntime-web": web,
+    "onnxruntime-web, our file, float32": ours("web", int8=False),
+    "onnxruntime-web, our file, int8": ours("web", int8=True),
+    "PyTorch eager, published form": torch_eager,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -348,6 +350,13 @@ def test_a_folder_says_what_its_files_take_and_is_served(randomised, tmp_path, c
     expected = api.predictors(tmp_path / "usual")["onnx"](clips)
     found = api.predictors(tmp_path / "deploy")["onnx"](clips)
     assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()
+    # The client of docs/targets.md, word for word.
+    page = (Path(__file__).parents[1] / "docs" / "targets.md").read_text(encoding="utf-8")
+    client: dict = {}
+    source = re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
+    exec(source, client)  # noqa: S102  (it is what the page is for)
+    assert np.array_equal(client["logits"](tmp_path / "deploy", clips), found)
+    assert client["logits"](tmp_path / "usual", clips).shape == found.shape
     served = deployed.open_deployed(tmp_path / "deploy", "onnx", features=True)
     logits, features = served.run(clips)
     assert np.array_equal(logits, found) and len(features) == 3

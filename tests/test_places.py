@@ -322,7 +322,7 @@ RELU = [node("Relu", ["clip"], ["logits"])]
         (RELU, 15, 8, "tensorrt", {"onnxruntime": "1.10", "tensorrt": "8.5"}),
         (RELU, 13, 7, "tensorrt", {"onnxruntime": "1.7", "tensorrt": "8.0"}),
         (RELU, 15, 8, "rknn", {"onnxruntime": "1.10", "rknn-toolkit2": "1.6.0"}),
-        (RELU, 15, 8, "openvino", {"onnxruntime": "1.10", "openvino": "2024.4"}),
+        (RELU, 15, 8, "openvino", {"onnxruntime": "1.10", "openvino": "2023.3"}),
     ],
 )
 def test_what_a_file_needs_follows_from_opset_container_and_operators(

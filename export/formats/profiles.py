@@ -55,7 +55,8 @@ class Profile:
         return self.oldest[min(later)] if later else None
 
 
-# 15 and 21 a release later than the opset, which is when all of their kernels were there.
+# 15 and 21 a release later than the opset, which is when all of their kernels were there. 19, 20
+# and 21 were tried: 1.15.1, 1.17.3 and 1.18.1 load them, and the releases before do not.
 ONNX_RUNTIME = {
     13: "1.7",
     14: "1.8",
@@ -98,7 +99,7 @@ PROFILES: Mapping[str, Profile] = {
         static=True,
         symmetric=True,
     ),
-    "openvino": Profile("OpenVINO", "openvino", {21: "2024.4"}, static=True),
+    "openvino": Profile("OpenVINO", "openvino", {15: "2023.3", 21: "2024.4"}, static=True),
     "rknn": Profile(
         "RKNN-Toolkit2",
         "rknn-toolkit2",

@@ -9,18 +9,19 @@ import numpy as np
 from paddle import nn
 
 from compress.budget.measure import measure
-from compress.evaluation import accuracy
+from compress.evaluation import accuracy, calibration, damage, robustness, scores
 from compress.evaluation.as_shipped import Shipped, Source, ship
-from compress.evaluation.evaluate import EvaluationSet, confusion
+from compress.evaluation.damage_settings import GATE_ONLY
+from compress.evaluation.evaluate import EvaluationSet, confusion, logits_of, training_clips
 from compress.evaluation.latency import Turn, persons_of, turn_of
 from compress.evaluation.record import RuntimeRow
 from compress.process import console
-from compress.recipe.types import Budget, Recipe
-from compress.reporting import side_by_side, wording
-from compress.reporting.doubts import doubts
+from compress.recipe.types import Recipe
+from compress.reporting import side_by_side
 from compress.reporting.examples import examples
+from compress.reporting.gates import judge, top1_of
 from compress.reporting.hyperparameters import hyperparameters
-from compress.reporting.record import BaselineExport, BudgetRecord, Gate, LayerRow
+from compress.reporting.record import BaselineExport, BudgetRecord, LayerRow
 from compress.reporting.recorder import Recorder, network_row
 from compress.steps.work import State, Work
 from export import deployed, package, runtimes, verify
@@ -37,8 +38,9 @@ from teachers.terminal import interrupt
 LAYER_CLIPS = 16  # validation clips of the layer report
 # The baseline export is only compared and timed; it is not what ships.
 BASELINE_CLIPS = 64
-# Differences of percentages end in float dust: 94.0 - 93.5 may be 0.5000000000000071.
-DUST = 1e-9
+# Training-side clips that a temperature and a threshold are found on, where none are held out.
+FITTED_CLIPS = 512
+TRAINED = "trained network (dygraph)"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Checked:
         logits: (n, K), the student's on it, from the process that trained it.
         sample: (BASELINE_CLIPS, C, T, V, M), the first clips of the split.
         reference: the student's logits on the sample.
+        teacher: (n, K), its logits on the split.
+        results: logits (n, K) of everything that was judged on the whole split, by name.
         threads: of the runtimes.
         turns: what times the report's runtimes, in their order.
     """
@@ -59,6 +63,8 @@ class Checked:
     sample: np.ndarray
     reference: np.ndarray
     threads: int
+    teacher: np.ndarray
+    results: dict[str, np.ndarray]
     turns: list[Turn] = field(default_factory=list)
 
 
@@ -83,6 +89,8 @@ def deliver(
     # The export traces the network, and Paddle 2.6.2 loses a Ctrl-C in that.
     interrupt.check()
     _compare(work.folder / "deploy", checked, recorder)
+    # Small, and all that the tables of accuracy need: who has it needs no data and no network.
+    scores.save_all(work.folder / scores.NAME, work.dataset, checked.results)
     _export_baseline(work.folder / "baseline", state, checked, recorder)
     interrupt.check()
     weighed = typed_json.decode(
@@ -94,7 +102,9 @@ def deliver(
     recorder.report = side_by_side.timed(
         recorder.report, checked.turns, shipped, problem, persons_of(checked.clips)
     )
-    _judge(recipe.budget, weighed, recorder)
+    _judge_damaged(recipe, work, state, before, checked, recorder)
+    interrupt.check()
+    judge(recipe.budget, weighed, recorder)
     _draw(recipe, work, weighed, recorder)
 
 
@@ -109,7 +119,8 @@ def _judge_student(
     clips = work.evaluation(view, view.clips)
     # Without a reference: it is itself what every deployed file is compared with.
     predict = in_process(student)
-    row, logits = accuracy.row("trained network (dygraph)", predict, clips)
+    row, logits = accuracy.row(TRAINED, predict, clips)
+    row = accuracy.against(row, logits, teacher_logits, clips.labels)
     recorder.network(network_row("student", student, row, "this run"))
     recorder.runtimes(row)
     matrix = confusion(logits, clips.labels, len(dataset.classes))
@@ -122,7 +133,15 @@ def _judge_student(
     # A batch may be larger: it holds whole samples, of several views each.
     sample = next(clips.batches(BASELINE_CLIPS))[:BASELINE_CLIPS]
     reference = verify.run(work.folder / "deploy", predict, sample)
-    checked = Checked(clips, logits, sample, reference, runtimes.default_threads())
+    checked = Checked(
+        clips,
+        logits,
+        sample,
+        reference,
+        runtimes.default_threads(),
+        teacher_logits,
+        {"teacher": teacher_logits, TRAINED: logits},
+    )
     checked.turns.append(turn_of(predict, clips))
     return checked
 
@@ -136,7 +155,7 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         state.student.network,
         work.folder / "deploy",
         recipe.export.formats,
-        state.student.about(work.dataset),
+        state.student.about(work.dataset) | _temperature(recipe, work, state, recorder),
         checked.sample,
         checked.reference,
         state.quantized,
@@ -161,9 +180,12 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
     description = deployed.read(folder)
     for kind, predict in deployed.predictors(folder, description, checked.threads).items():
         files = tuple(folder / file for file in description.files[kind])
-        row, _ = accuracy.row(
-            table.runtime_title(kind), predict, checked.clips, checked.logits, files, deployed=True
+        title = table.runtime_title(kind)
+        row, logits = accuracy.row(
+            title, predict, checked.clips, checked.logits, files, deployed=True
         )
+        row = accuracy.against(row, logits, checked.teacher, checked.clips.labels)
+        checked.results[title] = logits
         recorder.runtimes(replace(row, requires=(description.requires or {}).get(kind)))
         checked.turns.append(turn_of(predict, checked.clips))
 
@@ -223,55 +245,86 @@ def _ship_teacher(
         return None, text
 
 
-def _judge(limits: Budget, weighed: BudgetRecord, recorder: Recorder) -> None:
-    """Gates, warnings, status and exit code; over budget (2) comes before accuracy (3)."""
-    # The worst of the files that ship: whichever a user serves, it keeps the promise.
-    rows = [row for row in recorder.report.runtimes if row.deployed]
-    worst = min(rows, key=lambda row: _measured(row.top1))
-    teacher_top1 = _top1("teacher", recorder)
-    top1 = _measured(worst.top1)
-    drop = teacher_top1 - top1
-    size = Gate(
-        name="size",
-        limit=limits.max_size,
-        value=weighed.total_bytes,
-        passed=weighed.within,
-        # Decimal, as budget.sizes reads the limit: MB is 10^6 bytes, MiB 2^20.
-        says=f"{weighed.total_bytes / 1e6:.3f} MB of {limits.max_size / 1e6:g} MB",
-    )
-    lost = Gate(
-        name="top-1 drop",
-        limit=limits.max_top1_drop,
-        value=drop,
-        passed=drop <= limits.max_top1_drop + DUST,
-        says=(
-            f"{top1:.2f}% in {worst.name}, teacher {teacher_top1:.2f}%:"
-            f" {wording.against_teacher(-drop)}; {limits.max_top1_drop:g} may be lost"
+def _temperature(recipe: Recipe, work: Work, state: State, recorder: Recorder) -> dict[str, float]:
+    """What the weights file's description lacks for calibrated scores; {} where none are wanted."""
+    if not recipe.export.temperature:
+        return {}
+    # As deployed, rounding included.
+    served = robustness.Candidate("served", in_process(state.served()), state.student.view)
+    clips = _training_side(work, served)
+    fitted = calibration.fit_temperature(logits_of(served.predict, clips), clips.labels)
+    recorder.report = replace(recorder.report, temperature=fitted)
+    return {"temperature": fitted}
+
+
+def _training_side(work: Work, judged: robustness.Candidate) -> EvaluationSet:
+    """Clips on the side of the training: those held out, else some that were trained on. Never of the
+    validation split, which judges what is fitted."""
+    if work.dataset.holdout is not None:
+        return work.selection(judged.view, judged.view.clips)
+    return training_clips(work.dataset.train, judged.view, FITTED_CLIPS)
+
+
+def _judge_damaged(
+    recipe: Recipe, work: Work, state: State, before: State, checked: Checked, recorder: Recorder
+) -> None:
+    """Robustness, calibration and unknown classes of teacher, student and every file that ships."""
+    config = recipe.robustness
+    if recipe.budget.max_drop_at_20pct_joints is not None:
+        config = (config or GATE_ONLY).with_judged()
+    if config is None:
+        return
+    judged = _judged(work, state, before, checked, recorder)
+    sides = [_training_side(work, each) for each in judged]
+    known = [logits_of(each.predict, side) for each, side in zip(judged, sides, strict=True)]
+    kind = "held out of training" if work.dataset.holdout is not None else "that were trained on"
+    fitted = robustness.Fitted(
+        tuple(
+            calibration.fit_temperature(logits, side.labels)
+            for logits, side in zip(known, sides, strict=True)
         ),
+        f"{len(sides[0])} clips {kind}",
     )
-    gates: tuple[Gate, ...] = (size, lost)
-    if limits.min_top1 is not None:
-        gates += (_floor(limits.min_top1, worst),)
-    recorder.report = replace(recorder.report, gates=gates)
-    recorder.warn(*doubts(recorder.report))
-    # One exit code can only tell one of the two; the gates in the report tell both.
-    if not size.passed:
-        recorder.close("over budget", 2)
-    elif not all(gate.passed for gate in gates):
-        recorder.close("accuracy gate failed", 3)
+    rows = damage.damages(config, work.dataset.coordinates)
+    with console.bar("damaged clips", sum(row.draws for row in rows)) as advance:
+        found = robustness.measure(judged, work.dataset.val, rows, recipe.seed, fitted, advance)
+    unknown = work.dataset.unknown
+    if unknown is not None:
+        told = (
+            robustness.unknown(
+                logits_of(each.predict, work.evaluation(each.view, each.view.clips)),
+                logits_of(each.predict, EvaluationSet(unknown, each.view, each.view.clips)),
+                logits,
+                config.known_answered,
+            )
+            for each, logits in zip(judged, known, strict=True)
+        )
+        found = replace(found, unknown=tuple(told))
+    recorder.report = replace(recorder.report, robustness=found)
+
+
+def _judged(
+    work: Work, state: State, before: State, checked: Checked, recorder: Recorder
+) -> list[robustness.Candidate]:
+    """The teacher, the student before it was rounded, and the files that ship. Files in float32 are
+    the student: one of them stands for both."""
+    found = []
+    if len(before.teacher) == 1:
+        teacher = before.teacher[0]
+        found.append(robustness.Candidate("teacher", in_process(teacher.network), teacher.view))
     else:
-        recorder.close("ok", 0)
-
-
-def _floor(least: float, worst: RuntimeRow) -> Gate:
-    top1 = _measured(worst.top1)
-    return Gate(
-        name="top-1",
-        limit=least,
-        value=top1,
-        passed=top1 >= least - DUST,
-        says=f"{top1:.2f}% in {worst.name}, at least {least:g}% needed",
-    )
+        recorder.note("robustness: a teacher of several networks has no column; its student has")
+    view = state.student.view
+    if state.quantized is not None:
+        predict = in_process(state.student.network)
+        found.append(robustness.Candidate("student", predict, view))
+    folder = work.folder / "deploy"
+    description = deployed.read(folder)
+    for kind, predict in deployed.predictors(folder, description, checked.threads).items():
+        found.append(robustness.Candidate(table.runtime_title(kind), predict, view))
+        if state.quantized is None:
+            break
+    return found
 
 
 def _draw(recipe: Recipe, work: Work, weighed: BudgetRecord, recorder: Recorder) -> None:
@@ -281,20 +334,7 @@ def _draw(recipe: Recipe, work: Work, weighed: BudgetRecord, recorder: Recorder)
     work.curves.hyperparameters(
         hyperparameters(recipe),
         {
-            "result/top-1 of the student": _top1("student", recorder),
+            "result/top-1 of the student": top1_of("student", recorder),
             "result/MB deployed": weighed.total_bytes / 1e6,
         },
     )
-
-
-def _top1(role: str, recorder: Recorder) -> float:
-    network = recorder.report.network(role)
-    return _measured(network.top1 if network is not None else None)
-
-
-def _measured(value: float | None) -> float:
-    """A figure that this run has measured, so that it is there."""
-    if value is None:
-        # Not a FeatherboneError: this would be a mistake of the program, which no user can mend.
-        raise ValueError("a gate is judged before its figure was measured")
-    return value

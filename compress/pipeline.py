@@ -82,7 +82,7 @@ def execute(run: Run) -> Report:
     try:
         _stages(run, recorder)
     except BaseException as problem:
-        recorder.close(*_ending(problem))
+        recorder.close(*ending_of(problem))
         if recorder.report.exit_code in interrupt.EXIT_CODES:
             interrupt.check()
         raise
@@ -90,11 +90,11 @@ def execute(run: Run) -> Report:
         recorder.took(time.monotonic() - started)
         # Who presses Ctrl-C a second time must not lose the report of the first.
         with interrupt.held():
-            _write_report(recorder.report, run.folder)
+            write_report(recorder.report, run.folder)
     return recorder.report
 
 
-def _ending(problem: BaseException) -> tuple[str, int]:
+def ending_of(problem: BaseException) -> tuple[str, int]:
     """(status, exit code) of a run that was stopped by `problem`."""
     if isinstance(problem, FeatherboneError):
         return f"failed: {problem}", problem.exit_code
@@ -105,7 +105,8 @@ def _ending(problem: BaseException) -> tuple[str, int]:
     return f"failed: {type(problem).__name__}: {problem}", 1
 
 
-def _write_report(report: Report, folder: Path) -> None:
+def write_report(report: Report, folder: Path) -> None:
+    """Write the report of a run that may have failed; its own error is the one that is raised."""
     try:
         reports.write(report, folder)
     except FeatherboneError as problem:
@@ -211,7 +212,7 @@ def _teachers(
             held.keep(file)
         # Also of a kept teacher, whose curve is kept with it. One that is only read has none.
         early = unfinished(
-            teacher.history, "teacher", len(work.dataset.val), fresh=member.weights is None
+            teacher.history, "teacher", len(work.dataset.selection), fresh=member.weights is None
         )
         if early is not None:
             recorder.warn(f"{name}: may not have converged, {early}; train it for more epochs")
@@ -271,23 +272,39 @@ def _ensemble(
     recorder: Recorder,
 ) -> tuple[tuple[Model, ...], np.ndarray]:
     """Several networks as one teacher: (they with their weights, their fused logits (n, K))."""
-    labels = np.asarray(work.dataset.val.labels)
+    val = work.dataset.val
     if recipe.teacher.find_weights:
-        weights = fusion.find_weights(logits, labels)
+        labels = np.asarray(work.dataset.selection.labels)
+        tried = _logits_that_choose(work, models, logits)
+        weights = fusion.find_weights(tried, labels)
         models = [
             replace(model, weight=weight) for model, weight in zip(models, weights, strict=True)
         ]
         rows = [replace(row, weight=weight) for row, weight in zip(rows, weights, strict=True)]
         recorder.members(rows)
         # Weights that were found on the split that judges them flatter the ensemble.
+        found_on = "validation split" if work.dataset.holdout is None else "clips held out"
         recorder.note(
-            "the ensemble's weights were found on the validation split; weights of one half judge"
-            f" the other half to {fusion.cross_validated(logits, labels):.2f} %"
+            f"the ensemble's weights were found on the {found_on}; weights of one half judge"
+            f" the other half to {fusion.cross_validated(tried, labels):.2f} %"
         )
     # Logits are summed, not scores, as CTR-GCN's public script fuses its streams.
     fused = fusion.fuse(logits, tuple(model.weight for model in models))
-    recorder.network(ensemble_row(rows, evaluate.accuracy(fused, labels)))
+    scores = evaluate.accuracy(fused, np.asarray(val.labels), val.copies)
+    recorder.network(ensemble_row(rows, scores))
     return tuple(models), fused
+
+
+def _logits_that_choose(
+    work: Work, models: list[Model], logits: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Each member's logits on the clips that choose, `logits` being those on the validation split."""
+    if work.dataset.holdout is None:
+        return logits
+    return [
+        evaluate.logits_of(in_process(model.network), work.selection(model.view, model.view.clips))
+        for model in models
+    ]
 
 
 def _student(planned: Plan, teacher: Model) -> Model:

@@ -10,7 +10,7 @@ from pathlib import Path
 from paddle import nn
 
 from compress import contracts
-from compress.data import survey, unread
+from compress.data import copies, parts, survey, unread
 from compress.data.dataset import Callback, Dataset
 from compress.recipe import trainings
 from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
@@ -146,6 +146,11 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     for weights in (student.weights, *(teacher.weights for teacher in teachers)):
         remarks += weights.notes if weights is not None else ()
     remarks += _scaled_rates(recipe)
+    if recipe.seeds > 1:
+        remarks.append(
+            f"seeds: all of it is run {recipe.seeds} times, with the seeds {recipe.seed} to"
+            f" {recipe.seed + recipe.seeds - 1}, in a folder each"
+        )
     if any(member.compare_scratch for member in recipe.teacher.members):
         remarks.append(
             "teacher.compare_scratch: the teacher is trained once more from nothing, with the same"
@@ -164,7 +169,15 @@ def load_data(recipe: Recipe, callback: Callback | None = None) -> Dataset:
     """
     module = contracts.data_set(recipe.data.name)
     # The seed too: the built-in clips are generated from it.
-    return survey.examine(module.load(recipe.data.config, recipe.seed, callback))
+    seed = recipe.seed if recipe.data_seed is None else recipe.data_seed
+    dataset = module.load(recipe.data.config, seed, callback)
+    if recipe.leave_out:
+        dataset = parts.left_out(dataset, recipe.leave_out)
+    # Before clips are held out: those that choose the epoch are as well known as those trained on.
+    dataset = copies.marked(survey.examine(dataset), callback)
+    if recipe.select_on == "holdout":
+        dataset = parts.held_out(dataset, recipe.holdout, seed)
+    return dataset
 
 
 def tasks(recipe: Recipe, dataset: Dataset) -> tuple[list[Task], Task]:

@@ -78,6 +78,9 @@ def main(
     if not options.clips:
         raise RecipeError(f"{options.model}: name a CLIP, or follow live poses (--follow, --serve)")
     model = _opened(options, hints)
+    temperature = model.description.temperature
+    if temperature is not None:
+        _say_note(f"scores are calibrated: temperature {temperature:g} of {deployed.NAME}")
     files = clip_list.files_of(options.clips)
     clips = clip_list.read(files, recording(model.description), _image(model.description))
     failed: list[dict[str, str]] = []
@@ -234,7 +237,7 @@ def _run(model: deployed.Served, batch: list[tuple[Clip, np.ndarray]]) -> Iterat
     for number, (clip, _) in enumerate(batch):
         rows = slice(number * count, (number + 1) * count)
         mean = None if features is None else features[rows].mean(axis=0)
-        yield Answer(clip, scores_of(logits[rows]), mean)
+        yield Answer(clip, scores_of(logits[rows], model.description.temperature), mean)
 
 
 def _result(answer: Answer, description: deployed.Description, top: int | None) -> dict[str, Any]:
@@ -262,7 +265,11 @@ def _columns(answers: list[Answer], what: str) -> dict[str, Any]:
 def _end(
     model: deployed.Served, results: list[dict[str, Any]], failed: list[dict[str, str]]
 ) -> int:
-    content: dict[str, object] = {"runtime": model.runtime, "clips": results}
+    content: dict[str, object] = {
+        "runtime": model.runtime,
+        "temperature": model.description.temperature,
+        "clips": results,
+    }
     if not failed:
         if len(results) == 1:
             # As PaddleVideo's tools/predict.py prints them, for scripts that read its output.

@@ -2,9 +2,10 @@
 
 Run: python compress/run.py --recipe ctrgcn_lite_dml [-o key.path=value ...]
 
-Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost or
-top-1 below the floor, 4 an exported file disagrees with the trained network, 130 interrupted
-(Ctrl-C), 143 stopped (SIGTERM). The last line of stdout is one JSON object.
+Exit codes: 0 delivered, 1 bad input or failure, 2 over the size budget, 3 too much accuracy lost
+(also where joints are lost) or top-1 below the floor, 4 an exported file disagrees with the trained
+network, 130 interrupted (Ctrl-C), 143 stopped (SIGTERM). The last line of stdout is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -137,18 +138,19 @@ def _run(
     fixed: tuple[str, ...],
 ) -> int:
     """The run in a folder that is ours alone; `fixed`: the settings of `--deterministic`."""
-    from compress import pipeline
+    from compress import pipeline, seeds
 
     if not options.resume:
         _begin(recipe, folder)
     _sweep(folder)
+    execute = pipeline.execute
+    if recipe.seeds > 1:
+        execute = seeds.execute
     resume = _resuming(typed, options, folder)
     # There after a failure, too: `pipeline.execute` writes the report whatever happens.
     places = {"output": str(folder), "report": str(folder / "report.html")}
     try:
-        result = pipeline.execute(
-            pipeline.Run(recipe, folder, folder.parent / "teachers", typed, fixed)
-        )
+        result = execute(pipeline.Run(recipe, folder, folder.parent / "teachers", typed, fixed))
     except KeyboardInterrupt as stopped:
         message = f"interrupted; everything finished is kept. Continue with: {resume}"
         return ending.fail(message, interrupt.exit_code(stopped), **places)
@@ -158,7 +160,8 @@ def _run(
     except FeatherboneError as error:
         return ending.fail(str(error), error.exit_code, **places)
     print_summary(result)
-    show(next_steps(folder, typed))
+    if recipe.seeds == 1:
+        show(next_steps(folder, typed))
     ending.print_last_line(last_line(result))
     # Only a run that came to its end is here, and such a run was judged.
     return result.exit_code or 0

@@ -168,7 +168,7 @@ def _train(
                 config,
                 objective,
                 work.dataset,
-                work.evaluation,
+                work.selection,
                 # Far from `seed + 1`, which a fresh student is drawn with
                 seed=work.seed * 1000,
                 state_path=work.folder / "state" / f"{name}.npz",

@@ -63,7 +63,7 @@ def answer(predict: Predict, clips: np.ndarray, description: Description, name: 
     """
     logits = np.asarray(predict(clips))
     check_logits(logits, len(clips), description, name)
-    return scores_of(logits)
+    return scores_of(logits, description.temperature)
 
 
 def check_logits(logits: np.ndarray, clips: int, description: Description, name: str) -> None:
@@ -76,11 +76,20 @@ def check_logits(logits: np.ndarray, clips: int, description: Description, name:
         )
 
 
-def scores_of(logits: np.ndarray) -> np.ndarray:
-    """Logits (n, K) of the views of one clip -> (K,) softmax, averaged over them."""
+def scores_of(logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
+    """Logits (n, K) of the views of one clip -> (K,) softmax, averaged over them. With a temperature T
+    the mean to the power of 1 / T, normalised; of one view that is the softmax of logits / T."""
+    if temperature is not None:
+        # A score that is 0 in float32 would stay 0, however hot it gets.
+        logits = logits.astype(np.float64)
     # Shifted by the largest: float32 overflows above 88
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
+    scores = (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
+    if temperature is None:
+        return scores
+    # Behind the mean, as it was fitted: validation averages views first, too.
+    tempered = scores ** (1 / temperature)
+    return (tempered / tempered.sum()).astype(np.float32)
 
 
 def top_classes(scores: np.ndarray, classes: Sequence[str], count: int = 5) -> list[dict]:

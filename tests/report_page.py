@@ -34,6 +34,47 @@ def every_section() -> dict:
         "examples": {"bones": [[1, 2]], "side": 100.0, "clips": [clip]},
         "layer_report": [*layers, {"layer": "logits", "snr_db": 25.5}],
         "members": [member],
+        "robustness": _robustness(),
+        "seeds": {
+            "data_seed": 1,
+            "rows": [
+                {"seed": 1, "folder": "seed1", "status": "ok", "exit_code": 0, "top1": 91.0},
+                {"seed": 2, "folder": "seed2", "status": "ok", "exit_code": 0, "top1": 93.0},
+            ],
+            "top1": {"mean": 92.0, "deviation": 1.41, "lowest": 91.0, "highest": 93.0},
+        },
+    }
+
+
+def _robustness() -> dict:
+    whole = {"mean": 90.0, "deviation": None, "lowest": 90.0, "highest": 90.0}
+    lost = {"mean": 85.5, "deviation": 0.8, "lowest": 84.9, "highest": 86.4}
+    scores = {
+        "temperature": 1.0,
+        "ece": 0.176,
+        "loss": 0.49,
+        "aurc": 0.026,
+        "sure_and_wrong": 1,
+        "coverage": [50, 80, 100],
+        "risk": [0.01, 0.05, 0.1],
+    }
+    unknown = {
+        "clips": 40,
+        "auroc": 0.91,
+        "threshold": 0.6,
+        "known_answered": 94.0,
+        "unknown_answered": 31.0,
+    }
+    return {
+        "networks": ["teacher"],
+        "rows": [
+            {"key": "none", "title": "as recorded", "draws": 1, "top1": [whole]},
+            {"key": "joints_20", "title": "20 % of joints lost", "draws": 5, "top1": [lost]},
+        ],
+        "calibration": [scores],
+        "calibrated": [scores | {"temperature": 0.52, "ece": 0.03}],
+        "fitted_on": "102 clips held out of training",
+        "unknown": [unknown],
     }
 
 

@@ -28,6 +28,8 @@ DOORS = {
     "compress.cli.accuracy",
     "compress.cli.compare",
     "compress.cli.stream_eval",
+    "compress.cli.robustness",
+    "compress.cli.scores",
     "compress.run",
     "compress.predict",
     "compress.show",
@@ -250,7 +252,9 @@ def test_no_modules_import_each_other():
     "package, most, between",
     # A house is read room by room. Raise a limit only with the reason why a room must be new.
     # `compress.live` and `export.serve` came with live poses: three arrows each, none of them back up.
-    [("compress", 22, 78), ("export", 14, 33), ("teachers", 16, 50)],
+    # compress: `seeds` runs the whole pipeline several times, so it stands between `run` and it; and
+    # the settings of `robustness:` belong to the evaluation that carries them out.
+    [("compress", 23, 83), ("export", 14, 33), ("teachers", 16, 50)],
 )
 def test_rooms_and_arrows_between_them_are_few(package, most, between):
     names, arrows = rooms(graph(), package)

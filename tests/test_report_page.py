@@ -144,7 +144,7 @@ def test_the_recipe_in_effect_is_shown_and_the_file_folded_away(full):
 
 
 def test_every_chart_names_its_axes_and_tells_its_values(full):
-    charts = full.all("svg", "chart")
+    charts = within(full.section("curves"), "svg", "chart")
     assert len(charts) == 6
     for chart in charts:
         y_title, x_title = within(chart, "text", "axis-title")
@@ -286,3 +286,13 @@ def test_headed_cells_have_their_scope_and_phones_their_names(full):
         heads = [text_of(head) for head in within(table.find("thead"), "th")]
         for row in table.find("tbody").findall("tr"):
             assert [cell.get("data-name") for cell in row.findall("td")] == heads[1:]
+
+
+def test_damaged_clips_and_seeds_have_their_figures(full):
+    text = text_of(full.section("robustness"))
+    for figure in ("85.50 ± 0.80", "17.60", "3.00", "0.910", "102 clips held out of training"):
+        assert figure in text, figure
+    (chart,) = within(full.section("robustness"), "svg", "chart")
+    titles = [title.text for title in within(chart, "text", "axis-title")]
+    assert titles == ["wrong, %", "% of the clips answered, the surest first"]
+    assert "92.00 ± 1.41" in text_of(full.section("seeds")).replace("\u00a0", " ")

@@ -41,6 +41,8 @@ VERBS = {
     ),
     "show": Verb("compress.show", "draw a clip, as recorded and as training sees it"),
     "stream-eval": Verb("compress.cli.stream_eval", "alarms on long recordings, and their cost"),
+    "robustness": Verb("compress.cli.robustness", "top-1 on damaged clips, and calibration"),
+    "scores": Verb("compress.cli.scores", "the accuracy of scores.npz, counted again, and paired"),
     "compare": Verb("compress.cli.compare", "sizes, top-1 and latency of two or more runs"),
 }
 

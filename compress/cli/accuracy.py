@@ -167,6 +167,8 @@ def compared(targets: list[Path], task: Task) -> list[Measured]:
             row, logits = accuracy.row(
                 candidate.name, watched, candidate.clips, reference, candidate.files
             )
+            if found:
+                row = accuracy.against(row, logits, found[0].logits, candidate.clips.labels)
             result = split_result(logits, candidate.clips.labels, watched.seconds)
             found.append(Measured(row, result, logits))
             turns.append(turn_of(candidate.predict, candidate.clips))
@@ -187,6 +189,12 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     # The first teacher's task, which is known without opening any weights.
     measured = compared(options.targets, tasks(recipe, dataset)[0][0])
     _print([each.row for each in measured])
+    _print_paired([each.row for each in measured])
+    copied = 0 if dataset.val.copies is None else int(dataset.val.copies.sum())
+    if copied:
+        show(
+            f"clean: without {copied} of the {len(dataset.val)} clips, which are training clips again"
+        )
     for each in measured:
         _print_result(each)
     if options.dump is not None:
@@ -195,6 +203,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         {
             "data": dataset.name,
             "clips": len(dataset.val),
+            "copies": copied,
             "rows": [{**asdict(each.row), **asdict(each.result)} for each in measured],
         },
     )
@@ -247,11 +256,19 @@ def _print_result(measured: Measured) -> None:
     )
 
 
+def _print_paired(rows: list[RuntimeRow]) -> None:
+    """How every row differs from the first, clip by clip."""
+    for row in rows[1:]:
+        show(f"{row.name}, against the first: {wording.paired(row)} (McNemar, exact)")
+
+
 def _print(rows: list[RuntimeRow]) -> None:
+    clean = any(row.clean_top1 is not None for row in rows)
     cells = [
         (
             row.name,
             wording.decimals(row.top1, 2),
+            *((wording.decimals(row.clean_top1, 2),) if clean else ()),
             wording.decimals(row.top5, 2),
             wording.decimals(row.class_mean, 2),
             wording.decimals(row.agreement, 4),
@@ -262,5 +279,6 @@ def _print(rows: list[RuntimeRow]) -> None:
         )
         for row in rows
     ]
-    accuracies = ("top-1", "top-5", "class mean", "agreement", "rel. diff.")
+    top1 = ("top-1", "clean") if clean else ("top-1",)
+    accuracies = (*top1, "top-5", "class mean", "agreement", "rel. diff.")
     show(Table(("target", *accuracies, "p50 ms", "p95 ms", "size"), cells))

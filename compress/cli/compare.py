@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from compress.evaluation import scores
+from compress.evaluation.evaluate import right_answers
+from compress.evaluation.paired import mcnemar
 from compress.reporting import wording
 from compress.reporting.comparison import Row, rows
 from teachers.terminal import ending
@@ -27,10 +30,39 @@ def notes(table: list[Row]) -> list[str]:
     if len({row.cpu for row in table}) > 1:
         found.append("the runs were timed on different CPUs: compare no latencies between them")
     found += _alike(table)
+    found += _paired(table)
     # Without a tolerance: one teacher on the same clips gets the same number of them right.
     if len({row.teacher_top1 for row in table}) > 1:
         found.append("the teachers differ, and perhaps the data: see each run's report.html")
     return found
+
+
+def _paired(table: list[Row]) -> list[str]:
+    """How the first deployed file's answers differ from those of the others, clip by clip, as far as
+    runs have kept them."""
+    kept = [row for row in table if row.runtime and (Path(row.run) / scores.NAME).is_file()]
+    if len({row.run for row in kept}) < 2:
+        return []
+    results = {row.run: scores.load_all(Path(row.run) / scores.NAME) for row in kept}
+    first = kept[0]
+    base = results[first.run]
+    texts = []
+    for row in kept:
+        other = results[row.run]
+        # Of other clips, or another order, there are no pairs.
+        if row is first or other.names != base.names or not (other.labels == base.labels).all():
+            continue
+        if row.runtime not in other.logits or first.runtime not in base.logits:
+            continue
+        found = mcnemar(
+            right_answers(base.logits[first.runtime], base.labels),
+            right_answers(other.logits[row.runtime], base.labels),
+        )
+        texts.append(
+            f"{row.run}, {row.runtime}, against {first.run}, {first.runtime}: {found.gained} clips"
+            f" gained, {found.lost} lost, p = {found.p:.2g} (McNemar, exact)"
+        )
+    return texts
 
 
 def _alike(table: list[Row]) -> list[str]:

@@ -48,12 +48,15 @@ class Split:
         clips: raw clips, each (C, T, V, M) float32, every clip with its own T; a list or a memory
             map.
         labels: (n,) int64, from 0.
+        copies: (n,) bool, of a validation split: clips that are training clips again, see
+            `compress.data.copies`; None where nobody looked.
     """
 
     names: tuple[str, ...]
     # A sequence and no array: clips differ in T, and all of them may not fit in memory.
     clips: Sequence[np.ndarray]
     labels: np.ndarray
+    copies: np.ndarray | None = None
 
     # Here, where the names of every data set pass: they are printed, and a terminal obeys what
     # strangers may have put into them.
@@ -70,6 +73,12 @@ class Split:
         clips = _Repeated(self.clips, times)
         return Split(self.names * times, clips, np.tile(self.labels, times))
 
+    def part(self, chosen: np.ndarray) -> Split:
+        """The clips `chosen` (m,) int, in that order."""
+        copies = None if self.copies is None else self.copies[chosen]
+        names = tuple(self.names[index] for index in chosen)
+        return Split(names, _Chosen(self.clips, chosen), self.labels[chosen], copies)
+
 
 class _Repeated(LazyClips):
     # By index: clips that are made when asked for would be made once for each copy of a list.
@@ -82,6 +91,18 @@ class _Repeated(LazyClips):
 
     def clip(self, index: int) -> np.ndarray:
         return self.clips[index % len(self.clips)]
+
+
+class _Chosen(LazyClips):
+    def __init__(self, clips: Sequence[np.ndarray], chosen: np.ndarray):
+        self.clips = clips
+        self.chosen = chosen
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def clip(self, index: int) -> np.ndarray:
+        return self.clips[int(self.chosen[index])]
 
 
 # Frozen: the fingerprint is of this content, and must stay true of it.
@@ -125,6 +146,9 @@ class Dataset:
             (`frames.repair_joints`); None where broken frames are replaced as a whole.
         skipped: (name, why) of every clip that is left out because it cannot be used.
         lengths: frames of the clips that `compress.data.survey` looked at, in rising order.
+        holdout: clips of the training split that nothing is trained on, by which epochs are chosen;
+            None: the validation split chooses.
+        unknown: clips of classes that were left out, of no label; None: no class was.
     """
 
     name: str
@@ -150,6 +174,8 @@ class Dataset:
     repair_bones: tuple[tuple[int, int], ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     lengths: tuple[int, ...] = ()
+    holdout: Split | None = None
+    unknown: Split | None = None
 
     # As in `Split`.
     def __post_init__(self):
@@ -157,6 +183,11 @@ class Dataset:
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
         skipped = tuple((printable(name), printable(why)) for name, why in self.skipped)
         object.__setattr__(self, "skipped", skipped)
+
+    @property
+    def selection(self) -> Split:
+        """The clips by which the best epoch is chosen."""
+        return self.val if self.holdout is None else self.holdout
 
     @property
     def scored(self) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of
+from compress.evaluation.evaluate import EvaluationSet, accuracy, logits_of, right_answers
 from compress.evaluation.latency import Turn, in_turns
+from compress.evaluation.paired import mcnemar
 from compress.evaluation.record import Accuracy, ClassRow, RuntimeRow
 from compress.process import console
 from export.runtimes.contract import Predict
@@ -42,6 +43,7 @@ def row(
         top1=scores.top1,
         top5=scores.top5,
         class_mean=scores.class_mean,
+        clean_top1=scores.clean_top1,
         agreement=differences["agreement"],
         max_abs_diff=differences["max_abs_diff"],
         max_rel_diff=differences["max_rel_diff"],
@@ -51,11 +53,19 @@ def row(
     return runtime, logits
 
 
+def against(
+    row: RuntimeRow, logits: np.ndarray, other: np.ndarray, labels: np.ndarray
+) -> RuntimeRow:
+    """The row with how its logits (n, K) differ from another network's on the same clips."""
+    found = mcnemar(right_answers(other, labels), right_answers(logits, labels))
+    return replace(row, gained=found.gained, lost=found.lost, p=found.p)
+
+
 def score(name: str, predict: Predict, clips: EvaluationSet) -> tuple[Accuracy, np.ndarray]:
     """(accuracy, logits (n, K)) of the whole split, with a progress bar."""
     with console.bar(name, len(clips)) as advance:
         logits = logits_of(predict, clips, advance=advance)
-    return accuracy(logits, clips.labels), logits
+    return accuracy(logits, clips.labels, clips.copies), logits
 
 
 def timed(

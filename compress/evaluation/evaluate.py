@@ -32,6 +32,7 @@ class EvaluationSet:
         self.view = view if clips == view.clips else replace(view, clips=clips)
         self.clips = clips
         self.labels = np.asarray(split.labels)
+        self.copies = split.copies
         self._keep = len(split.names) * clips * int(np.prod(view.shape)) * 4 <= CACHE_BYTES
         self._prepared_clips: np.ndarray | None = None
 
@@ -97,15 +98,25 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(1, keepdims=True)
 
 
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Accuracy of logits (n, K), counted in samples."""
+def accuracy(logits: np.ndarray, labels: np.ndarray, copies: np.ndarray | None = None) -> Accuracy:
+    """Accuracy of logits (n, K), counted in samples; `copies` (n,) bool are training clips again."""
     right, among_five = _right(logits, labels)
     recalls = [right[labels == label].mean() for label in np.unique(labels)]
+    clean = None
+    # Without copies it would be the same figure under another name; of copies alone, 0 / 0.
+    if copies is not None and copies.any() and not copies.all():
+        clean = 100.0 * float(right[~copies].mean())
     return Accuracy(
         top1=100.0 * float(right.mean()),
         top5=100.0 * float(among_five.mean()),
         class_mean=100.0 * float(np.mean(recalls)),
+        clean_top1=clean,
     )
+
+
+def right_answers(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether the answer is right."""
+    return _right(logits, labels)[0]
 
 
 def split_result(

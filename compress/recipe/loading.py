@@ -19,6 +19,8 @@ from compress.recipe.types import Recipe
 from compress.schema.strict import build
 from compress.schema.yaml_tree import Value, error, join
 
+GENERAL = ("data_seed", "seeds", "select_on", "holdout", "leave_out", "robustness")
+
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe `configs/<name>.yaml`, or the file at a path (with a folder or an ending .yaml or
@@ -100,6 +102,7 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "seed": recipe.seed,
+        **{key: plain(getattr(recipe, key)) for key in _general(recipe, defaults)},
         "data": plain(recipe.data),
         "input": plain(recipe.input),
         "skeleton": plain(recipe.skeleton),
@@ -109,6 +112,12 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
         "export": plain(recipe.export),
         "budget": plain(recipe.budget),
     }
+
+
+def _general(recipe: Recipe, defaults: bool) -> list[str]:
+    """Keys of the recipe as a whole that came after the first release."""
+    usual = {item.name: item.default for item in dataclasses.fields(Recipe)}
+    return [key for key in GENERAL if defaults or getattr(recipe, key) != usual[key]]
 
 
 def to_yaml(recipe: Recipe, defaults: bool = True) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from compress import registry
+from compress.evaluation.damage_settings import Config as Robustness
 from compress.recipe import skeleton as skeletons
 from compress.registry import Table
 from compress.schema.strict import Build, build, choice, convert, entries_of, wrong
@@ -302,6 +303,8 @@ class Export:
 
     Attributes:
         skip_absent, opset, batch, profile, onnx: see `export.formats.options`.
+        temperature: fit one on training-side clips and write it into deployed.json, so that scores
+            are probabilities; answers stay the same.
     """
 
     formats: tuple[Annotated[str, Build(_format)], ...] = table.names()
@@ -310,6 +313,7 @@ class Export:
     batch: Annotated[int | str | None, Build(_batch)] = None
     profile: Annotated[str, Build(_profile)] = "ort"
     onnx: Integers | None = None
+    temperature: bool = False
 
     def __post_init__(self) -> None:
         if not self.formats:
@@ -332,11 +336,13 @@ class Export:
 @dataclass(frozen=True)
 class Budget:
     """`budget:`, what the result may cost: bytes of every deployed file, and points of top-1 below
-    the teacher; and a floor in percent, below which no result is good enough."""
+    the teacher; a floor in percent, below which no result is good enough; and points of top-1 that a
+    deployed file may lose where 20 % of the joints are."""
 
     max_size: Annotated[int, Build(_size)]
     max_top1_drop: float = 0.5
     min_top1: float | None = None
+    max_drop_at_20pct_joints: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_size <= 0:
@@ -345,6 +351,9 @@ class Budget:
             raise ValueError("max_top1_drop: must be from 0 to 100 percentage points")
         if self.min_top1 is not None and not 0 <= self.min_top1 <= 100:
             raise ValueError("min_top1: must be from 0 to 100 percent")
+        drop = self.max_drop_at_20pct_joints
+        if drop is not None and not 0 <= drop <= 100:
+            raise ValueError("max_drop_at_20pct_joints: must be from 0 to 100 percentage points")
 
 
 @dataclass(frozen=True)
@@ -360,6 +369,12 @@ class Recipe:
             where it is left out.
         skeleton: the graph of the networks, perhaps with how clips are brought to it; None: the
             data set's.
+        data_seed: what data sets draw clips and splits by; None: `seed`.
+        seeds: how often all of it is run, with `seed`, `seed` + 1 and so on, on the same data.
+        select_on: by which clips the best epoch is chosen.
+        holdout: share of the training split that `select_on: holdout` keeps away from training.
+        leave_out: classes that nothing is trained on; their validation clips are unknown ones.
+        robustness: damaged clips that the networks are judged on as well; None: they are not.
     """
 
     name: str
@@ -377,10 +392,25 @@ class Recipe:
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     extends: tuple[str, ...] = ()
+    data_seed: int | None = None
+    seeds: int = 1
+    select_on: Literal["validation", "holdout"] = "validation"
+    holdout: float = 0.1
+    leave_out: tuple[str, ...] = ()
+    robustness: Robustness | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise ValueError("seed: must be from 0 to 4294967295")
+        if not 1 <= self.seeds <= 100:
+            raise ValueError("seeds: must be from 1 to 100")
+        for name, seed in (("seed", self.seed), ("data_seed", self.data_seed or 0)):
+            if not 0 <= seed < 2**32:
+                raise ValueError(f"{name}: must be from 0 to 4294967295")
+        if self.seed + self.seeds > 2**32:
+            raise ValueError("seeds: the last one would be above 4294967295; lower seed")
+        if not 0 < self.holdout < 1:
+            raise ValueError("holdout: must be a share of the training split between 0 and 1")
+        if len(set(self.leave_out)) < len(self.leave_out):
+            raise ValueError("leave_out: names a class twice")
         _check_order(self.steps, len(self.teacher.members))
 
 

@@ -84,8 +84,11 @@ def bar_axis(name: str, low: float, high: float, unit: float = 1.0) -> BarAxis:
     return BarAxis(name, tuple(places))
 
 
-def line_chart(y_name: str, series: Sequence[Series], kept: int | None = None) -> Markup:
-    """Lines over epochs. Series take the colours s0, s1, ... of the style sheet, in order.
+def line_chart(
+    y_name: str, series: Sequence[Series], kept: int | None = None, x_name: str = "epoch"
+) -> Markup:
+    """Lines over epochs, or over `x_name`. Series take the colours s0, s1, ... of the style sheet, in
+    order.
 
     Args:
         y_name: of the vertical axis, with its unit.
@@ -98,14 +101,14 @@ def line_chart(y_name: str, series: Sequence[Series], kept: int | None = None) -
         return Markup("")
     plot = _Plot(min(xs), max(xs), *_padded(min(ys), max(ys)))
     out = [
-        _opened("chart", f"0 0 {WIDTH} {HEIGHT}", f"{y_name} of every epoch"),
-        _axes(plot, y_name),
+        _opened("chart", f"0 0 {WIDTH} {HEIGHT}", f"{y_name} of every {x_name}"),
+        _axes(plot, y_name, x_name),
     ]
     if kept is not None and plot.x_low <= kept <= plot.x_high:
         out.append(_kept(plot, kept))
     for number, line in enumerate(series):
         out.append(_line(line, number, plot.at))
-    out.append(_strips(plot, series))
+    out.append(_strips(plot, series, x_name))
     return Markup("".join(out) + "</svg>")
 
 
@@ -127,13 +130,13 @@ class _Plot:
         return LEFT + across * (WIDTH - LEFT - RIGHT), TOP + up * (HEIGHT - TOP - BOTTOM)
 
 
-def _axes(plot: _Plot, y_name: str) -> str:
+def _axes(plot: _Plot, y_name: str, x_name: str) -> str:
     # The name stands above its axis, not turned beside it: nobody tilts a phone to read.
     middle = (LEFT + WIDTH - RIGHT) / 2
     x_title = f'<text class="axis-title" x="{middle:g}" y="{HEIGHT - 4}" text-anchor="middle">'
     out = [
         f'<text class="axis-title" x="0" y="12">{escape(y_name)}</text>',
-        f"{x_title}epoch</text>",
+        f"{x_title}{escape(x_name)}</text>",
     ]
     for y in ticks(plot.low, plot.high):
         _, height = plot.at(plot.x_low, y)
@@ -160,7 +163,7 @@ def _kept(plot: _Plot, epoch: int) -> str:
     )
 
 
-def _strips(plot: _Plot, series: Sequence[Series]) -> str:
+def _strips(plot: _Plot, series: Sequence[Series], x_name: str) -> str:
     """Invisible strips over the chart, one for an epoch: pointed at, each tells its values."""
     # A title of SVG needs no script, and a strip is hit more easily than a line.
     values: dict[float, list[str]] = {}
@@ -174,7 +177,7 @@ def _strips(plot: _Plot, series: Sequence[Series]) -> str:
     out = []
     for x in chosen:
         across, _ = plot.at(x, plot.low)
-        says = "\n".join([f"epoch {x:g}", *values[x]])
+        says = "\n".join([f"{x_name} {x:g}", *values[x]])
         out.append(
             f'<rect class="hover" x="{across - width / 2:.1f}" y="{TOP}" width="{width:.1f}"'
             f' height="{HEIGHT - TOP - BOTTOM}"><title>{escape(says)}</title></rect>'

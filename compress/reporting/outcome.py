@@ -68,6 +68,9 @@ class Tiles:
 
 def missing(report: Report) -> list[str]:
     """What the report lacks, in words; a finished run may have had no steps, nor a training."""
+    # Of several seeds: each has a report of its own with all of this.
+    if report.seeds is not None:
+        return []
     # These three codes are of runs that came to their gates; any other run stopped before.
     finished = report.exit_code in (0, 2, 3)
     lacking = []

@@ -36,6 +36,8 @@ def print_plan(plan: Plan) -> int:
         show(f"note: {note}")
     show(f"files: {', '.join(files)}")
     floor = "" if budget.min_top1 is None else f" and at least {budget.min_top1:g} %"
+    if budget.max_drop_at_20pct_joints is not None:
+        floor += f", at most {budget.max_drop_at_20pct_joints:g} lost with 20 % of the joints"
     show(
         f"gates: deployed folder at most {budget.max_size / 1e6:g} MB, top-1 at most"
         f" {budget.max_top1_drop:g} points below the teacher{floor}"
@@ -110,7 +112,7 @@ def _files(plan: Plan) -> list[str]:
     files.append("weights/student.npz")
     if any(step.entry.enabled and step.entry.kind in QUANTISING for step in plan.steps):
         files.append("weights/quantized.npz")
-    return [*files, "report.json", "report.html", "run.log", "curves/"]
+    return [*files, "scores.npz", "report.json", "report.html", "run.log", "curves/"]
 
 
 def _teacher_files(teachers: tuple[PlannedTeacher, ...]) -> list[str]:

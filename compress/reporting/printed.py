@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from rich.panel import Panel
 from rich.text import Text
 
+from compress.evaluation.record import RuntimeRow
 from compress.reporting import outcome, view, wording
 from compress.reporting.before_after import changes
 from compress.reporting.folder_size import baseline_of_deployed
-from compress.reporting.record import Report
+from compress.reporting.record import NetworkRow, Report, Seeds, StepRow
+from compress.reporting.robustness import print_robustness
+from compress.reporting.seeds import seeds_table
+from teachers.storage import typed_json
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
 
@@ -36,6 +40,8 @@ def last_line(report: Report) -> dict[str, object]:
     student = report.network("student")
     budget = report.budget
     baseline = report.baseline_export
+    if report.seeds is not None:
+        return _seeds_line(report, report.seeds)
     if teacher is None or student is None or budget is None or baseline is None:
         raise ValueError(f"{report.recipe}: a run that did not finish has no last line")
     deployed = {}
@@ -43,6 +49,10 @@ def last_line(report: Report) -> dict[str, object]:
         if row.deployed:
             deployed[row.name] = {
                 "top1": row.top1,
+                "clean_top1": row.clean_top1,
+                "gained": row.gained,
+                "lost": row.lost,
+                "p": row.p,
                 "agreement": row.agreement,
                 "max_rel_diff": row.max_rel_diff,
                 "p50_ms": row.p50_ms,
@@ -58,14 +68,29 @@ def last_line(report: Report) -> dict[str, object]:
         "recipe": report.recipe,
         "output": report.output,
         "teacher_top1": teacher.top1,
+        "teacher_clean_top1": teacher.clean_top1,
         "teacher_bytes": report.before.bytes if report.before is not None else None,
         "teacher_p50_ms": report.before.p50_ms if report.before is not None else None,
         "student_top1": student.top1,
+        "student_clean_top1": student.clean_top1,
+        "temperature": report.temperature,
+        "robustness": typed_json.encode(report.robustness),
         "deployed": deployed,
         "total_bytes": budget.total_bytes,
         "limit_bytes": budget.limit_bytes,
         "baseline_bytes": baseline.bytes,
         "seconds": round(seconds, 1) if seconds is not None else None,
+        "report": f"{report.output}/report.html",
+    }
+
+
+def _seeds_line(report: Report, seeds: Seeds) -> dict[str, object]:
+    return {
+        "status": report.status,
+        "exit_code": report.exit_code,
+        "recipe": report.recipe,
+        "output": report.output,
+        "seeds": typed_json.encode(seeds),
         "report": f"{report.output}/report.html",
     }
 
@@ -78,6 +103,9 @@ def print_summary(report: Report) -> None:
     _print_members(report)
     _print_steps(report)
     _print_runtimes(report)
+    _print_paired(report)
+    print_robustness(report.robustness)
+    _print_seeds(report)
     _print_budget(report)
     lacking = outcome.missing(report)
     if lacking:
@@ -113,13 +141,14 @@ def _print_members(report: Report) -> None:
             row.name,
             wording.decimals(row.weight, 1),
             wording.short_count(row.params),
-            wording.decimals(row.top1, 2),
+            *tops(row, report),
             wording.decimals(row.top5, 2),
             wording.decimals(row.class_mean, 2),
         )
         for row in report.members
     ]
-    columns = ("network", "weight", "params", "top-1", "top-5", "class mean")
+    top1 = ("top-1", "clean") if view.has_clean(report) else ("top-1",)
+    columns = ("network", "weight", "params", *top1, "top-5", "class mean")
     _print_table("Networks of the teacher", columns, rows)
 
 
@@ -129,7 +158,7 @@ def _print_steps(report: Report) -> None:
             step.title or step.name,
             wording.short_count(step.params),
             wording.short_count(step.macs),
-            wording.decimals(step.top1, 2),
+            *tops(step, report),
             wording.decimals(step.top5, 2),
             wording.decimals(step.class_mean, 2),
             wording.duration(step.seconds),
@@ -137,7 +166,8 @@ def _print_steps(report: Report) -> None:
         # The page's rows, which start with the teacher: both show the same table.
         for step in view.steps(report)
     ]
-    columns = ("step", "params", "MACs", "top-1", "top-5", "class mean", "time")
+    top1 = ("top-1", "clean") if view.has_clean(report) else ("top-1",)
+    columns = ("step", "params", "MACs", *top1, "top-5", "class mean", "time")
     _print_table("After each step", columns, rows)
 
 
@@ -145,7 +175,7 @@ def _print_runtimes(report: Report) -> None:
     rows = [
         (
             f"{row.name} *" if row.deployed else row.name,
-            wording.decimals(row.top1, 2),
+            *tops(row, report),
             # A fraction close to 1: with two digits 0.996 and 1 would look the same.
             wording.decimals(row.agreement, 4),
             wording.decimals(row.p50_ms, 2),
@@ -155,11 +185,32 @@ def _print_runtimes(report: Report) -> None:
         )
         for row in report.runtimes
     ]
-    columns = ("runtime", "top-1", "agreement", "p50 ms", "p95 ms", "spread", "size")
+    top1 = ("top-1", "clean") if view.has_clean(report) else ("top-1",)
+    columns = ("runtime", *top1, "agreement", "p50 ms", "p95 ms", "spread", "size")
     _print_table("Runtimes (* deployed)", columns, rows)
     for row in report.runtimes:
         if row.deployed and row.one_person_ms is not None:
             show(Text(f"{row.name}: {wording.by_persons(row.one_person_ms, row.all_persons_ms)}"))
+
+
+def tops(row: NetworkRow | StepRow | RuntimeRow, report: Report) -> tuple[str, ...]:
+    """Top-1 of all clips and, where some are training clips again, of the others."""
+    clean = (wording.decimals(row.clean_top1, 2),) if view.has_clean(report) else ()
+    return (wording.decimals(row.top1, 2), *clean)
+
+
+def _print_paired(report: Report) -> None:
+    for row in report.runtimes:
+        if row.deployed and row.p is not None:
+            show(Text(f"{row.name} against the teacher, of the same clips: {wording.paired(row)}"))
+
+
+def _print_seeds(report: Report) -> None:
+    if report.seeds is None:
+        return
+    shown = seeds_table(report.seeds)
+    show(Table(shown[0], shown[1:], "Seeds"))
+    show("")
 
 
 def _print_budget(report: Report) -> None:

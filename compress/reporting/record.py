@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from compress.evaluation.record import ClassRow, RuntimeRow
+from compress.evaluation.record import ClassRow, Robustness, RuntimeRow, Spread
 from teachers.cpu import Cpu
 from teachers.errors import DataError
 from teachers.storage import typed_json
@@ -28,6 +28,7 @@ class NetworkRow:
         blocks: names of its blocks; empty for an ensemble.
         macs: multiply-accumulates of one clip.
         top1, top5, class_mean: percent on the validation split.
+        clean_top1: of its clips that are no training clips again; None where all are clean.
     """
 
     role: str
@@ -40,6 +41,7 @@ class NetworkRow:
     top5: float | None = None
     class_mean: float | None = None
     origin: str = ""
+    clean_top1: float | None = None
 
 
 # It is a network and more: the page shows the rows of both in one table.
@@ -89,6 +91,7 @@ class StepRow:
     top1: float | None = None
     top5: float | None = None
     class_mean: float | None = None
+    clean_top1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -257,7 +260,12 @@ class SkippedClip:
 @dataclass(frozen=True)
 class DataRecord:
     """The data set; `notes` are what a reader of the numbers has to know of it, `skipped` every
-    clip that was left out because it cannot be used."""
+    clip that was left out because it cannot be used.
+
+    Attributes:
+        copies: validation clips that are training clips again (`compress.data.copies`).
+        holdout_clips: of the training split, that choose the best epoch; None: validation clips do.
+    """
 
     name: str
     classes: tuple[str, ...] = ()
@@ -267,6 +275,47 @@ class DataRecord:
     input: InputRecord | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[SkippedClip, ...] = ()
+    copies: int | None = None
+    holdout_clips: int | None = None
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    """A run of `seeds:`; accuracies in percent, None where it did not come so far.
+
+    Attributes:
+        folder: in the folder of all of them.
+        top1: of the worst deployed file.
+    """
+
+    seed: int
+    folder: str
+    status: str
+    exit_code: int | None
+    teacher_top1: float | None = None
+    student_top1: float | None = None
+    student_clean_top1: float | None = None
+    top1: float | None = None
+    clean_top1: float | None = None
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The runs of one recipe with several seeds, and what they come to together; a spread is None
+    where a run lacks the figure.
+
+    Attributes:
+        data_seed: of the data, the same for all.
+    """
+
+    data_seed: int
+    rows: tuple[SeedRow, ...]
+    teacher_top1: Spread | None = None
+    student_top1: Spread | None = None
+    student_clean_top1: Spread | None = None
+    top1: Spread | None = None
+    clean_top1: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -333,6 +382,9 @@ class Report:
         checked_on: the processor that the files were compared on.
         before, after: the teacher and the student as they ship, exported the same way.
         warnings: what makes a passed run a doubtful one, a sentence each.
+        robustness: None: the recipe does not ask for it.
+        temperature: that the deployed scores are divided by; None: none was fitted.
+        seeds: of the report over several runs, which has little else.
     """
 
     recipe: str = ""
@@ -359,6 +411,9 @@ class Report:
     after: Delivered | None = None
     warnings: tuple[str, ...] = ()
     from_nothing: tuple[FromNothing, ...] = ()
+    robustness: Robustness | None = None
+    temperature: float | None = None
+    seeds: Seeds | None = None
 
     def network(self, role: str) -> NetworkRow | None:
         """The network that has this role, if the run came that far."""

@@ -115,6 +115,8 @@ def data_record(
         input=seen,
         notes=tuple(notes),
         skipped=tuple(SkippedClip(name, reason) for name, reason in dataset.skipped),
+        copies=None if dataset.val.copies is None else int(dataset.val.copies.sum()),
+        holdout_clips=None if dataset.holdout is None else len(dataset.holdout),
     )
 
 
@@ -133,6 +135,7 @@ def network_row(
         top1=scores.top1,
         top5=scores.top5,
         class_mean=scores.class_mean,
+        clean_top1=scores.clean_top1,
         origin=origin,
     )
 
@@ -152,6 +155,7 @@ def member_row(
         top1=row.top1,
         top5=row.top5,
         class_mean=row.class_mean,
+        clean_top1=row.clean_top1,
         origin=origin,
         weight=weight,
     )
@@ -169,6 +173,7 @@ def ensemble_row(members: Sequence[MemberRow], scores: Accuracy) -> NetworkRow:
         top1=scores.top1,
         top5=scores.top5,
         class_mean=scores.class_mean,
+        clean_top1=scores.clean_top1,
         origin=named,
     )
 
@@ -196,6 +201,7 @@ def step_row(
         top1=scores.top1,
         top5=scores.top5,
         class_mean=scores.class_mean,
+        clean_top1=scores.clean_top1,
     )
 
 

@@ -66,6 +66,8 @@ def render(report: Report) -> str:
         "duration": _unbroken(wording.duration),
         "instructions": wording.instructions,
         "settings": wording.settings,
+        "paired": wording.paired,
+        "spread": _unbroken(wording.spread),
     }
     environment.globals |= {
         "share": wording.share,

@@ -24,8 +24,10 @@ from compress.reporting.record import (
     NetworkRow,
     Provenance,
     Report,
+    Seeds,
     StepRow,
 )
+from compress.reporting.robustness import RobustnessView, robustness_view
 from compress.reporting.training_curves import CurveView, curve_view
 from compress.reporting.wording import difference, number, size
 from teachers.cpu import Cpu
@@ -125,6 +127,8 @@ SECTIONS = (
     Section("per_class", "Classes", "Class by class: teacher to student"),
     Section("confusion", "Confusions", "What the student mixes up"),
     Section("examples", "Clips", "Clips"),
+    Section("robustness", "Robustness", "Damaged clips, and what scores are worth"),
+    Section("seeds", "Seeds", "The same recipe with other seeds"),
     Section("layers", "Rounding", "Where rounding costs accuracy"),
     Section("curves", "Training", "Training"),
     Section("data", "Data", "Data"),
@@ -162,6 +166,9 @@ class View:
     provenance: Provenance | None
     hardware: tuple[str, ...]
     checked_on: Cpu | None
+    clean: bool
+    robustness: RobustnessView | None
+    seeds: Seeds | None
     sections: tuple[Section, ...] = ()
 
 
@@ -199,8 +206,16 @@ def view_of(report: Report) -> View:
         provenance=provenance,
         hardware=_hardware(hardware) if hardware is not None else (),
         checked_on=report.checked_on,
+        clean=has_clean(report),
+        robustness=robustness_view(report.robustness),
+        seeds=report.seeds,
     )
     return replace(view, sections=_sections(view))
+
+
+def has_clean(report: Report) -> bool:
+    """Whether the validation split has copies, so that tables have a column for the others."""
+    return bool(report.data is not None and report.data.copies)
 
 
 def _sections(view: View) -> tuple[Section, ...]:
@@ -231,6 +246,7 @@ def steps(report: Report) -> tuple[StepRow, ...]:
                 top1=teacher.top1,
                 top5=teacher.top5,
                 class_mean=teacher.class_mean,
+                clean_top1=teacher.clean_top1,
             )
         )
     for step in report.steps:

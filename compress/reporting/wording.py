@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from compress.budget.sizes import format_size
+from compress.evaluation.record import RuntimeRow, Spread
 
 UNKNOWN = "–"
 
@@ -88,6 +89,22 @@ def against_teacher(change: float) -> str:
     if round(change, 2) == 0:
         return "as good as the teacher"
     return f"{points} {'better' if change > 0 else 'worse'} than the teacher"
+
+
+def paired(row: RuntimeRow) -> str:
+    """How a row differs from the one that it is compared with, clip by clip."""
+    if row.p is None:
+        return ""
+    return f"{row.gained} gained, {row.lost} lost: p = {row.p:.2g}"
+
+
+def spread(value: Spread | None, digits: int = 2) -> str:
+    """ "82.76 ± 0.94", a deviation; without one where there is one draw."""
+    if value is None:
+        return UNKNOWN
+    if value.deviation is None:
+        return decimals(value.mean, digits)
+    return f"{value.mean:.{digits}f} ± {value.deviation:.{digits}f}"
 
 
 def share(part: object, whole: object) -> float:

@@ -103,7 +103,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         config.train,
         objectives.build(config.train, counts=objectives.class_counts(work.dataset)),
         work.dataset,
-        work.evaluation,
+        work.selection,
         seed=work.seed * 1000 + number,
         state_path=work.folder / "state" / f"{name}.npz",
         settings=identity.of([work.origin, number, config, work.seed, network.spec]),

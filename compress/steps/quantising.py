@@ -137,7 +137,7 @@ def keep_precise(
         higher: the precision they are kept in.
         clips: (n, C, T, V, M) of the training split, to rank the layers on.
     """
-    evaluation = work.evaluation(state.student.view, state.student.view.clips)
+    evaluation = work.selection(state.student.view, state.student.view.clips)
 
     def top1(title: str, network) -> float:
         return accuracy.score(title, in_process(network), evaluation)[0].top1

@@ -69,7 +69,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         config,
         objective,
         work.dataset,
-        work.evaluation,
+        work.selection,
         # A thousand apart: no step shares its random numbers with a step of the next seed.
         seed=work.seed * 1000 + number,
         state_path=work.folder / "state" / f"{name}.npz",

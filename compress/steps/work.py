@@ -7,7 +7,7 @@ from pathlib import Path
 
 from paddle import nn
 
-from compress.data.dataset import Dataset
+from compress.data.dataset import Dataset, Split
 from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View
 from compress.training.curves import Curves
@@ -38,7 +38,7 @@ class Work:
     frozen_runtime: Choice = "auto"
     record: History = field(default=lambda history: None, compare=False, repr=False)
     # Shared by the copies that `replace` makes for each step, and so by the whole run
-    prepared: dict[tuple[str, int], EvaluationSet] = field(
+    prepared: dict[tuple[str, str, int], EvaluationSet] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -47,9 +47,19 @@ class Work:
         ask."""
         # By what it shows, not by which object it is: networks with equal views share the clips, and
         # a student that is augmented otherwise than its teacher is judged on the same ones.
-        key = view.evaluated, clips
+        return self._set("validation", self.dataset.val, view, clips)
+
+    def selection(self, view: View, clips: int = 1) -> EvaluationSet:
+        """The clips that choose, among epochs and whatever else is tried, through a view: the
+        validation split, or what is held out for that."""
+        if self.dataset.holdout is None:
+            return self.evaluation(view, clips)
+        return self._set("holdout", self.dataset.holdout, view, clips)
+
+    def _set(self, name: str, split: Split, view: View, clips: int) -> EvaluationSet:
+        key = name, view.evaluated, clips
         if key not in self.prepared:
-            self.prepared[key] = EvaluationSet(self.dataset.val, view, clips)
+            self.prepared[key] = EvaluationSet(split, view, clips)
         return self.prepared[key]
 
 

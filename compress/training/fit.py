@@ -53,7 +53,7 @@ class Job:
         learner: the role that is judged and ends with its best weights, "student" or "teacher".
         frozen: networks that only predict, one or an ensemble a role; they stay in evaluation mode.
         config: what the recipe says about this training.
-        evaluation: the validation split through a view.
+        evaluation: the clips that choose the best epoch, through a view.
         state_path: where progress is kept; an existing file is resumed.
         settings: identity of all that the result depends on.
         watch: shows progress and draws curves.
@@ -227,7 +227,7 @@ def _fit(job: Job) -> checkpoint.Progress:
     # A training that was finished before has nothing left to compute.
     if not _finished(job, progress):
         trainer.teach(progress)
-    clips = len(job.dataset.val.names)
+    clips = len(job.dataset.selection)
     job.watch.begin(job.title, job.learner, job.config.epochs, progress.history, clips)
     # `start` is kept with the progress: after a resume the learner is no longer as it came.
     if job.start_counts and progress.start is None:
@@ -437,7 +437,7 @@ def _diverged(job: Job, what: str, epoch: int) -> TrainingError:
 
 def _result(trainer: Trainer, record: dict, losses: np.ndarray, logits: np.ndarray) -> EpochResult:
     job = trainer.job
-    labels = np.asarray(job.dataset.val.labels)
+    labels = np.asarray(job.dataset.selection.labels)
     weights = networks.state_of(trainer.judged)
     return EpochResult(record, losses, logits, labels, job.dataset.classes, weights)
 
@@ -453,7 +453,9 @@ def _validate(trainer: Trainer) -> tuple[dict[str, float], np.ndarray]:
         clips = job.evaluation(model.view)
         logits = logits_of(in_process(network), clips, advance=job.watch.validating)
         for name, value in asdict(accuracy(logits, clips.labels)).items():
-            measured[f"{role}/{name}"] = value
+            # Copies among the clips are not looked for here, so that nothing is known of the others.
+            if value is not None:
+                measured[f"{role}/{name}"] = value
         measured[f"{role}/loss"] = cross_entropy(logits, clips.labels)
         if role == job.learner:
             judged = logits

@@ -54,8 +54,8 @@ def describe(
     Args:
         about: what its weights file says of the data: `classes`, `data`, `preprocessing`, `views`
             (how many views of a clip are averaged), `recorded` (what a clip is as it was recorded:
-            coordinates, joints, persons and, where they have any, the joints' names); what is
-            missing is filled in.
+            coordinates, joints, persons and, where they have any, the joints' names),
+            `temperature`; what is missing is filled in.
         files: names by format.
         precision: how many layers are stored how, of a quantised network.
         requires: by format, what its files need; see `export.formats.contract.Format`.
@@ -83,7 +83,12 @@ def describe(
             dtype="float32",
             shape=(None, *spec.input_shape),
         ),
-        output=Output("logits", (None, spec.classes), "softmax gives scores"),
+        output=Output(
+            "logits",
+            (None, spec.classes),
+            _scores_note(about.get("temperature"), about.get("views", 1)),
+        ),
+        temperature=about.get("temperature"),
         skeleton=spec.skeleton,
         preprocessing=tuple(about.get("preprocessing", ())),
         files={kind: tuple(names) for kind, names in files.items()},
@@ -98,6 +103,14 @@ def describe(
         input_shapes=placed.input_shapes or None,
         counted_from=0,
     )
+
+
+def _scores_note(temperature: float | None, views: int) -> str:
+    if temperature is None:
+        return "softmax gives scores"
+    if views > 1:
+        return f"(mean softmax of the views) ^ (1 / {temperature:g}), normalised, gives scores"
+    return f"softmax of logits / {temperature:g} gives scores"
 
 
 def write(folder: Path, description: Description, models: Path | None = None) -> Path:

@@ -33,6 +33,8 @@ MOST_STEPS = 100
 MOST_VALUES = 10_000
 LARGEST_VALUE = 100_000
 DEEPEST_VALUE = 6
+# Temperatures beyond turn every score into 1, or all of them into the same.
+COLDEST, HOTTEST = 0.01, 100.0
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ class Description:
         counted_from: joints in the file; None in folders of version 1, which count from 0 and 1.
         live: how it follows live poses; None: the defaults of `Live`.
         sha256: see `teachers.storage.seal`; None in folders written before there was any.
+        temperature: what logits are divided by before softmax makes scores of them, found on
+            training-side clips; None: they are taken as they come.
     """
 
     format: str
@@ -165,8 +169,12 @@ class Description:
     counted_from: int | None = None
     live: Live | None = None
     sha256: Mapping[str, str] | None = None
+    temperature: float | None = None
 
     def __post_init__(self):
+        # Not a number fails the comparison, too.
+        if self.temperature is not None and not COLDEST <= self.temperature <= HOTTEST:
+            raise ValueError(f"temperature: must be {COLDEST:g} to {HOTTEST:g}")
         if self.format != FORMAT or self.version not in READ_VERSIONS:
             raise ValueError(
                 f"format: is {self.format[:40]!r}, version {self.version}; this is read:"

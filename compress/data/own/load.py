@@ -21,7 +21,6 @@ class, a file that is not there.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -88,7 +87,7 @@ def load(config: Config, seed: int, callback: Callback | None = None) -> Dataset
     validates = splits.validating(entries, numbers, description.split, where)
     classes = labelled.classes
     _identify(entries, clips, numbers, validates, report)
-    _compare(folder, entries, clips, validates, report)
+    _unnamed(folder, report)
 
     def split(chosen: np.ndarray) -> Split:
         names = tuple(entries[index].name for index in chosen)
@@ -255,30 +254,7 @@ def of_persons(raw: np.ndarray, persons: int, coordinates: int | None = None) ->
     return padded.transpose(3, 1, 2, 0)
 
 
-def _compare(
-    folder: Folder,
-    entries: Sequence[Entry],
-    clips: list[np.ndarray],
-    validates: np.ndarray,
-    report: DataReport,
-) -> None:
-    """Count what concerns more than one clip: the same content on both sides, and files without a
-    line."""
-    contents = [
-        hashlib.sha256(repr(clip.shape).encode() + clip.tobytes()).digest() for clip in clips
-    ]
-    # By digest: the clips themselves as keys would be in memory twice.
-    trained = {
-        content: entry.name
-        for entry, content, held_out in zip(entries, contents, validates, strict=True)
-        if not held_out
-    }
-    for entry, content, held_out in zip(entries, contents, validates, strict=True):
-        if held_out and content in trained:
-            report.add_case(
-                "clip to validate with that is one trained on, number for number (kept; accuracy is"
-                " flattered)",
-                f"{entry.name} = {trained[content]}",
-            )
+def _unnamed(folder: Folder, report: DataReport) -> None:
+    """Count files without a line."""
     for name in folder.unnamed():
         report.add_case(f"file without a line in {LABELS} (not used)", name)

@@ -313,7 +313,9 @@ class Recogniser:
         count = self.description.views
         serving.check_logits(logits, count * len(windows), self.description, "live poses")
         rows = range(0, len(logits), count)
-        return [serving.scores_of(logits[row : row + count]) for row in rows]
+        # As `predict` scores a clip, so that thresholds mean the same in both.
+        temperature = self.description.temperature
+        return [serving.scores_of(logits[row : row + count], temperature) for row in rows]
 
 
 def resolved(live: Live, description: deployed.Description) -> Live:

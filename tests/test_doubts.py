@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from sample_report import sample_report
 
-from compress import deliver, recipe
+from compress import recipe
 from compress.recipe.types import Budget
+from compress.reporting import gates
 from compress.reporting.doubts import doubts
 from compress.reporting.printed import last_line, print_summary
 from compress.reporting.record import NetworkRow, Report, from_json
@@ -79,7 +80,7 @@ def judged(top1: float, teacher: float, **limits) -> Report:
     report = replace(finished(top1, split(*[20] * 12)), gates=())
     networks = (NetworkRow("teacher", "t", top1=teacher), NetworkRow("student", "s", top1=top1))
     recorder = Recorder(replace(report, networks=networks))
-    deliver._judge(Budget(10_000_000, 100.0, **limits), report.budget, recorder)
+    gates.judge(Budget(10_000_000, 100.0, **limits), report.budget, recorder)
     return recorder.report
 
 

@@ -296,7 +296,7 @@ def test_a_folder_says_what_its_files_need(trained, tmp_path):
     needs = deployed.read(tmp_path).requires
     opset = onnx.load(tmp_path / "model.onnx").opset_import[0].version
     assert needs["onnx"]["opset"] == str(opset) == "21" and needs["onnx"]["onnxruntime"] == "1.19"
-    # As the program is stamped: the release that wrote it reads it.
+    # The version that stamped the program; those before it promise nothing.
     assert needs["paddle"] == {
         "paddlepaddle": paddle.__version__,
         "checked_with": f"paddlepaddle {paddle.__version__}",

@@ -186,7 +186,7 @@ sys.addaudithook(lambda event, details: opened.append(str(details[0])) if event 
 def run_without_export(tmp_path, monkeypatch):
     """(a function that runs a recipe up to its export, the weights file that it starts from)."""
     monkeypatch.setattr(pipeline, "deliver", lambda *arguments: None)
-    monkeypatch.setattr(pipeline, "_write_report", lambda *arguments: None)
+    monkeypatch.setattr(pipeline, "write_report", lambda *arguments: None)
     file = tmp_path / "net.npz"
     checkpoints.save(file, networks.build(planned("ctrgcn_lite_dml", *TINY).teachers[0].spec))
     loaded = recipe.load(
@@ -229,7 +229,7 @@ def test_a_weights_file_is_opened_once_and_must_stay_the_same(run_without_export
 
 def test_a_kept_teacher_must_stay_the_same_too(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "deliver", lambda *arguments: None)
-    monkeypatch.setattr(pipeline, "_write_report", lambda *arguments: None)
+    monkeypatch.setattr(pipeline, "write_report", lambda *arguments: None)
     clips = ["data.train_clips=12", "data.val_clips=12"]
     loaded = recipe.load("ctrgcn_lite_dml", [*clips, *TINY, "steps=[]"])
     run = pipeline.Run(loaded, tmp_path / "run", tmp_path / "teachers", "typed")

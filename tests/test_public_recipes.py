@@ -172,7 +172,7 @@ def test_it_trains_two_epochs(name, tmp_path, monkeypatch):
     it."""
     monkeypatch.setenv("FEATHERBONE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(pipeline, "deliver", lambda *arguments: None)
-    monkeypatch.setattr(pipeline, "_write_report", lambda *arguments: None)
+    monkeypatch.setattr(pipeline, "write_report", lambda *arguments: None)
     root = public_sets.write(load(name), tmp_path)
     loaded = recipe.load(name, [f"data.root={root}", *small(name)])
     run = pipeline.Run(loaded, tmp_path / "run", tmp_path / "teachers", "typed")

@@ -72,7 +72,8 @@ def main(
     """
     parser = _parser(command)
     hints.add_options(parser)
-    options = parser.parse_args(arguments)
+    # Clips may stand behind options, or be left out; plain parsing has no way for both.
+    options = parser.parse_intermixed_args(arguments)
     if follow.is_asked(options):
         return follow.run(options, _demo(options))
     if not options.clips:

@@ -152,7 +152,9 @@ def test_tensorrt_has_int8_around_zero_and_the_same_numbers(randomised, tmp_path
         # The largest magnitude is 127 steps on either side, whatever is 128.
         assert high == pytest.approx(max(map(abs, usual.plan.ranges[name])))
         assert low == pytest.approx(-high * 128 / 127)
-    model = onnx_format.convert(quantized.flat(network), network.spec, quantized.plan)
+    model = onnx_format.convert(
+        quantized.flat(network), network.spec, quantized.plan, Options(profile="tensorrt")
+    )
     before = predictor(model, tmp_path / "unsigned")(clips)
     assert list(onnx_rules.breaches(model, PROFILES["tensorrt"]))
     onnx_symmetric.centre(model)

@@ -248,7 +248,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "name: x",
             (
                 "r.yaml:3: unknown key 'name' (known: extends, data, teacher, budget, seed, input, skeleton,"
-                " student, steps, export)"
+                " student, steps, export, data_seed, seeds, select_on, holdout, leave_out, robustness)"
             ),
         ),
         (
@@ -256,7 +256,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "1: x",
             (
                 "r.yaml:3: unknown key '1' (known: extends, data, teacher, budget, seed, input, skeleton,"
-                " student, steps, export)"
+                " student, steps, export, data_seed, seeds, select_on, holdout, leave_out, robustness)"
             ),
         ),
         (
@@ -850,7 +850,12 @@ def test_to_dict_is_plain_complete_and_loads_again(load):
     assert plain["data"] == {"name": "aaa", "clips": 12, "mode": "slow", "window": [0.0, 1.0]}
     assert plain["student"] == {"from": "teacher", "input": None, "weights": None}
     assert plain["steps"][0] == {"prune_layers": {"drop": ["l10"], "enabled": False}}
-    assert plain["budget"] == {"max_size": 10_000_000, "max_top1_drop": 0.5, "min_top1": None}
+    assert plain["budget"] == {
+        "max_size": 10_000_000,
+        "max_top1_drop": 0.5,
+        "min_top1": None,
+        "max_drop_at_20pct_joints": None,
+    }
     assert plain.pop("name") == "r"
     again = recipe.to_dict(load(yaml.safe_dump(plain)))
     assert again == {"name": "r", **plain}

@@ -249,8 +249,9 @@ def test_no_modules_import_each_other():
 @pytest.mark.parametrize(
     "package, most, between",
     # A house is read room by room. Raise a limit only with the reason why a room must be new.
+    # One more: the teacher cache asks `process.ranks` which of several processes looks and writes.
     # `compress.live` and `export.serve` came with live poses: three arrows each, none of them back up.
-    [("compress", 22, 78), ("export", 14, 33), ("teachers", 16, 50)],
+    [("compress", 22, 79), ("export", 14, 33), ("teachers", 16, 50)],
 )
 def test_rooms_and_arrows_between_them_are_few(package, most, between):
     names, arrows = rooms(graph(), package)

@@ -84,6 +84,20 @@ class _Repeated(LazyClips):
         return self.clips[index % len(self.clips)]
 
 
+class Chosen(LazyClips):
+    """Some of the clips, by index."""
+
+    def __init__(self, clips: Sequence[np.ndarray], indices: np.ndarray):
+        self.clips = clips
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def clip(self, index: int) -> np.ndarray:
+        return self.clips[int(self.indices[index])]
+
+
 # Frozen: the fingerprint is of this content, and must stay true of it.
 @dataclass(frozen=True)
 class Unread:

@@ -128,7 +128,10 @@ class Config:
             0.999).
         drop_path: stochastic depth: the probability of a sample to pass the last block by its
             residual alone; blocks before it have a share of it by their depth.
+        batch_size: clips of a batch, shared out over the processes of a launcher.
         auto_scale_lr: scale `lr` and `warmup_lr` by `batch_size` / `base_batch`; None: as they are.
+        sync_bn: of several processes: BatchNorm in training over the whole batch, not over each
+            one's part of it.
     """
 
     epochs: int = 0
@@ -164,6 +167,8 @@ class Config:
     progressive_frames: tuple[Shortened, ...] = field(default=(), repr=False, metadata=ADDED)
     optimizer: Literal["sgd", "adamw"] = field(default="sgd", repr=False, metadata=ADDED)
     drop_path: float = field(default=0.0, repr=False, metadata=ADDED)
+
+    sync_bn: bool = field(default=False, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         self._check_length()

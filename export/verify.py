@@ -104,17 +104,17 @@ def require_close(
             in top-1 or are ties within the noise, or the logits have more noise than
             CLOSE["snr_db"]; names the CPU where its kernels are the likely cause.
     """
-    found = _closeness(run(file, predict, clips), simulated)
+    found = closeness(run(file, predict, clips), simulated)
     # Both, before either is judged: which of them is off tells whose fault it is
-    alike = None if exact is None else _closeness(run(file, exact, clips), simulated)
-    if not _is_close(found):
+    alike = None if exact is None else closeness(run(file, exact, clips), simulated)
+    if not is_close(found):
         cause = ""
         if alike is not None:
-            cause = _cause(file, alike["snr_db"]) if _is_close(alike) else _broken_pairs(file)
+            cause = _cause(file, alike["snr_db"]) if is_close(alike) else _broken_pairs(file)
         raise ExportMismatch(_too_far(file, len(clips), found) + cause)
     if alike is None:
         return found
-    if not _is_close(alike):
+    if not is_close(alike):
         raise ExportMismatch(
             f"{_too_far(file, len(clips), alike)}. This is without graph "
             "optimisations, as other CPUs may compute it"
@@ -122,7 +122,8 @@ def require_close(
     return found | {"exact_snr_db": alike["snr_db"]}
 
 
-def _closeness(logits: np.ndarray, simulated: np.ndarray) -> dict[str, float]:
+def closeness(logits: np.ndarray, simulated: np.ndarray) -> dict[str, float]:
+    """What `difference` gives of logits (n, K), `clear_agreement`, and the signal to noise `snr_db`."""
     energies = (float(np.square(one).sum()) for one in (simulated, logits - simulated))
     # Equal logits have no noise, and the logarithm no zero
     signal, noise = (max(one, 1e-30) for one in energies)
@@ -135,7 +136,8 @@ def _compared(logits: np.ndarray, reference: np.ndarray, noise: float) -> dict[s
     return difference(logits, reference) | {"clear_agreement": agreed}
 
 
-def _is_close(found: dict[str, float]) -> bool:
+def is_close(found: dict[str, float]) -> bool:
+    """Whether `closeness` is within CLOSE."""
     return all(found[key] >= least for key, least in CLOSE.items())
 
 

@@ -34,6 +34,7 @@ VERBS = {
     "export": Verb("export.scripts", "a weights file -> verified Paddle and ONNX files", RECIPES),
     "predict": Verb("compress.predict", "classify clips with a deployed folder", RECIPES),
     "accuracy": Verb("compress.cli.accuracy", "top-1 and latency of any weights or model files"),
+    "shrink": Verb("compress.cli.shrink", "a static model of anybody -> fewer bytes, verified"),
     "budget": Verb("compress.budget.measure", "every byte of a folder, attributed"),
     "prepare": Verb("compress.data.prepare", "raw NTU recordings -> a cache that opens at once"),
     "convert": Verb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections import Counter
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-import paddle2onnx
 from paddle import nn
 
 from export.flat.layers import prepared
@@ -41,6 +41,9 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
 
 def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
     """The model of a flat network in the form made for ONNX, its observers traced with it."""
+    # Late: it takes as long to load as Paddle, and who only rewrites a model needs none of it
+    import paddle2onnx
+
     # paddle2onnx reads files alone, and they must not be left in the deployed folder
     with storage.scratch() as temporary:
         prefix = temporary / "model"
@@ -84,60 +87,103 @@ def name_batches(model: onnx.ModelProto, spec) -> None:
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """Weights as initialisers under their own names, short names for other values, no names for
-    nodes.
+    """Weights as initialisers under their own names, short names for other values, `logits` for the
+    result, no names for nodes."""
+    merge_constants(model.graph)
+    shorten(model.graph, {graph_output(model): "logits"})
+    # Under the old names; runtimes infer shapes by themselves
+    del model.graph.value_info[:]
+
+
+def merge_constants(graph: onnx.GraphProto) -> int:
+    """Every Constant node with a tensor as an initialiser, and each content once; returns how many
+    copies there were.
 
     paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several
     operators read it.
     """
-    graph, rename, stored = model.graph, {graph_output(model): "logits"}, {}
-    for node in [
-        one for one in graph.node if one.op_type == "Constant" and one.attribute[0].HasField("t")
-    ]:
-        tensor = node.attribute[0].t
-        # By content: the copies of a weight have different names, and would be stored once each
-        content = (
-            tensor.data_type,
-            tuple(tensor.dims),
-            tensor.raw_data or tensor.SerializeToString(),
-        )
-        if content not in stored:
-            stored[content] = name = node.output[0]
-            tensor.name = name
-            graph.initializer.append(tensor)
-        elif node.output[0] != stored[content]:
-            rename[node.output[0]] = stored[content]
-        graph.node.remove(node)
+    kept = {one.name for one in graph.output}
+    stored: dict[tuple, str] = {}
+    rename: dict[str, str] = {}
+    for tensor in [one for one in graph.initializer if one.name not in kept]:
+        name = stored.setdefault(_content(tensor), tensor.name)
+        if name != tensor.name:
+            rename[tensor.name] = name
+            graph.initializer.remove(tensor)
+    nodes = []
+    for node in graph.node:
+        constant = node.op_type == "Constant" and node.output[0] not in kept
+        if not constant or not node.attribute[0].HasField("t"):
+            nodes.append(node)
+            continue
+        tensor, name = node.attribute[0].t, node.output[0]
+        if name != (first := stored.setdefault(_content(tensor), name)):
+            rename[name] = first
+            continue
+        tensor.name = name
+        graph.initializer.append(tensor)
+    # At once: to remove them one by one takes a second with a thousand
+    del graph.node[:]
+    graph.node.extend(nodes)
+    read_instead(graph, rename)
+    return len(rename)
+
+
+def _content(tensor: onnx.TensorProto) -> tuple:
+    # By content: the copies of a weight have different names, and would be stored once each
+    nameless = onnx.TensorProto()
+    nameless.CopyFrom(tensor)
+    nameless.ClearField("name")
+    return tensor.data_type, tuple(tensor.dims), nameless.SerializeToString()
+
+
+def read_instead(graph: onnx.GraphProto, new: dict[str, str]) -> None:
+    """Let nodes read other values."""
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+
+
+def shorten(graph: onnx.GraphProto, rename: dict[str, str]) -> None:
+    """Short names for what nodes make, but for what `rename` names otherwise; no names and
+    documentation of nodes."""
     kept = {one.name for one in (*graph.initializer, *graph.input)}
+    # Names of a stranger's weights may be as short as ours
+    taken = kept | set(rename.values())
+    free = (name for name in (f"v{number}" for number in itertools.count(1)) if name not in taken)
     for node in graph.node:
         # No runtime reads them, and every byte of the file counts
         node.name, node.doc_string = "", ""
         for name in node.output:
             if name and name not in rename:
-                rename[name] = f"v{len(rename)}"
+                rename[name] = next(free)
         for names in (node.input, node.output):
             names[:] = [name if name in kept else rename.get(name, name) for name in names]
-    graph.output[0].name = "logits"
-    # Under the old names; runtimes infer shapes by themselves
-    del graph.value_info[:]
+    for one in graph.output:
+        one.name = rename.get(one.name, one.name)
 
 
-def biases_into_convs(graph: onnx.GraphProto) -> None:
-    """Conv, then Add of a constant (C, 1, 1) -> Conv with that bias."""
+def biases_into_convs(graph: onnx.GraphProto) -> int:
+    """Conv, then Add of a constant (C, 1, 1) -> Conv with that bias; returns how many."""
     stored = {one.name: one for one in graph.initializer}
+    # An output of the model is read by whoever runs it
     readers = Counter(name for node in graph.node for name in node.input)
+    readers.update(one.name for one in graph.output)
     convs = {
         node.output[0]: node
         for node in graph.node
-        if node.op_type == "Conv" and len(node.input) == 2
+        if node.op_type == "Conv" and len(node.input) == 2 and node.input[1] in stored
     }
+    count = 0
     for node in [one for one in graph.node if one.op_type == "Add"]:
-        conv, bias = convs.get(node.input[0]), stored.get(node.input[1])
+        source, constant = node.input
+        if source not in convs:
+            source, constant = constant, source
+        conv, bias = convs.get(source), stored.get(constant)
         # A result that is read twice would get the bias in both places
-        if conv is None or bias is None or readers[node.input[0]] > 1:
+        if conv is None or bias is None or readers[source] > 1:
             continue
         # A constant for each joint is no bias of a Conv
-        if list(bias.dims)[1:] != [1, 1]:
+        if not is_bias(bias.dims, stored[conv.input[1]].dims):
             continue
         values = onnx.numpy_helper.to_array(bias).reshape(-1)
         name = f"{bias.name.removesuffix('.b')}.bias"
@@ -148,12 +194,22 @@ def biases_into_convs(graph: onnx.GraphProto) -> None:
         conv.input.append(graph.initializer[-1].name)
         conv.output[0] = node.output[0]
         graph.node.remove(node)
+        count += 1
     drop_unread(graph)
+    return count
+
+
+def is_bias(dims, weight) -> bool:
+    """Whether a constant of this shape is one number for each channel of a convolution's result;
+    `weight`: the shape of its weight, (C, ...)."""
+    wide = [1] * (len(weight) - len(dims)) + list(dims)
+    return wide == [1, weight[0], *[1] * (len(weight) - 2)]
 
 
 def drop_unread(graph: onnx.GraphProto) -> None:
     """Remove initialisers that no node reads."""
     read = {name for node in graph.node for name in node.input}
+    read |= {one.name for one in graph.output}
     for one in [one for one in graph.initializer if one.name not in read]:
         graph.initializer.remove(one)
 

@@ -45,16 +45,29 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
     Raises:
         ExportMismatch: a weight that is not, or a graph with none of the plan's weights.
     """
-    graph = model.graph
     wanted = {one.name: (plan.precision[one.layer], one.axis) for one in bits.weights(flat)}
-    others = {one.name for one in bits.others(flat)}
-    front, seen = [], 0
-    for tensor in list(graph.initializer):
-        kind, axis = wanted.get(
-            tensor.name, (plan.others if tensor.name in others else "float32", 0)
+    # Counted on names: a transform before the operator would hide a weight silently
+    if not any(tensor.name in wanted for tensor in model.graph.initializer):
+        raise ExportMismatch(
+            "none of the plan's weights is in the ONNX graph; make the plan for this network"
         )
-        # Counted on names: a transform before the operator would hide a weight silently
-        seen += tensor.name in wanted
+    others = {one.name: (plan.others, 0) for one in bits.others(flat)}
+    store_as(model.graph, others | wanted, plan.group)
+    if "int4_weights" in plan.precision.values():
+        upgrade(model)
+
+
+def store_as(
+    graph: onnx.GraphProto, wanted: dict[str, tuple[str, int]], group: int = bits.GROUP
+) -> int:
+    """Store initialisers, rounded already, as other kinds; returns how many.
+
+    Args:
+        wanted: name -> (one of `bits.KINDS`, axis of the output channels).
+    """
+    front, count = [], 0
+    for tensor in [one for one in graph.initializer if one.name in wanted]:
+        kind, axis = wanted[tensor.name]
         weight = numpy_helper.to_array(tensor)
         if bits.stays(weight, kind):
             continue
@@ -65,19 +78,15 @@ def store(model: onnx.ModelProto, flat: nn.Sequential, plan: Plan) -> None:
             "int8_weights": _bytes,
             "int4_weights": _nibbles,
         }[kind]
-        tensors, nodes = make(tensor.name, weight, axis, kind, plan.group)
+        tensors, nodes = make(tensor.name, weight, axis, kind, group)
         graph.initializer.extend(tensors)
         front += nodes
-    if not seen:
-        raise ExportMismatch(
-            "none of the plan's weights is in the ONNX graph; make the plan for this network"
-        )
+        count += 1
     rest = list(graph.node)
     del graph.node[:]
     # In front: ONNX wants nodes in the order of computation
     graph.node.extend(front + rest)
-    if "int4_weights" in plan.precision.values():
-        upgrade(model)
+    return count
 
 
 def _halves(name: str, weight: np.ndarray, axis: int, kind: str, group: int):

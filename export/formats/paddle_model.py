@@ -3,6 +3,7 @@ nothing a runtime does not read."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import warnings
 from pathlib import Path
@@ -79,6 +80,12 @@ def strip(program: bytes) -> bytes:
     every runtime fills in by itself, its intermediate values under short names; the numbers do not
     change."""
     description = framework_pb2.ProgramDesc.FromString(program)
+    strip_program(description)
+    return description.SerializeToString()
+
+
+def strip_program(description) -> None:
+    """`strip` of a ProgramDesc of one block, in place."""
     for op in (op for block in description.blocks for op in block.ops):
         filled_in = core.get_op_extra_attrs(op.type)
         # Filled in by every runtime alike, so a file with them says nothing more
@@ -91,7 +98,6 @@ def strip(program: bytes) -> bytes:
         del op.attrs[:]
         op.attrs.extend(kept)
     shorten(description.blocks[0])
-    return description.SerializeToString()
 
 
 def value(attribute) -> object:
@@ -114,7 +120,10 @@ def shorten(block) -> None:
         for name in one.arguments
     }
     between = sorted(one.name for one in block.vars if not one.persistable and one.name not in ends)
-    short = {name: _letters(number) for number, name in enumerate(between)}
+    # Networks of other people call their input `x`, and parameters may have short names, too
+    taken = {one.name for one in block.vars} - set(between)
+    free = (name for name in map(_letters, itertools.count()) if name not in taken)
+    short = dict(zip(between, free, strict=False))
     for one in block.vars:
         one.name = short.get(one.name, one.name)
     for one in (one for op in block.ops for one in (*op.inputs, *op.outputs)):

@@ -33,6 +33,7 @@ FINE = "topology"
 # A zero scale would divide by zero when levels are taken
 SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
 LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5
+GROUP = 32  # inputs of a channel that share a scale in int4, where nothing else is asked for
 SMALL = 64  # weights smaller than this stay as they are
 SMALL_OTHER = (
     512  # the same for other constants: what turns one back to float32 costs as many bytes
@@ -53,7 +54,7 @@ class Plan:
 
     precision: dict[str, str]
     ranges: dict[str, Range] = field(default_factory=dict)
-    group: int = 32
+    group: int = GROUP
     others: str = "float32"
 
     def to_json(self) -> dict:

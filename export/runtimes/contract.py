@@ -10,6 +10,8 @@ import numpy as np
 
 # (N, C, T, V, M) float32 -> logits (N, K), with the numbers the runtime really returns
 Predict = Callable[[np.ndarray], np.ndarray]
+# (N, ...) float32 -> every output of a model, in its order
+PredictOutputs = Callable[[np.ndarray], list[np.ndarray]]
 # (N, C, T, V, M) float32 -> logits (N, K) and features (N, D)
 PredictFeatures = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -26,6 +28,14 @@ class Runtime(Protocol):
             optimised: as it is served. False: operator by operator in float32, so that an error of
                 the file can be told from one of a CPU's integer kernels; only a format that rounds
                 activations is ever loaded that way.
+        Raises:
+            ExportMismatch: the runtime cannot load the files.
+        """
+        ...
+
+    def load_outputs(self, files: Sequence[Path], threads: int = 1) -> PredictOutputs:
+        """As `load`, with every output of a model that may be anybody's.
+
         Raises:
             ExportMismatch: the runtime cannot load the files.
         """

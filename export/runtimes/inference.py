@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from export.runtimes import features, paddle_program
-from export.runtimes.contract import Predict, PredictFeatures
+from export.runtimes.contract import Predict, PredictFeatures, PredictOutputs
 from export.runtimes.loading import loaded, running
 from teachers.errors import ExportMismatch
 from teachers.storage.bounded import read_bytes
@@ -20,6 +20,12 @@ def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Pre
     """See `export.runtimes.contract.Runtime`. Paddle files compute in float32 in either way."""
     model, parameters = files
     return paddle_inference(model, parameters, threads)
+
+
+def load_outputs(files: Sequence[Path], threads: int = 1) -> PredictOutputs:
+    """See `export.runtimes.contract.Runtime`."""
+    model, parameters = files
+    return _of_files(model, parameters, threads, onednn=False)
 
 
 def load_with_features(files: Sequence[Path], threads: int = 1) -> PredictFeatures:
@@ -48,12 +54,16 @@ def paddle_inference(
     Raises:
         ExportMismatch: the runtime cannot load or run the file.
     """
+    run = _of_files(model, parameters, threads, onednn)
+    return lambda x: run(x)[0]
+
+
+def _of_files(model: Path, parameters: Path, threads: int, onednn: bool) -> PredictOutputs:
     from paddle import inference
 
     paddle_program.check(model, parameters)
     config = inference.Config(str(model), str(parameters))
-    run = _predictor(model, config, threads, onednn)
-    return lambda x: run(x)[0]
+    return _predictor(model, config, threads, onednn)
 
 
 def _predictor(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from export.runtimes import features, onnx_graph
-from export.runtimes.contract import Predict, PredictFeatures
+from export.runtimes.contract import Predict, PredictFeatures, PredictOutputs
 from export.runtimes.loading import loaded, running
 from teachers.errors import ExportMismatch
 from teachers.storage.bounded import read_bytes
@@ -18,6 +18,13 @@ def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Pre
     """See `export.runtimes.contract.Runtime`."""
     (model,) = files
     return onnx_runtime(model, threads, optimised)
+
+
+def load_outputs(files: Sequence[Path], threads: int = 1) -> PredictOutputs:
+    """See `export.runtimes.contract.Runtime`."""
+    (model,) = files
+    onnx_graph.check(model)
+    return _session(model, str(model), threads)
 
 
 def load_with_features(files: Sequence[Path], threads: int = 1) -> PredictFeatures:

@@ -8,18 +8,19 @@ exception tells. Here the process that dies of them is another one.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import resource
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from export.runtimes.contract import Predict
+from export.runtimes.contract import Predict, PredictOutputs
 from teachers.errors import ExportMismatch, FeatherboneError
 
 SECONDS = 120
@@ -30,8 +31,12 @@ MEMORY_PER_BYTE = 20
 # is looked at every LOOK seconds.
 ADDRESSES = 16_000_000_000
 LOOK = 0.02
-LONGEST_ANSWER = 4_000
-_DONE = b"done"
+LONGEST_MESSAGE = 4_000
+# Bytes of all outputs; logits take a thousandth.
+LARGEST_ANSWER = 500_000_000
+READ_AT_ONCE = 1 << 16
+# In front of what was asked for; no message of an error begins so.
+_DONE = b"\0done"
 
 
 def require(
@@ -41,7 +46,28 @@ def require(
     size_bytes: int,
     seconds: float = SECONDS,
 ) -> None:
-    """Load a model and run it once on zeros, in a copy of this process.
+    """Load a model and run it once on zeros, in a copy of this process; see `outputs`.
+
+    Args:
+        shape: of the input, (N, C, T, V, M).
+    """
+    zeros = np.zeros(shape, np.float32)
+
+    def run() -> bytes:
+        load()(zeros)
+        return b""
+
+    _tried(model, run, size_bytes, seconds)
+
+
+def outputs(
+    model: Path,
+    load: Callable[[], PredictOutputs],
+    inputs: Sequence[np.ndarray],
+    size_bytes: int,
+    seconds: float = SECONDS,
+) -> list[list[np.ndarray]]:
+    """Load a model and run it on inputs, in a copy of this process: all its outputs for each.
 
     Call it before this process has computed anything in threads: a copy has none of them, and
     would wait for their answers.
@@ -49,23 +75,46 @@ def require(
     Args:
         model: its file, for messages.
         load: returns what the model is run by.
-        shape: of the input, (N, C, T, V, M).
+        inputs: (N, ...) float32 each.
         size_bytes: of its files.
+        seconds: of all inputs together.
     Raises:
         ExportMismatch: it cannot be loaded or run, crashes, or goes over a limit.
     """
+
+    def run() -> bytes:
+        predict = load()
+        content = io.BytesIO()
+        for x in inputs:
+            found = predict(x)
+            np.lib.format.write_array(content, np.array([len(found)]), allow_pickle=False)
+            for each in found:
+                np.lib.format.write_array(content, np.asarray(each), allow_pickle=False)
+        return content.getvalue()
+
+    content = io.BytesIO(_tried(model, run, size_bytes, seconds))
+
+    def array() -> np.ndarray:
+        # Never a pickle: what a model answers is a stranger's, too.
+        return np.lib.format.read_array(content, allow_pickle=False)
+
+    return [[array() for _ in range(int(array()[0]))] for _ in inputs]
+
+
+def _tried(model: Path, run: Callable[[], bytes], size_bytes: int, seconds: float) -> bytes:
+    """What `run()` returns in a copy of this process."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _child(load, shape, seconds, writer)
+        _child(run, seconds, writer)
     os.close(writer)
     memory = MEMORY + MEMORY_PER_BYTE * size_bytes
     answer = _answer(reader, child, memory, seconds)
     os.close(reader)
     _, status = os.waitpid(child, 0)
-    if answer == _DONE:
-        return
+    if answer.startswith(_DONE):
+        return answer[len(_DONE) :]
     if answer:
         raise ExportMismatch(answer.decode("utf-8", "replace"))
     cause = "crashes its runtime"
@@ -76,20 +125,23 @@ def require(
 
 def _answer(reader: int, child: int, memory: int, seconds: float) -> bytes:
     """What the child says until it ends; it is ended when it goes over a limit."""
-    answer = b""
+    parts: list[bytes] = []
+    size = 0
     most = _resident("self") + memory
     end = time.monotonic() + seconds
     while True:
         ready, _, _ = select.select([reader], [], [], LOOK)
-        if ready:
-            part = os.read(reader, LONGEST_ANSWER)
-            if not part:
-                return answer
-            answer += part
+        late = time.monotonic() > end or _resident(str(child)) > most or size > LARGEST_ANSWER
         # By the clock, too: what waits for ever takes no processor time.
-        elif time.monotonic() > end or _resident(str(child)) > most:
+        if late:
             os.kill(child, signal.SIGKILL)
             return b""
+        if ready:
+            part = os.read(reader, READ_AT_ONCE)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)
 
 
 def _resident(process: str) -> int:
@@ -101,12 +153,7 @@ def _resident(process: str) -> int:
     return int(pages) * resource.getpagesize()
 
 
-def _child(
-    load: Callable[[], Predict],
-    shape: tuple[int, ...],
-    seconds: float,
-    writer: int,
-) -> None:
+def _child(run: Callable[[], bytes], seconds: float, writer: int) -> None:
     """Never returns: what the parent would do after it must not be done twice."""
     try:
         # Both runtimes print what they think of a damaged file.
@@ -120,15 +167,21 @@ def _child(
         if "paddle" in sys.modules:
             # A copy of a process cannot use its GPU.
             sys.modules["paddle"].device.set_device("cpu")
-        load()(np.zeros(shape, np.float32))
-        os.write(writer, _DONE)
+        _write(writer, _DONE + run())
     except FeatherboneError as error:
-        os.write(writer, str(error).encode("utf-8", "replace")[:LONGEST_ANSWER])
+        _write(writer, str(error).encode("utf-8", "replace")[:LONGEST_MESSAGE])
     # MemoryError and whatever else: the parent says that it went over a limit or crashed.
     except BaseException:  # noqa: BLE001
         os._exit(1)
     finally:
         os._exit(0)
+
+
+def _write(writer: int, answer: bytes) -> None:
+    # A pipe takes as much as it has room for.
+    view = memoryview(answer)
+    while view:
+        view = view[os.write(writer, view) :]
 
 
 def _limit(seconds: float) -> None:

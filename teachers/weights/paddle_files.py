@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,19 @@ def structured_names(path: Path) -> dict[str, str]:
 
 
 def tensors(data: bytes) -> Iterator[tuple[Any, int]]:
-    """(TensorDesc, bytes of data) of each tensor of a combined parameter file (SerializeToStream in
-    Paddle's lod_tensor.cc).
+    """(TensorDesc, bytes of data) of each tensor of a combined parameter file; see `contents`."""
+    for tensor, content in contents(data):
+        yield tensor, len(content)
+
+
+def contents(data: bytes) -> Iterator[tuple[Any, memoryview]]:
+    """(TensorDesc, data) of each tensor of a combined parameter file (SerializeToStream in Paddle's
+    lod_tensor.cc).
 
     Raises:
         ValueError, struct.error, DecodeError: it is none, or cut short.
     """
+    view = memoryview(data)
     position = 0
     # Every claim of the file is checked against what is there before it is believed: the folder
     # that is measured may come from anywhere.
@@ -114,7 +121,17 @@ def tensors(data: bytes) -> Iterator[tuple[Any, int]]:
         position += header_bytes + size
         if position > len(data):
             raise ValueError("cut short in a tensor's data")
-        yield tensor, size
+        yield tensor, view[position - size : position]
+
+
+def combined(parts: Iterable[tuple[Any, bytes | memoryview]]) -> bytes:
+    """The file that `contents` reads, of (TensorDesc, data)."""
+    written = []
+    for tensor, content in parts:
+        header = tensor.SerializeToString()
+        # Version 0, no levels of detail, version 0 of the tensor.
+        written += [struct.pack("<IQIi", 0, 0, 0, len(header)), header, bytes(content)]
+    return b"".join(written)
 
 
 def _tensor(header: bytes) -> tuple[Any, int]:

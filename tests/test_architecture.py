@@ -28,6 +28,7 @@ DOORS = {
     "compress.cli.accuracy",
     "compress.cli.compare",
     "compress.cli.stream_eval",
+    "compress.cli.shrink",
     "compress.run",
     "compress.predict",
     "compress.show",
@@ -250,7 +251,9 @@ def test_no_modules_import_each_other():
     "package, most, between",
     # A house is read room by room. Raise a limit only with the reason why a room must be new.
     # `compress.live` and `export.serve` came with live poses: three arrows each, none of them back up.
-    [("compress", 22, 78), ("export", 14, 33), ("teachers", 16, 50)],
+    # Three arrows each: other tools are judged where accuracy is counted, by names of the registry;
+    # `export.shrink` is the order of work for other people's models, of formats, runtimes, verify.
+    [("compress", 22, 81), ("export", 15, 36), ("teachers", 16, 50)],
 )
 def test_rooms_and_arrows_between_them_are_few(package, most, between):
     names, arrows = rooms(graph(), package)

@@ -53,6 +53,8 @@ class RuntimeRow:
         timings: how many there were.
         one_person_ms, all_persons_ms: the median of the clips with one person, and of those with as
             many as the network takes; None where the timed clips are all alike.
+        snr_db: signal to noise of the logits against the trained network's; of what other tools
+            made of its weights.
         bytes: of all files that the runtime reads.
         note: what a person has to know to compare the row with others.
     """
@@ -74,6 +76,7 @@ class RuntimeRow:
     timings: int | None = None
     one_person_ms: float | None = None
     all_persons_ms: float | None = None
+    snr_db: float | None = None
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,10 @@ def _format(value: Value, path: str) -> str:
     return choice(table.names(), value, path)
 
 
+def _rival(value: Value, path: str) -> str:
+    return choice(tuple(registry.RIVALS), value, path)
+
+
 def _size(value: Value, path: str) -> int:
     from compress.budget.sizes import parse_size
 
@@ -334,6 +338,8 @@ class Recipe:
             where it is left out.
         skeleton: the graph of the networks, perhaps with how clips are brought to it; None: the
             data set's.
+        compare: other tools that quantise the same weights, rows of `registry.RIVALS`; they are
+            judged beside the files that ship, and decide nothing.
     """
 
     name: str
@@ -347,6 +353,7 @@ class Recipe:
     student: Annotated[Student, Build(_student)] = Student(None)
     steps: tuple[Annotated[Step, Build(_step)], ...] = ()
     export: Export = Export()
+    compare: tuple[Annotated[str, Build(_rival)], ...] = ()
     text: str = field(default="", repr=False)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -355,6 +362,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise ValueError("seed: must be from 0 to 4294967295")
+        if len(set(self.compare)) < len(self.compare):
+            raise ValueError("compare: names a tool twice")
         _check_order(self.steps, len(self.teacher.members))
 
 

@@ -41,6 +41,7 @@ VERBS = {
     ),
     "show": Verb("compress.show", "draw a clip, as recorded and as training sees it"),
     "stream-eval": Verb("compress.cli.stream_eval", "alarms on long recordings, and their cost"),
+    "search": Verb("compress.cli.search", "the best small networks that keep limits"),
     "compare": Verb("compress.cli.compare", "sizes, top-1 and latency of two or more runs"),
 }
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from compress import registry
 from compress.recipe import skeleton as skeletons
+from compress.recipe.search import Search
 from compress.registry import Table
 from compress.schema.strict import Build, build, choice, convert, entries_of, wrong
 from compress.schema.yaml_tree import Value, error, join
@@ -373,6 +374,7 @@ class Recipe:
     student: Annotated[Student, Build(_student)] = Student(None)
     steps: tuple[Annotated[Step, Build(_step)], ...] = ()
     export: Export = Export()
+    search: Search = Search()
     text: str = field(default="", repr=False)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

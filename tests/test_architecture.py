@@ -28,6 +28,7 @@ DOORS = {
     "compress.cli.accuracy",
     "compress.cli.compare",
     "compress.cli.stream_eval",
+    "compress.cli.search",
     "compress.run",
     "compress.predict",
     "compress.show",
@@ -63,6 +64,8 @@ WALLS = [
         "compress.steps",
         ["compress.pipeline", "compress.teacher", "compress.recipe", "compress.reporting"],
     ),
+    # A run knows nothing of searches, which are made of runs' parts.
+    ("compress.pipeline", ["compress.search"]),
     ("compress.reporting", ["compress.training", "compress.steps", "compress.pipeline"]),
 ]
 # What a room may use although a wall with a star stands around it: (room, what).

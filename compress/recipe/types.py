@@ -374,7 +374,7 @@ class Recipe:
     student: Annotated[Student, Build(_student)] = Student(None)
     steps: tuple[Annotated[Step, Build(_step)], ...] = ()
     export: Export = Export()
-    search: Search = Search()
+    search: Search = field(default_factory=Search)
     text: str = field(default="", repr=False)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

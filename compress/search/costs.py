@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from paddle import nn
 
+from compress.recipe.search import Bits
 from compress.recipe.types import Recipe, Step
 from compress.search.space import Shape
 from compress.steps import quantising, weight_only
@@ -100,7 +101,7 @@ class Timed:
     """
 
     shape: Shape
-    bits: str
+    bits: Bits
     size_bytes: int
     macs: int
     blocks: int

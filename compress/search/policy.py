@@ -7,12 +7,14 @@ get the whole schedule. What the front may gain from is delivered after each of 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from compress.recipe.search import Bits
 from compress.search import front
 from compress.search.log import Event
 
@@ -76,7 +78,7 @@ class Deliver:
     """Export and verify a point."""
 
     shape: str
-    bits: str
+    bits: Bits
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Candidate:
     """
 
     name: str
-    points: dict[str, dict[str, Any]]
+    points: dict[Bits, dict[str, Any]]
     top1: tuple[float, ...]
     seconds: tuple[float, ...]
     rested: int
@@ -119,6 +121,11 @@ class Candidate:
         return max(
             (place + 1 for place, top1 in enumerate(self.top1) if top1 == self.best), default=0
         )
+
+    @property
+    def least_bytes(self) -> int:
+        """Of its smallest point."""
+        return min(int(point["bytes"]) for point in self.points.values())
 
     @property
     def macs(self) -> int:
@@ -256,7 +263,7 @@ def _delivery(state: State) -> Deliver | None:
     return None
 
 
-def promising(events: Sequence[Event], shape: str, bits: str) -> bool:
+def promising(events: Sequence[Event], shape: str, bits: Bits) -> bool:
     """Whether a point may be on the front, by what is known before it is delivered."""
     state = State(events)
     one = state.candidates[shape]
@@ -305,7 +312,7 @@ def _promoted(
     state: State, names: Sequence[str], left: float, rungs: Sequence[int], schedule: Schedule
 ) -> Train | None:
     group = [one for one in state.alive if one.name in names]
-    for before, rung in zip(rungs, rungs[1:], strict=False):
+    for before, rung in itertools.pairwise(rungs):
         group = _ranked(group, before)[: schedule.survivors(len(group))]
         for one in group:
             # "time": there was none for its next epoch, and there is less by now.
@@ -319,7 +326,7 @@ def _ranked(group: Sequence[Candidate], epochs: int | None) -> list[Candidate]:
     reached = [max(one.top1[:epochs], default=0.0) for one in group]
     costs = [
         (
-            min(point["bytes"] for point in one.points.values()),
+            one.least_bytes,
             min(point["ms"] for point in one.points.values()),
             -top1,
         )

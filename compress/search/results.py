@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.search import front
+from compress.search import chart, front
 from compress.search.log import Event
 from compress.search.policy import Limits, State, cost_of
 from teachers import storage
@@ -93,7 +93,8 @@ def _order(point: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def write(result: Found, folder: Path, recipe_of: Callable[[dict[str, Any]], str]) -> None:
-    """Bring the files of a search to what was found: `front/`, `front.json`, `best`.
+    """Bring the files of a search to what was found: `front/`, `front.json`, `report.html`,
+    `best`.
 
     Args:
         recipe_of: the recipe of a point, as text.
@@ -109,6 +110,7 @@ def write(result: Found, folder: Path, recipe_of: Callable[[dict[str, Any]], str
     if result.best_point is not None:
         _link(folder / "best", result.best_point["folder"])
     storage.write_text(folder / "front.json", json.dumps(to_json(result), indent=1) + "\n")
+    storage.write_text(folder / "report.html", chart.html(to_json(result)))
     _sweep(folder / "points", {Path(point["folder"]).name for point in result.points})
 
 

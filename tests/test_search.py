@@ -132,6 +132,7 @@ def test_bytes_are_known_before_anything_is_trained(whole):
         assert abs(candidate["points"][point["bits"]]["bytes"] - point["bytes"]) <= 8
 
 
+@pytest.mark.slow
 def test_a_recipe_of_the_front_makes_its_point_again(whole, tmp_path):
     request, found = whole
     point = min(found.points, key=lambda point: point["best_epoch"])

@@ -103,6 +103,19 @@ def test_a_wave_is_closed_where_its_best_could_not_be_trained_to_the_end():
     assert story.next(Limits(10**6, None, 0.5, now + 60.0)) == Close(("a",))
 
 
+def test_a_training_that_was_killed_goes_on_to_where_it_was_meant_to():
+    story = Story().candidate("a").add("train", shape="a", epochs=3)
+    assert story.next() == Train("a", 3)
+    story.add("epoch", shape="a", epoch=1, top1=50.0, seconds=1.0)
+    assert story.next() == Train("a", 3)
+    # Though the time is over: its epoch comes to rest, and ends there.
+    over = Limits(10**6, None, 0.5, 1.0)
+    assert story.next(over) == Train("a", 3)
+    assert policy.stops(story.events, "a", 3, over) == "time"
+    story.add("rested", shape="a", epoch=1, why="time")
+    assert story.next() == Deliver("a", "int8")
+
+
 def test_a_better_epoch_is_delivered_again_and_a_failure_never():
     story = Story().candidate("a").trained("a", 50.0)
     point = {"bytes": 1000, "ms": 1.0, "top1": 50.0, "trained_top1": 50.0, "seconds": 1.0}

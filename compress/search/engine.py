@@ -158,6 +158,8 @@ class _Search:
             self._log.add("refused", name=shape.name, why=why)
 
     def _train(self, action: Train) -> None:
+        if policy.State(self._log.events).under_way is None:
+            self._log.add("train", shape=action.shape, epochs=action.epochs)
         say(f"{action.shape}: training to epoch {action.epochs} of {self._schedule.epochs}")
         try:
             done, why = self._trials.train(self._shapes[action.shape], action.epochs)

@@ -145,6 +145,7 @@ class State:
         self.exhausted = any(event["kind"] == "exhausted" for event in events)
         self.points = [event for event in events if event["kind"] == "point"]
         self.skipped = [event for event in events if event["kind"] == "skipped"]
+        self.under_way = _under_way(events)
         self.candidates = {
             event["name"]: _candidate(event, events)
             for event in events
@@ -189,6 +190,16 @@ class State:
         return SLACK * (max(smaller, default=slowest) if growth == 1.0 else slowest * growth)
 
 
+def _under_way(events: Sequence[Event]) -> Train | None:
+    """A training that was begun and has not come to rest: the search was killed in it."""
+    for event in reversed(events):
+        if event["kind"] in ("rested", "failed"):
+            return None
+        if event["kind"] == "train":
+            return Train(event["shape"], event["epochs"])
+    return None
+
+
 def _candidate(event: Event, events: Sequence[Event]) -> Candidate:
     name = event["name"]
     epochs = [each for each in events if each["kind"] == "epoch" and each["shape"] == name]
@@ -207,6 +218,10 @@ def next_action(events: Sequence[Event], limits: Limits, schedule: Schedule) -> 
     """What follows from the log."""
     state = State(events)
     left = math.inf if limits.seconds is None else limits.seconds - state.elapsed
+    begun = state.under_way
+    # First, though time may be over: what it has learnt by now is delivered yet.
+    if begun is not None and (state.candidates[begun.shape].top1 or left >= state.reserve()):
+        return begun
     if left < state.reserve():
         return End("time")
     delivery = _delivery(state)

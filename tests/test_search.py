@@ -12,7 +12,7 @@ from compress import pipeline, recipe as recipes
 from compress.cli import search as command
 from compress.search import bench, engine
 from compress.search.log import Log
-from compress.search.policy import Limits
+from compress.search.state import Limits
 from teachers.errors import CheckpointError, RecipeError
 
 RECIPE = """

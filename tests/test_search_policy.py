@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from compress.search import front, policy
-from compress.search.policy import Ask, Close, Deliver, End, Limits, Schedule, State, Train
+from compress.search.state import (
+    SLACK,
+    Ask,
+    Close,
+    Deliver,
+    End,
+    Limits,
+    Schedule,
+    State,
+    Train,
+)
 
 FREE = Limits(10**6, None, 0.5, None)
 SCHEDULE = Schedule(epochs=9, candidates=3, halving=3)
@@ -139,7 +149,7 @@ def test_epochs_of_larger_networks_are_expected_to_take_longer():
     story = Story().candidate("a").trained("a", 50.0, seconds=4.0)
     story.add("candidate", name="b", points={"int8": {"bytes": 1, "ms": 1.0, "macs": 20}})
     state = State(story.events)
-    assert state.epoch_seconds(state.candidates["b"]) == pytest.approx(4.0 * 2 * policy.SLACK)
+    assert state.epoch_seconds(state.candidates["b"]) == pytest.approx(4.0 * 2 * SLACK)
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,9 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     recipe = _limited(recipes.load(options.recipe, options.overrides), options)
     with interrupt.loading():
         from compress.process import device
-        from compress.search import engine, policy, report
+        from compress.search import engine, report
         from compress.search.log import NAME
+        from compress.search.state import Limits
     device.select(options.device)
     folder = options.output or RUNS / f"{recipe.name}-search"
     begun = (folder / NAME).exists()
@@ -111,7 +112,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     if options.resume and not begun:
         raise RecipeError(f"--resume: {folder} holds no search; leave --resume out to start one")
     storage.make_folder(folder)
-    limits = policy.Limits(
+    limits = Limits(
         recipe.budget.max_size, options.max_ms, recipe.budget.max_top1_drop, options.time
     )
     typed = shlex.join([*command.split(), *arguments])

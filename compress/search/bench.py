@@ -17,8 +17,8 @@ from compress.search import costs
 from compress.search.context import Context
 from compress.search.costs import Timed
 from compress.search.log import Log
-from compress.search.policy import Limits
 from compress.search.space import Shape
+from compress.search.state import Limits
 from export import deployed, runtimes
 from teachers import networks, storage
 from teachers.errors import RecipeError

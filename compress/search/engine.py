@@ -19,7 +19,7 @@ from compress.recipe.types import Recipe
 from compress.search import context as contexts, policy, results, sampler, space as spaces
 from compress.search.bench import Bench
 from compress.search.log import NAME, Log
-from compress.search.policy import Ask, Close, Deliver, End, Limits, Schedule, Train
+from compress.search.state import Action, Ask, Close, Deliver, End, Limits, Schedule, State, Train
 from compress.search.trials import Trials
 from teachers.errors import ExportMismatch, RecipeError, TrainingError
 from teachers.terminal import interrupt
@@ -125,10 +125,10 @@ class _Search:
             self._log.add("end", why=action.why)
         return self._publish()
 
-    def _next(self) -> policy.Action:
+    def _next(self) -> Action:
         return policy.next_action(self._log.events, self._limits, self._schedule)
 
-    def _do(self, action: policy.Action) -> None:
+    def _do(self, action: Action) -> None:
         if isinstance(action, Ask):
             self._ask()
         elif isinstance(action, Close):
@@ -144,7 +144,7 @@ class _Search:
         first = self._schedule.rungs[0]
         tried = [
             sampler.Tried(self._shapes[one.name], one.least_bytes, max(one.top1[:first]))
-            for one in policy.State(self._log.events).alive
+            for one in State(self._log.events).alive
             if one.top1
         ]
         shape = sampler.propose(self._context.space, seen, tried)
@@ -158,7 +158,7 @@ class _Search:
             self._log.add("refused", name=shape.name, why=why)
 
     def _train(self, action: Train) -> None:
-        if policy.State(self._log.events).under_way is None:
+        if State(self._log.events).under_way is None:
             self._log.add("train", shape=action.shape, epochs=action.epochs)
         say(f"{action.shape}: training to epoch {action.epochs} of {self._schedule.epochs}")
         try:
@@ -171,7 +171,7 @@ class _Search:
 
     def _deliver(self, action: Deliver) -> None:
         """Export and verify a point, or note that the front can gain nothing from it."""
-        one = policy.State(self._log.events).candidates[action.shape]
+        one = State(self._log.events).candidates[action.shape]
         about = {"shape": one.name, "bits": action.bits, "best_epoch": one.best_epoch}
         if not policy.promising(self._log.events, one.name, action.bits):
             self._log.add("skipped", **about)

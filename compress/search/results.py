@@ -12,7 +12,7 @@ from typing import Any
 
 from compress.search import chart, front
 from compress.search.log import Event
-from compress.search.policy import Limits, State, cost_of
+from compress.search.state import Limits, State, cost_of
 from teachers import storage
 
 # Percentages are quotients: a drop of exactly what is allowed must not fail by rounding.

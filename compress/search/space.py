@@ -160,6 +160,7 @@ def recipe_of(
             finetune=False,
             head="auto",
             compare_scratch=False,
+            seed=0,
         )
         for member, file in zip(base.teacher.members, teachers, strict=True)
     )

@@ -17,8 +17,8 @@ from compress.search import policy
 from compress.search.bench import Bench
 from compress.search.context import Context
 from compress.search.log import Log
-from compress.search.policy import Candidate, Limits
 from compress.search.space import Shape
+from compress.search.state import Candidate, Limits
 from compress.steps.work import State
 from compress.training.curves import Curves
 from teachers.weights import identity

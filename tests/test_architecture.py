@@ -253,7 +253,8 @@ def test_no_modules_import_each_other():
     "package, most, between",
     # A house is read room by room. Raise a limit only with the reason why a room must be new.
     # `compress.live` and `export.serve` came with live poses: three arrows each, none of them back up.
-    [("compress", 22, 78), ("export", 14, 33), ("teachers", 16, 50)],
+    # `compress.search` is an order of work beside the pipeline, of the same parts: 14 arrows, none back up.
+    [("compress", 23, 92), ("export", 14, 33), ("teachers", 16, 50)],
 )
 def test_rooms_and_arrows_between_them_are_few(package, most, between):
     names, arrows = rooms(graph(), package)

@@ -73,11 +73,15 @@ def test_every_package_and_every_file_in_it_is_installed():
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    folder = ROOT / "compress" / "reporting" / "page"
-    # The page's templates and its style sheet, and no other data anywhere.
-    assert {path.suffix for path in folder.iterdir()} == {".j2", ".css"}
-    assert data == {path.relative_to(ROOT).as_posix() for path in folder.iterdir()}
-    assert PROJECT["tool"]["setuptools"]["package-data"]["compress.reporting"] == ["page/*"]
+    installed = {
+        path.relative_to(ROOT).as_posix()
+        for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    # Templates and style sheets of pages, and no other data anywhere.
+    assert {Path(name).suffix for name in data} == {".j2", ".css", ".html"}
+    assert data == installed
     for package in ("compress", "export", "teachers"):
         for path in (ROOT / package).rglob("*.py"):
             assert (path.parent / "__init__.py").is_file(), path

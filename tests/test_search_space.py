@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,12 @@ from compress.recipe.search import Search
 from compress.search import bench, costs, sampler, space as spaces
 from compress.search.costs import Timed
 from compress.search.space import Shape
+from export import package
+from export.flat.flatten import flatten
+from export.flat.layers import prepared
+from export.quantize.bits import make_plan
+from export.quantize.quantized import Quantized, corrected
+from export.runtimes import in_process
 from teachers import networks
 from teachers.errors import RecipeError
 from teachers.skeleton import NTU_25
@@ -131,6 +138,33 @@ def test_without_optuna_the_way_out_is_said(monkeypatch):
     with pytest.raises(RecipeError, match=r"pip install 'featherbone\[search\]'"):
         sampler.check(_space())
     sampler.check(_space("search.sampler=random"))
+
+
+@pytest.mark.parametrize("bits, apart", [("float32", 8), ("int8", 100), ("int4", 8)])
+def test_files_weigh_what_they_weigh_before_training(bits, apart, tiny_spec, randomised, tmp_path):
+    space = _space("export.formats=[onnx]")
+    recipe = spaces.recipe_of(space, Shape((), 0.0, 16, "joint"), bits, TEACHERS)
+    about = {"classes": ["one", "two", "three"]}
+    before = tmp_path / "before"
+    before.mkdir()
+    known = costs.write(recipe, tiny_spec, SimpleNamespace(about=lambda: about), before)
+    network = randomised(networks.build(tiny_spec), seed=3)
+    clips = np.random.default_rng(4).normal(size=(8, *tiny_spec.input_shape)).astype("float32")
+    quantized = {
+        "float32": lambda: None,
+        "int8": lambda: corrected(network, clips, "percentile", {}),
+        "int4": lambda: Quantized(make_plan(prepared(flatten(network)), "int4_weights")),
+    }[bits]()
+    after = tmp_path / "after"
+    reference = in_process(network)(clips)
+    package.build(network, after, ("onnx",), about, clips, reference, quantized)
+    assert abs(sum(file.stat().st_size for file in after.iterdir()) - known) <= apart
+
+
+def test_no_weight_that_a_network_is_weighed_with_is_near_nothing(tiny_spec):
+    # A small factor before others let them all round to the same, and those are stored once.
+    state = networks.state_of(costs.stand_in(tiny_spec))
+    assert min(np.abs(value).min() for value in state.values()) >= 0.1
 
 
 def _rows(kind: str, count: int) -> list[Timed]:

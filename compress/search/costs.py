@@ -45,7 +45,7 @@ def least_bytes(spec: Spec, bits: str) -> int:
 def write(recipe: Recipe, spec: Spec, task: Task, folder: Path) -> int:
     """Export a network of this layout with fresh weights as the recipe says; returns the bytes of
     the folder."""
-    network = _anyhow(spec)
+    network = stand_in(spec)
     description = package.save(
         network,
         folder,
@@ -53,12 +53,14 @@ def write(recipe: Recipe, spec: Spec, task: Task, folder: Path) -> int:
         task.about(),
         _stand_in(network, recipe.steps),
         recipe.export.options,
+        _rounding(network, recipe.steps),
+        Options(recipe.export.skip_absent),
     )
     deployed.write(folder, description)
     return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
 
 
-def _anyhow(spec: Spec) -> nn.Layer:
+def stand_in(spec: Spec) -> nn.Layer:
     """A network with some weights. Fresh ones will not do: a BatchNorm that begins with a scale of
     almost 0 folds into weights that no eight bits can tell apart."""
     generator = np.random.default_rng(0)
@@ -68,14 +70,17 @@ def _anyhow(spec: Spec) -> nn.Layer:
         if name.endswith("_variance"):
             drawn = generator.uniform(0.5, 2.0, value.shape)
         else:
-            drawn = generator.normal(0, 0.3, value.shape)
+            # Far from 0: a single factor that happens to be small makes all weights behind it round
+            # to the same, and equal weights are stored once.
+            drawn = generator.uniform(0.1, 0.5, value.shape)
+            drawn *= generator.choice((-1.0, 1.0), value.shape)
         state[name] = drawn.astype(value.dtype)
     networks.load_state(network, state, "weights to weigh a network with")
     network.eval()
     return network
 
 
-def _stand_in(network: nn.Layer, steps: Sequence[Step]) -> Quantized | None:
+def _rounding(network: nn.Layer, steps: Sequence[Step]) -> Quantized | None:
     """The plan of the last step with ranges of noise: as large as the real one."""
     step = steps[-1]
     config: Any = step.config

@@ -51,10 +51,8 @@ def write(recipe: Recipe, spec: Spec, task: Task, folder: Path) -> int:
         folder,
         recipe.export.formats,
         task.about(),
-        _stand_in(network, recipe.steps),
-        recipe.export.options,
         _rounding(network, recipe.steps),
-        Options(recipe.export.skip_absent),
+        recipe.export.options,
     )
     deployed.write(folder, description)
     return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

@@ -48,7 +48,7 @@ from compress.task import any_weights
 from export import runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
-from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights
+from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights, table
 from export.formats.baseline import save_baseline
 from export.quantize.bits import make_plan
 from export.quantize.quantized import (
@@ -118,9 +118,8 @@ def onnx_file(name: str, path: Path, ours: bool = False) -> Candidate:
 
 
 def paddle_folder(name: str, folder: Path, ours: bool = False, onednn: bool = False) -> Candidate:
-    """`model.pdmodel` and its parameters in Paddle Inference."""
-    model = folder / paddle_model.MODEL
-    parameters = folder / paddle_model.PARAMETERS
+    """Paddle's program and its parameters in Paddle Inference."""
+    model, parameters = (folder / file for file in table.files("paddle"))
     return Candidate(
         name,
         ours,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from export import runtimes
-from export.formats import paddle_model
+from export.formats import paddle_version
 
 BATCH = 8
 
@@ -102,8 +102,8 @@ def paddleslim_ptq(network, default: Path, calibration: np.ndarray, folder: Path
             model_dir=str(source),
             quantize_model_path=str(out),
             data_loader=loader,
-            model_filename=paddle_model.MODEL,
-            params_filename=paddle_model.PARAMETERS,
+            model_filename=paddle_version.program(),
+            params_filename=paddle_version.PARAMETERS,
             batch_nums=len(calibration) // BATCH,
             # The default format leaves a folder larger than float32's, and paddle2onnx aborts on it.
             onnx_format=True,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-import paddle2onnx
 from paddle import nn
 
 from export.flat.layers import prepared
-from export.formats import paddle_model
+from export.formats import onnx_simplify, paddle_model, paddle_version
 from teachers import storage
 from teachers.layers import AsWritten
 
@@ -45,11 +41,9 @@ def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
     with storage.scratch() as temporary:
         prefix = temporary / "model"
         paddle_model.trace(AsWritten(flat), spec, prefix)
-        with quiet():
-            paddle2onnx.export(
-                f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET
-            )
+        paddle_version.to_onnx(prefix, OPSET)
         model = onnx.load(f"{prefix}.onnx")
+    onnx_simplify.simplify(model.graph)
     # In this order: biases are recognised by being initialisers
     tidy(model)
     biases_into_convs(model.graph)
@@ -87,7 +81,7 @@ def tidy(model: onnx.ModelProto) -> None:
     """Weights as initialisers under their own names, short names for other values, no names for
     nodes.
 
-    paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several
+    paddle2onnx writes every weight as a Constant node, several times over if several
     operators read it.
     """
     graph, rename, stored = model.graph, {graph_output(model): "logits"}, {}
@@ -161,18 +155,3 @@ def drop_unread(graph: onnx.GraphProto) -> None:
 def graph_output(model: onnx.ModelProto) -> str:
     """The name of the one output, the logits."""
     return model.graph.output[0].name
-
-
-@contextmanager
-def quiet():
-    """Keep what paddle2onnx prints from C++ off the terminal."""
-    sys.stdout.flush()
-    # The descriptor and not sys.stdout: the C++ library writes past Python
-    saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-        os.close(null)

@@ -1,5 +1,6 @@
-"""What a .pdmodel, .pdiparams and .pdiparams.info of Paddle 2 hold, read without running anything
-in them."""
+"""What a .pdmodel, .pdiparams and .pdiparams.info of Paddle hold, read without running anything in
+them. Paddle 3 writes a .json in place of the .pdmodel (`teachers.weights.pir_files`), and no
+.info."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from teachers.errors import FeatherboneError
-from teachers.weights import safe_pickle
+from teachers.weights import pir_files, safe_pickle
 
 # Bytes of one element by the data type's number in Paddle's framework.proto.
 ITEM_BYTES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 20: 1, 21: 1, 22: 2, 23: 8, 24: 16}
@@ -46,12 +47,12 @@ def parameter_names(path: Path) -> list[str]:
     """Names of the tensors of a .pdiparams in the order they lie in it, structured where known; []
     if unknown."""
     model = path.with_suffix(".pdmodel")
-    if model.is_symlink() or not model.is_file():
-        return []
     from google.protobuf.message import DecodeError
 
     # Names only make the table nicer: without them the bytes are still counted.
     try:
+        if model.is_symlink() or not model.is_file():
+            return pir_files.parameter_names(path.with_suffix(".json"))
         variables = read_program(model).blocks[0].vars
     except (DecodeError, OSError, ValueError):
         return []

@@ -26,6 +26,7 @@ DOORS = {
     "compress.cli",
     "compress.cli.__main__",
     "compress.cli.accuracy",
+    "compress.entry",
     "compress.cli.compare",
     "compress.run",
     "compress.predict",

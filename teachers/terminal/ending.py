@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import ParamSpec
 
+from teachers import missing
 from teachers.errors import FeatherboneError, advice
 from teachers.terminal import interrupt
 from teachers.terminal.output import keep
@@ -46,6 +47,9 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
                 return BROKEN_PIPE
             except OSError as error:
                 return fail(_in_words(error), 1)
+            except ModuleNotFoundError as error:
+                advised = missing.advice(error)
+                return fail(advised, 1) if advised else _mistake(error)
             except MemoryError:
                 return fail("out of memory; close other programs or take a larger machine", 1)
             except Exception as error:  # noqa: BLE001 (the outermost place: nobody else would)

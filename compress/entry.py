@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 
-from teachers import missing
+from teachers.terminal import missing
 
 
 def main() -> int:

@@ -249,7 +249,9 @@ def test_no_modules_import_each_other():
 @pytest.mark.parametrize(
     "package, most, between",
     # A house is read room by room. Raise a limit only with the reason why a room must be new.
-    [("compress", 22, 75), ("export", 14, 30), ("teachers", 16, 50)],
+    # `compress.entry` is what pip's script calls: one arrow, to the command, that must be late, for
+    # the command needs rich.
+    [("compress", 22, 76), ("export", 14, 30), ("teachers", 16, 50)],
 )
 def test_rooms_and_arrows_between_them_are_few(package, most, between):
     names, arrows = rooms(graph(), package)

@@ -22,7 +22,7 @@ import compress
 from compress import cli, recipe
 from compress.data.ntu import parallel
 from export.formats import table
-from teachers import missing
+from teachers.terminal import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

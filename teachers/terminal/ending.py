@@ -12,9 +12,8 @@ import traceback
 from collections.abc import Callable
 from typing import ParamSpec
 
-from teachers import missing
 from teachers.errors import FeatherboneError, advice
-from teachers.terminal import interrupt
+from teachers.terminal import interrupt, missing
 from teachers.terminal.output import keep
 
 Arguments = ParamSpec("Arguments")

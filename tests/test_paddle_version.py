@@ -17,7 +17,7 @@ from compress.budget.measure import measure
 from export.formats import onnx_simplify, paddle_strip, paddle_version, table
 from export.runtimes import features, inference, paddle_program
 from teachers.errors import ExportMismatch
-from teachers.weights import pir_files
+from teachers.weights import paddle_files, pir_files
 
 F32 = {"#": "0.t_f32"}
 
@@ -145,6 +145,36 @@ def test_the_budget_names_the_tensors_of_a_program_of_paddle_3(folder):
     parts = {each["part"]: each["bytes"] for each in files["model.pdiparams"]["parts"]}
     assert parts["fc weights"] == 4 * 9 and set(parts) == {"fc weights", "tensor headers"}
     assert [each["kind"] for each in files["model.json"]["parts"]] == ["graph"]
+
+
+def test_a_program_of_paddle_2_is_read_by_either_version(folder):
+    """Made of protobuf alone, for Paddle 3 writes none."""
+    from paddle.base.proto.framework_pb2 import ProgramDesc
+
+    program = ProgramDesc()
+    block = program.blocks.add(idx=0, parent_idx=-1)
+    for name, dims in (("clip", [-1, 2]), ("fc.w", [2, 3]), ("fc.b", [3]), ("y", [-1, 3])):
+        variable = block.vars.add(name=name, persistable=name.startswith("fc."))
+        # 7 is a dense tensor, and 5 is float32.
+        variable.type.type = 7
+        tensor_desc = paddle_files.tensor_of(variable)
+        tensor_desc.data_type = 5
+        tensor_desc.dims.extend(dims)
+    for name, kind in (("feed", 9), ("fetch", 10)):
+        block.vars.add(name=name, persistable=True).type.type = kind
+    for kind, read, made in (
+        ("feed", ["feed"], "clip"),
+        ("fc", ["clip", "fc.w", "fc.b"], "y"),
+        ("fetch", ["y"], "fetch"),
+    ):
+        op = block.ops.add(type=kind)
+        op.inputs.add(parameter="X", arguments=read)
+        op.outputs.add(parameter="Out", arguments=[made])
+    (folder / "model.json").unlink()
+    model = folder / "model.pdmodel"
+    model.write_bytes(program.SerializeToString())
+    paddle_program.check(model, folder / "model.pdiparams")
+    assert paddle_files.parameter_names(folder / "model.pdiparams") == ["fc.b", "fc.w"]
 
 
 @pytest.mark.skipif(paddle_version.major() >= 3, reason="it reads the file")

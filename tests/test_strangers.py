@@ -224,7 +224,7 @@ def test_a_program_must_be_whole(folder, models):
 
     def other(block):
         variable = next(v for v in block.vars if v.name == parameter.name)
-        variable.type.lod_tensor.tensor.dims[0] = 10**9
+        paddle_files.tensor_of(variable).dims[0] = 10**9
 
     refused(other, "tensors that are not the")
 

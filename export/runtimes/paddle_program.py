@@ -91,7 +91,7 @@ def _check(data: bytes, model: Path) -> list[tuple[int, list[int]]]:
     # As Paddle chooses and orders them (AnalysisPredictor::LoadParameters).
     variables = paddle_files.parameters_of(program.blocks[0])
     tensors = [
-        variable.type.lod_tensor.tensor
+        paddle_files.tensor_of(variable)
         for variable in sorted(variables, key=lambda variable: variable.name)
     ]
     return [(tensor.data_type, list(tensor.dims)) for tensor in tensors]

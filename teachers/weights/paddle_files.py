@@ -58,8 +58,18 @@ def parameter_names(path: Path) -> list[str]:
         return []
     structured = structured_names(path)
     # Sorted, for that is the order in which Paddle lays the tensors down.
-    names = sorted(v.name for v in variables if v.persistable and v.type.HasField("lod_tensor"))
+    names = sorted(v.name for v in variables if v.persistable and v.type.HasField(_dense(v)))
     return [structured.get(name, name) for name in names]
+
+
+def tensor_of(variable: Any) -> Any:
+    """The TensorDesc of a variable: its type and dimensions."""
+    return getattr(variable.type, _dense(variable)).tensor
+
+
+def _dense(variable: Any) -> str:
+    # Paddle 3 calls field 3 of VarType `dense_tensor`; in the file it is the same.
+    return variable.type.DESCRIPTOR.fields_by_number[3].name
 
 
 def parameters_of(block: Any) -> list[Any]:

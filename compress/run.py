@@ -11,7 +11,6 @@ one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -30,7 +29,7 @@ import compress  # noqa: F401  (prepares the process for Paddle)
 # isort: split
 from compress import recipe as recipes
 from compress.process import deterministic, lock
-from compress.recipe import overrides
+from compress.recipe import effective, overrides
 from compress.recipe.types import Recipe
 from compress.reporting.next_steps import first_line, next_steps
 from compress.reporting.printed import last_line, print_recipes, print_summary
@@ -43,16 +42,11 @@ from teachers.terminal.output import LOG_NAME, log_to, say, show
 COMMAND = "python compress/run.py"
 RUNS = Path("runs")
 # The recipe with its overrides: what makes a folder a run, and what `--resume` compares with.
-EFFECTIVE = "recipe.json"
 
 
 def parser(command: str = COMMAND) -> Parser:
     """The command line of `command`."""
-    line = Parser(
-        prog=command,
-        description=__doc__.split("\n\n")[0],
-        epilog=__doc__.split("\n\n")[2],
-    )
+    line = Parser.documented(command, __doc__)
     line.add_argument("--recipe", help="a name in configs/, or a path")
     overrides.add_option(line)
     line.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
@@ -183,22 +177,15 @@ def _resumed(recipe: Recipe, options: argparse.Namespace) -> Path:
     """
     # The star finds runs/NAME-2; a recipe whose name merely begins alike is refused below, since
     # `name` is compared with the rest.
-    runs = [path.parent for path in RUNS.glob(f"{recipe.name}*/{EFFECTIVE}")]
+    runs = [path.parent for path in RUNS.glob(f"{recipe.name}*/{effective.NAME}")]
     newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
     folder = options.output or newest
-    if folder is None or not (folder / EFFECTIVE).is_file():
+    if folder is None or not (folder / effective.NAME).is_file():
         raise RecipeError(
             f"--resume: {folder or RUNS / recipe.name} holds no run to continue; leave --resume"
             " out to start one"
         )
-    before = json.loads((folder / EFFECTIVE).read_text(encoding="utf-8"))
-    changed = recipes.changed_since(recipe, before)
-    if changed:
-        path, then, now = changed[0]
-        raise RecipeError(
-            f"--resume: {folder} was run with {path} = {then!r}, now it is {now!r}; give the same"
-            " recipe and overrides, or leave --resume out"
-        )
+    effective.require_same(recipe, folder, "--resume: ", "leave --resume out")
     return folder
 
 
@@ -232,15 +219,12 @@ def _begin(recipe: Recipe, folder: Path) -> None:
     Raises:
         RecipeError: it holds a run.
     """
-    if (folder / EFFECTIVE).exists():
+    if (folder / effective.NAME).exists():
         raise RecipeError(
             f"--output {folder}: holds a run already; add --resume to continue it, or choose"
             " another folder"
         )
-    # First of all files, or a run that dies at once could not be resumed.
-    storage.write_text(folder / EFFECTIVE, json.dumps(recipes.to_dict(recipe), indent=1))
-    # The same for people: `--recipe` takes it, and needs no -o to do the same again.
-    storage.write_text(folder / "recipe.yaml", recipes.to_yaml(recipe))
+    effective.write(recipe, folder)
 
 
 def _sweep(folder: Path) -> None:

@@ -8,18 +8,17 @@ ships: to take the best on the clips that judge would flatter it.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from compress import pipeline, recipe as recipes
+from compress import pipeline
+from compress.recipe import effective
 from compress.recipe.types import Recipe
 from compress.reporting import provenance
 from compress.reporting.record import Gate, Report, SeedRow, from_json
 from compress.reporting.seeds import seed_row, together
 from teachers import storage
-from teachers.errors import RecipeError
 from teachers.storage import json_text
 from teachers.storage.bounded import read_bytes
 from teachers.terminal import interrupt
@@ -87,22 +86,12 @@ def finished(folder: Path) -> Report | None:
 def _execute(run: pipeline.Run, recipe: Recipe, folder: Path) -> Report:
     """The run of one seed, begun or resumed."""
     storage.make_folder(folder)
-    effective = folder / "recipe.json"
-    if effective.exists():
-        before = json.loads(effective.read_text(encoding="utf-8"))
-        changed = recipes.changed_since(recipe, before)
-        if changed:
-            path, then, now = changed[0]
-            raise RecipeError(
-                f"{folder}: was run with {path} = {then!r}, now it is {now!r}; give the same recipe,"
-                " or another --output"
-            )
+    if (folder / effective.NAME).exists():
+        effective.require_same(recipe, folder, "", "another --output")
         for place in (folder, *(each for each in folder.iterdir() if each.is_dir())):
             storage.sweep(place)
     else:
-        storage.write_text(folder / "recipe.yaml", recipes.to_yaml(recipe))
-        # Last: a folder with it is a run, whose recipe is compared.
-        storage.write_text(effective, json.dumps(recipes.to_dict(recipe), indent=1))
+        effective.write(recipe, folder)
     return pipeline.execute(replace(run, recipe=recipe, folder=folder))
 
 

@@ -86,11 +86,8 @@ def _config(recipe: Recipe, options: argparse.Namespace) -> Config:
 
 
 def _parser(command: str) -> Parser:
-    parser = Parser(
-        prog=command,
-        description=__doc__.split("\n\n")[0],
-        epilog=__doc__.split("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser.documented(
+        command, __doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--recipe",

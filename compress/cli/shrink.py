@@ -79,11 +79,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
 
 
 def _parser(command: str) -> Parser:
-    parser = Parser(
-        prog=command,
-        description=__doc__.split("\n\n")[0],
-        epilog=__doc__.split("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser.documented(
+        command, __doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .pdmodel or an .onnx")
     parser.add_argument(

@@ -35,11 +35,8 @@ COMMAND = "python -m compress.data.prepare"
 
 def parser(command: str = COMMAND) -> Parser:
     """The command line of `command`."""
-    line = Parser(
-        prog=command,
-        description=__doc__.split("\n\n")[0],
-        epilog=__doc__.split("\n\n")[2],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    line = Parser.documented(
+        command, __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     line.add_argument(
         "root", type=Path, help="the folder of .skeleton files, or of folders of them"

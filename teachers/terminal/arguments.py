@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from teachers.terminal import ending
 
@@ -23,6 +23,13 @@ class Parser(argparse.ArgumentParser):
             action="store_true",
             help="end with the line of JSON on a terminal, too; elsewhere it always comes last",
         )
+
+    @classmethod
+    def documented(cls, command: str, text: str | None, **keywords: Any) -> Self:
+        """The parser of a command whose module's docstring says what it does, how to run it (which
+        argparse says itself), and more that stands below the options."""
+        paragraphs = (text or "").split("\n\n")
+        return cls(prog=command, description=paragraphs[0], epilog=paragraphs[2], **keywords)
 
     # NoReturn as in argparse: `exit` raises.
     def error(self, message: str) -> NoReturn:

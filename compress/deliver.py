@@ -84,11 +84,7 @@ def deliver(
     Raises:
         ExportMismatch, StorageError: see `export.package.build`.
     """
-    checked = _judge_student(work, state, teacher_logits, recorder)
-    _export(recipe, work, state, checked, recorder)
-    # The export traces the network, and Paddle 2.6.2 loses a Ctrl-C in that.
-    interrupt.check()
-    _compare(work.folder / "deploy", checked, recorder)
+    checked = export_verified(recipe, work, state, teacher_logits, recorder)
     # Small, and all that the tables of accuracy need: who has it needs no data and no network.
     scores.save_all(work.folder / scores.NAME, work.dataset, checked.results)
     _export_baseline(work.folder / "baseline", state, checked, recorder)
@@ -106,6 +102,22 @@ def deliver(
     interrupt.check()
     judge(recipe.budget, weighed, recorder)
     _draw(recipe, work, weighed, recorder)
+
+
+def export_verified(
+    recipe: Recipe, work: Work, state: State, teacher_logits: np.ndarray, recorder: Recorder
+) -> Checked:
+    """Write `deploy/`, and judge every file of it in its runtime, on the whole validation split.
+
+    Raises:
+        ExportMismatch, StorageError: see `export.package.build`.
+    """
+    checked = _judge_student(work, state, teacher_logits, recorder)
+    _export(recipe, work, state, checked, recorder)
+    # The export traces the network, and Paddle 2.6.2 loses a Ctrl-C in that.
+    interrupt.check()
+    _compare(work.folder / "deploy", checked, recorder)
+    return checked
 
 
 def _judge_student(
@@ -147,7 +159,7 @@ def _judge_student(
 
 
 def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder: Recorder) -> None:
-    """Write the deployed folder, each file verified, and what quantisation did to each layer."""
+    """Write the deployed folder, each file verified."""
     # Before the export, which may raise: a file that is wrong on one processor may be right on
     # another, so the report has to name it.
     recorder.report = replace(recorder.report, checked_on=cpu.read())
@@ -161,9 +173,6 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         state.quantized,
         recipe.export.options,
     )
-    if state.quantized is not None:
-        layers = _layers(state.student.network, state.quantized, checked.sample[:LAYER_CLIPS])
-        recorder.report = replace(recorder.report, layer_report=layers)
 
 
 def _layers(network: nn.Layer, quantized: Quantized, clips: np.ndarray) -> tuple[LayerRow, ...]:

@@ -142,8 +142,8 @@ def _stages(run: Run, recorder: Recorder) -> None:
         origin(planned),
         recipe.teacher.runtime,
     )
-    teacher, logits = _teachers(run, work, planned, recorder, held)
-    student = _student(planned, teacher[0])
+    teacher, logits = obtain_teachers(run, work, planned, recorder, held)
+    student = student_of(planned, teacher[0])
     before = State(student, teacher)
     state = _steps(planned, work, before, recorder)
     if state.quantized is not None:
@@ -185,7 +185,7 @@ def after_step(before: Identity, planned: PlannedStep) -> Identity:
     return identity.of([before, planned.number, entry.kind, entry.config])
 
 
-def _teachers(
+def obtain_teachers(
     run: Run, work: Work, planned: Plan, recorder: Recorder, held: HeldFiles
 ) -> tuple[tuple[Model, ...], np.ndarray]:
     """(the teacher's networks, their fused logits (n, K) on the validation split); each is kept in
@@ -307,7 +307,7 @@ def _logits_that_choose(
     ]
 
 
-def _student(planned: Plan, teacher: Model) -> Model:
+def student_of(planned: Plan, teacher: Model) -> Model:
     """The network that the steps change: a copy of the (first) teacher, its layout with other
     weights, or one of its own."""
     view = planned.student.task.view

@@ -45,27 +45,53 @@ def build(
         StorageError: a file cannot be written.
     """
     storage.make_folder(folder)
-    if quantized is not None and options.place.symmetric:
-        quantized = quantized.symmetric()
     for stale in (*folder.glob("model.*"), folder / deployed.NAME):
         stale.unlink(missing_ok=True)
+    with storage.staging(folder) as unfinished:
+        description = save(network, unfinished, formats, about, quantized, options)
+        for names in description.files.values():
+            for name in names:
+                storage.deliver(unfinished / name, folder)
+        rounding = _for_place(quantized, options)
+        differences = compare(network, folder, description, clips, reference, rounding)
+        # Last: a folder without it is not one that anybody would deploy
+        storage.deliver(deployed.write(unfinished, description, models=folder), folder)
+    return differences
+
+
+def save(
+    network: nn.Layer,
+    folder: Path,
+    formats: tuple[str, ...],
+    about: dict,
+    quantized: Quantized | None = None,
+    options: Options = USUAL,
+) -> deployed.Description:
+    """Write the files of `build` into a folder, without running them; their description is only
+    returned.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    quantized = _for_place(quantized, options)
     plan = None if quantized is None else quantized.plan
     flat = flatten(network) if quantized is None else quantized.flat(network)
     files = {}
     requires = {}
     precision = None if quantized is None else quantized.kinds()
-    with storage.staging(folder) as unfinished:
-        for kind in formats:
-            paths = table.load(kind).save(flat, network.spec, unfinished, plan, options)
-            requires[kind] = table.load(kind).needs(paths, options)
-            files[kind] = [storage.deliver(path, folder).name for path in paths]
-        description = deployed.describe(
-            network.spec, about, files, precision, requires, _placed(formats, network, options)
-        )
-        differences = compare(network, folder, description, clips, reference, quantized)
-        # Last: a folder without it is not one that anybody would deploy
-        storage.deliver(deployed.write(unfinished, description, models=folder), folder)
-    return differences
+    for kind in formats:
+        paths = table.load(kind).save(flat, network.spec, folder, plan, options)
+        requires[kind] = table.load(kind).needs(paths, options)
+        files[kind] = [path.name for path in paths]
+    placed = _placed(formats, network, options)
+    return deployed.describe(network.spec, about, files, precision, requires, placed)
+
+
+def _for_place(quantized: Quantized | None, options: Options) -> Quantized | None:
+    """The rounding as the place that the files go to takes it."""
+    if quantized is None or not options.place.symmetric:
+        return quantized
+    return quantized.symmetric()
 
 
 def _placed(formats: tuple[str, ...], network: nn.Layer, options: Options) -> Placed:

@@ -111,6 +111,7 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
         "steps": steps,
         "export": plain(recipe.export),
         "budget": plain(recipe.budget),
+        **({"search": plain(recipe.search)} if defaults or recipe.search != types.Search() else {}),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from compress import registry
 from compress.evaluation.damage_settings import Config as Robustness
 from compress.recipe import skeleton as skeletons
+from compress.recipe.search import Search
 from compress.registry import Table
 from compress.schema.strict import Build, build, choice, convert, entries_of, wrong
 from compress.schema.yaml_tree import Value, error, join
@@ -388,6 +389,7 @@ class Recipe:
     student: Annotated[Student, Build(_student)] = Student(None)
     steps: tuple[Annotated[Step, Build(_step)], ...] = ()
     export: Export = Export()
+    search: Search = field(default_factory=Search)
     text: str = field(default="", repr=False)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Work:
         origin: identity of everything that decides the data and the starting weights.
         record: called with the epochs of the training under way, after each of them.
         frozen_runtime: `teacher.runtime` of the recipe.
+        enough: whether a training ends before its next epoch, see `compress.training.fit.Job`.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Work:
     origin: Identity
     frozen_runtime: Choice = "auto"
     record: History = field(default=lambda history: None, compare=False, repr=False)
+    enough: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
     # Shared by the copies that `replace` makes for each step, and so by the whole run
     prepared: dict[tuple[str, str, int], EvaluationSet] = field(
         default_factory=dict, compare=False, repr=False

@@ -43,6 +43,11 @@ from teachers.weights.identity import Identity
 REPORT_SECONDS = 0.5
 
 
+def never() -> bool:
+    """A training that is not stopped early."""
+    return False
+
+
 @dataclass(frozen=True)
 class Job:
     """One training.
@@ -59,6 +64,8 @@ class Job:
         watch: shows progress and draws curves.
         start_counts: whether the learner as it comes may be the best there is, as epoch 0.
         frozen_runtime: what computes the frozen networks, see `compress.training.frozen.choose`.
+        enough: asked before each epoch; True: the training ends here with its best weights so far,
+            and goes on from here when it is started again.
     """
 
     title: str
@@ -75,6 +82,7 @@ class Job:
     learner: str = "student"
     start_counts: bool = False
     frozen_runtime: frozen_teachers.Choice = "auto"
+    enough: Callable[[], bool] = never
 
     @property
     def networks(self) -> dict[str, nn.Layer]:
@@ -236,7 +244,7 @@ def _fit(job: Job) -> checkpoint.Progress:
         progress.best = networks.state_of(job.networks[job.learner])
     if progress.start is not None:
         job.watch.start(progress.start)
-    while not _finished(job, progress):
+    while not (_finished(job, progress) or job.enough()):
         started = time.monotonic()
         train, losses = _epoch(trainer, progress.epoch)
         _require_finite_weights(job, progress.epoch)
@@ -270,9 +278,8 @@ def _fit(job: Job) -> checkpoint.Progress:
 def _finished(job: Job, progress: checkpoint.Progress) -> bool:
     # From the history alone, so that a resumed training stops where it would have stopped.
     reached = [record["val"][f"{job.learner}/top1"] for record in progress.history]
-    return progress.epoch >= job.config.epochs or schedule.stopped(
-        job.config, reached, progress.start
-    )
+    last = min(job.config.epochs, job.config.stop_after or job.config.epochs)
+    return progress.epoch >= last or schedule.stopped(job.config, reached, progress.start)
 
 
 def _keep_best(trainer: Trainer, progress: checkpoint.Progress) -> None:

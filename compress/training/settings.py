@@ -128,6 +128,7 @@ class Config:
             0.999).
         drop_path: stochastic depth: the probability of a sample to pass the last block by its
             residual alone; blocks before it have a share of it by their depth.
+        stop_after: train so many of the epochs, with the schedule of all of them.
         auto_scale_lr: scale `lr` and `warmup_lr` by `batch_size` / `base_batch`; None: as they are.
     """
 
@@ -164,6 +165,7 @@ class Config:
     progressive_frames: tuple[Shortened, ...] = field(default=(), repr=False, metadata=ADDED)
     optimizer: Literal["sgd", "adamw"] = field(default="sgd", repr=False, metadata=ADDED)
     drop_path: float = field(default=0.0, repr=False, metadata=ADDED)
+    stop_after: int | None = field(default=None, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         self._check_length()
@@ -245,6 +247,8 @@ class Config:
             raise ValueError("iterations: must be at least 1")
         elif self.epochs:
             raise ValueError("iterations: `epochs` says how long already; give one of them")
+        if self.stop_after is not None and self.stop_after < 1:
+            raise ValueError("stop_after: must be at least 1 (null: train to the end)")
         if self.patience is not None and self.patience < 1:
             raise ValueError("patience: must be at least 1 (null: train to the end)")
 

@@ -103,7 +103,7 @@ class Watch:
         """Epoch `last` was the last one; 0 where the network as it came was the best."""
         self.end()
         if last < self.epochs:
-            say(f"{self.title}: stopped after epoch {last}, for no epoch was better (`patience`)")
+            say(f"{self.title}: stopped after epoch {last} of {self.epochs}")
         where = f"epoch {best_epoch} of {self.epochs}" if best_epoch else "the start, no epoch"
         seconds = time.monotonic() - self.began
         say(

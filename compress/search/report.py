@@ -1,0 +1,56 @@
+"""What a search prints at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from compress.budget.sizes import format_size
+from compress.search.results import Found, to_json
+from teachers.terminal.tables import Table
+
+
+def exit_code(result: Found) -> int:
+    """0: a point keeps all limits; 2: none fits size and latency; 3: none of those keeps the
+    drop."""
+    best = result.best_point
+    if best is None or not (best["keeps"]["size"] and best["keeps"]["ms"]):
+        return 2
+    return 0 if best["keeps"]["drop"] else 3
+
+
+def last_line(result: Found, folder: Path) -> dict[str, Any]:
+    """For a program."""
+    code = exit_code(result)
+    status = {0: "ok", 2: "nothing fits", 3: "accuracy gate failed"}[code]
+    return {"status": status, "exit_code": code, "output": str(folder), **to_json(result)}
+
+
+def printed(result: Found, folder: Path) -> list[Any]:
+    """Table and lines for a person."""
+    rows = []
+    bold = set()
+    for place, point in enumerate(result.on_front):
+        if point["name"] == result.best:
+            bold.add(place)
+        rows.append(
+            (
+                point["name"],
+                format_size(point["bytes"]),
+                f"{point['ms']:.2f}",
+                f"{point['top1']:.2f}",
+                f"{-point['drop']:+.2f}",
+                str(point["best_epoch"]),
+            )
+        )
+    columns = ("network", "size", "ms", "top-1", "change", "epoch")
+    counts = result.counts
+    lines: list[Any] = [Table(columns, rows, bold=frozenset(bold))]
+    lines.append(
+        f"{len(result.front)} points on the front; {counts['trained']} networks trained,"
+        f" {counts['refused']} could not fit; teacher {result.teacher_top1:.2f} %"
+    )
+    if result.best_point is not None:
+        lines.append(f"best     {folder / 'best' / 'deploy'}  ({result.best})")
+    lines.append(f"recipes  {folder / 'front'}")
+    return lines

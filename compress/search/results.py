@@ -1,0 +1,148 @@
+"""What a search has found so far: its front, the best point, and the files that keep them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.search import chart, front
+from compress.search.log import Event
+from compress.search.state import Limits, State, cost_of
+from teachers import storage
+
+# Percentages are quotients: a drop of exactly what is allowed must not fail by rounding.
+DUST = 1e-9
+
+
+@dataclass(frozen=True)
+class Found:
+    """Points that were delivered.
+
+    Attributes:
+        points: the last delivery of each, with `name`, `drop` (points of top-1 below the teacher)
+            and `keeps`, the limits that it keeps.
+        front: names of those that no other beats in bytes, ms and top-1.
+        best: the name of the most accurate that keeps most limits; None: there is none yet.
+    """
+
+    points: tuple[dict[str, Any], ...]
+    front: tuple[str, ...]
+    best: str | None
+    teacher_top1: float
+    limits: Limits
+    seconds: float
+    counts: dict[str, int]
+    latency: dict[str, Any]
+
+    @property
+    def best_point(self) -> dict[str, Any] | None:
+        return next((point for point in self.points if point["name"] == self.best), None)
+
+    @property
+    def on_front(self) -> list[dict[str, Any]]:
+        """The front, the smallest first."""
+        points = [point for point in self.points if point["name"] in self.front]
+        return sorted(points, key=lambda point: (point["bytes"], -point["top1"]))
+
+
+def found(events: Sequence[Event], limits: Limits, teacher_top1: float) -> Found:
+    """What a log has come to."""
+    state = State(events)
+    points = tuple(_point(event, limits, teacher_top1) for event in state.newest())
+    costs = [cost_of(point) for point in points]
+    names = tuple(points[place]["name"] for place in front.front(costs))
+    best = min(points, key=_order, default=None)
+    fitted = [event for event in events if event["kind"] == "latency"]
+    return Found(
+        points,
+        names,
+        best["name"] if best else None,
+        teacher_top1,
+        limits,
+        state.elapsed,
+        {
+            "trained": sum(1 for one in state.candidates.values() if one.top1),
+            "refused": sum(1 for event in events if event["kind"] == "refused"),
+            "failed": len(state.failed) + len(state.unusable),
+        },
+        {key: fitted[0][key] for key in ("error", "largest")} if fitted else {},
+    )
+
+
+def _point(event: Event, limits: Limits, teacher_top1: float) -> dict[str, Any]:
+    drop = teacher_top1 - event["top1"]
+    keeps = {
+        "size": event["bytes"] <= limits.max_size,
+        "ms": limits.max_ms is None or event["ms"] <= limits.max_ms,
+        "drop": drop <= limits.max_drop + DUST,
+    }
+    kept = {key: value for key, value in event.items() if key not in ("kind", "elapsed")}
+    return {"name": f"{event['shape']}-{event['bits']}", **kept, "drop": drop, "keeps": keeps}
+
+
+def _order(point: dict[str, Any]) -> tuple[Any, ...]:
+    """Best first: what is over a hard limit is of no use, however accurate."""
+    keeps = point["keeps"]
+    fits = keeps["size"] and keeps["ms"]
+    return (not fits, not keeps["drop"], -point["top1"], point["bytes"], point["ms"])
+
+
+def write(result: Found, folder: Path, recipe_of: Callable[[dict[str, Any]], str]) -> None:
+    """Bring the files of a search to what was found: `front/`, `front.json`, `report.html`,
+    `best`.
+
+    Args:
+        recipe_of: the recipe of a point, as text.
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    recipes = storage.make_folder(folder / "front")
+    for point in result.on_front:
+        storage.write_text(recipes / f"{point['name']}.yaml", recipe_of(point))
+    for stale in recipes.glob("*.yaml"):
+        if stale.stem not in result.front:
+            stale.unlink()
+    if result.best_point is not None:
+        _link(folder / "best", result.best_point["folder"])
+    storage.write_text(folder / "front.json", json.dumps(to_json(result), indent=1) + "\n")
+    storage.write_text(folder / "report.html", chart.html(to_json(result)))
+    _sweep(folder / "points", {Path(point["folder"]).name for point in result.points})
+
+
+def to_json(result: Found) -> dict[str, Any]:
+    """For programs: the last line of the command, and `front.json`."""
+    return {
+        "best": result.best_point,
+        "front": result.on_front,
+        "dominated": [point for point in result.points if point["name"] not in result.front],
+        "teacher_top1": result.teacher_top1,
+        "limits": asdict(result.limits),
+        "seconds": result.seconds,
+        "counts": result.counts,
+        "latency_model": result.latency,
+    }
+
+
+def _link(path: Path, target: str) -> None:
+    """Let a symbolic link point elsewhere, at no moment to nothing."""
+    if path.is_symlink() and os.readlink(path) == target:
+        return
+    temporary = path.with_name(f"{storage.UNFINISHED}best")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise storage.failure(path, error) from error
+
+
+def _sweep(folder: Path, kept: set[str]) -> None:
+    """Remove deliveries that a better one of the same point has taken the place of."""
+    for old in folder.iterdir() if folder.is_dir() else ():
+        if old.name not in kept:
+            shutil.rmtree(old, ignore_errors=True)

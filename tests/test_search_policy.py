@@ -1,0 +1,165 @@
+"""What a search does next, by its log alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from compress.search import front, policy
+from compress.search.state import (
+    SLACK,
+    Ask,
+    Close,
+    Deliver,
+    End,
+    Limits,
+    Schedule,
+    State,
+    Train,
+)
+
+FREE = Limits(10**6, None, 0.5, None)
+SCHEDULE = Schedule(epochs=9, candidates=3, halving=3)
+
+
+class Story:
+    """A log, written by hand; a second an event."""
+
+    def __init__(self):
+        self.events = []
+
+    def add(self, kind, after=1.0, **values):
+        elapsed = (self.events[-1]["elapsed"] if self.events else 0.0) + after
+        self.events.append({"kind": kind, "elapsed": elapsed, **values})
+        return self
+
+    def candidate(self, name, size=1000, bits=("int8",)):
+        points = {each: {"bytes": size, "ms": 1.0, "macs": 10} for each in bits}
+        return self.add("candidate", name=name, points=points)
+
+    def trained(self, name, *top1, why="rung", seconds=1.0):
+        before = len(
+            [each for each in self.events if each["kind"] == "epoch" and each["shape"] == name]
+        )
+        for number, value in enumerate(top1, start=1):
+            epoch = {"shape": name, "epoch": before + number, "top1": value, "seconds": seconds}
+            self.add("epoch", seconds, **epoch)
+        return self.add("rested", shape=name, epoch=before + len(top1), why=why)
+
+    def skipped(self, name, epoch, bits="int8"):
+        return self.add("skipped", shape=name, bits=bits, best_epoch=epoch)
+
+    def next(self, limits=FREE, schedule=SCHEDULE):
+        return policy.next_action(self.events, limits, schedule)
+
+
+def _wave():
+    story = Story()
+    for name, top1 in (("a", 50.0), ("b", 70.0), ("c", 60.0)):
+        story.candidate(name).trained(name, top1).skipped(name, 1)
+    return story
+
+
+def test_a_wave_is_filled_trained_and_halved():
+    story = Story()
+    assert story.next() == Ask()
+    story.candidate("a")
+    assert story.next() == Train("a", 1)
+    story.trained("a", 50.0)
+    assert story.next() == Deliver("a", "int8")
+    story.skipped("a", 1)
+    assert story.next() == Ask()
+    story = _wave()
+    assert story.next() == Close(("a", "b", "c"))
+    story.add("wave", members=["a", "b", "c"])
+    # One of three goes on to three epochs, then to all nine.
+    assert story.next() == Train("b", 3)
+    story.trained("b", 71.0, 72.0).skipped("b", 3)
+    assert story.next() == Train("b", 9)
+    story.trained("b", *[80.0] * 6, why="end").skipped("b", 9)
+    assert story.next() == Ask()
+
+
+def test_what_is_left_goes_on_when_nothing_is_new():
+    story = _wave().add("wave", members=["a", "b", "c"])
+    story.trained("b", *[80.0] * 8, why="end").skipped("b", 9).add("exhausted")
+    assert story.next() == Train("c", 9)
+    story.trained("c", *[60.0] * 8, why="end").skipped("c", 9)
+    story.trained("a", *[50.0] * 8, why="end").skipped("a", 9)
+    assert story.next() == End("space")
+
+
+def test_time_ends_it_before_it_is_over():
+    story = _wave().add("wave", members=["a", "b", "c"])
+    left = story.events[-1]["elapsed"]
+    assert story.next(Limits(10**6, None, 0.5, left + 10.0)) == End("time")
+    # An epoch of a second and a delivery of fifteen fit in twenty seconds.
+    assert story.next(Limits(10**6, None, 0.5, left + 20.0)) == Train("b", 3)
+
+
+def test_a_training_stops_at_its_rung_or_where_another_epoch_would_be_too_late():
+    story = Story().candidate("a")
+    story.add("epoch", shape="a", epoch=1, top1=50.0, seconds=10.0)
+    assert policy.stops(story.events, "a", 1, FREE) == "rung"
+    assert policy.stops(story.events, "a", 3, FREE) == ""
+    late = Limits(10**6, None, 0.5, story.events[-1]["elapsed"] + 27.0)
+    # 10 s times the slack and 15 s to deliver are more than 27 s.
+    assert policy.stops(story.events, "a", 3, late) == "time"
+
+
+def test_a_wave_is_closed_where_its_best_could_not_be_trained_to_the_end():
+    story = Story().candidate("a").trained("a", 50.0, seconds=10.0).skipped("a", 1)
+    assert story.next() == Ask()
+    now = story.events[-1]["elapsed"]
+    assert story.next(Limits(10**6, None, 0.5, now + 60.0)) == Close(("a",))
+
+
+def test_a_training_that_was_killed_goes_on_to_where_it_was_meant_to():
+    story = Story().candidate("a").add("train", shape="a", epochs=3)
+    assert story.next() == Train("a", 3)
+    story.add("epoch", shape="a", epoch=1, top1=50.0, seconds=1.0)
+    assert story.next() == Train("a", 3)
+    # Though the time is over: its epoch comes to rest, and ends there.
+    over = Limits(10**6, None, 0.5, 1.0)
+    assert story.next(over) == Train("a", 3)
+    assert policy.stops(story.events, "a", 3, over) == "time"
+    story.add("rested", shape="a", epoch=1, why="time")
+    assert story.next() == Deliver("a", "int8")
+
+
+def test_a_better_epoch_is_delivered_again_and_a_failure_never():
+    story = Story().candidate("a").trained("a", 50.0)
+    point = {"bytes": 1000, "ms": 1.0, "top1": 50.0, "trained_top1": 50.0, "seconds": 1.0}
+    story.add("point", shape="a", bits="int8", best_epoch=1, **point)
+    assert not isinstance(story.next(), Deliver)
+    story.trained("a", 55.0)
+    assert story.next() == Deliver("a", "int8")
+    story.add("unusable", shape="a", bits="int8", best_epoch=2, why="no")
+    assert not isinstance(story.next(), Deliver)
+
+
+def test_only_what_may_be_on_the_front_is_delivered():
+    story = Story().candidate("a").trained("a", 50.0).candidate("b").trained("b", 49.0)
+    assert policy.promising(story.events, "b", "int8")
+    point = {"bytes": 1000, "ms": 1.0, "top1": 49.5, "trained_top1": 50.0, "seconds": 1.0}
+    story.add("point", shape="a", bits="int8", best_epoch=1, **point)
+    assert not policy.promising(story.events, "b", "int8")
+
+
+def test_epochs_of_larger_networks_are_expected_to_take_longer():
+    story = Story().candidate("a").trained("a", 50.0, seconds=4.0)
+    story.add("candidate", name="b", points={"int8": {"bytes": 1, "ms": 1.0, "macs": 20}})
+    state = State(story.events)
+    assert state.epoch_seconds(state.candidates["b"]) == pytest.approx(4.0 * 2 * SLACK)
+
+
+@pytest.mark.parametrize(
+    "epochs, halving, rungs", [(9, 3, (1, 3, 9)), (18, 3, (2, 6, 18)), (2, 2, (1, 2)), (1, 3, (1,))]
+)
+def test_rungs(epochs, halving, rungs):
+    assert Schedule(epochs, 9, halving).rungs == rungs
+
+
+def test_the_front_is_what_nothing_beats():
+    costs = [(1.0, 5.0), (2.0, 4.0), (2.0, 5.0), (1.0, 5.0), (3.0, 3.0)]
+    assert front.front(costs) == [0, 1, 4]
+    assert front.ranks(costs) == [0, 0, 1, 0, 0]

@@ -10,116 +10,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from compress.evaluation import rivals
 from export import runtimes
 from export.flat.flatten import flatten
-from export.formats import onnx_format, paddle_model
+from export.formats import onnx_format, onnx_model
 from export.formats.options import Options
 from export.quantize.quantized import corrected
 from export.runtimes.shapes import fitted
 
-BATCH = 8
-
 
 def quantize_dynamic(default: Path, calibration: np.ndarray, folder: Path) -> Path:
     """ONNX Runtime's dynamic quantiser with its defaults, on its own pre-processed file."""
-    from onnxruntime.quantization import quantize_dynamic as quantise
-
-    out = folder / "dynamic.onnx"
-    quantise(_prepared(default, folder), out)
-    return out
+    return _quantised(rivals.onnxruntime_dynamic, default, calibration, folder / "dynamic")
 
 
 def quantize_static(default: Path, calibration: np.ndarray, folder: Path) -> Path:
     """ONNX Runtime's static quantiser with its defaults, on its own pre-processed file."""
-    return _static(default, calibration, folder, "static.onnx")
+    plain = partial(rivals.onnxruntime_static, tuned=False)
+    return _quantised(plain, default, calibration, folder / "static")
 
 
 def quantize_static_tuned(default: Path, calibration: np.ndarray, folder: Path) -> Path:
     """The same with what its documentation advises for x86: uint8 activations, int8 weights by
     channel."""
-    from onnxruntime.quantization import QuantType
-
-    return _static(
-        default,
-        calibration,
-        folder,
-        "static_u8s8.onnx",
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-    )
+    return _quantised(rivals.onnxruntime_static, default, calibration, folder / "static_u8s8")
 
 
-def _static(default: Path, calibration: np.ndarray, folder: Path, name: str, **options) -> Path:
-    from onnxruntime.quantization import CalibrationDataReader, quantize_static as quantise
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self.left = iter(
-                calibration[start : start + BATCH] for start in range(0, len(calibration), BATCH)
-            )
-
-        def get_next(self):
-            x = next(self.left, None)
-            return None if x is None else {"clip": np.ascontiguousarray(x, dtype="float32")}
-
-    out = folder / name
-    quantise(str(_prepared(default, folder)), str(out), Reader(), **options)
-    return out
-
-
-def _prepared(default: Path, folder: Path) -> Path:
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    out = folder / "prepared.onnx"
-    if not out.exists():
-        # ONNX Runtime's documentation asks for this step before either quantiser.
-        quant_pre_process(str(default), str(out), skip_symbolic_shape=True)
-    return out
+def _quantised(make: Callable, default: Path, calibration: np.ndarray, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    make(default.parent, folder, calibration)
+    return folder / onnx_model.MODEL
 
 
 def paddleslim_ptq(network, default: Path, calibration: np.ndarray, folder: Path):
     """PaddleSlim's `quant_post_static` of the baseline export, in the plain predictor."""
-    import paddle
-    from paddleslim.quant import quant_post_static
-
-    source, out = folder / "baseline", folder / "paddleslim"
-    # quant_post_static works on static programs only.
-    paddle.enable_static()
-    try:
-        place = paddle.CPUPlace()
-        executor = paddle.static.Executor(place)
-        clip = paddle.static.data("clip", [None, *network.spec.input_shape], "float32")
-        # PaddleSlim 2.6.0 rejects the `sample_generator` of older examples.
-        loader = paddle.io.DataLoader(
-            [np.ascontiguousarray(one, dtype="float32") for one in calibration],
-            places=place,
-            feed_list=[clip],
-            batch_size=BATCH,
-            return_list=False,
-        )
-        quant_post_static(
-            executor=executor,
-            model_dir=str(source),
-            quantize_model_path=str(out),
-            data_loader=loader,
-            model_filename=paddle_model.MODEL,
-            params_filename=paddle_model.PARAMETERS,
-            batch_nums=len(calibration) // BATCH,
-            # The default format leaves a folder larger than float32's, and paddle2onnx aborts on it.
-            onnx_format=True,
-        )
-    finally:
-        paddle.disable_static()
-    files = sorted(path for path in out.iterdir() if path.suffix in (".pdmodel", ".pdiparams"))
-    model, parameters = (
-        next(path for path in files if path.suffix == end) for end in (".pdmodel", ".pdiparams")
-    )
-    return lambda threads: runtimes.paddle_inference(model, parameters, threads), files
+    out = folder / "paddleslim"
+    rivals.paddleslim_ptq(folder / "baseline", out, calibration)
+    model, parameters = (next(out.glob(f"*{end}")) for end in (".pdmodel", ".pdiparams"))
+    return lambda threads: runtimes.paddle_inference(model, parameters, threads), [
+        model,
+        parameters,
+    ]
 
 
 def openvino(precision: str) -> Callable:

@@ -9,7 +9,7 @@ import numpy as np
 from paddle import nn
 
 from compress.budget.measure import measure
-from compress.evaluation import accuracy, calibration, damage, robustness, scores
+from compress.evaluation import accuracy, calibration, damage, rivals, robustness, scores
 from compress.evaluation.as_shipped import Shipped, Source, ship
 from compress.evaluation.damage_settings import GATE_ONLY
 from compress.evaluation.evaluate import EvaluationSet, confusion, logits_of, training_clips
@@ -89,6 +89,7 @@ def deliver(
     scores.save_all(work.folder / scores.NAME, work.dataset, checked.results)
     _export_baseline(work.folder / "baseline", state, checked, recorder)
     interrupt.check()
+    failed = _compare_rivals(recipe, work, state, checked, recorder)
     weighed = typed_json.decode(
         BudgetRecord, measure(work.folder / "deploy", recipe.budget.max_size), "budget"
     )
@@ -98,6 +99,8 @@ def deliver(
     recorder.report = side_by_side.timed(
         recorder.report, checked.turns, shipped, problem, persons_of(checked.clips)
     )
+    # Behind all that was timed, for there is nothing to time of them.
+    recorder.runtimes(*failed)
     _judge_damaged(recipe, work, state, before, checked, recorder)
     interrupt.check()
     judge(recipe.budget, weighed, recorder)
@@ -234,6 +237,33 @@ def _baseline_row(
         bytes=sum(file.stat().st_size for file in files),
         note=f"compared on the first {len(checked.sample)} clips",
     )
+
+
+def _compare_rivals(
+    recipe: Recipe, work: Work, state: State, checked: Checked, recorder: Recorder
+) -> list[RuntimeRow]:
+    """What other tools make of the student's weights, judged on the same clips; see
+    `compress.evaluation.rivals`.
+
+    Returns:
+        rows of those that came to nothing.
+    """
+    failed = []
+    source = rivals.Source(
+        work.folder,
+        training_clips(work.dataset.train, state.student.view, rivals.CLIPS),
+        checked.clips,
+        checked.logits,
+    )
+    for name in recipe.compare:
+        interrupt.check()
+        row, turn = rivals.judged(name, source, checked.threads)
+        if turn is None:
+            failed.append(row)
+            continue
+        recorder.runtimes(row)
+        checked.turns.append(turn)
+    return failed
 
 
 def _ship_teacher(

@@ -74,3 +74,11 @@ STEPS = Table(
 )
 # One table of networks for the whole project: `export` and `teachers` use them without recipes
 NETWORKS = Table("network", {name: family.network for name, family in FAMILIES.items()})
+
+# What other tools make of the student's weights: the names of a recipe's `compare:`, and their titles
+# in the report; `compress.evaluation.rivals` runs them.
+RIVALS = {
+    "paddleslim_ptq": "PaddleSlim PTQ",
+    "onnxruntime_static": "ONNX Runtime static",
+    "onnxruntime_dynamic": "ONNX Runtime dynamic",
+}

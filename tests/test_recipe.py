@@ -248,7 +248,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "name: x",
             (
                 "r.yaml:3: unknown key 'name' (known: extends, data, teacher, budget, seed, input, skeleton,"
-                " student, steps, export, data_seed, seeds, select_on, holdout, leave_out, robustness)"
+                " student, steps, export, search, compare, data_seed, seeds, select_on, holdout, leave_out, robustness)"
             ),
         ),
         (
@@ -256,7 +256,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "1: x",
             (
                 "r.yaml:3: unknown key '1' (known: extends, data, teacher, budget, seed, input, skeleton,"
-                " student, steps, export, data_seed, seeds, select_on, holdout, leave_out, robustness)"
+                " student, steps, export, search, compare, data_seed, seeds, select_on, holdout, leave_out, robustness)"
             ),
         ),
         (
@@ -522,6 +522,19 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
                 "r.yaml:14: export.formats[0]: expected one of paddle, onnx, got 'onxx' (did you"
                 " mean 'onnx'?)"
             ),
+        ),
+        (
+            "budget:",
+            "compare: [openvino]\nbudget:",
+            (
+                "r.yaml:14: compare[0]: expected one of paddleslim_ptq, onnxruntime_static,"
+                " onnxruntime_dynamic, got 'openvino'"
+            ),
+        ),
+        (
+            "budget:",
+            "compare: [onnxruntime_static, onnxruntime_static]\nbudget:",
+            "r.yaml:14: compare: names a tool twice",
         ),
         (
             "budget:",

@@ -1,9 +1,11 @@
 """Two or more runs side by side: what each delivers, in every runtime, and how it differs from the
-first.
+first; or a run beside what other tools make of the same weights.
 
 Run: featherbone compare runs/ctrgcn_lite_dml runs/ctrgcn_lite_dml_int8 [...]
+     featherbone compare runs/ctrgcn_lite_dml --with onnxruntime_static --with paddleslim_ptq
 
-A RUN is a run's folder or its report.json. The last line of stdout is JSON.
+A RUN is a run's folder or its report.json. With `--with` it is measured again, as `compare:` in a
+recipe does: its files and the tool's, on the same clips, in turns. The last line of stdout is JSON.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from compress.cli import beside
 from compress.evaluation import scores
 from compress.evaluation.evaluate import right_answers
 from compress.evaluation.paired import mcnemar
+from compress.registry import RIVALS
 from compress.reporting import wording
 from compress.reporting.comparison import Row, rows
 from teachers.terminal import ending
@@ -91,7 +95,25 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="a folder, or report.json"
     )
+    parser.add_argument(
+        "--with",
+        dest="tools",
+        action="append",
+        choices=tuple(RIVALS),
+        default=[],
+        help="repeatable: quantise the same weights with this tool, too",
+    )
     options = parser.parse_args(arguments)
+    if options.tools:
+        # Each run has data and weights of its own, so each is measured by itself.
+        found = {str(run): beside.measured(run, options.tools) for run in options.runs}
+        for run, measured in found.items():
+            show(f"{run}:")
+            beside.show_rows(measured)
+        ending.print_last_line(
+            {"measured": {run: [asdict(row) for row in each] for run, each in found.items()}}
+        )
+        return 0
     # nargs="+" is one or more; argparse has no "two or more".
     if len(options.runs) < 2:
         parser.error("give two or more runs")

@@ -61,6 +61,8 @@ class RuntimeRow:
         p: of McNemar's exact test of these two, see `compress.evaluation.paired`.
         one_person_ms, all_persons_ms: the median of the clips with one person, and of those with as
             many as the network takes; None where the timed clips are all alike.
+        snr_db: signal to noise of the logits against the trained network's; of what other tools
+            made of its weights.
         bytes: of all files that the runtime reads.
         note: what a person has to know to compare the row with others.
         requires: versions by name that a program must have to run the files; None of files that do
@@ -89,6 +91,7 @@ class RuntimeRow:
     gained: int | None = None
     lost: int | None = None
     p: float | None = None
+    snr_db: float | None = None
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
         # `enabled` is in no step's `Config` (see `types._step`), and so is added here.
         enabled = {"enabled": step.enabled} if defaults or not step.enabled else {}
         steps.append({step.kind: {**plain(step.config), **enabled}})
+    # A list that says nothing would stand in every recipe.
+    compare = {"compare": plain(recipe.compare)} if defaults or recipe.compare else {}
     return {
         "name": recipe.name,
         "seed": recipe.seed,
@@ -110,6 +112,7 @@ def to_dict(recipe: Recipe, defaults: bool = True) -> dict[str, Any]:
         "student": plain(recipe.student),
         "steps": steps,
         "export": plain(recipe.export),
+        **compare,
         "budget": plain(recipe.budget),
         **({"search": plain(recipe.search)} if defaults or recipe.search != types.Search() else {}),
     }

@@ -195,6 +195,10 @@ def _batch(value: Value, path: str) -> int | str | None:
     return value.data
 
 
+def _rival(value: Value, path: str) -> str:
+    return choice(tuple(registry.RIVALS), value, path)
+
+
 def _size(value: Value, path: str) -> int:
     from compress.budget.sizes import parse_size
 
@@ -376,6 +380,8 @@ class Recipe:
         holdout: share of the training split that `select_on: holdout` keeps away from training.
         leave_out: classes that nothing is trained on; their validation clips are unknown ones.
         robustness: damaged clips that the networks are judged on as well; None: they are not.
+        compare: other tools that quantise the same weights, rows of `registry.RIVALS`; they are
+            judged beside the files that ship, and decide nothing.
     """
 
     name: str
@@ -390,6 +396,7 @@ class Recipe:
     steps: tuple[Annotated[Step, Build(_step)], ...] = ()
     export: Export = Export()
     search: Search = field(default_factory=Search)
+    compare: tuple[Annotated[str, Build(_rival)], ...] = ()
     text: str = field(default="", repr=False)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -413,6 +420,8 @@ class Recipe:
             raise ValueError("holdout: must be a share of the training split between 0 and 1")
         if len(set(self.leave_out)) < len(self.leave_out):
             raise ValueError("leave_out: names a class twice")
+        if len(set(self.compare)) < len(self.compare):
+            raise ValueError("compare: names a tool twice")
         _check_order(self.steps, len(self.teacher.members))
 
 

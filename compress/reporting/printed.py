@@ -189,6 +189,9 @@ def _print_runtimes(report: Report) -> None:
     columns = ("runtime", *top1, "agreement", "p50 ms", "p95 ms", "spread", "size")
     _print_table("Runtimes (* deployed)", columns, rows)
     for row in report.runtimes:
+        # What was compared with other tools, and what came of those that have no figures.
+        if row.note and (row.snr_db is not None or row.agreement is None):
+            show(Text(f"{row.name}: {row.note}"))
         if row.deployed and row.one_person_ms is not None:
             show(Text(f"{row.name}: {wording.by_persons(row.one_person_ms, row.all_persons_ms)}"))
 

@@ -169,8 +169,9 @@ def against_training(dataset, batch: int, steps: int, workers: int) -> dict:
     first = None
     seen = 0
     started = time.perf_counter()
+    chunks = loader.cut(order, batch)
     for x, _ in loader.batches(
-        dataset.train, lambda clip, rng: through.augment(clip, rng), batch, order, (1,), workers
+        dataset.train, through.augment, chunks, (1,), workers, through.augment_batch
     ):
         first = x if first is None else first
         seen += len(x)

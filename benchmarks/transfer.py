@@ -38,9 +38,10 @@ from compress.inputs.view import View
 from compress.process import device
 from compress.training import objectives
 from compress.training.curves import Curves
-from compress.training.fit import Job, fit
+from compress.training.fit import fit
 from compress.training.model import Model
 from compress.training.settings import Config
+from compress.training.trainer import Job
 from compress.training.watch import Watch
 from teachers import ctrgcn, networks, storage
 from teachers.terminal import ending

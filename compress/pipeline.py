@@ -18,7 +18,7 @@ from compress import plan, recipe as recipes
 from compress.deliver import deliver
 from compress.evaluation import accuracy, evaluate, fusion
 from compress.plan import Plan, PlannedStep, PlannedTeacher, load_data
-from compress.process import console
+from compress.process import console, ranks
 from compress.recipe.types import Recipe
 from compress.reporting import provenance, report as reports
 from compress.reporting.record import FromNothing, InputRecord, MemberRow, Report
@@ -33,7 +33,7 @@ from compress.reporting.recorder import (
 from compress.steps.work import Outcome, State, Work
 from compress.teacher import from_nothing, identity as identity_of_teacher, obtain
 from compress.training.convergence import unfinished
-from compress.training.curves import Curves
+from compress.training.curves import Curves, NoCurves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
@@ -81,8 +81,11 @@ def execute(run: Run) -> Report:
     )
     try:
         _stages(run, recorder)
-    except BaseException as problem:
+    except BaseException as caught:
+        problem = ranks.failed(caught)
         recorder.close(*ending_of(problem))
+        if problem is not caught:
+            raise problem from caught
         if recorder.report.exit_code in interrupt.EXIT_CODES:
             interrupt.check()
         raise
@@ -107,6 +110,8 @@ def ending_of(problem: BaseException) -> tuple[str, int]:
 
 def write_report(report: Report, folder: Path) -> None:
     """Write the report of a run that may have failed; its own error is the one that is raised."""
+    if not ranks.is_first():
+        return
     try:
         reports.write(report, folder)
     except FeatherboneError as problem:
@@ -133,11 +138,11 @@ def _stages(run: Run, recorder: Recorder) -> None:
     held = HeldFiles(run.folder)
     files = {weights.path: weights.sha256 for weights in planned.weights}
     held.check(files)
-    held.keep(files)
+    ranks.only_first(lambda: held.keep(files))
     work = Work(
         run.folder,
         dataset,
-        Curves(run.folder / "curves"),
+        Curves(run.folder / "curves") if ranks.is_first() else NoCurves(),
         recipe.seed,
         origin(planned),
         recipe.teacher.runtime,
@@ -146,6 +151,9 @@ def _stages(run: Run, recorder: Recorder) -> None:
     student = student_of(planned, teacher[0])
     before = State(student, teacher)
     state = _steps(planned, work, before, recorder)
+    # Export, comparison and timing are one process's work, and the others leave their cores to it.
+    if not ranks.goes_on_alone():
+        return
     if state.quantized is not None:
         state.quantized.save(run.folder / "weights" / "quantized.npz")
     # Before the export: where that fails, `featherbone export` can still work from this file.
@@ -209,7 +217,7 @@ def obtain_teachers(
                 say(f"{role}: reuses {teacher.kept}")
                 # A teacher that this run trained again is another file, and known to be right.
                 held.check(file)
-            held.keep(file)
+            ranks.only_first(partial(held.keep, file))
         # Also of a kept teacher, whose curve is kept with it. One that is only read has none.
         early = unfinished(
             teacher.history, "teacher", len(work.dataset.selection), fresh=member.weights is None
@@ -226,11 +234,12 @@ def obtain_teachers(
         logits.append(scored)
         if member.compare_scratch:
             _compare_scratch(run, watched, entry, (name, role, scores.top1), recorder)
-        checkpoints.save(
-            run.folder / "weights" / f"{role}.npz",
-            model.network,
-            model.about(work.dataset),
-        )
+        if ranks.is_first():
+            checkpoints.save(
+                run.folder / "weights" / f"{role}.npz",
+                model.network,
+                model.about(work.dataset),
+            )
         if single:
             recorder.network(network_row("teacher", model.network, scores, teacher.origin))
             return (model,), scored
@@ -341,7 +350,7 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
         work = replace(
             work, origin=after_step(work.origin, entry), record=partial(recorder.curve, curve)
         )
-        outcome = _finished(work, number, state) or _apply(entry, work, state)
+        outcome = _finished(work, number, state) or _done(entry, work, state)
         state = outcome.state
         interrupt.check()
         student = state.student
@@ -366,10 +375,29 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
     return state
 
 
-def _apply(planned: PlannedStep, work: Work, state: State) -> Outcome:
-    """Carry a step out and save what it hands on."""
+def _done(planned: PlannedStep, work: Work, state: State) -> Outcome:
+    """The outcome of a step that is carried out now, the same in all processes."""
     number = planned.number
-    outcome = planned.module.apply(state, planned.entry.config, work, number)
+    if ranks.count() == 1:
+        return _save(planned.module.apply(state, planned.entry.config, work, number), work, number)
+    # What trains shares out its batches; the rest is done by the first process and read by the
+    # others, which could end up with other last bits on another kind of CPU.
+    if hasattr(planned.module, "SHARED"):
+        outcome = planned.module.apply(state, planned.entry.config, work, number)
+        ranks.only_first(lambda: _save(outcome, work, number))
+        return outcome
+    say(f"step {number}: {planned.title}, in the first process alone")
+    made: list[Outcome] = []
+    ranks.only_first(
+        lambda: made.append(
+            _save(planned.module.apply(state, planned.entry.config, work, number), work, number)
+        )
+    )
+    return made[0] if made else _read(work, number, state)
+
+
+def _save(outcome: Outcome, work: Work, number: int) -> Outcome:
+    """Save what a step hands on."""
     after = outcome.state
     about = {
         "history": list(outcome.history),
@@ -391,8 +419,16 @@ def _apply(planned: PlannedStep, work: Work, state: State) -> Outcome:
 def _finished(work: Work, number: int, state: State) -> Outcome | None:
     """What an earlier attempt left of a step that it finished; None: it did not."""
     path = _step_file(work, number, "student")
-    if not path.exists():
+    # The first process decides, for it writes: none may find a file that others did not see yet.
+    if not ranks.from_first(path.exists):
         return None
+    say(f"step {number}: was finished before")
+    return _read(work, number, state)
+
+
+def _read(work: Work, number: int, state: State) -> Outcome:
+    """What `_save` left of a step."""
+    path = _step_file(work, number, "student")
     network, about = checkpoints.load_with_about(path)
     if not work.origin.accepts(about.get("origin")):
         # Refused, not done again: what would be overwritten may be hours of work.
@@ -400,7 +436,6 @@ def _finished(work: Work, number: int, state: State) -> Outcome | None:
             f"{path}: belongs to another recipe, data or seed;"
             " resume with the same ones, or start anew with another --output"
         )
-    say(f"step {number}: was finished before")
     student = replace(state.student, network=network)
     teacher = state.teacher
     if "teacher_view" in about:

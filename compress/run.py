@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -28,7 +29,7 @@ import compress  # noqa: F401  (prepares the process for Paddle)
 
 # isort: split
 from compress import recipe as recipes
-from compress.process import deterministic, lock
+from compress.process import deterministic, lock, ranks
 from compress.recipe import effective, overrides
 from compress.recipe.types import Recipe
 from compress.reporting.next_steps import first_line, next_steps
@@ -95,6 +96,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         # As an override it is checked, reported and compared on `--resume` like all others
         changes.append(f"seed={options.seed}")
     recipe = recipes.load(options.recipe, changes)
+    if recipe.seeds > 1 and ranks.launched():
+        raise RecipeError(
+            f"seeds: {recipe.seeds} runs are made one after the other, by one process each; leave the"
+            " launcher out, or share each run out by itself with -o seeds=1 --seed N"
+        )
     # Here: Paddle takes seconds to load, and a bad recipe should not wait
     with interrupt.loading():
         from compress import pipeline  # noqa: F401
@@ -103,14 +109,23 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     chosen = device.select(options.device)
     if options.dry_run:
         return _plan(recipe)
-    folder = _resumed(recipe, options) if options.resume else _new_folder(recipe, options)
+    ranks.start(on_gpu=chosen.startswith("gpu"))
+    folder = ranks.from_first(
+        lambda: _resumed(recipe, options) if options.resume else _new_folder(recipe, options)
+    )
     typed = shlex.join([*command.split(), *arguments])
     advice = (
         "wait until it ends, or stop it and type the same again; another --output starts another"
         " run"
     )
-    with lock.hold(folder / lock.NAME, advice), log_to(folder / LOG_NAME):
+    with ExitStack() as held:
+        # One of several processes holds and writes for all.
+        if ranks.is_first():
+            held.enter_context(lock.hold(folder / lock.NAME, advice))
+            held.enter_context(log_to(folder / LOG_NAME))
         say(first_line(recipe, chosen, folder, options.resume))
+        if ranks.count() > 1:
+            say(f"{ranks.count()} processes share the batches and the validation clips")
         return _run(recipe, options, folder, typed, fixed)
 
 
@@ -134,9 +149,12 @@ def _run(
     """The run in a folder that is ours alone; `fixed`: the settings of `--deterministic`."""
     from compress import pipeline, seeds
 
-    if not options.resume:
-        _begin(recipe, folder)
-    _sweep(folder)
+    def begin() -> None:
+        if not options.resume:
+            _begin(recipe, folder)
+        _sweep(folder)
+
+    ranks.only_first(begin)
     execute = pipeline.execute
     if recipe.seeds > 1:
         execute = seeds.execute
@@ -153,6 +171,9 @@ def _run(
         return ending.fail(message, error.exit_code, **places)
     except FeatherboneError as error:
         return ending.fail(str(error), error.exit_code, **places)
+    if not ranks.is_first():
+        # The first one judges; what it ends with is the launcher's exit code.
+        return 0
     print_summary(result)
     if recipe.seeds == 1:
         show(next_steps(folder, typed))

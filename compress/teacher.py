@@ -9,11 +9,13 @@ from pathlib import Path
 import paddle
 
 from compress.plan import PlannedTeacher
+from compress.process import ranks
 from compress.steps.work import Work
 from compress.task import check_fits, spec_for
 from compress.training import checkpoint, objectives, settings
-from compress.training.fit import Job, fit
+from compress.training.fit import fit
 from compress.training.model import Model
+from compress.training.trainer import Job
 from compress.training.watch import Watch
 from teachers import networks
 from teachers.weights import checkpoints, identity as identities
@@ -123,7 +125,7 @@ def obtain(
     }
     # Under the key by content only: files with the older key are read and never written.
     kept = _cache_file(teacher_cache, planned, key.key)
-    checkpoints.save(kept, network, about)
+    ranks.only_first(lambda: checkpoints.save(kept, network, about))
     return Teacher(model, origin, tuple(progress.history), progress.best_epoch, kept)
 
 
@@ -133,7 +135,8 @@ def _cached(planned: PlannedTeacher, key: Identity, teacher_cache: Path) -> Teac
         if text is None:
             continue
         path = _cache_file(teacher_cache, planned, text)
-        if path.exists():
+        # The first process decides, for it writes there, as may other runs meanwhile.
+        if ranks.from_first(path.exists):
             network, about = checkpoints.load_with_about(path)
             check_fits(str(path), network.spec, planned.task)
             model = Model(network, planned.task.view, planned.member.weight)

@@ -255,6 +255,7 @@ def test_no_modules_import_each_other():
 @pytest.mark.parametrize(
     "package, most, between",
     # A house is read room by room. Raise a limit only with the reason why a room must be new.
+    # One more: the teacher cache asks `process.ranks` which of several processes looks and writes.
     # `compress.live` and `export.serve` came with live poses: three arrows each, none of them back up.
     # compress: `seeds` runs the whole pipeline several times, so it stands between `run` and it; and
     # the settings of `robustness:` belong to the evaluation that carries them out.

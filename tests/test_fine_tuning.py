@@ -66,17 +66,17 @@ def test_a_frozen_training_resumes_bit_for_bit(tiny_job, tmp_path, monkeypatch):
     whole = tiny_job(config, tmp_path / "whole")
     loop.fit(whole)
     cut = tiny_job(config, tmp_path / "cut")
-    original = loop._epoch
+    original = loop.run_epoch
 
     def stops_in_the_second_epoch(trainer, epoch):
         if epoch == 1:
             raise KeyboardInterrupt
         return original(trainer, epoch)
 
-    monkeypatch.setattr(loop, "_epoch", stops_in_the_second_epoch)
+    monkeypatch.setattr(loop, "run_epoch", stops_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         loop.fit(cut)
-    monkeypatch.setattr(loop, "_epoch", original)
+    monkeypatch.setattr(loop, "run_epoch", original)
     again = tiny_job(config, tmp_path / "cut")
     loop.fit(again)
     assert equal(state(whole.networks["student"]), state(again.networks["student"]))

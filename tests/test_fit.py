@@ -10,7 +10,7 @@ from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs import crop_resize, view as views
 from compress.inputs.augmentation import Augmentation, DropJoint
 from compress.steps.train import title
-from compress.training import fit as loop, objectives
+from compress.training import finite, fit as loop, objectives
 from compress.training.curves import FILE_NAME, Curves, read_records
 from compress.training.model import Model
 from compress.training.settings import Config, Dml, Focal, Kd, Mixup, moves_teacher
@@ -116,10 +116,10 @@ def test_mixup_blends_clips_and_labels_by_the_same_share(
     original = loop.Trainer.step
     shown, taught = [], []
 
-    def recording(self, batch, labels, lr):
+    def recording(self, batch, labels, *others):
         shown.append(batch[view.fingerprint].numpy()[:, 0, 0, :3, 0])
         taught.append(labels.numpy())
-        return original(self, batch, labels, lr)
+        return original(self, batch, labels, *others)
 
     monkeypatch.setattr(loop.Trainer, "step", recording)
     loop.fit(job(config, dataset, view, tiny_spec, tmp_path)[0])
@@ -245,9 +245,9 @@ def test_repeat_is_so_many_passes_each_with_its_own_augmentation(
     rates = []
     original = loop.Trainer.step
 
-    def watched(self, batch, labels, lr):
+    def watched(self, batch, labels, lr, *others):
         rates.append(lr)
-        return original(self, batch, labels, lr)
+        return original(self, batch, labels, lr, *others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Trainer, "step", watched)
@@ -311,7 +311,7 @@ def test_a_layer_that_is_lost_without_a_trace_in_the_loss_stops_the_training(tin
         return result
 
     monkeypatch.setattr(loop.Trainer, "step", spoiling)
-    monkeypatch.setattr(loop, "_require_finite", lambda *arguments: None)
+    monkeypatch.setattr(finite, "check_loss", lambda *arguments: None)
     with pytest.raises(
         TrainingError,
         match=r"test: student: l1.graph.bn._mean is not finite after epoch 1; no epoch was finished",
@@ -353,8 +353,8 @@ def test_an_ensemble_of_streams_teaches_and_stays_frozen(
     one = dataclasses.replace(one, frozen={"teacher": members})
     seen, original = [], loop.Trainer.step
 
-    def watched(self, batch, labels, lr):
-        parts, logits = original(self, batch, labels, lr)
+    def watched(self, batch, labels, lr, *others):
+        parts, logits = original(self, batch, labels, lr, *others)
         with paddle.no_grad():
             by_hand = 0.75 * members[0].network(batch["tiny view"]) + 0.25 * members[1].network(
                 batch["halved"]

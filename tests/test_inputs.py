@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import compress.inputs
+from compress.data import loader
 from compress.data.dataset import Dataset, Split
 from compress.inputs import branches, crop_resize, loop, min_max_sample, uniform, view
 from compress.inputs.augment import random_sample
+from compress.inputs.augmentation import Augmentation
 from export.preprocess import ops as transforms
 from teachers.errors import RecipeError
 from teachers.skeleton import COCO_17, NTU_25, UCLA_20, Skeleton
@@ -340,12 +342,16 @@ def test_a_third_channel_that_is_a_score_is_no_coordinate():
         )
     assert seen("uniform", scored, image=(1920, 1080)).eval_ops[1]["image"] == [1920, 1080]
     clip = scored.train.clips[2]
-    turned = crop_resize.turn(clip, np.random.default_rng(0), 0.3, 2)
-    np.testing.assert_array_equal(turned[2], clip[2])
-    np.testing.assert_array_equal(
-        turned[:2], crop_resize.turn(clip[:2], np.random.default_rng(0), 0.3, 2)
+    turned, still = (
+        seen("crop_resize", scored, frames=8, rotation=rotation).augment(
+            clip, np.random.default_rng(0)
+        )
+        for rotation in (0.3, 0.0)
     )
-    assert np.abs(turned[:2] - clip[:2]).max() > 0.01
+    np.testing.assert_array_equal(turned[2], still[2])
+    lengths = [np.hypot(*view[:2]) for view in (turned, still)]
+    np.testing.assert_allclose(*lengths, atol=1e-5)
+    assert np.abs(turned[:2] - still[:2]).max() > 0.01
     with pytest.raises(
         RecipeError,
         match=(
@@ -430,3 +436,58 @@ def test_frames_that_are_cut_and_frames_that_are_padding_are_said(tiny_dataset):
     (padded,) = view.build("branches", branches.Config(frames=288), clips).notes
     assert padded.startswith("input.frames: is 288, and the longest clip has 20 frames")
     assert view.build("branches", branches.Config(frames=24), clips).notes == ()
+
+
+def in_a_batch(seen_by: view.View, clips: list[np.ndarray]) -> np.ndarray:
+    return seen_by.augment_batch(clips, lambda: loader.sample_rngs((3, 1), np.arange(len(clips))))
+
+
+@pytest.mark.parametrize(
+    "name, keys",
+    [
+        ("crop_resize", {}),
+        ("crop_resize", {"stream": "bone_motion", "augment": Augmentation(drop_frames=0.3)}),
+        ("branches", {"frames": 60}),
+        ("branches", {"frames": 60, "view_transform": True}),
+        ("uniform", {"frames": 20}),
+    ],
+)
+def test_a_batch_has_the_numbers_of_its_clips_one_by_one(name, keys):
+    data = dataset(persons=2)
+    clips = data.train.clips
+    clips[1][..., 1] = 0
+    clips[2][:, 30:] = 0
+    through = seen(name, data, **keys)
+    whole = in_a_batch(through, clips)
+    assert whole.dtype == np.float32 and whole.shape == (4, *through.shape)
+    for index, clip in enumerate(clips):
+        np.testing.assert_array_equal(
+            whole[index], through.augment(clip, loader.sample_rng((3, 1), index))
+        )
+
+
+def test_crop_and_turn_are_the_published_steps():
+    data = dataset(persons=2)
+    clips = data.train.clips
+    clips[3][:, 100:] = 0
+    found = in_a_batch(seen("crop_resize", data, frames=64), clips)
+    for index, clip in enumerate(clips):
+        rng = loader.sample_rng((3, 1), index)
+        turned = transforms.rotate(clip, transforms.rotation(*rng.uniform(-0.3, 0.3, size=3)))
+        valid = transforms.valid_length(clip)
+        length = min(max(int(valid * rng.uniform(0.5, 1.0)), 64), valid)
+        start = int(rng.integers(valid - length + 1))
+        cut = transforms.resize(turned[:, start : start + length], 64)
+        np.testing.assert_allclose(found[index], cut, rtol=1e-5, atol=1e-6)
+
+
+def test_branches_in_training_are_those_of_testing():
+    """Padding and people who are not there are written, not computed."""
+    data = dataset(persons=2)
+    clips = [*data.train.clips, np.zeros((3, 5, 25, 2), np.float32)]
+    clips[1][..., 1] = 0
+    clips[2][:, 20:] = 0
+    for frames in (3, 40, 41, 42, 100):
+        through = seen("branches", data, frames=frames)
+        for index, found in enumerate(in_a_batch(through, clips)):
+            np.testing.assert_array_equal(found, through.prepare(clips[index]))

@@ -283,7 +283,7 @@ def test_a_prepared_set_opens_at_once_and_stays_on_disk(raw, monkeypatch):
         base = base.base
     assert not cache.clip(3).flags.writeable and Path(base.filename).parent.name == "shards"
     through = view.build(dataset.input, crop_resize.Config(), dataset)
-    x, y = next(batches(dataset.train, through.augment, 8, np.arange(8)))
+    x, y = next(batches(dataset.train, through.augment, [np.arange(8)]))
     assert x.shape == (8, 3, 64, 25, 2) and y.tolist() == dataset.train.labels[:8].tolist()
 
 
@@ -420,6 +420,43 @@ def test_two_processes_make_one_cache_between_them(tmp_path):
         for folder in (tmp_path / "one", tmp_path / "two")
     )
     assert shared == whole
+
+
+def test_the_processes_of_a_launcher_share_the_shards_and_one_may_be_killed(raw, tmp_path):
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    build.open_or_build(raw[0], "ctrgcn", workers=1, folder=whole, shard_clips=4)
+    code = (
+        "import sys; from pathlib import Path; from compress.data.ntu import build;"
+        "build.open_or_build(Path(sys.argv[1]), 'ctrgcn', workers=1,"
+        " folder=Path(sys.argv[2]), shard_clips=4)"
+    )
+
+    def start(index: int) -> subprocess.Popen[bytes]:
+        rank = {"PADDLE_TRAINER_ID": str(index), "PADDLE_TRAINERS_NUM": "3"}
+        command = [sys.executable, "-c", code, str(raw[0]), str(shared)]
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ | rank)
+
+    def made(index: int) -> list[Path]:
+        return [path for path in shared.glob("shards/0*.npz") if int(path.stem) % 3 == index]
+
+    # The last one alone waits for the first, who says what is made.
+    processes = [start(index) for index in (2, 1, 0)]
+    deadline = time.monotonic() + 60
+    while not made(1) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    processes[1].kill()
+    processes[1].wait()
+    assert 1 <= len(made(1)) < len(list(whole.glob("shards/0*.npz"))) // 3
+    time.sleep(0.5)
+    # The first goes on waiting for what is missing; a launcher ends all of them.
+    assert processes[2].poll() is None and not (shared / "index.npz").exists()
+    for process in (processes[0], processes[2]):
+        process.terminate()
+        process.wait()
+    (shared / "shards" / ".00020.npz.abc.npz").write_bytes(b"half")
+    again = [start(index) for index in range(3)]
+    assert [process.wait(60) for process in again] == [0, 0, 0]
+    assert tree(shared) == tree(whole)
 
 
 def test_what_cannot_be_used_is_refused_by_name(tmp_path):

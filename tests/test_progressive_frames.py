@@ -9,7 +9,8 @@ from test_fit import equal, job, state
 
 from compress import task
 from compress.steps import qat
-from compress.training import fit as loop, schedule
+from compress.training import fit as loop, schedule, trainer
+from compress.training.model import Model
 from compress.training.settings import Config, Dml, Shortened
 from teachers.errors import RecipeError
 from teachers.weights import identity
@@ -37,7 +38,7 @@ def test_the_last_epochs_see_whole_clips(epochs, seen):
 )
 def test_frames_are_picked_evenly(whole, frames, picked):
     clips = np.arange(whole, dtype="float32").reshape(1, 1, whole, 1, 1)
-    short = loop.shortened(paddle.to_tensor(clips), frames).numpy()
+    short = trainer.shortened(paddle.to_tensor(clips), frames).numpy()
     assert short.reshape(-1).tolist() == list(picked)
 
 
@@ -45,7 +46,7 @@ def frames_by_role(config, tiny, tmp_path, monkeypatch):
     """(role, in training, frames) of every forward pass of a training, in order."""
     work, _ = job(config, *tiny, tmp_path)
     student = work.networks["student"]
-    forward = loop.Model.__call__
+    forward = Model.__call__
     seen = []
 
     def watched(model, batch):
@@ -54,7 +55,7 @@ def frames_by_role(config, tiny, tmp_path, monkeypatch):
         seen.append((role, frames))
         return forward(model, batch)
 
-    monkeypatch.setattr(loop.Model, "__call__", watched)
+    monkeypatch.setattr(Model, "__call__", watched)
     progress = loop.fit(work)
     return seen, progress
 
@@ -85,7 +86,7 @@ def test_a_training_killed_among_short_epochs_resumes_bit_for_bit(tiny, tmp_path
     whole, _ = job(config, *tiny, tmp_path / "whole")
     loop.fit(whole)
     killed, _ = job(config, *tiny, tmp_path / "killed")
-    epoch = loop._epoch
+    epoch = loop.run_epoch
 
     def dies(trainer, number):
         if number == 2:
@@ -93,7 +94,7 @@ def test_a_training_killed_among_short_epochs_resumes_bit_for_bit(tiny, tmp_path
         return epoch(trainer, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_epoch", dies)
+        patch.setattr(loop, "run_epoch", dies)
         with pytest.raises(KeyboardInterrupt):
             loop.fit(killed)
     resumed, _ = job(config, *tiny, tmp_path / "killed")

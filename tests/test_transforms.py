@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from compress.inputs.augment import random_crop_resize, random_sample, random_uniform
+from compress.inputs.augment import random_crop, random_sample, random_uniform, turn_and_resize
 from export.preprocess import ops as transforms
 from teachers.errors import DataError
 
@@ -247,6 +247,11 @@ def test_random_uniform_draws_from_every_part(length):
             assert all(
                 k * length // 52 < frame <= (k + 1) * length // 52 for k, frame in enumerate(drawn)
             )
+
+
+def random_crop_resize(clip, rng, frames):
+    crop = random_crop(transforms.valid_length(clip), rng)
+    return turn_and_resize([clip], [crop], np.eye(len(clip))[None], frames)[0]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from compress import recipe as recipes
 from compress.budget.sizes import parse_size
-from compress.process import lock
+from compress.process import lock, ranks
 from compress.recipe import overrides
 from compress.recipe.types import Recipe
 from teachers import storage
@@ -95,6 +95,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser(command).parse_args(arguments)
+    if ranks.launched():
+        # What it decides follows from one log, and its networks are small.
+        if ranks.launched_as()[0] > 0:
+            return 0
+        say("note: a search runs in the first process of a launcher alone; the others end here")
     recipe = _limited(recipes.load(options.recipe, options.overrides), options)
     with interrupt.loading():
         from compress.process import device

@@ -94,15 +94,15 @@ class _Repeated(LazyClips):
 
 
 class _Chosen(LazyClips):
-    def __init__(self, clips: Sequence[np.ndarray], chosen: np.ndarray):
+    def __init__(self, clips: Sequence[np.ndarray], indices: np.ndarray):
         self.clips = clips
-        self.chosen = chosen
+        self.indices = indices
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return len(self.indices)
 
     def clip(self, index: int) -> np.ndarray:
-        return self.clips[int(self.chosen[index])]
+        return self.clips[int(self.indices[index])]
 
 
 # Frozen: the fingerprint is of this content, and must stay true of it.

@@ -3,6 +3,7 @@ report.
 
 Run: python -m compress.data.prepare FOLDER [--preparation ctrgcn|efficientgcn] [--missing LIST]
      python -m compress.data.prepare FOLDER --write original|transformed --to FOLDER
+     python -m paddle.distributed.launch --nproc_per_node N compress/data/prepare.py FOLDER
 
 A recipe with `data: {name: ntu, root: FOLDER}` does the same by itself on first use. A run that
 was killed resumes. The last line of stdout is one JSON object. With --write the clips are also
@@ -16,6 +17,10 @@ import sys
 import time
 from pathlib import Path
 
+if __package__ in (None, ""):
+    # As a script, which a launcher starts: imports are looked up in the repository's root
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
 from teachers.terminal import interrupt
 
 # isort: split
@@ -25,6 +30,7 @@ from compress.data import ntu
 from compress.data.ntu import array_files, build, recordings, report
 from compress.data.ntu.clean import PREPARATIONS
 from compress.data.ntu.clip_cache import Cache
+from compress.process import ranks
 from compress.process.console import bar
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
@@ -96,6 +102,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     line = parser(command)
     options = _checked(line, line.parse_args(arguments))
     started = time.monotonic()
+    ranks.hush()
     # Everything for people goes to stderr or the console; the JSON line is for programs.
     try:
         cache = _with_bar(options)
@@ -124,7 +131,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
 def _write(options: argparse.Namespace, cache: Cache) -> list[Path]:
     """The folders that `--write` asks for, with a bar each."""
     written: list[Path] = []
-    if not options.write:
+    if not options.write or ranks.launched_as()[0] > 0:
         return written
     root = options.root.expanduser()
     config = ntu.Config(str(root), options.benchmark, options.preparation)

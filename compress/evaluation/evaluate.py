@@ -12,6 +12,7 @@ from compress.data import loader
 from compress.data.dataset import Split
 from compress.evaluation.record import Accuracy, SplitResult
 from compress.inputs.view import View
+from compress.process import ranks
 
 # A split that is larger when prepared is prepared again for every evaluation: that of NTU RGB+D 120
 # would take 2 GB of float32 at 64 frames a clip.
@@ -35,9 +36,20 @@ class EvaluationSet:
         self.copies = split.copies
         self._keep = len(split.names) * clips * int(np.prod(view.shape)) * 4 <= CACHE_BYTES
         self._prepared_clips: np.ndarray | None = None
+        self._part: EvaluationSet | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def of_this_process(self) -> EvaluationSet:
+        """The samples that this process judges: a part of the split, or all of it where there is
+        one process."""
+        if ranks.count() == 1:
+            return self
+        if self._part is None:
+            mine = np.array_split(np.arange(len(self)), ranks.count())[ranks.index()]
+            self._part = EvaluationSet(self.split.part(mine), self.view, self.clips)
+        return self._part
 
     def batches(self, batch_size: int) -> Iterator[np.ndarray]:
         """(N, C, T, V, M) float32 in the order of the split, whole samples, the last one as small
@@ -57,7 +69,7 @@ class EvaluationSet:
             return np.stack([self.view.prepare(clip, number) for number in range(self.clips)])
 
         for x, _ in loader.batches(
-            self.split, views, max(1, batch_size // self.clips), np.arange(len(self))
+            self.split, views, loader.cut(np.arange(len(self)), max(1, batch_size // self.clips))
         ):
             # One array, not a tuple of them: `views` stacks what it makes of a sample.
             stacked = np.asarray(x)
@@ -71,13 +83,15 @@ def logits_of(
     advance: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Logits (n, K) of a whole split; with several views a sample, the logarithm of their mean
-    softmax."""
+    softmax. Several processes judge a part each, and all have the whole."""
     batches = []
-    for x in clips.batches(batch_size):
+    for x in clips.of_this_process().batches(batch_size):
         batches.append(predict(x))
         if advance:
             advance(len(x) // clips.clips)
-    return averaged(np.concatenate(batches), clips.clips)
+    # One after the other, in the order of the split; a small split may leave a process without.
+    parts = [part for gathered in ranks.gathered(batches) for part in gathered]
+    return averaged(np.concatenate(parts), clips.clips)
 
 
 def averaged(logits: np.ndarray, views: int) -> np.ndarray:
@@ -165,9 +179,4 @@ def training_clips(split: Split, view: View, count: int) -> EvaluationSet:
     each."""
     # Spread, because data sets come sorted by class or by person.
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
-    part = Split(
-        tuple(split.names[index] for index in chosen),
-        [split.clips[index] for index in chosen],
-        split.labels[chosen],
-    )
-    return EvaluationSet(part, view)
+    return EvaluationSet(split.part(chosen), view)

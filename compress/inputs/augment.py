@@ -6,25 +6,98 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from export.preprocess.ops import resize, valid_length
+# Clips that are turned at a time: as many as a core's cache holds, with all that is made of them.
+IN_CACHE = 4
 
 
-def random_crop_resize(
-    clip: np.ndarray,
+def random_crop(
+    valid: int,
     rng: np.random.Generator,
-    frames: int,
     low: float = 0.5,
     high: float = 1.0,
     shortest: int = 64,
-) -> np.ndarray:
-    """CTR-GCN's training crop: ratio ~ U(low, high), but `shortest` frames or more if there are as
-    many."""
-    valid = valid_length(clip)
+) -> tuple[int, int]:
+    """(start, length) of CTR-GCN's training crop of a clip with so many valid frames: ratio ~ U(low,
+    high), but `shortest` frames or more if there are as many."""
     # The published floor of 64 frames: a shorter cut would be stretched over the whole input.
     length = min(max(int(np.floor(valid * rng.uniform(low, high))), shortest), valid)
     # The upper end is excluded: without + 1, a cut of the whole clip would have no start at all.
-    start = int(rng.integers(valid - length + 1))
-    return resize(clip[:, start : start + length], frames)
+    return int(rng.integers(valid - length + 1)), length
+
+
+def turn_and_resize(
+    clips: Sequence[np.ndarray],
+    crops: Sequence[tuple[int, int]],
+    matrices: np.ndarray,
+    frames: int,
+) -> np.ndarray:
+    """Clips (C, T, V, M) turned by their matrices (N, C, C), cut and resized in time, as
+    `export.preprocess.ops.rotate` and `resize` do one of them: (N, C, frames, V, M) float32."""
+    C, _, V, M = clips[0].shape
+    made = np.empty((len(clips), C, frames, V, M), np.float32)
+    starts, lengths = np.array(crops).T[:, :, None]
+    # As in `resize`: pixel centres aligned, edges repeated.
+    centres = (np.arange(frames) + 0.5) * lengths / frames - 0.5
+    position = np.clip(centres, 0, lengths - 1)
+    left = np.floor(position).astype(int)
+    weight = (position - left).astype(np.float32)
+    neighbours = np.stack([left, np.minimum(left + 1, lengths - 1)]) + starts
+    for start in range(0, len(clips), IN_CACHE):
+        block = slice(start, start + IN_CACHE)
+        _turn_block(clips[block], neighbours[:, block], weight[block], matrices[block], made[block])
+    return made
+
+
+def _turn_block(
+    clips: Sequence[np.ndarray],
+    neighbours: np.ndarray,
+    weight: np.ndarray,
+    matrices: np.ndarray,
+    made: np.ndarray,
+) -> None:
+    """Into `made` (n, C, F, V, M), clips whose frames are between two `neighbours` (2, n, F), by
+    `weight` (n, F)."""
+    n, C, F, V, M = made.shape
+    taken = np.empty((2, n, C, F, V, M), np.float32)
+    for side in (0, 1):
+        for clip, indices, target in zip(clips, neighbours[side], taken[side], strict=True):
+            # `clip`: the indices are right, and "raise" would copy once more.
+            np.take(clip, indices, axis=1, out=target, mode="clip")
+    # Both neighbours are turned, not what lies between them: that would change last digits.
+    taken = taken.reshape(2, n, C, -1)
+    turned = np.empty_like(taken)
+    term = np.empty_like(taken[:, :, 0])
+    factors = matrices.astype(np.float32)[..., None]
+    for row in range(C):
+        total = turned[:, :, row]
+        np.multiply(factors[:, row, 0], taken[:, :, 0], out=total)
+        # Coordinate by coordinate, the order in which `rotate` adds.
+        for column in range(1, C):
+            np.multiply(factors[:, row, column], taken[:, :, column], out=term)
+            total += term
+    # Repeated, for numpy is slow where the inner axis has one weight.
+    spread = np.repeat(weight, V * M, axis=1)[:, None]
+    turned[1] *= spread
+    turned[0] *= 1 - spread
+    np.add(turned[0], turned[1], out=made.reshape(n, C, -1))
+
+
+def rotations(angles: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) of angles (N, 3), each as `export.preprocess.ops.rotation` makes it."""
+    cx, cy, cz = np.cos(angles).T
+    sx, sy, sz = np.sin(angles).T
+    x, y, z = np.zeros((3, len(angles), 3, 3))
+    x[:, 0, 0] = y[:, 1, 1] = z[:, 2, 2] = 1
+    x[:, 1, 1] = x[:, 2, 2] = cx
+    x[:, 2, 1] = sx
+    x[:, 1, 2] = -sx
+    y[:, 0, 0] = y[:, 2, 2] = cy
+    y[:, 0, 2] = sy
+    y[:, 2, 0] = -sy
+    z[:, 0, 0] = z[:, 1, 1] = cz
+    z[:, 1, 0] = sz
+    z[:, 0, 1] = -sz
+    return z @ y @ x
 
 
 def random_sample(

@@ -15,9 +15,10 @@ import numpy as np
 from compress.data.dataset import Dataset
 from compress.inputs import augmentation, normalised
 from compress.inputs.augmentation import Augmentation
-from compress.inputs.view import View, at_least, length_notes, view
-from export.preprocess import normalise, ops
+from compress.inputs.view import Vectorised, View, at_least, length_notes, view
+from export.preprocess import normalise, ops, streams
 from export.preprocess.normalise import Pair
+from export.preprocess.ops import valid_length
 from export.preprocess.published import EXTRA, NTU_BONES
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
@@ -85,10 +86,20 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     extra = augmentation.steps(config.augment, dataset, skeleton)
 
     # The published training has no augmentation.
-    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        extra_rng = extra.generator(rng)
-        fitted = ops.apply(extra.on_recorded(clip, extra_rng), joints)
-        return ops.apply(extra.on_normalised(fitted, extra_rng), made)
+    def together(clips: list[np.ndarray], rngs: list[np.random.Generator]) -> np.ndarray:
+        fitted = []
+        for clip, rng in zip(clips, rngs, strict=True):
+            extra_rng = extra.generator(rng)
+            joint = ops.apply(extra.on_recorded(clip, extra_rng), joints_of(clip))
+            fitted.append(extra.on_normalised(joint, extra_rng))
+        return padded_branches(fitted, config.frames, around["centre"], bones)
+
+    # Padding says nothing, and is most of a clip: only the view transform, which repeats the clip
+    # over it, and steps that draw frames by their number need it.
+    plain = not turned and config.augment == Augmentation()
+
+    def joints_of(clip: np.ndarray) -> tuple[dict, ...]:
+        return () if plain and clip.shape[1] <= config.frames else joints
 
     # Twice the coordinates for each branch: positions and relative ones, two velocities, bones and
     # their angles.
@@ -96,10 +107,44 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
         config,
         dataset,
         (*joints, *made),
-        augment,
+        Vectorised(together),
         channels=6 * dataset.channels,
         notes=notes,
     )
+
+
+def padded_branches(
+    clips: list[np.ndarray], frames: int, centre: int, bones: list[list[int]]
+) -> np.ndarray:
+    """Branches of clips (C, T, V, M) with zeros behind them up to `frames`: (N, 6 C, frames, V, M),
+    as `export.preprocess.streams.branches` makes them of padded clips.
+
+    Frames and persons that are zero have branches of zero, and angles of a right angle; they are
+    written, not computed.
+    """
+    C, _, V, M = clips[0].shape
+    made = np.zeros((len(clips), 6 * C, frames, V, M), np.float32)
+    made[:, 5 * C :] = np.arccos(0.0)
+    for clip, target in zip(clips, made, strict=True):
+        persons = np.array([_is_there(clip[..., person]) for person in range(M)])
+        # Velocity reaches two frames ahead, into the padding.
+        valid = clip.shape[1] if clip[:, -1].any() else valid_length(clip)
+        length = min(valid + 2, frames)
+        shown = clip[:, :length]
+        missing = length - shown.shape[1]
+        if missing:
+            shown = np.pad(shown, ((0, 0), (0, missing), (0, 0), (0, 0)))
+        if persons.all():
+            target[:, :length] = streams.branches(shown, centre, bones)
+        elif persons.any():
+            some = np.ascontiguousarray(shown[..., persons])
+            target[:, :length, :, persons] = streams.branches(some, centre, bones)
+    return made
+
+
+def _is_there(person: np.ndarray) -> bool:
+    # Most who are there are so from the first frame on, and need not be searched for.
+    return bool(person[:, 0].any() or person.any())
 
 
 def _padding(dataset: Dataset, frames: int) -> list[str]:

@@ -15,9 +15,9 @@ import numpy as np
 
 from compress.data.dataset import Dataset
 from compress.inputs import augmentation
-from compress.inputs.augment import random_crop_resize
+from compress.inputs.augment import random_crop, rotations, turn_and_resize
 from compress.inputs.augmentation import Augmentation
-from compress.inputs.view import View, at_least, view
+from compress.inputs.view import Vectorised, View, at_least, view
 from export.preprocess import normalise, ops, streams
 from export.preprocess.published import TEST_CROP
 from export.preprocess.streams import Stream
@@ -74,35 +74,54 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
             " first, as prepared NTU clips are; false leaves them where they were recorded"
         )
 
-    def augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        extra_rng = extra.generator(rng)
-        recorded = extra.on_recorded(clip, extra_rng)
-        # Turned before it is cut: one rotation for the whole clip, in the published order.
-        placed = ops.apply(recorded, place)
-        turned = turn(placed, rng, config.rotation, dataset.coordinates)
-        cut = random_crop_resize(
-            turned, rng, config.frames, low=config.crop, shortest=config.frames
+    def together(clips: list[np.ndarray], rngs: list[np.random.Generator]) -> np.ndarray:
+        extra_rngs = [extra.generator(rng) for rng in rngs]
+        placed = []
+        crops = []
+        angles = []
+        for clip, rng, extra_rng in zip(clips, rngs, extra_rngs, strict=True):
+            clip = ops.apply(extra.on_recorded(clip, extra_rng), place)
+            placed.append(clip)
+            # One rotation for the whole clip, drawn before the cut: the published order.
+            angles.append(turn(rng, config.rotation, dataset.coordinates))
+            crops.append(random_crop(_valid(clip), rng, config.crop, shortest=config.frames))
+        matrices = rotations(np.stack(angles))
+        if dataset.coordinates == 2:
+            matrices = _in_plane(matrices, len(placed[0]))
+        cut = turn_and_resize(placed, crops, matrices, config.frames)
+        if not stream and config.augment == Augmentation():
+            return cut
+        return np.stack(
+            [
+                ops.apply(extra.on_normalised(clip, extra_rng), stream)
+                for clip, extra_rng in zip(cut, extra_rngs, strict=True)
+            ]
         )
-        return ops.apply(extra.on_normalised(cut, extra_rng), stream)
 
     return view(
         config,
         dataset,
         (*place, {"op": "crop_resize", "ratio": TEST_CROP, "frames": config.frames}, *stream),
-        augment,
+        Vectorised(together),
         notes=notes,
     )
 
 
-def turn(
-    clip: np.ndarray, rng: np.random.Generator, largest: float, coordinates: int = 3
-) -> np.ndarray:
-    """The whole clip (C, T, V, M) rotated alike, by up to `largest` radians around x, y and z; two
-    coordinates in their plane, a score behind them as it is."""
-    # Key points lie in the plane of the image, and their score is no coordinate.
+def turn(rng: np.random.Generator, largest: float, coordinates: int = 3) -> np.ndarray:
+    """Angles (3,) up to `largest` radians around x, y and z; of two coordinates in their plane."""
     if coordinates == 2:
-        matrix = np.eye(clip.shape[0])
-        matrix[:2, :2] = ops.rotation(0, 0, rng.uniform(-largest, largest))[:2, :2]
-        return ops.rotate(clip, matrix)
+        return np.array([0, 0, rng.uniform(-largest, largest)])
     # One angle for each axis, from one draw of three, in the published order Rz Ry Rx.
-    return ops.rotate(clip, ops.rotation(*rng.uniform(-largest, largest, size=3)))
+    return rng.uniform(-largest, largest, size=3)
+
+
+def _in_plane(rotations: np.ndarray, channels: int) -> np.ndarray:
+    # Key points lie in the plane of the image, and their score is no coordinate.
+    matrices = np.tile(np.eye(channels), (len(rotations), 1, 1))
+    matrices[:, :2, :2] = rotations[:, :2, :2]
+    return matrices
+
+
+def _valid(clip: np.ndarray) -> int:
+    # Most clips end with somebody in them, and need not be searched.
+    return clip.shape[1] if clip[:, -1].any() else ops.valid_length(clip)

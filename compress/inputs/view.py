@@ -19,6 +19,19 @@ from teachers.weights import identity
 from teachers.weights.identity import Identity
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+# Clips and a generator of each -> (N, C, T, V, M)
+AugmentBatch = Callable[[list[np.ndarray], list[np.random.Generator]], np.ndarray]
+
+
+class Vectorised:
+    """An `Augment` that does the clips of a batch at once; one clip is a batch of one, so that its
+    numbers are the same."""
+
+    def __init__(self, together: AugmentBatch):
+        self.together = together
+
+    def __call__(self, clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.together([clip], [rng])[0]
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,15 @@ class View:
         """
         return ops.apply(clip, ops.numbered(self.eval_ops, number, self.clips))
 
+    def augment_batch(
+        self, clips: list[np.ndarray], rngs: Callable[[], list[np.random.Generator]]
+    ) -> np.ndarray:
+        """Training views (N, C, T, V, M) float32 of clips; `rngs` makes the generator of each."""
+        if isinstance(self.augment, Vectorised):
+            return self.augment.together(clips, rngs())
+        made = [self.augment(clip, rng) for clip, rng in zip(clips, rngs(), strict=True)]
+        return np.stack(made).astype(np.float32, copy=False)
+
 
 def build(
     name: str,
@@ -106,6 +128,16 @@ def build(
     # recordings.
     view = module.build(config, bringing.seen(dataset), skeleton)
     augment = view.augment
+    if isinstance(augment, Vectorised):
+        together = augment.together
+        return replace(
+            view,
+            augment=Vectorised(
+                lambda clips, rngs: together(
+                    [ops.apply(clip, bringing.steps) for clip in clips], rngs
+                )
+            ),
+        )
     return replace(view, augment=lambda clip, rng: augment(ops.apply(clip, bringing.steps), rng))
 
 

@@ -11,16 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from compress.process import ranks
 from compress.steps import quantising, train
 from compress.steps.work import Outcome, State, Work
 from compress.training import objectives, settings
-from compress.training.fit import Job, fit
+from compress.training.fit import fit
 from compress.training.settings import Kd, moves_teacher
+from compress.training.trainer import Job
 from compress.training.watch import Watch
 from export.quantize.quantized import Quantized, corrected
 from export.quantize.trainable import Trainable
 from teachers.networks import Spec
 from teachers.weights import identity
+
+# Of several processes, all take part.
+SHARED = True
 
 
 def _usual() -> settings.Config:
@@ -89,9 +94,13 @@ def spec_after(spec: Spec, config: Config) -> Spec:
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """The same student with a plan for its files and the constants of its best epoch."""
     network = state.student.network
-    clips = quantising.clips_of(state, work, config.clips)
     name = f"step{number}_qat"
-    rounded = corrected(network, clips, config.method, quantising.overrides(config))
+
+    def calibrated() -> Quantized:
+        clips = quantising.clips_of(state, work, config.clips)
+        return corrected(network, clips, config.method, quantising.overrides(config))
+
+    rounded = ranks.from_first(calibrated)
     learner = Trainable(rounded.flat(network), rounded.plan, network.spec)
     watch = Watch(work.curves, f"{number:02}_qat", work.record)
     needed = config.train.kd is not None or config.train.dml is not None

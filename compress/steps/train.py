@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from compress.steps.work import Outcome, State, Work
 from compress.training import objectives
-from compress.training.fit import Job, fit
+from compress.training.fit import fit
 from compress.training.settings import Config, moves_teacher
+from compress.training.trainer import Job
 from compress.training.watch import Watch
 from teachers.networks import Spec
 from teachers.weights import identity
+
+# Of several processes, all take part.
+SHARED = True
 
 
 def title(config: Config) -> str:

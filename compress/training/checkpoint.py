@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from paddle import nn
 
+from compress.process import ranks
 from compress.training import optimizer as optimizers
 from teachers import networks, storage
 from teachers.errors import CheckpointError
@@ -69,9 +70,8 @@ def save(
         "start": progress.start,
         "frozen_runtime": progress.runtime,
         "frozen_note": progress.note,
-        "scaler": (
-            {key: float(value) for key, value in scaler.state_dict().items()} if scaler else None
-        ),
+        "scaler": _scaler_state(scaler),
+        "processes": ranks.count(),
     }
     storage.write_arrays(path, arrays, meta)
 
@@ -85,9 +85,11 @@ def restore(
     Raises:
         CheckpointError: damaged, or written under other settings.
     """
-    if not path.exists():
+    # One process reads, as it alone writes.
+    content = ranks.from_first(lambda: storage.read_arrays(path) if path.exists() else None)
+    if content is None:
         return Progress()
-    arrays, meta = storage.read_arrays(path)
+    arrays, meta = content
     known = meta.get("format") == "featherbone-training" and meta.get("version") == VERSION
     # A refusal, not a fresh start: the file may hold days of training.
     if not known or not settings.accepts(meta.get("settings")):
@@ -99,7 +101,10 @@ def restore(
         networks.load_state(network, _part(arrays, role), f"{path}: {role}")
     optimizers.load_state(optimizer, _named_parameters(nets), arrays, path)
     if scaler and meta["scaler"]:
-        scaler.load_state_dict(meta["scaler"])
+        state = dict(meta["scaler"])
+        # Paddle has the scale as an array of one, and reads it as one; the rest are plain numbers.
+        state["scale"] = np.array([state["scale"]], dtype="float32")
+        scaler.load_state_dict(state)
     return Progress(
         meta["epoch"],
         meta["history"],
@@ -110,6 +115,15 @@ def restore(
         meta.get("frozen_runtime", "paddle"),
         meta.get("frozen_note", ""),
     )
+
+
+def _scaler_state(scaler) -> dict[str, float | int | bool] | None:
+    """A gradient scaler's state as JSON; None: there is no scaler."""
+    if not scaler:
+        return None
+    return {
+        key: np.asarray(value).reshape(-1)[0].item() for key, value in scaler.state_dict().items()
+    }
 
 
 def _named_parameters(nets: dict[str, nn.Layer]) -> dict:

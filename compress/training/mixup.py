@@ -8,11 +8,12 @@ import paddle
 
 def blend(x, lam: float, permutation):
     """x (N, ...), clips or soft labels, blended with its permuted self: lam * x + (1 - lam) *
-    x[permutation].
+    x[permutation]. Of fewer indices than N, the first so many are blended.
 
     With soft labels blended alike, cross-entropy equals lam * CE(a) + (1 - lam) * CE(b).
     """
-    return lam * x + (1.0 - lam) * paddle.index_select(x, permutation)
+    first = x if len(permutation) == len(x) else x[: len(permutation)]
+    return lam * first + (1.0 - lam) * paddle.index_select(x, permutation)
 
 
 def draw(alpha: float, size: int, rng: np.random.Generator) -> tuple[float, np.ndarray]:

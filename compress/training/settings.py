@@ -129,7 +129,10 @@ class Config:
         drop_path: stochastic depth: the probability of a sample to pass the last block by its
             residual alone; blocks before it have a share of it by their depth.
         stop_after: train so many of the epochs, with the schedule of all of them.
+        batch_size: clips of a batch, shared out over the processes of a launcher.
         auto_scale_lr: scale `lr` and `warmup_lr` by `batch_size` / `base_batch`; None: as they are.
+        sync_bn: of several processes: BatchNorm in training over the whole batch, not over each
+            one's part of it.
     """
 
     epochs: int = 0
@@ -166,6 +169,7 @@ class Config:
     optimizer: Literal["sgd", "adamw"] = field(default="sgd", repr=False, metadata=ADDED)
     drop_path: float = field(default=0.0, repr=False, metadata=ADDED)
     stop_after: int | None = field(default=None, repr=False, metadata=ADDED)
+    sync_bn: bool = field(default=False, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         self._check_length()

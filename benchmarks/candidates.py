@@ -15,7 +15,7 @@ from benchmarks import rivals
 from export import runtimes
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
-from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights
+from export.formats import onnx_int8, onnx_model, onnx_weights, paddle_model, paddle_weights, table
 from export.formats.baseline import save_baseline
 from export.quantize.bits import make_plan
 from export.quantize.quantized import Quantized, corrected
@@ -57,8 +57,7 @@ def onnx_file(name: str, path: Path, ours: bool = False) -> Candidate:
 
 def paddle_folder(name: str, folder: Path, ours: bool = False, onednn: bool = False) -> Candidate:
     """`model.pdmodel` and its parameters in Paddle Inference."""
-    model = folder / paddle_model.MODEL
-    parameters = folder / paddle_model.PARAMETERS
+    model, parameters = (folder / file for file in table.files("paddle"))
     return Candidate(
         name,
         ours,

@@ -343,7 +343,7 @@ def _mutated_program(data: bytes, generator: random.Random) -> bytes:
             slot.arguments.extend(generator.choices(names, k=generator.randrange(3)))
         elif action == 3:
             variable = generator.choice([v for v in block.vars if v.type.HasField("lod_tensor")])
-            variable.type.lod_tensor.tensor.dims[:] = _sizes(generator)
+            paddle_files.tensor_of(variable).dims[:] = _sizes(generator)
         elif action == 4:
             del block.ops[generator.randrange(len(block.ops))]
         elif action == 5:

@@ -27,7 +27,7 @@ import paddle
 from benchmarks.tables import write_csv
 from compress.process import console
 from export import package, runtimes
-from export.formats import onnx_model, paddle_model
+from export.formats import onnx_model, table
 from teachers import networks
 from teachers.skeleton import NTU_25
 from teachers.terminal import ending
@@ -70,7 +70,7 @@ def measure(name: str, settings: dict, frames: int, channels: int, folder: Path)
         "frames": frames,
         "params": networks.parameters(spec),
         "macs": networks.macs(spec),
-        "paddle_bytes": size[paddle_model.MODEL] + size[paddle_model.PARAMETERS],
+        "paddle_bytes": sum(size[file] for file in table.files("paddle")),
         "onnx_bytes": size[onnx_model.MODEL],
         "max_rel_diff": max(one["max_rel_diff"] for one in found.values()),
         "reads": "; ".join(checkpoints.layouts()[name]),

@@ -207,12 +207,11 @@ def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Rec
     written = save_baseline(state.student.network, folder)
     baseline = typed_json.decode(BaselineExport, written, "baseline_export")
     recorder.report = replace(recorder.report, baseline_export=baseline)
-    model = folder / "model.pdmodel"
-    parameters = folder / "model.pdiparams"
+    model, parameters = (folder / name for name in table.files("paddle"))
     # With the threads that our own files had, or the comparison would be of threads.
     paddle = runtimes.paddle_inference(model, parameters, checked.threads)
-    # With `.pdiparams.info`, which `paddle.jit.save` writes beside the two.
-    paddle_files = sorted(folder.glob("model.pd*"))
+    # With `.pdiparams.info`, which `paddle.jit.save` of Paddle 2 writes beside the two.
+    paddle_files = [model, *sorted(folder.glob("model.pdiparams*"))]
     recorder.runtimes(_baseline_row(table.runtime_title("paddle"), paddle, paddle_files, checked))
     onnx = runtimes.onnx_runtime(folder / "model.onnx", checked.threads)
     recorder.runtimes(

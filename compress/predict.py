@@ -33,7 +33,6 @@ from compress.data import clip_list
 from compress.data.clip_list import Clip
 from compress.live import follow
 from export import deployed
-from export.deployed import served
 from export.formats import table
 from export.preprocess import published
 from export.serving import check_logits, prepare, recording, save_answers, scores_of, top_classes
@@ -183,7 +182,7 @@ def _opened(options: argparse.Namespace, hints: Options) -> deployed.Served:
 def _is_weights(target: Path) -> bool:
     # `FILE#Teacher` and `FILE#ema` are parts of a file.
     file = target if target.exists() else Path(str(target).rpartition("#")[0])
-    return file.is_file() and file.suffix not in served.MODELS
+    return file.is_file() and file.suffix not in table.model_suffixes()
 
 
 def _say_note(note: str) -> None:

@@ -17,6 +17,7 @@ from paddle import nn
 from compress.budget.attribution import block_of
 from compress.budget.measure import main, measure, print_table
 from compress.budget.sizes import format_size, parse_size
+from export.formats import paddle_version
 from teachers.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +44,10 @@ class Network(nn.Layer):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
-    """A small network as `paddle.jit.save` and paddle2onnx write it."""
+    """A small network as `paddle.jit.save` of Paddle 2 and paddle2onnx write it; for Paddle 3 see
+    test_paddle_version.py."""
+    if paddle_version.major() >= 3:
+        pytest.skip("needs Paddle 2, to write a .pdmodel and its .info")
     folder = tmp_path_factory.mktemp("deploy")
     network = Network()
     network.eval()

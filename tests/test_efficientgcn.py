@@ -10,6 +10,7 @@ import pytest
 
 from export import deployed, package, runtimes, verify
 from export.flat.flatten import flatten
+from export.formats import table
 from teachers import efficientgcn, networks
 from teachers.efficientgcn import cost, keys as efficientgcn_keys
 from teachers.efficientgcn.layers import LAYERS, SpatialGraph, hop_adjacency, temporal_steps
@@ -308,7 +309,7 @@ def test_exported_files_agree_at_any_batch_size(layer, branches, randomised, tmp
     )
     predictors = deployed.predictors(tmp_path, deployed.read(tmp_path))
     predictors["onednn"] = runtimes.paddle_inference(
-        tmp_path / "model.pdmodel", tmp_path / "model.pdiparams", onednn=True
+        tmp_path / table.files("paddle")[0], tmp_path / "model.pdiparams", onednn=True
     )
     for kind, predict in predictors.items():
         for count in (1, 8):

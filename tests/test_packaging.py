@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import compress
 from compress import cli, recipe
 from compress.data.ntu import parallel
+from export.formats import table
+from teachers.terminal import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -44,10 +47,64 @@ def extra(name: str) -> set[str]:
 
 
 def test_pyproject_and_requirements_pin_the_same():
-    assert set(PROJECT["project"]["dependencies"]) == pins("requirements.txt")
-    assert extra("gpu") == pins("requirements-gpu.txt") - pins("requirements-common.txt")
+    assert extra("cpu") == pins("requirements.txt")
+    assert extra("gpu") == pins("requirements-gpu.txt")
+    assert extra("paddle3") == pins("requirements-paddle3.txt")
     assert extra("test") == pins("requirements-test.txt") - pins("requirements.txt")
     assert extra("slim") < pins("requirements.txt")
+
+
+def test_the_base_is_what_serving_needs_and_every_set_agrees_with_it():
+    base = PROJECT["project"]["dependencies"]
+    assert {re.split(r"[=<>]", line)[0] for line in base} == {"numpy", "onnxruntime"}
+    assert extra("serve") == set(base)
+    for name in ("cpu", "gpu", "paddle3"):
+        pinned = dict(line.split("==") for line in extra(name) if "==" in line)
+        for requirement in map(Requirement, base):
+            assert requirement.specifier.contains(pinned[requirement.name]), name
+
+
+@pytest.mark.parametrize("package", ["paddle", "rich"])
+def test_without_a_package_a_command_says_in_one_line_what_to_install(package):
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from compress import entry;"
+        "sys.exit(entry.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "--recipe", "ctrgcn_lite_dml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert f"the package {package!r} is not installed" in done.stderr
+    assert 'pip install ".[cpu]"' in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "failed"
+
+
+def test_a_missing_package_is_in_the_extra_that_the_message_names():
+    for package, name in {**missing.EXTRAS, "paddle2onnx": "cpu"}.items():
+        assert any(re.split(r"[=<>]", line)[0] == package for line in extra(name))
+        error = ModuleNotFoundError(name=f"{package}.inner")
+        assert f"featherbone[{name}]" in missing.advice(error)
+    assert missing.advice(ModuleNotFoundError(name="compress.nosuch")) == ""
+
+
+@pytest.mark.slow
+def test_the_gpu_requirements_install_and_import(tmp_path):
+    """No GPU is needed: the wheel brings CUDA, and says that there is no device. About 2 GB."""
+    venv.create(tmp_path / "env", with_pip=True, system_site_packages=False)
+    python = tmp_path / "env" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "-q", "-r", ROOT / "requirements-gpu.txt"]
+    subprocess.run(install, check=True)
+    subprocess.run([python, "-m", "pip", "check"], check=True)
+    code = "import teachers, paddle; print(paddle.__version__, paddle.is_compiled_with_cuda())"
+    done = subprocess.run(
+        [python, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert done.stdout.split() == ["2.6.2", "True"]
 
 
 def test_the_version_stands_in_one_place_and_is_said_alike():
@@ -206,7 +263,7 @@ def test_export_through_the_command(tmp_path, capsys, tiny_spec):
     assert cli.main(arguments) == 0
     both = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(both["formats"]) == {"paddle", "onnx"}
-    assert set(both["files"]) >= {"model.pdmodel", "model.pdiparams", "model.onnx"}
+    assert set(both["files"]) >= {*table.files("paddle"), "model.onnx"}
     assert cli.main([*arguments, "--format", "onnx"]) == 0
     alone = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(alone["files"]) == {"model.onnx", "deployed.json"}

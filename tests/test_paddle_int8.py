@@ -7,7 +7,7 @@ import pytest
 
 from export import runtimes, verify
 from export.flat.flatten import flatten
-from export.formats import paddle_model, paddle_weights
+from export.formats import paddle_model, paddle_weights, table
 from export.quantize import bits
 from teachers import networks
 
@@ -50,7 +50,9 @@ def test_stored_weights_compute_what_rounded_weights_compute(network, clips, tmp
         logits(flat, clips),
     )
     paddle_weights.save(flat, network.spec, tmp_path, plan)
-    predict = runtimes.paddle_inference(tmp_path / "model.pdmodel", tmp_path / "model.pdiparams")
+    predict = runtimes.paddle_inference(
+        tmp_path / table.files("paddle")[0], tmp_path / "model.pdiparams"
+    )
     for batch in (1, 8):
         assert verify.difference(predict(clips[:batch]), expected[:batch])["max_rel_diff"] < 1e-5
     assert np.array_equal(logits(flat, clips), before) and np.abs(expected - before).max() > 1e-6
@@ -69,5 +71,5 @@ def test_parameters_shrink(tiny_spec, randomised, tmp_path):
     for kind, share in (("float16", 0.56), ("int8_weights", 0.36), ("int4_weights", 0.26)):
         paddle_weights.save(flat, spec, tmp_path, bits.make_plan(flat, kind))
         assert (tmp_path / "model.pdiparams").stat().st_size < share * full
-        program = (tmp_path / "model.pdmodel").read_bytes()
+        program = (tmp_path / table.files("paddle")[0]).read_bytes()
         assert b"fake_quant" not in program and b"op_callstack" not in program

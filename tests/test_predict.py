@@ -28,6 +28,7 @@ from export.deployed.record import (
     Output,
     Recorded,
 )
+from export.formats import table
 from export.preprocess import ops
 from teachers import networks
 from teachers.errors import DataError
@@ -176,7 +177,7 @@ def test_onnx_is_served_without_paddle_and_without_its_files(folder, clips, tmp_
     bare = tmp_path / "bare"
     shutil.copytree(folder, bare)
     # Opened or hashed, they would be refused; and whoever deploys ONNX alone copies them in vain.
-    (bare / "model.pdmodel").write_bytes(b"nothing of Paddle")
+    (bare / table.files("paddle")[0]).write_bytes(b"nothing of Paddle")
     (bare / "model.pdiparams").unlink()
     code = (
         "import sys\n"
@@ -339,7 +340,7 @@ def _table(path):
 
 
 def test_a_model_file_of_a_folder_is_the_folder_in_its_runtime(folder, clips, tmp_path, capsys):
-    for file, runtime in (("model.onnx", "onnx"), ("model.pdmodel", "paddle")):
+    for file, runtime in (("model.onnx", "onnx"), (table.files("paddle")[0], "paddle")):
         assert main([str(folder / file), str(clips / "clip0.npy")]) == 0
         assert last_line(capsys)["runtime"] == runtime
     assert main([str(folder / "model.onnx"), str(clips), "--runtime", "paddle"]) == 1

@@ -21,6 +21,7 @@ from compress.data.dataset import Dataset, Split
 from compress.predict import main as predict
 from compress.schema import yaml_tree
 from export import deployed
+from export.formats import paddle_version
 from export.runtimes import inference, onnx_graph, ort, paddle_program, trial
 from teachers import storage
 from teachers.errors import (
@@ -35,9 +36,13 @@ from teachers.storage import json_text, seal
 from teachers.weights import paddle_files, safe_pickle, torch_zip
 
 
+# Every test below that asks for files needs them of Paddle 2, which Paddle 3 does not write; programs
+# of Paddle 3 are in test_paddle_version.py.
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """(.pdmodel, .pdiparams, .onnx) of networks that are as small as can be."""
+    if paddle_version.major() >= 3:
+        pytest.skip("needs Paddle 2, to write a .pdmodel")
     folder = tmp_path_factory.mktemp("models")
     return (*fuzz_models.paddle_model(folder), fuzz_models.onnx_model())
 
@@ -219,7 +224,7 @@ def test_a_program_must_be_whole(folder, models):
 
     def other(block):
         variable = next(v for v in block.vars if v.name == parameter.name)
-        variable.type.lod_tensor.tensor.dims[0] = 10**9
+        paddle_files.tensor_of(variable).dims[0] = 10**9
 
     refused(other, "tensors that are not the")
 

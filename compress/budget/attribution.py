@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from teachers.errors import first_line
+from teachers.weights import pir_files
 from teachers.weights.paddle_files import parameter_names, read_program, structured_names, tensors
 
 KINDS = ("weights", "graph", "metadata", "other")
@@ -95,7 +96,7 @@ def _read_parts(path: Path, suffix: str) -> tuple[Parts, tuple[str, str]]:
     if external:
         return external, ("padding", "other")
     if suffix in METADATA_SUFFIXES:
-        is_graph = _is_pir_program(path)
+        is_graph = pir_files.is_program(path)
         return Parts(), ("graph", "graph") if is_graph else ("metadata", "metadata")
     return Parts(), (f"{suffix} file" if suffix else "file without a suffix", "other")
 
@@ -105,19 +106,6 @@ def _unreadable() -> tuple[type[Exception], ...]:
     from google.protobuf.message import DecodeError
 
     return DecodeError, OSError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile
-
-
-def _is_pir_program(path: Path) -> bool:
-    """Whether a .json is a program of Paddle 3 and not metadata."""
-    if path.suffix.lower() != ".json":
-        return False
-    try:
-        with open(path, "rb") as file:
-            # The magic stands first in it; a program may be too large to parse for one word.
-            head = file.read(200)
-    except OSError:
-        return False
-    return b'"magic":"pir"' in head.replace(b" ", b"")
 
 
 def _pdmodel(path: Path) -> tuple[Parts, tuple[str, str]]:
@@ -131,7 +119,7 @@ def _pdmodel(path: Path) -> tuple[Parts, tuple[str, str]]:
 
 
 def _pdiparams(path: Path) -> tuple[Parts, tuple[str, str]]:
-    """Tensors lie in sorted name order; the names are in the .pdmodel beside the file."""
+    """Tensors lie in sorted name order; the names are in the .pdmodel or .json beside the file."""
     sizes = [size for _, size in tensors(path.read_bytes())]
     names = parameter_names(path)
     parts = Parts()

@@ -5,8 +5,8 @@ Run: featherbone accuracy --recipe ctrgcn_lite_dml [-o data.name=nw_ucla -o data
 [TARGET ...] [--dump result.pkl], or python benchmarks/accuracy.py with the same arguments.
 
 A TARGET is a run's folder, a weights file of any format this project reads, a folder that a run
-deployed, a foreign folder with a `.pdmodel` or `.onnx` in it, or such a file. Without --recipe the
-data are those of the run that the first target lies in. What a run wrote knows the input it sees
+deployed, a foreign folder with a `.pdmodel`, `.onnx` or Paddle 3's `.json` in it, or such a file.
+Without --recipe the data are those of the run that the first target lies in. What a run wrote knows the input it sees
 clips through; anything else takes the input of the recipe's teacher. The first target is the
 reference for agreement and difference, and its scores are those that --dump writes. The last line
 of stdout is JSON.
@@ -39,9 +39,9 @@ from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
 from teachers.terminal.tables import Table
+from teachers.weights import pir_files
 
 COMMAND = "featherbone accuracy"
-MODELS = (".pdmodel", ".onnx")
 # The effective recipe in a run's folder, and what the run delivered.
 RECIPE = "recipe.yaml"
 DEPLOYED = "deploy"
@@ -90,7 +90,7 @@ def files_of(target: Path) -> list[Path]:
     is_run = (target / RECIPE).is_file()
     folder = target / DEPLOYED if is_run else target
     # Sorted: file systems list a folder in any order, and the first row is the reference.
-    files = sorted(path for path in folder.glob("*") if path.suffix in MODELS)
+    files = sorted(path for path in folder.glob("*") if _runtime(path))
     if not files and is_run:
         raise CheckpointError(
             f"{target}: the run has deployed nothing yet; finish it with --resume, or give a file of"
@@ -98,10 +98,18 @@ def files_of(target: Path) -> list[Path]:
         )
     if not files:
         raise CheckpointError(
-            f"{target}: holds no .pdmodel and no .onnx; give a weights file, a deployed folder or a"
+            f"{target}: holds no .pdmodel, no .onnx and no .json of Paddle 3; give a weights file, a deployed folder or a"
             " run's folder"
         )
     return files
+
+
+def _runtime(path: Path) -> str:
+    """The runtime of a model file; "" of any other."""
+    if path.suffix == ".onnx":
+        return "onnx_runtime"
+    is_paddle = path.suffix == ".pdmodel" or pir_files.is_program(path)
+    return "paddle_inference" if is_paddle else ""
 
 
 def recipe_of(target: Path) -> Path | None:
@@ -119,7 +127,7 @@ def try_out(targets: list[Path], task: Task) -> None:
         CheckpointError, ExportMismatch: a file that cannot be run, or a folder that was changed.
     """
     for path in (file for target in targets for file in files_of(target)):
-        if path.suffix not in MODELS:
+        if not _runtime(path):
             continue
         if (path.parent / deployed.NAME).is_file():
             note = deployed.unsealed_note(path.parent, deployed.read(path.parent))
@@ -127,7 +135,7 @@ def try_out(targets: list[Path], task: Task) -> None:
                 say(f"note: {note}")
         files = [path]
         load = ort.load
-        if path.suffix == ".pdmodel":
+        if _runtime(path) == "paddle_inference":
             files = [path, path.with_suffix(".pdiparams")]
             load = inference.load
         shape = as_deployed(path.parent, task).shape
@@ -137,13 +145,13 @@ def try_out(targets: list[Path], task: Task) -> None:
 
 def _candidate(path: Path, task: Task, threads: int) -> Candidate:
     split = task.dataset.val
-    if path.suffix not in (".pdmodel", ".onnx"):
+    if not _runtime(path):
         model = any_weights(path, task)
         clips = EvaluationSet(split, model.view, model.view.clips)
         return Candidate(f"{path} (dygraph)", in_process(model.network), (path,), clips)
     view = as_deployed(path.parent, task)
     clips = EvaluationSet(split, view, view.clips)
-    if path.suffix == ".pdmodel":
+    if _runtime(path) == "paddle_inference":
         weights = path.with_suffix(".pdiparams")
         predict = runtimes.paddle_inference(path, weights, threads)
         return Candidate(f"{path} (Paddle Inference)", predict, (path, weights), clips)

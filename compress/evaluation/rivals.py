@@ -25,7 +25,7 @@ from compress.evaluation.latency import Turn, turn_of
 from compress.evaluation.record import RuntimeRow
 from compress.registry import RIVALS
 from export import runtimes, verify
-from export.formats import onnx_model, paddle_model
+from export.formats import onnx_model, paddle_version
 from teachers.errors import FeatherboneError
 
 BATCH = 8
@@ -188,8 +188,8 @@ def paddleslim_ptq(baseline: Path, folder: Path, calibration: np.ndarray) -> Non
             model_dir=str(baseline),
             quantize_model_path=str(folder),
             data_loader=loader,
-            model_filename=paddle_model.MODEL,
-            params_filename=paddle_model.PARAMETERS,
+            model_filename=paddle_version.program(),
+            params_filename=paddle_version.PARAMETERS,
             batch_nums=max(1, len(calibration) // BATCH),
             # The default format leaves a folder larger than float32's, and paddle2onnx aborts on it.
             onnx_format=True,

@@ -11,7 +11,7 @@ from compress.reporting.record import BaselineExport, BudgetRecord, FileRow, Par
 SHOWN_PARTS = 12
 # In the order of the bars; the style sheet has a colour for each.
 KINDS = ("weights", "graph", "metadata", "other")
-MODEL_FILES = (".onnx", ".pdmodel", ".pdiparams")
+MODEL_FILES = (".onnx", ".pdmodel", ".pdiparams", "model.json")
 # A limit further out than this many times the longest bar would squeeze the bars to nothing.
 LIMIT_SHOWN = 4
 

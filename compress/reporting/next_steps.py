@@ -48,7 +48,7 @@ def next_steps(folder: Path, command: str) -> str:
 
 def _drawn_model(deploy: Path) -> Path | None:
     """The deployed file that VisualDL draws as a graph."""
-    for pattern in ("*.onnx", "*.pdmodel"):
+    for pattern in ("*.onnx", "*.pdmodel", "model.json"):
         for model in sorted(deploy.glob(pattern)):
             return model
     return None

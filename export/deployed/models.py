@@ -83,11 +83,14 @@ def model_files(
             )
         paths = [Path(folder) / name for name in files]
         # By its ending: a runtime crashes on a file of another kind, and names no file.
-        suffixes = [Path(name).suffix for name in table.files(kind)]
-        if [path.suffix for path in paths] != suffixes:
+        known = table.readable(kind)
+        if [path.suffix for path in paths] not in [
+            [Path(name).suffix for name in group] for group in known
+        ]:
+            groups = " or ".join(", ".join(group) for group in known)
             raise CheckpointError(
-                f"{where}: files: {kind} must be {', '.join(table.files(kind))}, or files with"
-                f" these endings; is {', '.join(files)}; export the folder again"
+                f"{where}: files: {kind} must be {groups}, or files with these endings; is"
+                f" {', '.join(files)}; export the folder again"
             )
         missing = [path for path in paths if not path.is_file()]
         if missing:

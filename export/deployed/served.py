@@ -13,11 +13,11 @@ import numpy as np
 from export import runtimes
 from export.deployed import folder as folders, models
 from export.deployed.record import Description
+from export.formats import table
 from teachers.errors import CheckpointError, DataError
 
 # (N, C, T, V, M) float32 -> logits (N, K) and, where they were asked for, features (N, D)
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-MODELS = (".onnx", ".pdmodel", ".pdiparams")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def open_deployed(
             the format.
     """
     folder = target
-    if target.suffix in MODELS and not target.is_dir():
+    if target.suffix in table.model_suffixes() and not target.is_dir():
         folder = target.parent
         kind = _kind_of(target, kind)
     description, chosen = folders.read_for(folder, kind)

@@ -180,11 +180,11 @@ class Graph(FlatLayer):
     def difference(self, target, source):
         """Of every joint and every other, (B, groups * R, V) twice -> (B, groups * R, V, V)."""
         if self.onnx:
-            return target.unsqueeze(-1) - source.unsqueeze(-2)
+            return target.unsqueeze(3) - source.unsqueeze(2)
         # As a product it takes a tenth of the time in Paddle, whose broadcasts are slow (2.6.2)
         ones = paddle.ones_like(target)
         return paddle.matmul(
-            paddle.stack([target, ones], axis=-1), paddle.stack([ones, -source], axis=-2)
+            paddle.stack([target, ones], axis=3), paddle.stack([ones, -source], axis=2)
         )
 
     def mixed(self, Q, x):
@@ -234,7 +234,9 @@ class Graph(FlatLayer):
         """(B, groups * R, V, V) -> (B, groups * (R + COPIES * subsets per group), V, V)."""
         V, G = relation.shape[2], self.groups
         rows = relation.reshape([0, G, self.relations, V * V])
-        topology = rows[:, :, :1] * 0.0 + self.topology  # has the batch size, which is free
+        # A slice of all there is would be left out by Paddle 3 and kept by Paddle 2.
+        first = rows if self.relations == 1 else rows[:, :, :1]
+        topology = first * 0.0 + self.topology  # has the batch size, which is free
         inputs = G * self.relations + self.copies * SUBSETS
         return paddle.concat([rows] + [topology] * self.copies, axis=2).reshape([0, inputs, V, V])
 

@@ -8,29 +8,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import paddle2onnx
 from paddle import nn
 
-from export.formats import paddle_model
-from export.formats.onnx_model import OPSET, quiet
+from export.formats import paddle_model, paddle_version
+from export.formats.onnx_model import OPSET
 from teachers import networks
 
 
 def save_baseline(network: nn.Layer, folder: Path) -> dict:
-    """Write `model.pdmodel`, `.pdiparams`, `.pdiparams.info` and `model.onnx` of the published
-    form.
+    """Write what `paddle.jit.save` makes of the published form, and its `model.onnx`.
 
     Returns:
         {"bytes": of all files, "files": [{"file", "bytes"}]}.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paddle_model.trace(networks.published(network), network.spec, folder / "model")
-    with quiet():
-        paddle2onnx.export(
-            str(folder / "model.pdmodel"),
-            str(folder / "model.pdiparams"),
-            str(folder / "model.onnx"),
-            opset_version=OPSET,
-        )
+    paddle_version.to_onnx(folder / "model", OPSET)
     files = [{"file": path.name, "bytes": path.stat().st_size} for path in sorted(folder.iterdir())]
     return {"bytes": sum(one["bytes"] for one in files), "files": files}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 from paddle import nn
 
 from export.flat.layers import prepared
-from export.formats import paddle_model
+from export.formats import onnx_simplify, paddle_model, paddle_version
 from teachers import storage
 from teachers.layers import AsWritten
 
@@ -41,18 +38,13 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
 
 def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
     """The model of a flat network in the form made for ONNX, its observers traced with it."""
-    # Late: it takes as long to load as Paddle, and who only rewrites a model needs none of it
-    import paddle2onnx
-
     # paddle2onnx reads files alone, and they must not be left in the deployed folder
     with storage.scratch() as temporary:
         prefix = temporary / "model"
         paddle_model.trace(AsWritten(flat), spec, prefix)
-        with quiet():
-            paddle2onnx.export(
-                f"{prefix}.pdmodel", f"{prefix}.pdiparams", f"{prefix}.onnx", opset_version=OPSET
-            )
+        paddle_version.to_onnx(prefix, OPSET)
         model = onnx.load(f"{prefix}.onnx")
+    onnx_simplify.simplify(model.graph)
     # In this order: biases are recognised by being initialisers
     tidy(model)
     biases_into_convs(model.graph)
@@ -99,7 +91,7 @@ def merge_constants(graph: onnx.GraphProto) -> int:
     """Every Constant node with a tensor as an initialiser, and each content once; returns how many
     copies there were.
 
-    paddle2onnx 1.3.1 writes every weight as a Constant node, several times over if several
+    paddle2onnx writes every weight as a Constant node, several times over if several
     operators read it.
     """
     kept = {one.name for one in graph.output}
@@ -217,18 +209,3 @@ def drop_unread(graph: onnx.GraphProto) -> None:
 def graph_output(model: onnx.ModelProto) -> str:
     """The name of the one output, the logits."""
     return model.graph.output[0].name
-
-
-@contextmanager
-def quiet():
-    """Keep what paddle2onnx prints from C++ off the terminal."""
-    sys.stdout.flush()
-    # The descriptor and not sys.stdout: the C++ library writes past Python
-    saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-        os.close(null)

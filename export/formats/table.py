@@ -10,6 +10,9 @@ from __future__ import annotations
 import importlib
 import typing
 from dataclasses import dataclass
+from pathlib import PurePath
+
+from export.formats import paddle_version
 
 if typing.TYPE_CHECKING:
     from export.formats.contract import Format
@@ -37,11 +40,13 @@ class FormatRow:
         module: dotted path of its module.
         files: what it writes; the first is the model, by which messages name it.
         runtime: the row of RUNTIMES that its files are verified, measured and served in.
+        also: what else its runtime reads, as another version writes it.
     """
 
     module: str
     files: tuple[str, ...]
     runtime: str
+    also: tuple[tuple[str, ...], ...] = ()
 
 
 RUNTIMES = {
@@ -51,7 +56,10 @@ RUNTIMES = {
 # Paddle stands first: recipes that name no formats write the files in this order.
 FORMATS = {
     "paddle": FormatRow(
-        "export.formats.paddle_format", ("model.pdmodel", "model.pdiparams"), "paddle_inference"
+        "export.formats.paddle_format",
+        paddle_version.files(),
+        "paddle_inference",
+        paddle_version.other_files(),
     ),
     "onnx": FormatRow("export.formats.onnx_format", ("model.onnx",), "onnx_runtime"),
 }
@@ -65,6 +73,17 @@ def names() -> tuple[str, ...]:
 def files(name: str) -> tuple[str, ...]:
     """The names of the files that a format writes."""
     return FORMATS[name].files
+
+
+def readable(name: str) -> tuple[tuple[str, ...], ...]:
+    """The names of the files that the runtime of a format reads: those that are written first."""
+    return (FORMATS[name].files, *FORMATS[name].also)
+
+
+def model_suffixes() -> frozenset[str]:
+    """The endings of all files that formats write or read."""
+    groups = [group for name in FORMATS for group in readable(name)]
+    return frozenset(PurePath(file).suffix for group in groups for file in group)
 
 
 def runtime_title(name: str) -> str:

@@ -7,18 +7,22 @@ that multiplies by the classes' weights, and becomes an output of a copy in memo
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from teachers.errors import ExportMismatch
+from teachers.weights import pir_files
 
 # What may stand between the classifier and the logits, and passes its first input on.
 ONNX_PASSED = ("Add", "Cast", "Flatten", "Identity", "Reshape", "Softmax", "Squeeze")
 ONNX_CLASSIFIERS = ("Conv", "Gemm", "MatMul")
 PADDLE_PASSED = ("elementwise_add", "flatten_contiguous_range", "reshape2", "scale", "squeeze2")
 PADDLE_CLASSIFIERS = ("conv2d", "fc", "matmul", "matmul_v2", "mul")
+PIR_PASSED = ("1.add", "1.flatten", "1.reshape", "1.scale", "1.softmax", "1.squeeze")
+PIR_CLASSIFIERS = ("1.conv2d", "1.fc", "1.matmul")
 
 
 def onnx_with_features(data: bytes, model: Path) -> bytes:
@@ -80,6 +84,34 @@ def program_with_features(program: Any, model: Path) -> bytes:
                     attribute.i = 1
             return bytes(program.SerializeToString())
         if operator.type not in PADDLE_PASSED:
+            break
+    raise _no_classifier(model)
+
+
+def pir_with_features(program: pir_files.Program, model: Path) -> bytes:
+    """A program of Paddle 3 with the features as its second output.
+
+    Raises:
+        ExportMismatch: no classifier in front of the logits.
+    """
+    makers = {value: operator for operator in program.operators for value in operator.outputs}
+    weights = {parameter.value for parameter in program.parameters}
+    fetch = next(operator for operator in program.operators if operator.name == "1.fetch")
+    value = fetch.inputs[0]
+    while value in makers:
+        operator = makers[value]
+        value = next((each for each in operator.inputs if each not in weights), 0)
+        if operator.name in PIR_CLASSIFIERS:
+            second = json.loads(json.dumps(fetch.tree))
+            second["I"][0]["%"] = value
+            second["O"][0]["%"] = max(makers) + 1
+            for attribute in second["A"]:
+                # The name and the number of the output.
+                if attribute["N"] in ("name", "col"):
+                    attribute["AT"]["D"] = "fetch_name_1" if attribute["N"] == "name" else 1
+            program.tree["program"]["regions"][0]["blocks"][0]["ops"].append(second)
+            return json.dumps(program.tree).encode()
+        if operator.name not in PIR_PASSED:
             break
     raise _no_classifier(model)
 

@@ -1,4 +1,4 @@
-"""Paddle Inference: `model.pdmodel` and `model.pdiparams`."""
+"""Paddle Inference: a program (`model.pdmodel`, of Paddle 3 `model.json`) and `model.pdiparams`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from export.runtimes import features, paddle_program
 from export.runtimes.contract import Predict, PredictFeatures, PredictOutputs
 from export.runtimes.loading import loaded, running
+from teachers import storage
 from teachers.errors import ExportMismatch
-from teachers.storage.bounded import read_bytes
-from teachers.weights import paddle_files
+from teachers.weights import paddle_files, pir_files
 
 
 def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
@@ -33,12 +33,18 @@ def load_with_features(files: Sequence[Path], threads: int = 1) -> PredictFeatur
     from paddle import inference
 
     model, parameters = files
+    require_readable(model)
     paddle_program.check(model, parameters)
-    program = features.program_with_features(paddle_files.read_program(model), model)
-    weights = read_bytes(parameters, paddle_program.LARGEST_PARAMETERS, ExportMismatch)
-    config = inference.Config()
-    config.set_model_buffer(program, len(program), weights, len(weights))
-    run = _predictor(model, config, threads, onednn=False)
+    if is_pir(model):
+        program = features.pir_with_features(pir_files.program_of(model.read_bytes()), model)
+    else:
+        program = features.program_with_features(paddle_files.read_program(model), model)
+    # A file, for Paddle 3.3 reads no JSON from memory; it is read once, by the predictor.
+    with storage.scratch() as temporary:
+        changed = temporary / model.name
+        changed.write_bytes(program)
+        config = inference.Config(str(changed), str(parameters))
+        run = _predictor(model, config, threads, onednn=False)
     return lambda x: features.split(run(x), model)
 
 
@@ -61,9 +67,29 @@ def paddle_inference(
 def _of_files(model: Path, parameters: Path, threads: int, onednn: bool) -> PredictOutputs:
     from paddle import inference
 
+    require_readable(model)
     paddle_program.check(model, parameters)
     config = inference.Config(str(model), str(parameters))
     return _predictor(model, config, threads, onednn)
+
+
+def is_pir(model: Path) -> bool:
+    """Whether a program is of Paddle 3."""
+    return model.suffix == ".json"
+
+
+def require_readable(model: Path) -> None:
+    """
+    Raises:
+        ExportMismatch: the installed Paddle is older than the one that wrote the file.
+    """
+    import paddle
+
+    if is_pir(model) and int(paddle.__version__.partition(".")[0]) < 3:
+        raise ExportMismatch(
+            f"{model}: a program of Paddle 3, and Paddle {paddle.__version__} is installed; install"
+            " requirements-paddle3.txt, or serve model.onnx"
+        )
 
 
 def _predictor(
@@ -75,6 +101,10 @@ def _predictor(
 
     config.disable_glog_info()
     config.enable_memory_optim()
+    if is_pir(model):
+        # Without both, Paddle 3.3.1 looks for a memory pass of programs of Paddle 2, and ends.
+        config.enable_new_ir(True)
+        config.enable_new_executor(True)
     if paddle.get_device().startswith("gpu"):
         # 256 MB is where the memory pool starts, not its limit
         config.enable_use_gpu(256, 0)

@@ -1,4 +1,4 @@
-"""Whether a `.pdmodel` with its `.pdiparams` does nothing but compute: looked at before Paddle
+"""Whether a program with its `.pdiparams` does nothing but compute: looked at before Paddle
 Inference is given them, which runs whatever a program says.
 
 A program of Paddle can read and write files (`save`, `load`, `print`, the readers), call Python
@@ -11,6 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from export.runtimes import pir_program
+from export.runtimes.pir_program import MOST_NUMBERS, MOST_OPERATORS
 from teachers.errors import ExportMismatch, first_line
 from teachers.storage.bounded import read_bytes
 from teachers.weights import paddle_files
@@ -19,9 +21,6 @@ from teachers.weights import paddle_files
 # it ten times as large.
 LARGEST_PROGRAM = 64_000_000
 LARGEST_PARAMETERS = 2_000_000_000
-MOST_OPERATORS = 50_000
-# Numbers of one tensor that a program makes by itself, 400 MB of float32.
-MOST_NUMBERS = 100_000_000
 # Attributes that say how large a result is, whatever the input.
 SIZES = ("shape", "repeat_times", "expand_shape", "out_shape")
 
@@ -73,6 +72,12 @@ def check(model: Path, parameters: Path) -> None:
     """
     data = read_bytes(model, LARGEST_PROGRAM, ExportMismatch)
     weights = read_bytes(parameters, LARGEST_PARAMETERS, ExportMismatch)
+    expected = pir_program.check(data, model) if model.suffix == ".json" else _check(data, model)
+    _check_parameters(expected, weights, model, parameters)
+
+
+def _check(data: bytes, model: Path) -> list[tuple[int, list[int]]]:
+    """The same of a `.pdmodel` alone; returns (type, dimensions) of its parameters."""
     try:
         program = paddle_files.program_of(data)
     # protobuf's DecodeError and RuntimeError are of other families in other versions.
@@ -83,7 +88,13 @@ def check(model: Path, parameters: Path) -> None:
         ) from error
     _check_operators(program, model)
     _check_flow(program.blocks[0], model)
-    _check_parameters(program.blocks[0], weights, model, parameters)
+    # As Paddle chooses and orders them (AnalysisPredictor::LoadParameters).
+    variables = paddle_files.parameters_of(program.blocks[0])
+    tensors = [
+        paddle_files.tensor_of(variable)
+        for variable in sorted(variables, key=lambda variable: variable.name)
+    ]
+    return [(tensor.data_type, list(tensor.dims)) for tensor in tensors]
 
 
 def _check_operators(program: Any, model: Path) -> None:
@@ -146,21 +157,17 @@ def _check_flow(block: Any, model: Path) -> None:
         known.update(made)
 
 
-def _check_parameters(block: Any, weights: bytes, model: Path, parameters: Path) -> None:
+def _check_parameters(
+    expected: list[tuple[int, list[int]]], weights: bytes, model: Path, parameters: Path
+) -> None:
     """As many tensors as the program has parameters, each as large as it says: Paddle takes their
     sizes on trust."""
-    # As Paddle chooses and orders them (AnalysisPredictor::LoadParameters).
-    variables = sorted(paddle_files.parameters_of(block), key=lambda variable: variable.name)
     try:
         tensors = list(paddle_files.tensors(weights))
     except Exception as error:
         raise ExportMismatch(
             f"{parameters}: damaged or truncated ({first_line(error)}); copy it again or export it again"
         ) from error
-    expected = [
-        (variable.type.lod_tensor.tensor.data_type, list(variable.type.lod_tensor.tensor.dims))
-        for variable in variables
-    ]
     if expected != [(tensor.data_type, list(tensor.dims)) for tensor, _ in tensors]:
         raise ExportMismatch(
             f"{parameters}: holds {len(tensors)} tensors that are not the {len(expected)} parameters"

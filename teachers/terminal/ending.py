@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from teachers.errors import FeatherboneError, advice
-from teachers.terminal import interrupt
+from teachers.terminal import interrupt, missing
 from teachers.terminal.output import keep
 
 Arguments = ParamSpec("Arguments")
@@ -46,6 +46,9 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
                 return BROKEN_PIPE
             except OSError as error:
                 return fail(_in_words(error), 1)
+            except ModuleNotFoundError as error:
+                advised = missing.advice(error)
+                return fail(advised, 1) if advised else _mistake(error)
             except MemoryError:
                 return fail("out of memory; close other programs or take a larger machine", 1)
             except Exception as error:  # noqa: BLE001 (the outermost place: nobody else would)

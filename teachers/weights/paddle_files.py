@@ -1,5 +1,6 @@
-"""What a .pdmodel, .pdiparams and .pdiparams.info of Paddle 2 hold, read without running anything
-in them."""
+"""What a .pdmodel, .pdiparams and .pdiparams.info of Paddle hold, read without running anything in
+them. Paddle 3 writes a .json in place of the .pdmodel (`teachers.weights.pir_files`), and no
+.info."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from teachers.errors import FeatherboneError
-from teachers.weights import safe_pickle
+from teachers.weights import pir_files, safe_pickle
 
 # Bytes of one element by the data type's number in Paddle's framework.proto.
 ITEM_BYTES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 20: 1, 21: 1, 22: 2, 23: 8, 24: 16}
@@ -46,19 +47,29 @@ def parameter_names(path: Path) -> list[str]:
     """Names of the tensors of a .pdiparams in the order they lie in it, structured where known; []
     if unknown."""
     model = path.with_suffix(".pdmodel")
-    if model.is_symlink() or not model.is_file():
-        return []
     from google.protobuf.message import DecodeError
 
     # Names only make the table nicer: without them the bytes are still counted.
     try:
+        if model.is_symlink() or not model.is_file():
+            return pir_files.parameter_names(path.with_suffix(".json"))
         variables = read_program(model).blocks[0].vars
     except (DecodeError, OSError, ValueError):
         return []
     structured = structured_names(path)
     # Sorted, for that is the order in which Paddle lays the tensors down.
-    names = sorted(v.name for v in variables if v.persistable and v.type.HasField("lod_tensor"))
+    names = sorted(v.name for v in variables if v.persistable and v.type.HasField(_dense(v)))
     return [structured.get(name, name) for name in names]
+
+
+def tensor_of(variable: Any) -> Any:
+    """The TensorDesc of a variable: its type and dimensions."""
+    return getattr(variable.type, _dense(variable)).tensor
+
+
+def _dense(variable: Any) -> str:
+    # Paddle 3 calls field 3 of VarType `dense_tensor`; in the file it is the same.
+    return variable.type.DESCRIPTOR.fields_by_number[3].name
 
 
 def parameters_of(block: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from export.formats import paddle_model
+from export.formats import paddle_strip
 from export.formats.foreign import paddle_constants
 from export.formats.foreign.program import ENDS, Program, setting, slot
 
@@ -150,7 +150,7 @@ def merge_operators(program: Program) -> int:
         attributes = sorted(
             each.SerializeToString()
             for each in op.attrs
-            if each.name not in paddle_model.DEAD_ATTRIBUTES
+            if each.name not in paddle_strip.DEAD_ATTRIBUTES
         )
         outputs = sorted((each.parameter, len(each.arguments)) for each in op.outputs)
         key = (op.type, tuple(inputs), tuple(attributes), tuple(outputs))

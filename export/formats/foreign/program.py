@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from paddle.base.proto import framework_pb2
 
-from export.formats import paddle_model
+from export.formats import paddle_strip
 from export.runtimes import paddle_program
 from teachers.errors import ExportMismatch
 from teachers.storage.bounded import read_bytes
@@ -108,7 +108,7 @@ class Program:
         del block.ops[:], block.vars[:]
         block.ops.extend(self.ops)
         block.vars.extend(self.variables.values())
-        paddle_model.strip_program(self.description)
+        paddle_strip.strip_program(self.description)
         parts = []
         # As Paddle orders them in the file.
         for name in sorted(self.values):

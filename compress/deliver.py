@@ -85,6 +85,9 @@ def deliver(
         ExportMismatch, StorageError: see `export.package.build`.
     """
     checked = export_verified(recipe, work, state, teacher_logits, recorder)
+    if state.quantized is not None:
+        layers = _layers(state.student.network, state.quantized, checked.sample[:LAYER_CLIPS])
+        recorder.report = replace(recorder.report, layer_report=layers)
     # Small, and all that the tables of accuracy need: who has it needs no data and no network.
     scores.save_all(work.folder / scores.NAME, work.dataset, checked.results)
     _export_baseline(work.folder / "baseline", state, checked, recorder)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from compress import plan, recipe as recipes
+from compress import plan, recipe as recipes, rehearsal
 from compress.deliver import deliver
 from compress.evaluation import accuracy, evaluate, fusion
 from compress.plan import Plan, PlannedStep, PlannedTeacher, load_data
@@ -139,6 +139,8 @@ def _stages(run: Run, recorder: Recorder) -> None:
     files = {weights.path: weights.sha256 for weights in planned.weights}
     held.check(files)
     ranks.only_first(lambda: held.keep(files))
+    # As early, for the same reason.
+    ranks.only_first(lambda: rehearsal.check_place(planned))
     work = Work(
         run.folder,
         dataset,

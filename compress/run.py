@@ -130,13 +130,15 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
 
 
 def _plan(recipe: Recipe) -> int:
-    from compress import plan
+    from compress import plan, rehearsal
     from compress.process import console
     from compress.reporting.planned import print_plan
 
     with console.reading() as progress:
         dataset = plan.load_data(recipe, progress)
-    return print_plan(plan.make(recipe, dataset))
+    planned = plan.make(recipe, dataset)
+    rehearsal.check_place(planned)
+    return print_plan(planned)
 
 
 def _run(

@@ -92,6 +92,16 @@ def test_a_missing_package_is_in_the_extra_that_the_message_names():
     assert missing.advice(ModuleNotFoundError(name="compress.nosuch")) == ""
 
 
+def test_predict_needs_two_small_packages_and_no_paddle(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["featherbone", "predict", "deploy", "clip.npy"])
+    for package in missing.OF_PREDICT:
+        assert "featherbone[predict]" in missing.advice(ModuleNotFoundError(name=package))
+    assert "featherbone[cpu]" in missing.advice(ModuleNotFoundError(name="paddle"))
+    names = {re.split(r"[=<>]", line)[0] for line in extra("predict")}
+    assert names == {"rich", "pyyaml"}
+    assert set(extra("predict")) < set(extra("service"))
+
+
 @pytest.mark.slow
 def test_the_gpu_requirements_install_and_import(tmp_path):
     """No GPU is needed: the wheel brings CUDA, and says that there is no device. About 2 GB."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import paddle
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compress import run
 from export import api, deployed, runtimes, scripts
 from export.flat.flatten import flatten
 from export.formats import (
@@ -395,3 +397,25 @@ def test_openvino_runs_every_network(name, randomised, tmp_path):
     )
     found = fitted(lambda x: [np.array(compiled(x)[0])], [1, *network.spec.input_shape])(clips)[0]
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_place_that_takes_no_student_says_so_before_it_is_trained(
+    dry, tmp_path, monkeypatch, capsys
+):
+    without = replace(PROFILES["rknn"], allowed=None, refused=frozenset({"Conv"}))
+    monkeypatch.setitem(PROFILES, "rknn", without)
+    overrides = [
+        "export.profile=rknn",
+        "teacher.width=8",
+        "data.train_clips=24",
+        "data.val_clips=12",
+    ]
+    folder = tmp_path / "run"
+    arguments = ["--recipe", "ctrgcn_lite_dml_int8", "--output", str(folder)]
+    arguments += [word for each in overrides for word in ("-o", each)]
+    assert run.main([*arguments, *(["--dry-run"] if dry else [])]) == 1
+    told = capsys.readouterr()
+    assert "export.profile: rknn: model.onnx would break" in told.err and "Conv" in told.err
+    assert json.loads(told.out.splitlines()[-1])["status"] == "failed"
+    assert not list(tmp_path.rglob("*.npz"))

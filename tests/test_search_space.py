@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from compress import recipe as recipes
+from compress import recipe as recipes, rehearsal
 from compress.plan import Plan, PlannedStudent
 from compress.recipe.search import Search
 from compress.search import bench, costs, sampler, space as spaces
@@ -147,7 +147,7 @@ def test_files_weigh_what_they_weigh_before_training(bits, apart, tiny_spec, ran
     about = {"classes": ["one", "two", "three"]}
     before = tmp_path / "before"
     before.mkdir()
-    known = costs.write(recipe, tiny_spec, SimpleNamespace(about=lambda: about), before)
+    known = rehearsal.write(recipe, tiny_spec, SimpleNamespace(about=lambda: about), before)
     network = randomised(networks.build(tiny_spec), seed=3)
     generator = np.random.default_rng(4)
     # As training does: blocks begin with one topology, and equal constants are stored once.
@@ -170,7 +170,7 @@ def test_files_weigh_what_they_weigh_before_training(bits, apart, tiny_spec, ran
 
 def test_no_weight_that_a_network_is_weighed_with_is_near_nothing(tiny_spec):
     # A small factor before others let them all round to the same, and those are stored once.
-    state = networks.state_of(costs.stand_in(tiny_spec))
+    state = networks.state_of(rehearsal.stand_in(tiny_spec))
     assert min(np.abs(value).min() for value in state.values()) >= 0.1
 
 

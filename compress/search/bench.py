@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from compress import rehearsal
 from compress.evaluation.latency import Turn, turn_of, undisturbed
 from compress.plan import Plan
 from compress.process import console
@@ -104,7 +105,7 @@ class Bench:
         key = (shape.layers, shape.channels, bits)
         if key not in self._sizes:
             with storage.scratch() as folder:
-                self._sizes[key] = costs.write(
+                self._sizes[key] = rehearsal.write(
                     planned.recipe, planned.final_spec, planned.student.task, folder
                 )
         return self._sizes[key]
@@ -159,7 +160,7 @@ def _written(planned: Plan, folder: Path) -> int:
     if description.is_file():
         return sum(file.stat().st_size for file in folder.iterdir())
     with storage.staging(storage.make_folder(folder)) as unfinished:
-        size_bytes = costs.write(
+        size_bytes = rehearsal.write(
             planned.recipe, planned.final_spec, planned.student.task, unfinished
         )
         files = [file for file in unfinished.iterdir() if file.name != storage.WRITING]

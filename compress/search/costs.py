@@ -1,8 +1,7 @@
 """What a point costs, before anything is trained: its bytes, its multiply-accumulates, and its
 latency on this machine.
 
-Bytes are those of files that the exporter writes of the same network with fresh weights: no size
-depends on what the weights are. Latency comes from a line through a dozen such files that were
+Bytes are those of `compress.rehearsal`. Latency comes from a line through a dozen such files that were
 timed.
 """
 
@@ -10,22 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from paddle import nn
 
 from compress.recipe.search import Bits
-from compress.recipe.types import Recipe, Step
 from compress.search.space import Shape
-from compress.steps import quantising, weight_only
-from compress.task import Task
-from export import deployed, package
-from export.flat.flatten import flatten
-from export.flat.layers import prepared
-from export.quantize.bits import make_plan
-from export.quantize.quantized import Quantized, ranges_of
 from teachers import networks
 from teachers.networks import Spec
 
@@ -40,59 +28,6 @@ INTEGERS = ("int8",)
 def least_bytes(spec: Spec, bits: str) -> int:
     """What the weights alone come to, so that nothing is exported that surely does not fit."""
     return int(networks.parameters(spec) * BITS[bits] / 8 * FOLDED)
-
-
-def write(recipe: Recipe, spec: Spec, task: Task, folder: Path) -> int:
-    """Export a network of this layout with fresh weights as the recipe says; returns the bytes of
-    the folder."""
-    network = stand_in(spec)
-    description = package.save(
-        network,
-        folder,
-        recipe.export.formats,
-        task.about(),
-        _rounding(network, recipe.steps),
-        recipe.export.options,
-    )
-    deployed.write(folder, description)
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-
-
-def stand_in(spec: Spec) -> nn.Layer:
-    """A network with some weights. Fresh ones will not do: a BatchNorm that begins with a scale of
-    almost 0 folds into weights that no eight bits can tell apart."""
-    generator = np.random.default_rng(0)
-    network = networks.build(spec)
-    state = {}
-    for name, value in networks.state_of(network).items():
-        if name.endswith("_variance"):
-            drawn = generator.uniform(0.5, 2.0, value.shape)
-        else:
-            # Far from 0: a single factor that happens to be small makes all weights behind it round
-            # to the same, and equal weights are stored once.
-            drawn = generator.uniform(0.1, 0.5, value.shape)
-            drawn *= generator.choice((-1.0, 1.0), value.shape)
-        state[name] = drawn.astype(value.dtype)
-    networks.load_state(network, state, "weights to weigh a network with")
-    network.eval()
-    return network
-
-
-def _rounding(network: nn.Layer, steps: Sequence[Step]) -> Quantized | None:
-    """The plan of the last step with ranges of noise: as large as the real one."""
-    step = steps[-1]
-    config: Any = step.config
-    if step.kind == "ptq":
-        shape = (1, *network.spec.input_shape)
-        noise = np.random.default_rng(0).normal(size=shape).astype("float32")
-        flat, ranges = ranges_of(network, noise, "min_max")
-        return Quantized(make_plan(flat, "int8", ranges, quantising.overrides(config)))
-    if step.kind == "weight_only":
-        kind = weight_only.KINDS[config.kind]
-        overrides = quantising.overrides(config)
-        flat = prepared(flatten(network))
-        return Quantized(make_plan(flat, kind, overrides=overrides, group=config.group))
-    return None
 
 
 @dataclass(frozen=True)

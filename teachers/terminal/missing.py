@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 # By the package that is missing, the extra of pyproject.toml that has it, where it is not `cpu`.
 EXTRAS = {
     "paddleslim": "slim",
@@ -9,6 +11,8 @@ EXTRAS = {
     "openvino": "openvino",
     "nncf": "openvino",
 }
+# All that `featherbone predict` needs beyond the base installation.
+OF_PREDICT = ("rich", "yaml")
 OWN = ("compress", "export", "teachers", "benchmarks")
 
 
@@ -18,6 +22,8 @@ def advice(error: ModuleNotFoundError) -> str:
     if not name or name in OWN:
         return ""
     extra = EXTRAS.get(name, "cpu")
+    if name in OF_PREDICT and sys.argv[1:2] == ["predict"]:
+        extra = "predict"
     return (
         f"the package {name!r} is not installed: commands need more than serving from a program does;"
         f' install it with pip install "featherbone[{extra}]", in a checkout pip install ".[{extra}]"'

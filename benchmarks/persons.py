@@ -1,5 +1,5 @@
-"""Latency of one- and two-person clips: the default paddle2onnx file, and ours in float32 and in
-both forms of eight bits.
+"""Latency of one- and two-person clips: the default paddle2onnx file, and ours in float32, in both
+forms of eight bits, and in Paddle Inference.
 
 Run: python benchmarks/persons.py --network stgcnpp [--drop l10] [--weights FILE] [--batches 1,8]
        [--clips FILE.npz] [--keep stem.1,i1.1] [--csv FILE]
@@ -31,7 +31,7 @@ from benchmarks.tables import write_csv
 from compress.process import device
 from export import runtimes
 from export.flat.flatten import flatten
-from export.formats import onnx_format
+from export.formats import onnx_format, paddle_format
 from export.formats.baseline import save_baseline
 from export.formats.options import Integers, Options
 from export.quantize.layer_report import decibels
@@ -63,7 +63,10 @@ def rows(network: nn.Layer, quantized: Quantized, folder: Path) -> list[Row]:
         flat, options = quantized.flat(network), Options(onnx=form)
         (path,) = onnx_format.save(flat, network.spec, folder / form, quantized.plan, options)
         found.append((f"ours, int8 {form}", path))
-    return [(name, runtimes.onnx_runtime(path, threads=1)) for name, path in found]
+    made = [(name, runtimes.onnx_runtime(path, threads=1)) for name, path in found]
+    (folder / "paddle").mkdir()
+    files = paddle_format.save(flatten(network), network.spec, folder / "paddle")
+    return [*made, ("ours, Paddle float32", runtimes.paddle_inference(*files, threads=1))]
 
 
 def of_persons(clips: np.ndarray) -> dict[str, np.ndarray]:

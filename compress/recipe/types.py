@@ -327,10 +327,8 @@ class Export:
             raise ValueError("formats: names a format twice")
         # Made once before anything else is done: it checks that the keys go together.
         placed = self.options
-        if "onnx" not in self.formats and placed != USUAL:
-            raise ValueError(
-                "formats: without onnx; opset, batch, profile and skip_absent are its own"
-            )
+        if "onnx" not in self.formats and replace(placed, skip_absent=None) != USUAL:
+            raise ValueError("formats: without onnx; opset, batch, profile and onnx are its own")
 
     @property
     def options(self) -> Options:

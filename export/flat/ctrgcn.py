@@ -9,6 +9,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
+from export.flat.persons import Entry, Head
 from teachers.ctrgcn.network import CTRGCN, SUBSETS, GraphUnit, TemporalUnit, Unit
 
 # Of the topology in eight bits: its weights, which set the scale of the refining conv, are so many
@@ -21,12 +22,12 @@ def flatten(network: CTRGCN) -> nn.Sequential:
     layers = [Input(network)]
     for block in network.spec.blocks:
         layers.append(Block(block.id, getattr(network, block.id)))
-    flat = nn.Sequential(*layers, Head(network))
+    flat = nn.Sequential(*layers, Head(network, network.spec.blocks[-1].out_channels))
     flat.eval()
     return flat
 
 
-class Input(FlatLayer):
+class Input(Entry):
     """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
     T)."""
 
@@ -39,13 +40,15 @@ class Input(FlatLayer):
         )
         self.scale, self.shift = self.constant("scale", scale), self.constant("shift", shift)
 
-    def forward(self, x):
+    def rows(self, x):
         C, T, V, _ = self.shape
-        x = self.point(
+        return self.point(
             "out", (x.transpose([0, 4, 1, 3, 2]) * self.scale + self.shift).reshape([-1, C, V, T])
         )
+
+    def behind(self, rows):
         # A list of branches from here on, see `Block.branches`
-        return [x] if self.onnx else x
+        return [rows] if self.onnx else rows
 
 
 class Block(FlatLayer):
@@ -309,20 +312,3 @@ class Temporal(FlatLayer):
 
     def for_onnx(self) -> None:
         self.reduce = self.reduce.split(self.inner)
-
-
-class Head(FlatLayer):
-    """Mean over joints and frames, then persons, then the classifier."""
-
-    def __init__(self, network: CTRGCN):
-        super().__init__("fc")
-        self.persons = network.spec.persons
-        self.channels = network.spec.blocks[-1].out_channels
-        self.weight_ = self.constant("w", array(network.fc.weight), axis=1, layer="w")
-        self.bias_ = self.constant("b", array(network.fc.bias))
-
-    def forward(self, x):
-        # The last block of the form for ONNX hands on its branches
-        x = paddle.concat(x, axis=1) if isinstance(x, (list, tuple)) else x
-        pooled = x.mean([2, 3]).reshape([-1, self.persons, self.channels]).mean(1)
-        return paddle.matmul(pooled, self.weight_) + self.bias_

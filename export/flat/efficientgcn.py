@@ -15,6 +15,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from export.flat.layers import Affine, FlatLayer, FoldedConv, array, fold
+from export.flat.persons import Entry, Head
 from teachers.efficientgcn.layers import (
     HOPS,
     ConvNorm,
@@ -37,12 +38,12 @@ def flatten(network: EfficientGCN) -> nn.Sequential:
         for block in spec.blocks
         if not block.branched
     ]
-    flat = nn.Sequential(*layers, Head(network))
+    flat = nn.Sequential(*layers, Head(network, spec.features))
     flat.eval()
     return flat
 
 
-class Branches(FlatLayer):
+class Branches(Entry):
     """Persons to the batch, every branch by itself, channels concatenated: (N, C, T, V, M) -> (N *
     M, C', V, T)."""
 
@@ -59,12 +60,14 @@ class Branches(FlatLayer):
             ]
             self.branches.append(nn.Sequential(stem(f"{number}.", network.stem[number]), *units))
 
-    def forward(self, x):
+    def rows(self, x):
         C, T, V = self.shape
-        x = x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T])
+        return x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T])
+
+    def behind(self, rows):
         if len(self.branches) == 1:
-            return self.branches[0](x)
-        each = paddle.split(x, len(self.branches), axis=1)
+            return self.branches[0](rows)
+        each = paddle.split(rows, len(self.branches), axis=1)
         return self.point(
             "out",
             paddle.concat(
@@ -396,17 +399,3 @@ class Attention(Swished):
         )
         factor = self.point(f"{self.name}.factor", paddle.matmul(joint, frame))
         return self.swish(self.name, self.shift(self.point(f"{self.name}.product", x * factor)))
-
-
-class Head(FlatLayer):
-    """Mean over joints, frames and persons, then the classifier."""
-
-    def __init__(self, network: EfficientGCN):
-        super().__init__("fc")
-        self.persons, self.channels = network.spec.persons, network.spec.features
-        self.weight_ = self.constant("w", array(network.fc.weight), axis=1, layer="w")
-        self.bias_ = self.constant("b", array(network.fc.bias))
-
-    def forward(self, x):
-        pooled = x.mean([2, 3]).reshape([-1, self.persons, self.channels]).mean(1)
-        return paddle.matmul(pooled, self.weight_) + self.bias_

@@ -8,8 +8,8 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from export.flat.ctrgcn import Head
 from export.flat.layers import FlatLayer, FoldedConv, array, fold
+from export.flat.persons import Entry, Head
 from teachers.layers import BatchNorm, ConvBN
 from teachers.stgcn.network import STGCN, SUBSETS, GraphConv, Unit
 
@@ -23,12 +23,14 @@ def sequence(network: STGCN, block) -> nn.Sequential:
     """The flat network; `block(id, unit)` makes a block's layer."""
     # By id: a student keeps its teacher's ids, so their order in the spec is all that counts
     blocks = [block(one.id, getattr(network, one.id)) for one in network.spec.blocks]
-    flat = nn.Sequential(Input(network), *blocks, Head(network))
+    flat = nn.Sequential(
+        Input(network), *blocks, Head(network, network.spec.blocks[-1].out_channels)
+    )
     flat.eval()
     return flat
 
 
-class Input(FlatLayer):
+class Input(Entry):
     """data_bn as a scale and a shift, then persons to the batch: (N, C, T, V, M) -> (N * M, C, V,
     T)."""
 
@@ -40,7 +42,7 @@ class Input(FlatLayer):
         )
         self.scale, self.shift = self.constant("scale", scale), self.constant("shift", shift)
 
-    def forward(self, x):
+    def rows(self, x):
         C, T, V, _ = self.shape
         return self.point(
             "out", x.transpose([0, 4, 1, 3, 2]).reshape([-1, C, V, T]) * self.scale + self.shift

@@ -20,11 +20,11 @@ LARGEST_BATCH = 1024
 
 @dataclass(frozen=True)
 class Options:
-    """How files are written. All but the profile belong to ONNX; None: as the profile has it.
+    """How files are written. All but `skip_absent` belong to ONNX; None: as the profile has it.
 
     Attributes:
-        skip_absent: persons who are not in a clip are not computed; accelerators that need static
-            shapes cannot have it.
+        skip_absent: persons who are not in a clip are not computed, also by Paddle's program;
+            accelerators that need static shapes cannot have it.
         opset: of the ONNX standard; the lowest that the weights need, 15 or for int4 21.
         batch: clips of one call: a number, "fixed" (1) or "free".
         profile: the place that the file goes to, of `export.formats.profiles`.

@@ -8,7 +8,7 @@ from pathlib import Path
 import paddle
 from paddle import nn
 
-from export.formats import paddle_model, paddle_weights
+from export.formats import paddle_absent, paddle_model, paddle_weights
 from export.formats.options import USUAL, Options
 from export.quantize.bits import Plan
 from teachers.networks import Spec
@@ -27,9 +27,13 @@ def save(
     options: Options = USUAL,
 ) -> list[Path]:
     """See `export.formats.contract.Format`."""
+    # Not `options.skips_absent`: profile and batch are those of `model.onnx`.
+    skips = options.skip_absent is not False
     if plan is None:
-        return paddle_model.save(flat, spec, folder)
-    return paddle_weights.save(flat, spec, folder, plan)
+        return paddle_model.save(
+            paddle_absent.skipping(flat, spec) if skips else flat, spec, folder
+        )
+    return paddle_weights.save(flat, spec, folder, plan, skips)
 
 
 def needs(files: Sequence[Path], options: Options = USUAL) -> dict[str, str]:

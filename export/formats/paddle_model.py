@@ -18,11 +18,11 @@ from teachers.layers import AsWritten
 NEEDED_BYTES = 50_000_000  # less free space than this explains a failed write
 
 
-def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
+def save(flat: nn.Layer, spec, folder: Path) -> list[Path]:
     """Write the flat network for Paddle Inference; the batch size stays free.
 
     Args:
-        flat: what `flatten` returned.
+        flat: what `flatten` returned, or a layer around it.
         spec: the network's spec, for the input shape (N, C, T, V, M).
         folder: where the files of `paddle_version.files` go.
     """

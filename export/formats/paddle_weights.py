@@ -14,17 +14,24 @@ import paddle
 from paddle import nn
 
 from export.flat.layers import duplicate
-from export.formats import paddle_model
+from export.formats import paddle_absent, paddle_model
 from export.quantize import bits
 from export.quantize.bits import Plan, Weight
 
 
-def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
+def save(
+    flat: nn.Sequential, spec, folder: Path, plan: Plan, skip_absent: bool = False
+) -> list[Path]:
     """Write `model.pdmodel` and `model.pdiparams` of a flat network in the form for Paddle, which
-    stays as it is."""
-    return paddle_model.save(
-        Stored(bits.quantize_weights(duplicate(flat), plan), plan), spec, folder
-    )
+    stays as it is.
+
+    Args:
+        skip_absent: persons who are not in a clip are not computed.
+    """
+    rounded = bits.quantize_weights(duplicate(flat), plan)
+    # Made before the weights are taken apart: it computes with them.
+    whole = paddle_absent.skipping(rounded, spec) if skip_absent else rounded
+    return paddle_model.save(Stored(rounded, plan, whole), spec, folder)
 
 
 class Stored(nn.Layer):
@@ -34,9 +41,13 @@ class Stored(nn.Layer):
     as a few hundred weights.
     """
 
-    def __init__(self, flat: nn.Sequential, plan: Plan):
+    def __init__(self, flat: nn.Sequential, plan: Plan, whole: nn.Layer | None = None):
+        """
+        Args:
+            whole: what runs, `flat` itself or a layer around it.
+        """
         super().__init__()
-        self.flat = flat
+        self.flat = flat if whole is None else whole
         self.stored: list[
             tuple
         ] = []  # (layer, its attributes, kind, shape, axis, shape of the scales)

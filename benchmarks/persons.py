@@ -65,8 +65,8 @@ def rows(network: nn.Layer, quantized: Quantized, folder: Path) -> list[Row]:
         found.append((f"ours, int8 {form}", path))
     made = [(name, runtimes.onnx_runtime(path, threads=1)) for name, path in found]
     (folder / "paddle").mkdir()
-    files = paddle_format.save(flatten(network), network.spec, folder / "paddle")
-    return [*made, ("ours, Paddle float32", runtimes.paddle_inference(*files, threads=1))]
+    model, parameters = paddle_format.save(flatten(network), network.spec, folder / "paddle")
+    return [*made, ("ours, Paddle float32", runtimes.paddle_inference(model, parameters, 1))]
 
 
 def of_persons(clips: np.ndarray) -> dict[str, np.ndarray]:

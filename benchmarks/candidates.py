@@ -108,7 +108,8 @@ def candidates(
     found.append(paddle_folder("baseline Paddle export, oneDNN", folder / "baseline", onednn=True))
     paddle_model.save(flatten(network), spec, folder / "paddle")
     found.append(paddle_folder("ours, Paddle float32", folder / "paddle", True))
-    paddle_weights.save(quantized.flat(network), spec, folder / "paddle_int8", quantized.plan)
+    weights_alone = quantized.flat(network, activations=False)
+    paddle_weights.save(weights_alone, spec, folder / "paddle_int8", quantized.plan)
     found.append(paddle_folder("ours, Paddle, int8 weights", folder / "paddle_int8", True))
     for title, other in rivals.OTHERS.items():
         try:

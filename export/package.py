@@ -75,11 +75,14 @@ def save(
     """
     quantized = _for_place(quantized, options)
     plan = None if quantized is None else quantized.plan
-    flat = flatten(network) if quantized is None else quantized.flat(network)
     files = {}
     requires = {}
     precision = None if quantized is None else quantized.kinds()
     for kind in formats:
+        rounds = table.load(kind).ROUNDS_ACTIVATIONS
+        flat = (
+            flatten(network) if quantized is None else quantized.flat(network, activations=rounds)
+        )
         paths = table.load(kind).save(flat, network.spec, folder, plan, options)
         requires[kind] = table.load(kind).needs(paths, options)
         files[kind] = [path.name for path in paths]

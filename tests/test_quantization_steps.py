@@ -108,6 +108,43 @@ def test_files_compute_what_the_step_hands_on(
         assert (tmp_path / "deploy" / file).stat().st_size < float_bytes[file]
 
 
+def bias_of(flat) -> np.ndarray:
+    return {one.name: one for one in flat.parameters()}["fc.b"].numpy()
+
+
+def test_rounding_activations_leaves_the_mean_of_the_logits(state, work):
+    """Of the clips that it was calibrated on, in files that round activations and no others."""
+    network = state.student.network
+    found = ptq.apply(state, ptq.Config(clips=8), work, 1).state.quantized
+    clips = quantising.clips_of(state, work, 8)
+    exact = runtimes.in_process(network)(clips).mean(0)
+
+    def off(quantized) -> float:
+        logits = runtimes.in_process(quantized.simulated(network))(clips)
+        return float(np.abs(logits.mean(0) - exact).max())
+
+    assert off(found) < 1e-4 < off(replace(found, shift={}))
+    assert set(found.shift) == {"fc.b"}
+    alone = bias_of(found.flat(network, activations=False))
+    assert np.array_equal(alone, bias_of(flatten(network)))
+    np.testing.assert_allclose(bias_of(found.flat(network)), alone + found.shift["fc.b"])
+    plain = ptq.apply(state, ptq.Config(clips=8, bias_correction=False), work, 1).state.quantized
+    # Ranges around zero shift otherwise.
+    assert plain.shift == {} == found.symmetric().shift
+
+
+def test_each_file_has_the_shift_that_its_rounding_needs(state, work, clips, tmp_path):
+    network = state.student.network
+    found = ptq.apply(state, ptq.Config(clips=8), work, 1).state.quantized
+    # A shift that no rounding could hide.
+    moved = replace(found, shift={"fc.b": np.full_like(found.shift["fc.b"], 100)})
+    exact = runtimes.in_process(network)(clips)
+    package.build(network, tmp_path, ("paddle", "onnx"), {}, clips, exact, moved)
+    served = deployed.predictors(tmp_path, deployed.read(tmp_path))
+    assert np.abs(served["onnx"](clips) - exact).min() > 50
+    assert np.abs(served["paddle"](clips) - exact).max() < 50
+
+
 def test_quantised_network_is_read_back_and_refuses_others(
     state, work, clips, tmp_path, randomised
 ):
@@ -115,6 +152,7 @@ def test_quantised_network_is_read_back_and_refuses_others(
     found.save(tmp_path / "q.npz")
     again = Quantized.read(tmp_path / "q.npz")
     assert again.plan == found.plan and again.constants.keys() == found.constants.keys()
+    assert np.array_equal(again.shift["fc.b"], found.shift["fc.b"])
     network = state.student.network
     assert np.array_equal(
         runtimes.in_process(again.simulated(network))(clips),
@@ -124,6 +162,8 @@ def test_quantised_network_is_read_back_and_refuses_others(
         RecipeError, match="quantised constants: ctrgcn has no 'l.*they are of another network"
     ):
         Quantized(found.plan, {"l9.values.b": np.zeros((3, 1), "float32")}).flat(network)
+    with pytest.raises(RecipeError, match="has no 'fc.b' of shape .*they are of another network"):
+        replace(found, shift={"fc.b": np.zeros(99, "float32")}).flat(network)
     from teachers import storage
 
     storage.write_arrays(tmp_path / "other.npz", {}, {"spec": {}})
@@ -194,10 +234,12 @@ def test_training_that_only_harms_ends_with_what_rounding_alone_gives(
     )
     start = ptq.apply(state, ptq.Config(clips=8), work, 1).state.quantized
     assert outcome.state.quantized.plan == start.plan
-    assert np.array_equal(
-        runtimes.in_process(outcome.state.served())(clips),
-        runtimes.in_process(start.simulated(state.student.network))(clips),
-    )
+    for activations in (True, False):
+        own, expected = (
+            runtimes.in_process(each.simulated(state.student.network, activations))(clips)
+            for each in (outcome.state.quantized, start)
+        )
+        np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_trainable_network_computes_what_is_simulated(network, clips):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from compress.steps import quantising
 from compress.steps.work import Outcome, State, Work
 from export.flat.flatten import flatten
-from export.quantize.bias_correction import corrected_biases, mean_inputs
+from export.quantize.bias_correction import corrected_biases, mean_inputs, mean_logits
 from export.quantize.bits import Overrides, make_plan
-from export.quantize.quantized import Quantized, ranges_of
+from export.quantize.quantized import Quantized, centred, ranges_of
 from teachers.networks import Spec
 
 
@@ -24,7 +24,8 @@ class Config(quantising.Calibration):
 
     Attributes:
         bias_correction: put what rounding the weights shifts the channels' means by into the
-            biases.
+            biases, and what rounding the activations shifts the logits' means by into the
+            classifier's.
         auto: points of top-1 that may be lost on the validation split; activations of the layers
             that harm most stay float32 until no more are.
     """
@@ -60,14 +61,18 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     clips = quantising.clips_of(state, work, config.clips)
     flat, ranges = ranges_of(network, clips, config.method)
     by_recipe = quantising.overrides(config)
-    # Measured once: however many layers `auto` keeps precise, the float inputs are the same
-    means = mean_inputs(flatten(network), clips) if config.bias_correction else {}
+    # Measured once: however many layers `auto` keeps precise, those of the float network are the
+    # same
+    if config.bias_correction:
+        inputs = mean_inputs(flatten(network), clips)
+        logits = mean_logits(flatten(network), clips)
 
     def quantised(more: Overrides) -> Quantized:
         plan = make_plan(flat, "int8", ranges, by_recipe | more)
         if not config.bias_correction:
             return Quantized(plan, {})
-        return Quantized(plan, corrected_biases(flatten(network), plan, means))
+        rounded = Quantized(plan, corrected_biases(flatten(network), plan, inputs))
+        return centred(rounded, network, clips, logits)
 
     # `auto` gives back float32 to activations alone: weights in eight bits keep the file small.
     return quantising.outcome(config.auto, quantised, "int8_weights", state, work, lambda: clips)

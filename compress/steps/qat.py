@@ -126,7 +126,11 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     finally:
         watch.end()
     # The student keeps its float weights; what was learned are the constants of its eight-bit files
-    quantized = Quantized(rounded.plan, learner.constants())
+    constants = learner.constants()
+    # Learnt with the shift in it; files that round weights alone must not have it.
+    for constant, shift in rounded.shift.items():
+        constants[constant] = constants[constant] - shift
+    quantized = Quantized(rounded.plan, constants, rounded.shift)
     notes = [quantising.notes(quantized)]
     if progress.note:
         notes.append(progress.note)

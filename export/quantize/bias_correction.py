@@ -1,17 +1,19 @@
 """Bias correction (Nagel et al., ICCV 2019, arXiv 1906.04721): what rounding the weights shifts a
 channel's mean by goes into its bias.
 
-The mean inputs are measured on clips rather than derived from BatchNorm.
+The mean inputs are measured on clips rather than derived from BatchNorm. What rounding activations
+shifts the logits' mean by is measured as a whole, and goes into the classifier's bias.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import paddle
 from paddle import nn
 
 from export.flat.layers import FoldedConv, array, duplicate
 from export.quantize.bits import Plan, quantize_weights
-from export.quantize.calibrate import run
+from export.quantize.calibrate import BATCH, run
 from teachers.errors import DataError
 
 
@@ -82,3 +84,28 @@ def mean_shift(change: np.ndarray, means: np.ndarray, groups: int) -> np.ndarray
     # Every tap sees the same channel mean, away from the ends of a clip
     taps = change.sum(axis=(2, 3)).reshape(groups, -1, change.shape[1])
     return np.einsum("gci,gi->gc", taps, means.reshape(groups, -1)).reshape(-1)
+
+
+def mean_logits(network: nn.Layer, clips: np.ndarray) -> np.ndarray:
+    """The mean of a flat network's logits over clips (n, C, T, V, M): (K,) float64.
+
+    Raises:
+        DataError: no clips.
+    """
+    if not len(clips):
+        raise DataError(
+            "bias correction: no clips to measure on; give at least one clip of the training split"
+        )
+    total = 0.0
+    with paddle.no_grad():
+        for start in range(0, len(clips), BATCH):
+            x = np.ascontiguousarray(clips[start : start + BATCH], dtype="float32")
+            total = total + network(paddle.to_tensor(x)).numpy().astype("float64").sum(0)
+    return total / len(clips)
+
+
+def classifier_bias(flat: nn.Sequential) -> str | None:
+    """The name on disk of what a flat network adds to its logits; None: only the network's own
+    `forward` knows (`export/flat/default.py`)."""
+    bias = getattr(flat[-1], "bias_", None)
+    return None if bias is None else bias.name

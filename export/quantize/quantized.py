@@ -13,12 +13,21 @@ from paddle import nn
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.quantize import bits
-from export.quantize.bias_correction import corrected_biases, mean_inputs
+from export.quantize.bias_correction import (
+    classifier_bias,
+    corrected_biases,
+    mean_inputs,
+    mean_logits,
+)
 from export.quantize.bits import Overrides, Plan
 from export.quantize.calibrate import calibrate
 from teachers import storage
 from teachers.errors import CheckpointError, RecipeError
 from teachers.weights.values import require_usable
+
+
+# What a shift's name begins with on disk; no constant's name has a colon.
+SHIFT = "shift:"
 
 
 @dataclass(frozen=True)
@@ -28,27 +37,36 @@ class Quantized:
     Attributes:
         constants: name on disk (`l1.values.b`) -> float32 values before rounding, in the form for
             Paddle.
+        shift: name on disk -> what is added to that constant in files that round activations, and
+            in no others.
     """
 
     plan: Plan
     constants: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    shift: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
-    def flat(self, network: nn.Layer) -> nn.Sequential:
+    def flat(self, network: nn.Layer, activations: bool = True) -> nn.Sequential:
         """The flat network with these constants, not rounded.
 
+        Args:
+            activations: False: for a format that rounds weights alone.
         Raises:
             RecipeError: they are of another network.
         """
         flat = flatten(network)
         # By the name on disk: attributes differ between the forms, names do not
         own = {one.name: one for one in flat.parameters()}
-        for name, value in self.constants.items():
+        for name, value in (*self.constants.items(), *self.shift.items()):
             if name not in own or list(own[name].shape) != list(value.shape):
                 raise RecipeError(
                     f"quantised constants: {network.spec.network} has no {name!r} of shape"
                     f" {value.shape}; they are of another network"
                 )
+        for name, value in self.constants.items():
             own[name].set_value(value)
+        if activations:
+            for name, value in self.shift.items():
+                own[name].set_value(own[name].numpy() + value)
         return flat
 
     def for_onnx(self, network: nn.Layer) -> nn.Sequential:
@@ -62,7 +80,7 @@ class Quantized:
             activations: False: of a format that rounds weights alone, in the form for Paddle.
         """
         if not activations:
-            return bits.quantize_weights(self.flat(network), self.plan)
+            return bits.quantize_weights(self.flat(network, activations=False), self.plan)
         return bits.fake_quantized(self.for_onnx(network), self.plan)
 
     def symmetric(self) -> Quantized:
@@ -75,7 +93,8 @@ class Quantized:
         for name, (low, high) in self.plan.ranges.items():
             step = max(abs(low), abs(high)) / 127
             ranges[name] = (-128 * step, 127 * step)
-        return replace(self, plan=replace(self.plan, ranges=ranges))
+        # The shift was measured with the other ranges, and coarser steps shift otherwise.
+        return replace(self, plan=replace(self.plan, ranges=ranges), shift={})
 
     def kinds(self) -> dict[str, int]:
         """How many layers are kept in which kind."""
@@ -83,7 +102,8 @@ class Quantized:
 
     def save(self, path: Path) -> None:
         """Write it as one `.npz`."""
-        storage.write_arrays(path, self.constants, {"plan": self.plan.to_json()})
+        shift = {f"{SHIFT}{name}": value for name, value in self.shift.items()}
+        storage.write_arrays(path, self.constants | shift, {"plan": self.plan.to_json()})
 
     @staticmethod
     def read(path: Path) -> Quantized:
@@ -100,7 +120,12 @@ class Quantized:
                 f"range of {name}": np.array(ends, "float64") for name, ends in plan.ranges.items()
             }
             require_usable(ranges, str(path))
-            return Quantized(plan, constants)
+            shift = {
+                name.removeprefix(SHIFT): constants.pop(name)
+                for name in list(constants)
+                if name.startswith(SHIFT)
+            }
+            return Quantized(plan, constants, shift)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{path}: has no plan of a quantised network; give the file of a ptq, qat or"
@@ -121,4 +146,21 @@ def corrected(network, clips: np.ndarray, method: str, own: Overrides) -> Quanti
     flat, ranges = ranges_of(network, clips, method)
     # Biases are measured in the form for Paddle: constants are kept in it, and the other is derived
     plan, flat = bits.make_plan(flat, "int8", ranges, own), flatten(network)
-    return Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))
+    rounded = Quantized(plan, corrected_biases(flat, plan, mean_inputs(flat, clips)))
+    return centred(rounded, network, clips, mean_logits(flat, clips))
+
+
+def centred(
+    quantized: Quantized, network: nn.Layer, clips: np.ndarray, expected: np.ndarray
+) -> Quantized:
+    """The same with the mean of its logits on clips (n, C, T, V, M) moved to the expected one (K,).
+
+    What rounding activations adds to a clip's logits is alike in all clips for the most part: frames
+    without anybody, small values that all become zero. The classifier's bias takes it off.
+    """
+    name = classifier_bias(flatten(network))
+    if name is None:
+        return quantized
+    without = replace(quantized, shift={})
+    shift = expected - mean_logits(without.simulated(network), clips)
+    return replace(quantized, shift={name: shift.astype("float32")})

@@ -2,7 +2,8 @@
 forms of eight bits, and in Paddle Inference.
 
 Run: python benchmarks/persons.py --network stgcnpp [--drop l10] [--weights FILE] [--batches 1,8]
-       [--clips FILE.npz] [--keep stem.1,i1.1] [--csv FILE]
+       [--clips FILE.npz] [--calibration FILE.npz] [--method gradient] [--keep stem.1,i1.1]
+       [--csv FILE]
 
 All rows run in turn in one process and one thread; their ratios to the first row are what counts.
 Times are of the processor, not of the clock: other work on the machine adds to the latter. `rows`
@@ -34,6 +35,7 @@ from export.flat.flatten import flatten
 from export.formats import onnx_format, paddle_format
 from export.formats.baseline import save_baseline
 from export.formats.options import Integers, Options
+from export.quantize import calibrate
 from export.quantize.layer_report import decibels
 from export.quantize.quantized import Quantized, corrected
 from teachers import cpu
@@ -135,6 +137,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, help="instead: a weights file")
     parser.add_argument("--drop", default="", help="with --network: blocks to leave out")
     parser.add_argument("--clips", type=Path, help="an .npz with `clips` (N, C, T, V, M)")
+    parser.add_argument(
+        "--calibration", type=Path, help="the same with other clips, to find ranges on"
+    )
+    parser.add_argument("--method", default="percentile", choices=calibrate.METHODS)
     parser.add_argument("--keep", default="", help="layers whose activations stay float32")
     parser.add_argument("--batches", default="1")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -153,7 +159,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         clips = _clips(network, options.clips)
         kept = {name: "int8_weights" for name in options.keep.split(",") if name}
-        quantized = corrected(network, clips, "percentile", kept)
+        calibration = _clips(network, options.calibration) if options.calibration else clips
+        quantized = corrected(network, calibration, options.method, kept)
         with tempfile.TemporaryDirectory() as temporary:
             found = rows(network, quantized, Path(temporary))
             records = measured(found, clips, batches, options.rounds)

@@ -97,7 +97,7 @@ def quantize(
             spread over the classes, prepared like training clips but not augmented.
         kind: `int8` computes with integers in ONNX; the others only store weights in fewer bits.
         keep: a block or layer (`l1`, `l1.values`) -> the kind that it is kept in instead.
-        method: of finding ranges: percentile, mse, entropy, min_max.
+        method: of finding ranges: percentile, mse, entropy, min_max, gradient.
     Raises:
         RecipeError: no clips for `int8`, a name that the network does not have, or a kind that is
             none.

@@ -9,9 +9,14 @@ import pytest
 from paddle import nn
 
 from export.flat.flatten import flatten
-from export.flat.layers import FoldedConv, prepared
+from export.flat.layers import FlatLayer, FoldedConv, prepared
 from export.quantize import bits, calibrate
-from export.quantize.bias_correction import corrected_biases, mean_inputs, mean_shift
+from export.quantize.bias_correction import (
+    corrected_biases,
+    mean_inputs,
+    mean_logits,
+    mean_shift,
+)
 from export.quantize.bits import Plan
 from export.quantize.layer_report import decibels, layer_report, worst
 from teachers import networks
@@ -134,6 +139,35 @@ def test_calibrated_ranges_lie_in_what_was_seen(flat, clips, method):
     assert all(layer.observer is None for layer in flat.sublayers() if hasattr(layer, "observer"))
 
 
+class Ended(FlatLayer):
+    """Logits (N, 1): three times what is above zero of the first coordinate, summed."""
+
+    def __init__(self):
+        super().__init__("l1")
+
+    def forward(self, x):
+        x = self.point("in", x[:, 0].flatten(1))
+        return 3 * paddle.nn.functional.relu(x).sum(1, keepdim=True)
+
+
+def test_squared_gradients_are_counted_by_value():
+    clips = np.array([[-10.0, -4.0, 0.5, 1.0]], "float32").reshape(1, 1, 4, 1, 1)
+    found = calibrate.squared_gradients(nn.Sequential(Ended()), clips, {"l1.in": (-10.0, 1.0)})
+    expected = np.zeros(calibrate.FINE_BINS)
+    # Bins of 11 / 8192 each; what is below zero has no gradient.
+    expected[[int(10.5 * calibrate.FINE_BINS / 11), -1]] = 9 * calibrate.GRADIENTS
+    np.testing.assert_allclose(found["l1.in"], expected)
+
+
+def test_gradient_cuts_off_what_changes_no_logit():
+    clips = np.linspace(-10, 1, 500, dtype="float32").reshape(1, 1, 500, 1, 1)
+    flat = nn.Sequential(Ended())
+    low, high = calibrate.calibrate(flat, clips, "gradient")["l1.in"]
+    assert low == pytest.approx(-10 * calibrate.FRACTIONS[0]) and 0.8 < high <= 1
+    # By size alone, those below zero are most of the error.
+    assert calibrate.calibrate(flat, clips, "mse")["l1.in"][0] < -9
+
+
 def test_calibration_needs_clips(flat, clips):
     with pytest.raises(
         DataError, match="calibration: no clips to calibrate with; give at least one"
@@ -248,6 +282,15 @@ def test_bias_correction_keeps_the_mean_output():
     assert np.abs(plain - mean).max() > 0.02 and np.abs(found - mean).max() < 1e-4
     with pytest.raises(DataError, match="bias correction: no clips"):
         mean_inputs(network, x[:0])
+
+
+def test_mean_logits_are_of_all_clips(flat, clips):
+    # More than a batch, so that the last one is smaller.
+    many = np.concatenate([clips, clips])[: calibrate.BATCH + 3]
+    expected = flat(paddle.to_tensor(many)).numpy().mean(0)
+    np.testing.assert_allclose(mean_logits(flat, many), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(DataError, match="bias correction: no clips to measure on"):
+        mean_logits(flat, clips[:0])
 
 
 def test_layer_report_finds_the_layer_that_was_harmed(flat, clips):

@@ -41,7 +41,7 @@ class Calibration:
 
     # percentile: CTR-GCN on NW-UCLA reached 89.22 % with it, 87.50 to 88.58 % with the others
     # (benchmarks/LOG.md).
-    method: Literal["percentile", "mse", "entropy", "min_max"] = "percentile"
+    method: Literal["percentile", "mse", "entropy", "min_max", "gradient"] = "percentile"
     clips: int = 128
     skip: tuple[str, ...] = ()
     precision: tuple[

@@ -88,6 +88,15 @@ def test_all_maps_of_efficientgcn_stay_integers_but_pooled_ones(subjects):
     assert kinds["Conv"] == 4 * sum(layer.endswith("attention.joint") for layer in layers)
 
 
+def test_the_last_map_of_efficientgcn_is_pooled_in_float(subjects):
+    network, _, quantized, _ = subjects("efficientgcn")
+    *others, last = [block.id for block in network.spec.blocks if not block.branched]
+    points = quantized.plan.ranges
+    assert {f"{last}.attention", f"{last}.graph.swish"} <= points.keys()
+    assert not {f"{last}.attention.swish", f"{last}.attention.gate"} & points.keys()
+    assert all(f"{block}.attention.swish" in points for block in others)
+
+
 def test_absent_persons_are_skipped_bit_for_bit(subjects, tmp_path):
     _, clips, _, _ = subject = subjects("stgcnpp")
     logits = []

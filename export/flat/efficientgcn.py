@@ -34,7 +34,7 @@ def flatten(network: EfficientGCN) -> nn.Sequential:
     spec = network.spec
     layers: list[nn.Layer] = [Branches(network)]
     layers += [
-        unit(block.id, "", getattr(network, block.id))
+        unit(block.id, "", getattr(network, block.id), last=block is spec.blocks[-1])
         for block in spec.blocks
         if not block.branched
     ]
@@ -84,8 +84,8 @@ def stem(prefix: str, layer: Stem) -> nn.Sequential:
     )
 
 
-def unit(block: str, prefix: str, layer: Unit) -> nn.Sequential:
-    """One block: graph convolution, temporal layers, attention."""
+def unit(block: str, prefix: str, layer: Unit, last: bool = False) -> nn.Sequential:
+    """One block: graph convolution, temporal layers, attention; `last`: what it gives is pooled."""
     temporal = [
         TemporalLayer(block, f"{prefix}temporal.{number}", one)
         for number, one in enumerate(layer.temporal)
@@ -93,7 +93,7 @@ def unit(block: str, prefix: str, layer: Unit) -> nn.Sequential:
     return nn.Sequential(
         graph(block, f"{prefix}graph", layer.graph),
         *temporal,
-        Attention(block, f"{prefix}attention", layer.attention),
+        Attention(block, f"{prefix}attention", layer.attention, last),
     )
 
 
@@ -348,9 +348,9 @@ class Attention(Swished):
     """Swish(x * (scale * joint * frame + 1) + shift), the factor one product with two inner terms:
     (B, C, V, T) of the same shape."""
 
-    def __init__(self, block: str, name: str, layer: JointAttention):
+    def __init__(self, block: str, name: str, layer: JointAttention, last: bool):
         super().__init__(block)
-        self.name = name
+        self.name, self.last = name, last
         self.reduce = FoldedConv(block, f"{name}.reduce", *_folded(layer.reduce))
         self.joint = FoldedConv(
             block, f"{name}.joint", array(layer.joint.weight), array(layer.joint_bias)
@@ -379,7 +379,12 @@ class Attention(Swished):
         frame = self.point(f"{self.name}.frames", gates[1])  # (B, C, 1, T)
         weighted = x * self.point(f"{self.name}.factors", joint * frame)
         y = self.point(f"{self.name}.weighted", weighted) + x
-        return self.swish(self.name, self.shift(self.point(f"{self.name}.product", y)))
+        y = self.shift(self.point(f"{self.name}.product", y))
+        if self.last:
+            # Pooled in float32: most values lie within a step around zero, and rounding moves their
+            # mean, in X-Sub's weights by as much as it leaves of the logits (6 dB).
+            return F.swish(self.point(self.name, y))
+        return self.swish(self.name, y)
 
     def forward(self, x):
         if self.integers:

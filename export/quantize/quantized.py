@@ -25,7 +25,6 @@ from teachers import storage
 from teachers.errors import CheckpointError, RecipeError
 from teachers.weights.values import require_usable
 
-
 # What a shift's name begins with on disk; no constant's name has a colon.
 SHIFT = "shift:"
 

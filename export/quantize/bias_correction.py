@@ -96,12 +96,12 @@ def mean_logits(network: nn.Layer, clips: np.ndarray) -> np.ndarray:
         raise DataError(
             "bias correction: no clips to measure on; give at least one clip of the training split"
         )
-    total = 0.0
+    logits = []
     with paddle.no_grad():
         for start in range(0, len(clips), BATCH):
             x = np.ascontiguousarray(clips[start : start + BATCH], dtype="float32")
-            total = total + network(paddle.to_tensor(x)).numpy().astype("float64").sum(0)
-    return total / len(clips)
+            logits.append(network(paddle.to_tensor(x)).numpy().astype("float64"))
+    return np.concatenate(logits).mean(0)
 
 
 def classifier_bias(flat: nn.Sequential) -> str | None:

@@ -48,10 +48,17 @@ class Head(FlatLayer):
         x = paddle.concat(x, axis=1) if isinstance(x, (list, tuple)) else x
         return x.mean([2, 3])
 
-    def answer(self, features):
-        """(N * M, F) -> logits (N, K)."""
-        pooled = features.reshape([-1, self.persons, self.channels]).mean(1)
+    def together(self, features):
+        """A clip's persons: (N * M, F) -> (N, F)."""
+        return features.reshape([-1, self.persons, self.channels]).mean(1)
+
+    def pooled(self, x):
+        """(N * M, F, V, T) -> (N, F)."""
+        return self.together(self.features(x))
+
+    def classify(self, pooled):
+        """(N, F) -> logits (N, K)."""
         return paddle.matmul(pooled, self.weight_) + self.bias_
 
     def forward(self, x):
-        return self.answer(self.features(x))
+        return self.classify(self.pooled(x))

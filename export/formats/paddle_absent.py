@@ -97,4 +97,5 @@ class Present(nn.Layer):
         index = paddle.nonzero(there.reshape([-1])).reshape([-1])
         rows = paddle.gather(self._entry.rows(x), index, axis=0)
         absent = paddle.tile(self.features, [paddle.shape(x)[0], 1])
-        return self._head.answer(paddle.scatter(absent, index, self._features(rows)))
+        features = paddle.scatter(absent, index, self._features(rows))
+        return self._head.classify(self._head.together(features))

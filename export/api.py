@@ -131,7 +131,7 @@ def export(
 
     Args:
         clips: (n, C, T, V, M); a handful finds a wrong file, the validation split measures it.
-        formats: names of `export.formats.table`; None: all of them.
+        formats: names of `export.formats.table`; None: the usual ones.
         about: `classes` and `preprocessing`, so that a program can feed the folder right from its
             `deployed.json` alone; `api.about(path)` of a run's weights.
         skip_absent, opset, batch, profile, onnx: as the keys of a recipe's `export:`; see
@@ -151,7 +151,7 @@ def export(
     return package.build(
         network,
         Path(folder),
-        tuple(formats or table.names()),
+        tuple(formats or table.usual()),
         dict(about or {}),
         clips,
         _logits(network, Path(folder), clips),

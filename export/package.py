@@ -45,7 +45,11 @@ def build(
         StorageError: a file cannot be written.
     """
     storage.make_folder(folder)
-    for stale in (*folder.glob("model.*"), folder / deployed.NAME):
+    for stale in (
+        *folder.glob("model.*"),
+        *folder.glob("model_continual.*"),
+        folder / deployed.NAME,
+    ):
         stale.unlink(missing_ok=True)
     with storage.staging(folder) as unfinished:
         description = save(network, unfinished, formats, about, quantized, options)

@@ -46,11 +46,11 @@ def main(
         dest="formats",
         action="append",
         choices=table.names(),
-        help="repeatable; without it, all of them",
+        help=f"repeatable; without it {' and '.join(table.usual())}",
     )
     options = parser.parse_args(arguments)
     # A format that is named twice is written once.
-    return _export(options, tuple(dict.fromkeys(options.formats or table.names())), hints)
+    return _export(options, tuple(dict.fromkeys(options.formats or table.usual())), hints)
 
 
 def _parser(about: str, command: str | None = None, hints: Options = hint_options) -> Parser:

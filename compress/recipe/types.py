@@ -312,7 +312,7 @@ class Export:
             are probabilities; answers stay the same.
     """
 
-    formats: tuple[Annotated[str, Build(_format)], ...] = table.names()
+    formats: tuple[Annotated[str, Build(_format)], ...] = table.usual()
     skip_absent: bool | None = None
     opset: int | None = None
     batch: Annotated[int | str | None, Build(_batch)] = None

@@ -11,7 +11,7 @@ from export.deployed.folder import (
 from export.deployed.live import Live
 from export.deployed.models import predictor_with_features, predictors, try_out
 from export.deployed.record import Description
-from export.deployed.served import Served, in_process, open_deployed
+from export.deployed.served import Served, follows_by, in_process, open_deployed
 
 __all__ = [
     "NAME",
@@ -19,6 +19,7 @@ __all__ = [
     "Live",
     "Served",
     "describe",
+    "follows_by",
     "in_process",
     "open_deployed",
     "predictor_with_features",

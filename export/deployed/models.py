@@ -11,7 +11,8 @@ from export.deployed.record import Description
 from export.formats import table
 from export.runtimes import trial
 from export.runtimes.contract import Predict, PredictFeatures
-from teachers.errors import CheckpointError
+from export.runtimes.steps import Steps, load_steps
+from teachers.errors import CheckpointError, ExportMismatch
 
 
 def predictors(
@@ -43,6 +44,23 @@ def predictor_with_features(
     """
     (paths,) = model_files(folder, description, (kind,)).values()
     return table.runtime(kind).load_with_features(paths, threads)
+
+
+def continual(folder: Path, description: Description, threads: int = 1) -> Steps:
+    """The continual network of a folder that holds one.
+
+    Raises:
+        CheckpointError: as `predictors`. ExportMismatch: the file is no continual network.
+    """
+    (paths,) = model_files(folder, description, (table.CONTINUAL,)).values()
+    steps = load_steps(paths, threads)
+    C, _, V, M = description.input.clip
+    if steps.clip != (C, steps.chunk, V, M):
+        raise ExportMismatch(
+            f"{paths[0]}: takes frames of {steps.clip}, and {NAME} beside it says (C, T, V, M) ="
+            f" {description.input.clip}; export the folder again"
+        )
+    return steps
 
 
 def try_out(folder: Path, description: Description, kinds: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from export import runtimes
 from export.deployed import folder as folders, models
 from export.deployed.record import Description
 from export.formats import table
+from export.runtimes.steps import Steps
 from teachers.errors import CheckpointError, DataError
 
 # (N, C, T, V, M) float32 -> logits (N, K) and, where they were asked for, features (N, D)
@@ -26,11 +27,13 @@ class Served:
 
     Attributes:
         runtime: the format that is served, or "paddle" for a network in this process.
+        steps: what follows streams a few frames a call, where that is what is served.
     """
 
     description: Description
     runtime: str
     run: Run
+    steps: Steps | None = None
 
 
 def open_deployed(
@@ -64,8 +67,24 @@ def open_deployed(
     if features:
         both = models.predictor_with_features(folder, description, chosen, threads)
         return Served(description, chosen, both)
+    if chosen == table.CONTINUAL:
+        steps = models.continual(folder, description, threads)
+        return Served(description, chosen, lambda x: (steps.whole(x), None), steps)
     predict = models.predictors(folder, description, threads, (chosen,))[chosen]
     return Served(description, chosen, lambda x: (predict(x), None))
+
+
+def follows_by(target: Path) -> str | None:
+    """The format that live poses are followed by: the continual one where a folder holds it, else
+    the usual choice (None).
+
+    Raises:
+        CheckpointError: no deployed folder.
+    """
+    # A model file says itself what it is.
+    if not target.is_dir():
+        return None
+    return table.CONTINUAL if table.CONTINUAL in folders.described(target).files else None
 
 
 def _kind_of(model: Path, kind: str | None) -> str:

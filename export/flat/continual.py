@@ -26,9 +26,6 @@ from export.flat.stgcn import Block, Graph, Input
 from export.flat.stgcnpp import Temporal
 from teachers.stgcn.network import SUBSETS
 
-# Networks whose frames meet in nothing but temporal convolutions and pooling.
-NETWORKS = ("stgcn", "stgcnpp")
-
 
 class Clock:
     """Where a layer is in time: its frames are every `rate`-th of the network's, and come `delay` of
@@ -279,9 +276,7 @@ class Continual(nn.Layer):
         # Where nothing is pooled yet a mean of nothing, and no division by zero.
         count = paddle.clip(there.sum(1, keepdim=True), min=1.0)
         mean = pooled.reshape([-1, self.pooled, self.channels]).sum(1) / count
-        flat = [
-            ring.reshape([-1, size]) for ring, size in zip(kept, self.sizes[2:], strict=True)
-        ]
+        flat = [ring.reshape([-1, size]) for ring, size in zip(kept, self.sizes[2:], strict=True)]
         state = paddle.concat([flags[:, self.chunk :], pooled, *flat], axis=1)
         return self.head.classify(mean), state
 

@@ -22,7 +22,8 @@ def save_baseline(network: nn.Layer, folder: Path) -> dict:
         {"bytes": of all files, "files": [{"file", "bytes"}]}.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paddle_model.trace(networks.published(network), network.spec, folder / "model")
+    inputs = paddle_model.clip_input(network.spec)
+    paddle_model.trace(networks.published(network), inputs, folder / "model")
     paddle_version.to_onnx(folder / "model", OPSET)
     files = [{"file": path.name, "bytes": path.stat().st_size} for path in sorted(folder.iterdir())]
     return {"bytes": sum(one["bytes"] for one in files), "files": files}

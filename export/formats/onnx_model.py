@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -24,11 +25,11 @@ def save(flat: nn.Sequential, spec, folder: Path) -> list[Path]:
     return write(convert(flat, spec), folder)
 
 
-def write(model: onnx.ModelProto, folder: Path) -> list[Path]:
-    """Check the model and write it as `model.onnx`."""
+def write(model: onnx.ModelProto, folder: Path, name: str = MODEL) -> list[Path]:
+    """Check the model and write it into a folder."""
     onnx.checker.check_model(model)
-    storage.write_bytes(folder / MODEL, model.SerializeToString())
-    return [folder / MODEL]
+    storage.write_bytes(folder / name, model.SerializeToString())
+    return [folder / name]
 
 
 def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
@@ -38,17 +39,30 @@ def convert(flat: nn.Sequential, spec) -> onnx.ModelProto:
 
 def traced(flat: nn.Layer, spec) -> onnx.ModelProto:
     """The model of a flat network in the form made for ONNX, its observers traced with it."""
+    model = from_paddle(AsWritten(flat), paddle_model.clip_input(spec))
+    name_batches(model, spec)
+    return model
+
+
+def from_paddle(
+    network: nn.Layer, inputs: list, outputs: Sequence[str] = ("logits",)
+) -> onnx.ModelProto:
+    """The model of a network as paddle2onnx has it, tidied up.
+
+    Args:
+        inputs: of `paddle.static.InputSpec`.
+        outputs: their names.
+    """
     # paddle2onnx reads files alone, and they must not be left in the deployed folder
     with storage.scratch() as temporary:
         prefix = temporary / "model"
-        paddle_model.trace(AsWritten(flat), spec, prefix)
+        paddle_model.trace(network, inputs, prefix)
         paddle_version.to_onnx(prefix, OPSET)
         model = onnx.load(f"{prefix}.onnx")
     onnx_simplify.simplify(model.graph)
     # In this order: biases are recognised by being initialisers
-    tidy(model)
+    tidy(model, outputs)
     biases_into_convs(model.graph)
-    name_batches(model, spec)
     return model
 
 
@@ -78,11 +92,12 @@ def name_batches(model: onnx.ModelProto, spec) -> None:
             )
 
 
-def tidy(model: onnx.ModelProto) -> None:
-    """Weights as initialisers under their own names, short names for other values, `logits` for the
-    result, no names for nodes."""
+def tidy(model: onnx.ModelProto, outputs: Sequence[str] = ("logits",)) -> None:
+    """Weights as initialisers under their own names, short names for other values, `outputs` for the
+    results, no names for nodes."""
     merge_constants(model.graph)
-    shorten(model.graph, {graph_output(model): "logits"})
+    names = (one.name for one in model.graph.output)
+    shorten(model.graph, dict(zip(names, outputs, strict=True)))
     # Under the old names; runtimes infer shapes by themselves
     del model.graph.value_info[:]
 
@@ -204,8 +219,3 @@ def drop_unread(graph: onnx.GraphProto) -> None:
     read |= {one.name for one in graph.output}
     for one in [one for one in graph.initializer if one.name not in read]:
         graph.initializer.remove(one)
-
-
-def graph_output(model: onnx.ModelProto) -> str:
-    """The name of the one output, the logits."""
-    return model.graph.output[0].name

@@ -14,6 +14,8 @@ Integers = Literal["qoperator", "qdq"]
 
 # From the first whose operators take axes as inputs to the first with int4.
 OPSETS = (13, 21)
+# Networks whose frames meet in nothing but temporal convolutions and the mean.
+CONTINUAL_NETWORKS = ("stgcn", "stgcnpp")
 # A batch for which memory runs out says less than a limit does.
 LARGEST_BATCH = 1024
 
@@ -89,6 +91,29 @@ class Options:
         # The same numbers in the same order, so that a client only has to reshape.
         sizes = clip if self.place.ranks is None else (C, T, V * M)
         return (self.fixed_batch, *sizes)
+
+    def require_continual(self, network: str, rounded: bool) -> None:
+        """Raises ValueError where the format `continual` cannot be written of a network: names the
+        key and the fix.
+
+        Args:
+            rounded: its weights or activations are.
+        """
+        if network not in CONTINUAL_NETWORKS:
+            raise ValueError(
+                f"formats: continual: {network} has no continual form, only"
+                f" {' and '.join(CONTINUAL_NETWORKS)} have; leave continual out"
+            )
+        if rounded:
+            raise ValueError(
+                "formats: continual: is written in float32 alone; leave continual out, or the"
+                " quantising step"
+            )
+        if self.profile != "ort" or self.fixed_batch is not None:
+            raise ValueError(
+                "formats: continual: is for ONNX Runtime and takes any number of tracks; leave"
+                " profile and batch out"
+            )
 
     def _check_opset(self) -> None:
         if self.opset is None:

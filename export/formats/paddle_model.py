@@ -28,7 +28,7 @@ def save(flat: nn.Layer, spec, folder: Path) -> list[Path]:
     """
     names = paddle_version.files()
     with storage.scratch() as temporary:
-        trace(AsWritten(flat), spec, temporary / "model")
+        trace(AsWritten(flat), clip_input(spec), temporary / "model")
         model, parameters = ((temporary / name).read_bytes() for name in names)
     # Every operator carries where in the Python code it was traced from
     model = paddle_strip.strip(model)
@@ -39,22 +39,26 @@ def save(flat: nn.Layer, spec, folder: Path) -> list[Path]:
     return paths
 
 
-def trace(network: nn.Layer, spec, prefix: Path) -> None:
-    """`paddle.jit.save` of a network as it is, with a free batch size; its mode stays as it was.
+def clip_input(spec) -> list[paddle.static.InputSpec]:
+    """A network's one input, `clip` (N, C, T, V, M) with a free batch size."""
+    return [paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")]
+
+
+def trace(network: nn.Layer, inputs: list[paddle.static.InputSpec], prefix: Path) -> None:
+    """`paddle.jit.save` of a network as it is; its mode stays as it was.
 
     Raises:
         StorageError: there is no room left at `prefix`.
     """
     training = [layer for layer in network.sublayers(include_self=True) if layer.training]
     network.eval()
-    clip = paddle.static.InputSpec([None, *spec.input_shape], "float32", "clip")
     try:
         with warnings.catch_warnings():
             # Paddle's own, on every sum of two maps with a free batch size
             warnings.simplefilter("ignore", DeprecationWarning)
             # Of Paddle 3, which asks its own tensors for what they do not have in a trace
             warnings.filterwarnings("ignore", "Tensor do not have 'place' interface")
-            paddle.jit.save(network, str(prefix), input_spec=[clip])
+            paddle.jit.save(network, str(prefix), input_spec=inputs)
     except Exception as error:  # Paddle raises OSError or its own kinds when a write fails
         # A full disk is what a user can do something about; Paddle's own message does not say so
         if shutil.disk_usage(prefix.parent).free < NEEDED_BYTES:

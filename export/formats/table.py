@@ -41,18 +41,23 @@ class FormatRow:
         files: what it writes; the first is the model, by which messages name it.
         runtime: the row of RUNTIMES that its files are verified, measured and served in.
         also: what else its runtime reads, as another version writes it.
+        usual: it is written where no formats are named; others are for networks of some kinds.
     """
 
     module: str
     files: tuple[str, ...]
     runtime: str
     also: tuple[tuple[str, ...], ...] = ()
+    usual: bool = True
 
 
 RUNTIMES = {
     "paddle_inference": RuntimeRow("Paddle Inference", "export.runtimes.inference"),
     "onnx_runtime": RuntimeRow("ONNX Runtime", "export.runtimes.ort"),
+    "onnx_runtime_steps": RuntimeRow("ONNX Runtime, a few frames a call", "export.runtimes.steps"),
 }
+# Follows streams frame by frame; networks that have it are in `export.formats.onnx_continual`.
+CONTINUAL = "continual"
 # Paddle stands first: recipes that name no formats write the files in this order.
 FORMATS = {
     "paddle": FormatRow(
@@ -62,12 +67,23 @@ FORMATS = {
         paddle_version.other_files(),
     ),
     "onnx": FormatRow("export.formats.onnx_format", ("model.onnx",), "onnx_runtime"),
+    CONTINUAL: FormatRow(
+        "export.formats.onnx_continual",
+        ("model_continual.onnx",),
+        "onnx_runtime_steps",
+        usual=False,
+    ),
 }
 
 
 def names() -> tuple[str, ...]:
     """Every format."""
     return tuple(FORMATS)
+
+
+def usual() -> tuple[str, ...]:
+    """The formats that are written where none are named."""
+    return tuple(name for name, row in FORMATS.items() if row.usual)
 
 
 def files(name: str) -> tuple[str, ...]:

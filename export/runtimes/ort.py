@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,29 @@ def _session(
     model: Path, source: str | bytes, threads: int, optimised: bool = True, spinning: bool = True
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
     """All outputs of an input, of a file or of its content; `model` names it in errors."""
+    session = opened(model, source, threads, optimised, spinning)
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise ExportMismatch(
+            f"{model}: has {len(inputs)} inputs, expected one; export the network alone"
+        )
+    name = inputs[0].name
+
+    def run(x: np.ndarray) -> list[np.ndarray]:
+        found = session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})
+        return [np.asarray(output) for output in found]
+
+    return running(model, fitted(run, inputs[0].shape))
+
+
+def opened(
+    model: Path, source: str | bytes, threads: int, optimised: bool = True, spinning: bool = True
+) -> Any:
+    """The session of a file or of its content; `model` names it in errors.
+
+    Raises:
+        ExportMismatch: it cannot be loaded.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -72,19 +96,7 @@ def _session(
     options.log_severity_level = 3
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = loaded(
+    return loaded(
         model,
         lambda: onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"]),
     )
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise ExportMismatch(
-            f"{model}: has {len(inputs)} inputs, expected one; export the network alone"
-        )
-    name = inputs[0].name
-
-    def run(x: np.ndarray) -> list[np.ndarray]:
-        found = session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})
-        return [np.asarray(output) for output in found]
-
-    return running(model, fitted(run, inputs[0].shape))

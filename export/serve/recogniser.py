@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from export import deployed, serving
+from export import deployed
 from export.deployed.live import Live
-from export.preprocess import repair
+from export.runtimes.steps import Steps
 from export.serve.rule import Event, Rule
-from export.serve.track import Track
+from export.serve.streams import Streams
+from export.serve.track import Timeline
+from export.serve.windows import Network, Windows
 from teachers.errors import DataError, quoted
 
 # Who, joints (V, C) or (P, V, C), seconds.
@@ -50,12 +52,10 @@ class _Clock:
 class _Followed:
     """A track and what its windows showed."""
 
-    def __init__(
-        self, live: Live, shape: tuple[int, int, int], classes: Sequence[str], clock: _Clock
-    ):
+    def __init__(self, track: Timeline, rule: Rule, clock: _Clock):
         self.clock = clock
-        self.track = Track(live, shape)
-        self.rule = Rule(live, classes)
+        self.track = track
+        self.rule = rule
 
 
 class Recogniser:
@@ -67,7 +67,7 @@ class Recogniser:
         description: of the folder.
         live: the settings in force, with no 0 left.
         answers: what the last call had the network say, a window each.
-        unusable: windows that were not answered, as no number or nobody was in them.
+        runtime: the format that is served.
     """
 
     def __init__(
@@ -83,29 +83,45 @@ class Recogniser:
 
         Args:
             live: instead of what the folder says.
-            runtime: as in `deployed.open_deployed`, as is `on_note`.
+            runtime: a format; None: the continual one where the folder holds it, else as in
+                `deployed.open_deployed`, as is `on_note`.
             threads: of one call of the network.
             clock_of: the clock that the times of a track are of, where there are several: one that
                 runs ahead makes nobody leave who is on another.
         Raises:
             CheckpointError, ExportMismatch, DataError: the folder cannot be served.
         """
-        self._served = deployed.open_deployed(
-            Path(folder), runtime, threads=threads, on_note=on_note
+        served = deployed.open_deployed(
+            Path(folder),
+            runtime or deployed.follows_by(Path(folder)),
+            threads=threads,
+            on_note=on_note,
         )
-        self.description = self._served.description
-        self.live = resolved(live or self.description.live or Live(), self.description)
+        self.description = served.description
+        self.runtime = served.runtime
+        said = live or self.description.live
+        self.live = resolved(said, self.description, served.steps, on_note)
         recorded = self.description.recording
         # As many persons as the network takes: `prepare` cuts what a recording has beyond them.
         persons = min(recorded.persons or 1, self.description.input.clip[3])
         self._shape = (persons, recorded.joints, recorded.channels)
+        self._network: Network = (
+            Windows(served, self.live, self._shape)
+            if served.steps is None
+            else Streams(served.steps, self.description, self.live, self._shape)
+        )
         self._tracks: dict[Hashable, _Followed] = {}
         # Of those who never ask, the newest.
         self._pending: deque[Event] = deque(maxlen=max(MOST_PENDING, self.live.max_tracks))
         self._clock_of = clock_of
         self._clocks: dict[Hashable, _Clock] = {}
         self.answers: list[Answer] = []
-        self.unusable = 0
+
+    @property
+    def unusable(self) -> int:
+        """Windows that were not answered, or frames of a continual network that were passed over, as
+        no number or nobody was in them."""
+        return self._network.unusable
 
     def __len__(self) -> int:
         """Tracks that are followed."""
@@ -135,7 +151,9 @@ class Recogniser:
         event = self._add(track, joints, time)
         due = self._due([track])
         changed = self._answer(due)
-        # A gap ends an action, and has no window: never both.
+        # A gap ends an action, and has no window: never both. One pose may complete several calls of
+        # a continual network, where poses are fewer than frames.
+        self._pending += changed[1:]
         return event or (changed[0] if changed else None)
 
     def push_many(self, poses: Iterable[Pose], on_error: Refused | None = None) -> list[Event]:
@@ -186,12 +204,13 @@ class Recogniser:
         if followed is None:
             raise DataError(f"track {quoted(track)}: is not followed; push its poses first")
         self.answers = []
-        clip = self._views(track, followed.track)
-        if clip is None:
-            raise DataError(f"track {quoted(track)}: nobody is in its frames, or no number")
-        (scores,) = self._scores([clip])
-        frames = min(followed.track.frames, self.live.window)
-        return Answer(track, followed.track.time, scores, frames)
+        scores = self._network.now(track, followed.track)
+        if scores is None:
+            raise DataError(
+                f"track {quoted(track)}: nobody is in its frames, or no number, or too few of them"
+                " went in yet"
+            )
+        return Answer(track, followed.track.time, scores, followed.track.covered)
 
     def leave(self, track: Hashable) -> Event | None:
         """A person leaves now; the end of their action, if one is on."""
@@ -224,7 +243,8 @@ class Recogniser:
                     f"track {quoted(track)}: {self.live.max_tracks} tracks are followed already;"
                     " raise live.max_tracks, or drop tracks of noise"
                 )
-            followed = _Followed(self.live, self._shape, self.description.classes, clock)
+            rule = Rule(self.live, self.description.classes)
+            followed = _Followed(self._network.track(), rule, clock)
             self._tracks[track] = followed
             self._clocks[self._clock_of(track)] = clock
             clock.tracks.add(track)
@@ -273,67 +293,63 @@ class Recogniser:
         return [track for track in tracks if self._is_due(track)]
 
     def _answer(self, tracks: Sequence[Hashable]) -> list[Event]:
-        """The events of the windows of these tracks."""
+        """The events that these tracks bring."""
         events: list[Event] = []
-        for start in range(0, len(tracks), BATCH):
-            found = []
-            for name in tracks[start : start + BATCH]:
-                views = self._views(name, self._tracks[name].track)
-                if views is not None:
-                    found.append((name, views))
-            rows = self._scores([views for _, views in found])
-            for (name, _), scores in zip(found, rows, strict=True):
+        left = list(tracks)
+        while left:
+            batch = left[:BATCH]
+            rows = self._network.answer([(name, self._tracks[name].track) for name in batch])
+            for name, scores in zip(batch, rows, strict=True):
+                if scores is None:
+                    continue
                 followed = self._tracks[name]
                 time = followed.track.time
-                frames = min(followed.track.frames, self.live.window)
-                self.answers.append(Answer(name, time, scores, frames))
+                self.answers.append(Answer(name, time, scores, followed.track.covered))
                 event = followed.rule.step(name, time, scores)
                 events += [] if event is None else [event]
+            # More frames of a continual network may wait than go into a call.
+            left = left[BATCH:] + self._due(batch)
         return events
 
-    def _views(self, name: Hashable, track: Track) -> np.ndarray | None:
-        """All views (n, C, T, V, M) of a track's window as the network takes them; None where
-        nothing is in it."""
-        recorded = self.description.recording
-        clip = repair.mended(track.clip(), recorded.repair_bones, recorded.coordinates)
-        # A network would name some class for an empty window, too.
-        if clip is None or not clip.any():
-            self.unusable += 1
-            return None
-        numbers = range(self.description.views)
-        return np.stack(
-            [serving.prepare(clip, self.description, str(name), number) for number in numbers]
-        )
 
-    def _scores(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if not windows:
-            return []
-        logits, _ = self._served.run(np.concatenate(windows))
-        logits = np.asarray(logits)
-        count = self.description.views
-        serving.check_logits(logits, count * len(windows), self.description, "live poses")
-        rows = range(0, len(logits), count)
-        # As `predict` scores a clip, so that thresholds mean the same in both.
-        temperature = self.description.temperature
-        return [serving.scores_of(logits[row : row + count], temperature) for row in rows]
-
-
-def resolved(live: Live, description: deployed.Description) -> Live:
+def resolved(
+    said: Live | None,
+    description: deployed.Description,
+    steps: Steps | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Live:
     """The settings with what is 0 filled in from the network.
 
+    Args:
+        said: None: the defaults, with no more tracks than fit into memory.
+        steps: of a continual network, whose window is its own.
+        on_note: hears of a setting that it cannot follow.
     Raises:
-        DataError: windows of so many tracks would not fit into memory, or a class is not known.
+        DataError: so many tracks would not fit into memory, or a class is not known.
     """
+    live = said or Live()
     window = live.window or description.input.clip[1]
+    if steps is not None:
+        if window not in (description.input.clip[1], steps.span):
+            on_note(
+                f"live: window: is {window}, and a continual network has the mean of"
+                f" {steps.span} frames whatever it says; follow by the format onnx for another"
+            )
+        window = steps.span
     min_frames = min(live.min_frames or max(1, window // 2), window)
     unknown = [name for name in live.quiet if name not in description.classes]
     if unknown:
         raise DataError(f"live: quiet: {quoted(unknown[0])} is no class of the network")
     recorded = description.recording
     numbers = window * recorded.joints * recorded.channels * (recorded.persons or 1)
-    if numbers * live.max_tracks > MOST_NUMBERS:
+    if steps is not None:
+        numbers = steps.size + window * math.prod(steps.clip) // steps.chunk
+    max_tracks = live.max_tracks
+    if said is None:
+        max_tracks = max(1, min(max_tracks, MOST_NUMBERS // numbers))
+    if numbers * max_tracks > MOST_NUMBERS:
         raise DataError(
-            f"live: {live.max_tracks} tracks of {window} frames are more than {MOST_NUMBERS:,}"
-            " numbers; take fewer tracks or shorter windows"
+            f"live: {max_tracks} tracks of {window} frames are more than {MOST_NUMBERS:,}"
+            f" numbers, at {numbers:,} each; take fewer tracks or shorter windows"
         )
-    return replace(live, window=window, min_frames=min_frames)
+    return replace(live, window=window, min_frames=min_frames, max_tracks=max_tracks)

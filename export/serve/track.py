@@ -1,4 +1,4 @@
-"""The newest frames of one track, at the frame rate of the network."""
+"""The frames of one track, at the frame rate of the network; and a ring of the newest."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from export.deployed.live import Live
 SNAP = 0.01
 
 
-class Track:
-    """A ring of the last `live.window` frames, (window, P, V, C), P persons that belong together."""
+class Timeline:
+    """Poses (P, V, C) of P persons that belong together, made frames of the network's rate.
+
+    Attributes:
+        time: of the last pose, seconds.
+        frames: since the start.
+    """
 
     def __init__(self, live: Live, shape: tuple[int, int, int]):
         self.live = live
         self.time = -np.inf
-        self._ring = np.zeros((live.window, *shape), np.float32)
         self._last = np.zeros(shape, np.float32)
         self.clear()
 
     def clear(self) -> None:
         """Begin anew with the next pose."""
         self._start = 0.0
-        # Frames since the start, and of them those that were there at the last window.
         self.frames = 0
-        self._answered = 0
 
     def add(self, pose: np.ndarray, time: float) -> None:
         """A pose (P, V, C) at a time in seconds, later than the one before."""
@@ -39,22 +41,17 @@ class Track:
         self._last = pose
         self.time = time
 
-    def is_due(self) -> bool:
-        """Whether the next window is to be answered."""
-        enough = min(self.frames, self.live.window) >= self.live.min_frames
-        return enough and self.frames - self._answered >= self.live.stride
+    @property
+    def covered(self) -> int:
+        """How many frames an answer is about."""
+        raise NotImplementedError
 
-    def clip(self) -> np.ndarray:
-        """The window, (C, T, V, P), T at most `live.window`: a copy, in order of time."""
-        self._answered = self.frames
-        if self.frames < self.live.window:
-            frames = self._ring[: self.frames]
-        else:
-            frames = np.roll(self._ring, -(self.frames % self.live.window), axis=0)
-        return np.ascontiguousarray(frames.transpose(3, 0, 2, 1))
+    def is_due(self) -> bool:
+        """Whether the network is to see the newest frames."""
+        raise NotImplementedError
 
     def _append(self, pose: np.ndarray) -> None:
-        self._ring[self.frames % self.live.window] = pose
+        """Keep the next frame (P, V, C)."""
         self.frames += 1
 
     def _interpolate(self, pose: np.ndarray, time: float, rate: float) -> None:
@@ -71,6 +68,43 @@ class Track:
             else:
                 weight = np.float32((at - self.time) / length)
                 self._append(between(self._last, pose, weight))
+
+
+class Track(Timeline):
+    """A ring of the last `live.window` frames, (window, P, V, C)."""
+
+    def __init__(self, live: Live, shape: tuple[int, int, int]):
+        self._ring = np.zeros((live.window, *shape), np.float32)
+        super().__init__(live, shape)
+
+    def clear(self) -> None:
+        """See `Timeline`."""
+        super().clear()
+        # Frames that were there at the last window.
+        self._answered = 0
+
+    @property
+    def covered(self) -> int:
+        """See `Timeline`."""
+        return min(self.frames, self.live.window)
+
+    def is_due(self) -> bool:
+        """Whether the next window is to be answered."""
+        enough = self.covered >= self.live.min_frames
+        return enough and self.frames - self._answered >= self.live.stride
+
+    def clip(self) -> np.ndarray:
+        """The window, (C, T, V, P), T at most `live.window`: a copy, in order of time."""
+        self._answered = self.frames
+        if self.frames < self.live.window:
+            frames = self._ring[: self.frames]
+        else:
+            frames = np.roll(self._ring, -(self.frames % self.live.window), axis=0)
+        return np.ascontiguousarray(frames.transpose(3, 0, 2, 1))
+
+    def _append(self, pose: np.ndarray) -> None:
+        self._ring[self.frames % self.live.window] = pose
+        super()._append(pose)
 
 
 def between(first: np.ndarray, second: np.ndarray, weight: np.float32) -> np.ndarray:

@@ -277,8 +277,10 @@ def _ship_teacher(
         for model in before.teacher:
             clips = work.evaluation(model.view, model.view.clips)
             sources.append(Source(model.network, model.about(work.dataset), clips))
-        folder, formats = work.folder / "teacher", recipe.export.formats
-        return ship(sources, folder, formats, threads, recipe.export.options), ""
+        folder = work.folder / "teacher"
+        # It is weighed and timed by clips.
+        formats = tuple(kind for kind in recipe.export.formats if kind in table.usual())
+        return ship(sources, folder, formats or table.usual(), threads, recipe.export.options), ""
     # Of any kind: what the student is compared with must not cost the student.
     except Exception as problem:  # noqa: BLE001
         text = f"the teacher could not be exported for the comparison ({problem})"

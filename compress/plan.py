@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from paddle import nn
 
@@ -13,9 +14,13 @@ from compress import contracts
 from compress.data import copies, parts, survey, unread
 from compress.data.dataset import Callback, Dataset
 from compress.recipe import trainings
-from compress.recipe.types import Choice, Member, Recipe, Step as StepEntry
+from compress.recipe.types import QUANTISING, Choice, Member, Recipe, Step as StepEntry
 from compress.task import Task, check_frames, check_freeze, load_weights, spec_for, task_for
-from teachers.errors import RecipeError
+from export.flat import continual
+from export.formats import table
+from export.preprocess import framewise
+from teachers import stages
+from teachers.errors import DataError, RecipeError
 from teachers.networks import Spec
 from teachers.skeleton import Brought, Skeleton, named
 from teachers.weights import checkpoints
@@ -146,6 +151,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     for weights in (student.weights, *(teacher.weights for teacher in teachers)):
         remarks += weights.notes if weights is not None else ()
     remarks += _scaled_rates(recipe)
+    remarks += _continual(recipe, spec, student_task)
     if recipe.seeds > 1:
         remarks.append(
             f"seeds: all of it is run {recipe.seeds} times, with the seeds {recipe.seed} to"
@@ -158,6 +164,31 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         )
     # Networks that share an input would say the same thing again; order is kept
     return Plan(recipe, dataset, teachers, student, tuple(steps), tuple(dict.fromkeys(remarks)))
+
+
+def _continual(recipe: Recipe, spec: Spec, task: Task) -> list[str]:
+    """What a person should know of the format continual, where it is written.
+
+    Raises:
+        RecipeError: the network, its rounding or its input has no continual form.
+    """
+    if table.CONTINUAL not in recipe.export.formats:
+        return []
+    rounded = any(step.enabled and step.kind in QUANTISING for step in recipe.steps)
+    try:
+        recipe.export.options.require_continual(spec.network, rounded)
+        framewise.of_stream(task.view.eval_ops)
+    except ValueError as problem:
+        raise RecipeError(f"export.{problem}") from problem
+    except DataError as problem:
+        raise RecipeError(f"export.formats: continual: {problem}") from problem
+    delay = continual.delay_of(cast("stages.Spec", spec))
+    return [
+        (
+            f"export.formats: continual: answers are about frames that are {delay} and more back, as"
+            f" convolutions look ahead; clips have {spec.input_shape[1]}"
+        )
+    ]
 
 
 def load_data(recipe: Recipe, callback: Callback | None = None) -> Dataset:

@@ -79,8 +79,9 @@ def outcome(
         )
     names = [name for group in recogniser.description.files.values() for name in group]
     size = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    runtime = "onnx" if "onnx" in recogniser.description.files else "paddle"
-    return Outcome(str(folder), size, runtime, judging.early(judged, asked), tuple(choices), {})
+    return Outcome(
+        str(folder), size, recogniser.runtime, judging.early(judged, asked), tuple(choices), {}
+    )
 
 
 def answers(

@@ -24,7 +24,12 @@ from paddle.nn import functional as F
 from export.flat.layers import FlatLayer, FoldedConv, array, duplicate
 from export.flat.stgcn import Block, Graph, Input
 from export.flat.stgcnpp import Temporal
+from teachers.stages import Spec
 from teachers.stgcn.network import SUBSETS
+from teachers.stgcnpp.network import DILATIONS
+
+# Frames that the temporal unit of a block looks ahead, in either network: nine frames in all.
+REACH = max(DILATIONS)
 
 
 class Clock:
@@ -61,6 +66,14 @@ class Entry(FlatLayer):
     def forward(self, x):
         frames = x.transpose([0, 4, 1, 2, 3]).reshape([-1, *x.shape[1:4]])
         return frames * self.scale + self.shift
+
+
+def delay_of(spec: Spec) -> int:
+    """The delay of a network's continual form, in frames."""
+    clock = Clock()
+    for block in spec.blocks:
+        clock.wait(REACH, block.stride)
+    return clock.late
 
 
 class TimeConv(FlatLayer):
@@ -233,7 +246,7 @@ class Continual(nn.Layer):
         super().__init__()
         # A copy, of which layers are taken over.
         entry, *blocks, self.head = duplicate(flat)
-        C, T, V, M = shape
+        _C, T, V, M = shape
         self.persons = M
         self.joints = V
         self.chunk = math.prod(stride_of(block) for block in blocks)

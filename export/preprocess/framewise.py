@@ -11,8 +11,11 @@ from export.preprocess import ops
 from teachers.errors import DataError, quoted
 
 Steps = Sequence[Mapping[str, Any]]
-# They choose frames of a clip; of a stream, every frame is taken as it comes.
+# They choose frames of a clip; a stream is paced instead.
 CHOOSING = ("trim", "sample", "crop_resize", "loop", "fit", "uniform")
+# Those that squeeze a longer clip, and those that stretch a shorter one, too.
+SQUEEZING = ("sample", "crop_resize", "uniform")
+STRETCHING = ("sample", "crop_resize")
 
 
 def of_stream(steps: Steps) -> tuple[Mapping[str, Any], ...]:
@@ -43,6 +46,17 @@ def _is_framewise(step: Mapping[str, Any]) -> bool:
     if name == "centre":
         return step.get("frame", 0) == 0
     return name in ("centre_seen", "drop_empty", "map_joints", "normalise_3d")
+
+
+def pace(steps: Steps, window: int, frames: int) -> float | None:
+    """Frames of the network for a frame of a stream, where `window` frames are answered together;
+    None where the steps do not bring so many to the network's `frames`, and only a window of as many
+    is answered alike."""
+    names = {step.get("op") for step in steps}
+    followed = SQUEEZING if window > frames else STRETCHING
+    if window == frames or names.intersection(followed):
+        return frames / window
+    return None
 
 
 def prepared(first: np.ndarray, newest: np.ndarray, steps: Steps) -> np.ndarray | None:

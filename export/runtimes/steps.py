@@ -43,7 +43,7 @@ class Steps:
             _, T, _, _ = frames
             self.delay = int(numbers["delay"])
             self.pooled = int(numbers["pooled"])
-            known = {type(each) for each in (*frames, chunk, size)} == {int} and T == chunk
+            known = {type(each) for each in (*frames, chunk, size)} == {int} and chunk == T
             small = max(chunk, self.delay, self.pooled) <= MOST_FRAMES and size <= MOST_NUMBERS
             good = known and small and min(*frames, size, self.delay + 1, self.pooled) >= 1
         except (KeyError, TypeError, ValueError):

@@ -13,6 +13,7 @@ import numpy as np
 
 from export import deployed
 from export.deployed.live import Live
+from export.preprocess import framewise
 from export.runtimes.steps import Steps
 from export.serve.rule import Event, Rule
 from export.serve.streams import Streams
@@ -321,21 +322,22 @@ def resolved(
     """The settings with what is 0 filled in from the network.
 
     Args:
-        said: None: the defaults, with no more tracks than fit into memory.
-        steps: of a continual network, whose window is its own.
-        on_note: hears of a setting that it cannot follow.
+        said: None: the defaults, with no more tracks than fit into the memory that they may take.
+        steps: of a continual network.
+        on_note: hears of what is not as said.
     Raises:
         DataError: so many tracks would not fit into memory, or a class is not known.
     """
     live = said or Live()
     window = live.window or description.input.clip[1]
-    if steps is not None:
-        if window not in (description.input.clip[1], steps.span):
-            on_note(
-                f"live: window: is {window}, and a continual network has the mean of"
-                f" {steps.span} frames whatever it says; follow by the format onnx for another"
-            )
-        window = steps.span
+    T = description.input.clip[1]
+    if steps is not None and framewise.pace(description.preprocessing, window, T) is None:
+        on_note(
+            f"live: window: {window} frames are not brought to the network's {T} by its"
+            f" preprocessing, so its continual form has the mean of {T}; follow by the format onnx"
+            " for another window"
+        )
+        window = T
     min_frames = min(live.min_frames or max(1, window // 2), window)
     unknown = [name for name in live.quiet if name not in description.classes]
     if unknown:
@@ -343,10 +345,12 @@ def resolved(
     recorded = description.recording
     numbers = window * recorded.joints * recorded.channels * (recorded.persons or 1)
     if steps is not None:
-        numbers = steps.size + window * math.prod(steps.clip) // steps.chunk
+        # With the frames that wait for their call.
+        numbers = steps.size + steps.pooled * math.prod(steps.clip)
     max_tracks = live.max_tracks
-    if said is None:
-        max_tracks = max(1, min(max_tracks, MOST_NUMBERS // numbers))
+    if said is None and numbers * max_tracks > MOST_NUMBERS:
+        max_tracks = max(1, MOST_NUMBERS // numbers)
+        on_note(f"live: max_tracks: {max_tracks}, at {numbers:,} numbers each")
     if numbers * max_tracks > MOST_NUMBERS:
         raise DataError(
             f"live: {max_tracks} tracks of {window} frames are more than {MOST_NUMBERS:,}"

@@ -21,15 +21,18 @@ class Frames:
     """Poses -> frames as the network takes them.
 
     Attributes:
+        pace: frames of the network for a pose.
         unusable: frames with no number or nobody in them, which were passed over.
     """
 
-    def __init__(self, description: Description):
+    def __init__(self, description: Description, window: int):
         """Raises DataError: the preprocessing needs whole clips."""
+        steps = description.preprocessing
+        self.pace = framewise.pace(steps, window, description.input.clip[1]) or 1.0
         self._recorded = description.recording
         C, _, V, M = description.input.clip
         self._shape = (C, V, M)
-        self._steps = framewise.of_stream(description.preprocessing)
+        self._steps = framewise.of_stream(steps)
         self.unusable = 0
 
     def mended(self, before: np.ndarray | None, pose: np.ndarray) -> np.ndarray | None:
@@ -75,7 +78,7 @@ class Stream(Timeline):
     def clear(self) -> None:
         """See `Timeline`."""
         super().clear()
-        # All that is pooled; see `_append`.
+        # As many as are pooled.
         self._waiting: deque[np.ndarray] = deque(maxlen=self._steps.span)
         self._first: np.ndarray | None = None
         self._before: np.ndarray | None = None
@@ -90,7 +93,8 @@ class Stream(Timeline):
     @property
     def covered(self) -> int:
         """See `Timeline`."""
-        return max(0, min(self.taken - self._steps.delay, self._steps.span))
+        pooled = min(self.taken - self._steps.delay, self._steps.span)
+        return max(0, round(pooled / self._frames.pace))
 
     def is_due(self) -> bool:
         """Whether the next frames are to go in."""
@@ -105,19 +109,26 @@ class Stream(Timeline):
     def answers(self) -> bool:
         """Whether the scores behind this call are an answer: enough frames, `stride` after the
         last."""
-        enough = self.scores is not None and self.taken >= self.live.min_frames
-        if not enough or self.taken - self._answered < self.live.stride:
+        enough = self.scores is not None and self.frames >= self.live.min_frames
+        if not enough or self.frames - self._answered < self.live.stride:
             return False
-        self._answered = self.taken
+        self._answered = self.frames
         return True
 
     def _append(self, pose: np.ndarray) -> None:
+        times = -int(self.frames * self._frames.pace)
         super()._append(pose)
+        times += int(self.frames * self._frames.pace)
+        for _ in range(times):
+            self._wait(pose)
+
+    def _wait(self, pose: np.ndarray) -> None:
+        """Keep a frame until its call."""
         made = self._made(pose)
         if made is None:
             self._frames.unusable += 1
             return
-        # A pose after a long gap stands for many frames: what was before them is out of reach.
+        # A pose after a long gap stands for many frames; those before all that is pooled are lost.
         if len(self._waiting) == self._waiting.maxlen:
             self._forget()
         self._waiting.append(made)
@@ -147,7 +158,7 @@ class Streams:
         self._description = description
         self._live = live
         self._shape = shape
-        self._frames = Frames(description)
+        self._frames = Frames(description, live.window)
 
     @property
     def unusable(self) -> int:
@@ -177,7 +188,7 @@ class Streams:
         for stream, row, state in zip(streams, logits, following, strict=True):
             # A copy: a view would keep the states of the whole batch.
             stream.state = state.copy()
-            if stream.covered:
+            if stream.taken > self._steps.delay:
                 stream.scores = serving.scores_of(row[None], self._description.temperature)
         return [stream.scores if stream.answers() else None for stream in streams]
 

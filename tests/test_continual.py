@@ -126,6 +126,16 @@ def test_in_a_stream_every_answer_is_of_frames_with_real_ones_on_both_sides(name
         assert np.abs(logits[call] - padded).max() > 1e-3
 
 
+def test_the_flat_network_stays_as_it_is():
+    network = network_of("stgcnpp", "halves at the end")
+    clips = paddle.to_tensor(noise(2, *network.spec.input_shape))
+    flat = flatten(network)
+    with paddle.no_grad():
+        before = flat(clips).numpy()
+        Continual(flat, network.spec.input_shape)
+        np.testing.assert_array_equal(flat(clips).numpy(), before)
+
+
 def test_tracks_of_a_batch_do_not_see_one_another_and_zeros_begin_anew():
     network = network_of("stgcnpp", "halves twice, two persons")
     C, _, V, M = network.spec.input_shape

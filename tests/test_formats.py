@@ -39,7 +39,7 @@ def keep(name, value):
 
 
 @pytest.mark.parametrize("kind", [None, "int8_weights", "int4_weights", "int8"])
-@pytest.mark.parametrize("name", table.names())
+@pytest.mark.parametrize("name", table.usual())
 def test_an_export_leaves_the_flat_network_as_it_was(trained, tmp_path, name, kind):
     network, clips, _ = trained
     flat = flatten(network)
@@ -98,7 +98,7 @@ def test_a_recipe_may_name_a_new_format(toy):
 
 def test_a_folder_of_an_unknown_format_is_refused(trained, tmp_path):
     description = deployed.describe(trained[0].spec, {}, {"toy": ["model.npz"]})
-    with pytest.raises(CheckpointError, match=r"names a format 'toy' \(known: paddle, onnx\)"):
+    with pytest.raises(CheckpointError, match=r"names a format 'toy' \(known: paddle, onnx, continual\)"):
         deployed.predictors(tmp_path, description)
 
 

@@ -50,3 +50,21 @@ def test_a_rate_that_nobody_wrote_is_a_note():
     first = recipe.load("ctrgcn_lite_dml", [*changes[:2], f"teacher.train.{scaled}"])
     notes = plan.make(first, plan.load_data(first)).notes
     assert [text for text in notes if text.startswith("teacher.train: lr")]
+
+
+def test_a_format_continual_is_planned_for_networks_inputs_and_files_that_have_one():
+    changes = ["data.train_clips=12", "data.val_clips=12", "export.formats=[onnx, continual]"]
+    loaded = recipe.load("stgcnpp", changes)
+    notes = plan.make(loaded, plan.load_data(loaded)).notes
+    assert any("are 76 and more back" in text and "clips have 16" in text for text in notes)
+    for name, change, said in (
+        ("ctrgcn_lite_dml", "budget.max_size=10MB", "ctrgcn has no continual form"),
+        ("stgcnpp", "input={name: min_max_sample}", "needs a whole clip"),
+        ("stgcnpp", "steps=[{ptq: {}}]", "float32 alone; leave continual out"),
+    ):
+        loaded = recipe.load(name, [*changes, change])
+        with pytest.raises(RecipeError) as refused:
+            plan.make(loaded, plan.load_data(loaded))
+        assert str(refused.value).startswith("export.formats: continual: ")
+        assert said in str(refused.value)
+    assert "continual" not in recipe.load("stgcnpp", []).export.formats

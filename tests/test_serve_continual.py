@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -150,13 +151,27 @@ def test_frames_are_made_of_the_networks_rate_and_none_of_them_is_lost(folder):
     recogniser = Recogniser(folder, live)
     found = follow(recogniser, given, rate=10.0)
     weights = np.arange(3, dtype=np.float32)[:, None, None] / 3
-    between = [a * (1 - weights) + b * weights for a, b in zip(given[:-1], given[1:], strict=True)]
+    between = [a * (1 - weights) + b * weights for a, b in pairwise(given)]
     frames = np.concatenate([*between, given[-1:]])
     clip = ops.apply(frames.transpose(2, 0, 1)[..., None], STEPS[:1])
     expected = offline(folder, clip)
     last = (len(frames) // CHUNK) - 1
     assert max(found) == 30
     np.testing.assert_allclose(recogniser.answer(0).scores, expected[last], rtol=1e-4)
+
+
+def test_a_pose_that_stands_for_more_frames_than_are_pooled_begins_anew_with_the_newest(folder):
+    live = replace(ALWAYS, rate=30.0, max_gap=10.0, leave_after=20.0)
+    recogniser = Recogniser(folder, live)
+    follow(recogniser, poses(30))
+    before, after = poses(2, seed=8)
+    recogniser.push(0, before, 1.0)
+    recogniser.push(0, after, 6.0)
+    weights = np.arange(150 - SPAN + 1, 151, dtype=np.float32)[:, None, None] / 150
+    frames = np.concatenate([poses(1), before * (1 - weights) + after * weights])
+    clip = ops.apply(frames.transpose(2, 0, 1)[..., None], STEPS[:1])
+    expected = offline(folder, clip[:, 1:])
+    np.testing.assert_allclose(recogniser.answer(0).scores, expected[-1], rtol=1e-4)
 
 
 def test_a_window_of_twice_the_frames_takes_every_second_pose(folder):

@@ -98,7 +98,9 @@ def test_a_recipe_may_name_a_new_format(toy):
 
 def test_a_folder_of_an_unknown_format_is_refused(trained, tmp_path):
     description = deployed.describe(trained[0].spec, {}, {"toy": ["model.npz"]})
-    with pytest.raises(CheckpointError, match=r"names a format 'toy' \(known: paddle, onnx, continual\)"):
+    with pytest.raises(
+        CheckpointError, match=r"names a format 'toy' \(known: paddle, onnx, continual\)"
+    ):
         deployed.predictors(tmp_path, description)
 
 

@@ -14,7 +14,7 @@ import pytest
 from export import api, deployed, serving
 from export.preprocess import framewise, ops
 from export.runtimes import steps as runtime
-from export.serve import Live, Recogniser, recogniser as recognisers
+from export.serve import Live, Recogniser, settings
 from teachers.errors import DataError
 from tests.test_continual import FIVE, network_of, noise
 
@@ -196,7 +196,7 @@ def test_a_window_that_it_cannot_follow_is_said(tmp_path):
 
 def test_tracks_fit_into_memory_or_are_refused(folder, monkeypatch):
     size = runtime.load_steps([folder / "model_continual.onnx"]).size
-    monkeypatch.setattr(recognisers, "MOST_NUMBERS", 10 * size)
+    monkeypatch.setattr(settings, "MOST_NUMBERS", 10 * size)
     notes: list[str] = []
     assert Recogniser(folder, on_note=notes.append).live.max_tracks == 9
     assert notes[0].startswith("live: max_tracks: 9, at ")

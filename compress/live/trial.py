@@ -18,8 +18,9 @@ from export.serve import Recogniser
 
 SENSITIVITIES = (0.7, 0.8, 0.9, 0.95)
 STRIDES = (1, 4, 16)
-# Windows of the folders in turn at each stride, of which the least is kept.
-COSTED_WINDOWS = 6
+# Windows of the folders in turn at each stride, of which the least is kept; frames of whole calls of a
+# continual network, which takes 2, 4 or 8 at once.
+COSTED_WINDOWS = 8
 ROUNDS = 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ import numpy as np
 
 from export import deployed
 from export.deployed.live import Live
-from export.preprocess import framewise
-from export.runtimes.steps import Steps
 from export.serve.rule import Event, Rule
+from export.serve.settings import resolved
 from export.serve.streams import Streams
 from export.serve.track import Timeline
 from export.serve.windows import Network, Windows
@@ -27,8 +26,6 @@ Refused = Callable[[Pose, DataError], None]
 # Windows that go through the network at once: more gain nothing on a core, and take memory.
 BATCH = 16
 MOST_PENDING = 10_000
-# Numbers of the rings of all tracks: 2 GB of float32.
-MOST_NUMBERS = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -311,49 +308,3 @@ class Recogniser:
             # More frames of a continual network may wait than go into a call.
             left = left[BATCH:] + self._due(batch)
         return events
-
-
-def resolved(
-    said: Live | None,
-    description: deployed.Description,
-    steps: Steps | None = None,
-    on_note: Callable[[str], None] = lambda note: None,
-) -> Live:
-    """The settings with what is 0 filled in from the network.
-
-    Args:
-        said: None: the defaults, with no more tracks than fit into the memory that they may take.
-        steps: of a continual network.
-        on_note: hears of what is not as said.
-    Raises:
-        DataError: so many tracks would not fit into memory, or a class is not known.
-    """
-    live = said or Live()
-    window = live.window or description.input.clip[1]
-    T = description.input.clip[1]
-    if steps is not None and framewise.pace(description.preprocessing, window, T) is None:
-        on_note(
-            f"live: window: {window} frames are not brought to the network's {T} by its"
-            f" preprocessing, so its continual form has the mean of {T}; follow by the format onnx"
-            " for another window"
-        )
-        window = T
-    min_frames = min(live.min_frames or max(1, window // 2), window)
-    unknown = [name for name in live.quiet if name not in description.classes]
-    if unknown:
-        raise DataError(f"live: quiet: {quoted(unknown[0])} is no class of the network")
-    recorded = description.recording
-    numbers = window * recorded.joints * recorded.channels * (recorded.persons or 1)
-    if steps is not None:
-        # With the frames that wait for their call.
-        numbers = steps.size + steps.pooled * math.prod(steps.clip)
-    max_tracks = live.max_tracks
-    if said is None and numbers * max_tracks > MOST_NUMBERS:
-        max_tracks = max(1, MOST_NUMBERS // numbers)
-        on_note(f"live: max_tracks: {max_tracks}, at {numbers:,} numbers each")
-    if numbers * max_tracks > MOST_NUMBERS:
-        raise DataError(
-            f"live: {max_tracks} tracks of {window} frames are more than {MOST_NUMBERS:,}"
-            f" numbers, at {numbers:,} each; take fewer tracks or shorter windows"
-        )
-    return replace(live, window=window, min_frames=min_frames, max_tracks=max_tracks)

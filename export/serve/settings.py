@@ -1,0 +1,62 @@
+"""The section `live` of a folder as it is followed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from export import deployed
+from export.deployed.live import Live
+from export.preprocess import framewise
+from export.runtimes.steps import Steps
+from teachers.errors import DataError, quoted
+
+# Numbers that all tracks keep: 2 GB of float32.
+MOST_NUMBERS = 500_000_000
+
+
+def resolved(
+    said: Live | None,
+    description: deployed.Description,
+    steps: Steps | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Live:
+    """The settings with what is 0 filled in from the network.
+
+    Args:
+        said: None: the defaults, with no more tracks than fit into the memory that they may take.
+        steps: of a continual network.
+        on_note: hears of what is not as said.
+    Raises:
+        DataError: so many tracks would not fit into memory, or a class is not known.
+    """
+    live = said or Live()
+    window = live.window or description.input.clip[1]
+    T = description.input.clip[1]
+    if steps is not None and framewise.pace(description.preprocessing, window, T) is None:
+        on_note(
+            f"live: window: {window} frames are not brought to the network's {T} by its"
+            f" preprocessing, so its continual form has the mean of {T}; follow by the format onnx"
+            " for another window"
+        )
+        window = T
+    min_frames = min(live.min_frames or max(1, window // 2), window)
+    unknown = [name for name in live.quiet if name not in description.classes]
+    if unknown:
+        raise DataError(f"live: quiet: {quoted(unknown[0])} is no class of the network")
+    recorded = description.recording
+    numbers = window * recorded.joints * recorded.channels * (recorded.persons or 1)
+    if steps is not None:
+        # With the frames that wait for their call.
+        numbers = steps.size + steps.pooled * math.prod(steps.clip)
+    max_tracks = live.max_tracks
+    if said is None and numbers * max_tracks > MOST_NUMBERS:
+        max_tracks = max(1, MOST_NUMBERS // numbers)
+        on_note(f"live: max_tracks: {max_tracks}, at {numbers:,} numbers each")
+    if numbers * max_tracks > MOST_NUMBERS:
+        raise DataError(
+            f"live: {max_tracks} tracks of {window} frames are more than {MOST_NUMBERS:,}"
+            f" numbers, at {numbers:,} each; take fewer tracks or shorter windows"
+        )
+    return replace(live, window=window, min_frames=min_frames, max_tracks=max_tracks)

@@ -12,12 +12,14 @@ from export.deployed.live import Live
 from export.deployed.models import predictor_with_features, predictors, try_out
 from export.deployed.record import Description
 from export.deployed.served import Served, follows_by, in_process, open_deployed
+from export.runtimes.steps import Steps
 
 __all__ = [
     "NAME",
     "Description",
     "Live",
     "Served",
+    "Steps",
     "describe",
     "follows_by",
     "in_process",

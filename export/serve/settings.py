@@ -9,7 +9,6 @@ from dataclasses import replace
 from export import deployed
 from export.deployed.live import Live
 from export.preprocess import framewise
-from export.runtimes.steps import Steps
 from teachers.errors import DataError, quoted
 
 # Numbers that all tracks keep: 2 GB of float32.
@@ -19,7 +18,7 @@ MOST_NUMBERS = 500_000_000
 def resolved(
     said: Live | None,
     description: deployed.Description,
-    steps: Steps | None = None,
+    steps: deployed.Steps | None = None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Live:
     """The settings with what is 0 filled in from the network.

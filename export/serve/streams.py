@@ -9,10 +9,9 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from export import serving
-from export.deployed import Description
+from export.deployed import Description, Steps
 from export.deployed.live import Live
 from export.preprocess import framewise, repair
-from export.runtimes.steps import Steps
 from export.serve.track import Timeline
 from teachers.errors import DataError, ExportMismatch
 

@@ -38,7 +38,7 @@ from export.formats.options import Integers, Options
 from export.quantize import calibrate
 from export.quantize.layer_report import decibels
 from export.quantize.quantized import Quantized, corrected
-from teachers import cpu
+from teachers import cpu, networks
 from teachers.errors import FeatherboneError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
@@ -71,12 +71,13 @@ def rows(network: nn.Layer, quantized: Quantized, folder: Path) -> list[Row]:
     return [*made, ("ours, Paddle float32", runtimes.paddle_inference(model, parameters, 1))]
 
 
-def of_persons(clips: np.ndarray) -> dict[str, np.ndarray]:
-    """Kind of clip -> clips (N, C, T, V, M); of a network of one person the clips alone."""
+def of_persons(clips: np.ndarray, nobody: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
+    """Kind of clip -> clips (N, C, T, V, M); of a network of one person the clips alone. `nobody`: of
+    `teachers.networks.absent`, (C,)."""
     if clips.shape[-1] == 1:
         return {"one person": clips}
     alone = clips.copy()
-    alone[..., 1:] = 0
+    alone[..., 1:] = np.reshape(nobody, (1, -1, 1, 1, 1))
     return {"one person": alone, f"{clips.shape[-1]} persons": clips}
 
 
@@ -119,14 +120,18 @@ def agreement(found: Sequence[Row], clips: np.ndarray) -> dict[str, dict]:
 
 
 def measured(
-    found: Sequence[Row], clips: np.ndarray, batches: Sequence[int], rounds: int
+    found: Sequence[Row],
+    clips: np.ndarray,
+    batches: Sequence[int],
+    rounds: int,
+    nobody: np.ndarray | float = 0.0,
 ) -> list[dict]:
-    """One record for each row, kind of clip and batch size."""
+    """One record for each row, kind of clip and batch size; `nobody` as in `of_persons`."""
     judged = agreement(found, clips)
     return [
         {"persons": kind, "batch": size, **record, **judged[record["file"]]}
         for size in batches
-        for kind, x in of_persons(np.resize(clips, (size, *clips.shape[1:]))).items()
+        for kind, x in of_persons(np.resize(clips, (size, *clips.shape[1:])), nobody).items()
         for record in in_turn(found, x, rounds)
     ]
 
@@ -163,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         quantized = corrected(network, calibration, options.method, kept)
         with tempfile.TemporaryDirectory() as temporary:
             found = rows(network, quantized, Path(temporary))
-            records = measured(found, clips, batches, options.rounds)
+            records = measured(found, clips, batches, options.rounds, networks.absent(network.spec))
     except FeatherboneError as error:
         say(f"error: {error}")
         return error.exit_code

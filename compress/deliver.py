@@ -31,7 +31,7 @@ from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
-from teachers import cpu
+from teachers import cpu, networks
 from teachers.storage import typed_json
 from teachers.terminal import interrupt
 
@@ -99,9 +99,9 @@ def deliver(
     recorder.report = replace(recorder.report, budget=weighed)
     shipped, problem = _ship_teacher(recipe, work, before, checked.threads)
     interrupt.check()
-    recorder.report = side_by_side.timed(
-        recorder.report, checked.turns, shipped, problem, persons_of(checked.clips)
-    )
+    nobody = networks.absent(state.student.network.spec)
+    persons = persons_of(checked.clips, nobody)
+    recorder.report = side_by_side.timed(recorder.report, checked.turns, shipped, problem, persons)
     # Behind all that was timed, for there is nothing to time of them.
     recorder.runtimes(*failed)
     _judge_damaged(recipe, work, state, before, checked, recorder)

@@ -40,7 +40,8 @@ class NetworkModule(Protocol):
     It may have `AXES`, which tensors depend on the data, so that its weights can be carried over to
     other data (`teachers.weights.transfer`): by a pattern of names, for each axis of the tensor what
     its entries stand for, slowest first, of "class", "person", "joint" and "channel"; () for an axis
-    that data do not decide.
+    that data do not decide. And it may have `absent(spec)`, where its published input makes something
+    else than zeros of a person who is not there, see `absent` below.
     """
 
     Config: type
@@ -295,6 +296,13 @@ def build(spec) -> nn.Layer:
 def parameters(spec) -> int:
     """Trainable parameters, counted on the published form."""
     return cost(spec.network).parameters(spec)
+
+
+def absent(spec) -> np.ndarray:
+    """What the network is given of a person who is not in a clip, alike in every frame and joint:
+    (C,) float32."""
+    own = getattr(module(spec.network), "absent", None)
+    return np.zeros(spec.input_shape[0], "float32") if own is None else own(spec)
 
 
 def macs(spec) -> int:

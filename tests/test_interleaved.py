@@ -64,7 +64,10 @@ def test_persons_are_counted_as_the_network_sees_them():
     clip = np.ones((1, 3, 4, 5, 2), "float32")
     alone = clip * np.array([1, 0], "float32")
     clips = SimpleNamespace(batches=lambda size: iter([clip, alone, 0 * clip]))
-    assert latency.persons_of(clips) == (2, 1, 0)
+    assert latency.persons_of(clips, np.zeros(3)) == (2, 1, 0)
+    # What the network is given of nobody need not be zeros.
+    clips = SimpleNamespace(batches=lambda size: iter([2 * clip, 2 * clip - clip * [1, 0]]))
+    assert latency.persons_of(clips, np.ones(3)) == (2, 1)
 
 
 def test_a_split_of_few_clips_is_timed_as_often(tiny_dataset, tiny_view):

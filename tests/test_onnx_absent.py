@@ -9,6 +9,7 @@ from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.formats import onnx_absent, onnx_format, onnx_model
 from export.formats.options import Options
+from export.preprocess import streams
 from export.quantize import bits
 from export.quantize.quantized import Quantized
 from teachers import networks
@@ -40,7 +41,8 @@ def build(name, randomised, persons=2):
 def clips_of(network):
     shape = (len(THERE), *network.spec.input_shape)
     clips = np.random.default_rng(1).standard_normal(shape).astype("float32")
-    return clips * THERE.reshape(len(THERE), 1, 1, 1, -1)[..., : shape[-1]]
+    nobody = networks.absent(network.spec).reshape(1, -1, 1, 1, 1)
+    return np.where(THERE.reshape(len(THERE), 1, 1, 1, -1)[..., : shape[-1]] > 0, clips, nobody)
 
 
 def pair(network, folder, quantized=None):
@@ -81,6 +83,17 @@ def test_in_every_precision(kind, randomised, tmp_path):
         quantized = Quantized(bits.make_plan(prepared(flatten(network)), kind))
     everybody, few = map(runtimes.onnx_runtime, pair(network, tmp_path, quantized))
     assert np.array_equal(few(clips), everybody(clips))
+
+
+def test_nobody_is_what_the_published_input_makes_of_no_person():
+    # EfficientGCN's angles of bones that have no length.
+    clip = np.random.default_rng(2).standard_normal((3, 6, 5, 2)).astype("float32")
+    clip[..., 1] = 0
+    seen = streams.branches(clip, 0, FIVE.bones)
+    module = networks.module("efficientgcn")
+    nobody = networks.absent(module.default_spec(4, FIVE, 6, 2, 18, module.Config()))
+    assert np.array_equal(seen[..., 1], np.broadcast_to(nobody[:, None, None], (18, 6, 5)))
+    assert nobody.any() and not np.array_equal(seen[..., 0], seen[..., 1])
 
 
 def test_the_recipe_key_decides(randomised, tmp_path):

@@ -57,9 +57,14 @@ def turn_of(predict: Predict, clips: EvaluationSet) -> Turn:
     return lambda turn: predict(samples[turn % len(samples)])
 
 
-def persons_of(clips: EvaluationSet) -> tuple[int, ...]:
-    """How many persons are in the clip of each turn, as the network sees it."""
-    return tuple(int((x != 0).any(axis=(0, 1, 2, 3)).sum()) for x in _samples(clips))
+def persons_of(clips: EvaluationSet, nobody: np.ndarray) -> tuple[int, ...]:
+    """How many persons are in the clip of each turn, as the network sees it.
+
+    Args:
+        nobody: of `teachers.networks.absent`.
+    """
+    person = nobody.reshape(1, -1, 1, 1, 1)
+    return tuple(int((x != person).any(axis=(0, 1, 2, 3)).sum()) for x in _samples(clips))
 
 
 def _samples(clips: EvaluationSet) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """Persons who are not there cost nothing in `model.onnx`, and change nothing.
 
-A person whose coordinates are all zero leaves the blocks with features that do not depend on the
-clip. Only the rows of those who are there go through the blocks; the features of the others are
+A person who is not there, whose channels are those of `teachers.networks.absent` in every frame, leaves
+the blocks with features that do not depend on the clip. Only the rows of those who are there go through the blocks; the features of the others are
 constants, computed once, by the very model. In NTU RGB+D 49 of 60 classes have one person, and the
 networks have two.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from teachers import networks
 from teachers.errors import ExportMismatch
 from teachers.networks import Spec
 
@@ -37,12 +38,13 @@ def skip(model: onnx.ModelProto, spec: Spec) -> bool:
     pooled = _pooled(model.graph, M)
     if M < 2 or entry is None or pooled is None:
         return False
-    clips = _of_some_persons(spec)
+    nobody = networks.absent(spec)
+    clips = of_some_persons(spec)
     logits = model.graph.output[0].name
     features = pooled.input[0]
     constant = _run(model, features, clips[-1:])
     before = _run(model, logits, clips)
-    _choose(model.graph, entry, M)
+    _choose(model.graph, entry, M, nobody)
     _put_back(model.graph, pooled, constant)
     apart = np.abs(_run(model, logits, clips) - before).max() / max(np.abs(before).max(), 1e-12)
     if not apart <= TOLERANCE:
@@ -54,13 +56,14 @@ def skip(model: onnx.ModelProto, spec: Spec) -> bool:
     return True
 
 
-def _of_some_persons(spec: Spec) -> np.ndarray:
+def of_some_persons(spec: Spec) -> np.ndarray:
     """Random clips (M + 2, C, T, V, M): everybody, one person alone in each place, and nobody."""
     M = spec.input_shape[3]
     shape = (M + 2, *spec.input_shape)
     clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
     there = np.concatenate([np.ones((1, M)), np.eye(M), np.zeros((1, M))])
-    return clips * there.reshape(M + 2, 1, 1, 1, M).astype("float32")
+    nobody = networks.absent(spec).reshape(1, -1, 1, 1, 1)
+    return np.where(there.reshape(M + 2, 1, 1, 1, M) > 0, clips, nobody)
 
 
 def _entry(graph: onnx.GraphProto, spec: Spec) -> onnx.NodeProto | None:
@@ -110,9 +113,16 @@ def _run(model: onnx.ModelProto, output: str, clips: np.ndarray) -> np.ndarray:
     return np.asarray(session.run([output], {model.graph.input[0].name: clips})[0])
 
 
-def _choose(graph: onnx.GraphProto, entry: onnx.NodeProto, persons: int) -> None:
+def _choose(
+    graph: onnx.GraphProto, entry: onnx.NodeProto, persons: int, nobody: np.ndarray
+) -> None:
     """Behind the Reshape: only the rows of persons who are there, and the first of every clip."""
     clip = graph.input[0].name
+    nodes = []
+    if nobody.any():
+        pattern = _constant(graph, "person", nobody.reshape(1, -1, 1, 1, 1))
+        nodes.append(helper.make_node("Sub", [clip, pattern], [_name("apart")]))
+        clip = _name("apart")
     chosen = entry.output[0]
     axes = _constant(graph, "axes", np.array([1, 2, 3], "int64"))
     zero = _constant(graph, "zero", np.array(0, "float32"))
@@ -120,7 +130,7 @@ def _choose(graph: onnx.GraphProto, entry: onnx.NodeProto, persons: int) -> None
     first = _constant(graph, "first", np.arange(persons) == 0)
     flat = _constant(graph, "flat", np.array([-1], "int64"))
     entry.output[0] = _name("all")
-    nodes = [
+    nodes += [
         helper.make_node("Abs", [clip], [_name("size")]),
         # A sum, for NaN must not be taken for nobody, and the larger of NaN and 0 may be either.
         helper.make_node("ReduceSum", [_name("size"), axes], [_name("sum")], keepdims=0),

@@ -8,6 +8,8 @@ import paddle
 from paddle import nn
 
 from export.flat.persons import Entry, Head
+from export.formats.onnx_absent import of_some_persons
+from teachers import networks
 from teachers.errors import ExportMismatch
 from teachers.networks import Spec
 
@@ -31,7 +33,7 @@ def skipping(flat: nn.Sequential, spec: Spec) -> nn.Layer:
         return flat
     present = Present(flat, spec)
     present.eval()
-    clips = paddle.to_tensor(_of_some_persons(spec))
+    clips = paddle.to_tensor(of_some_persons(spec))
     with paddle.no_grad():
         expected = flat(clips).numpy()
         found = present(clips).numpy()
@@ -45,30 +47,25 @@ def skipping(flat: nn.Sequential, spec: Spec) -> nn.Layer:
     return present
 
 
-def _of_some_persons(spec: Spec) -> np.ndarray:
-    """Random clips (M + 2, C, T, V, M): everybody, one person alone in each place, and nobody."""
-    M = spec.input_shape[3]
-    shape = (M + 2, *spec.input_shape)
-    clips = np.random.default_rng(0).standard_normal(shape).astype("float32")
-    there = np.concatenate([np.ones((1, M)), np.eye(M), np.zeros((1, M))])
-    return clips * there.reshape(M + 2, 1, 1, 1, M).astype("float32")
-
-
 class Present(nn.Layer):
     """A flat network of persons who are there: (N, C, T, V, M) -> logits (N, K).
 
-    A person whose coordinates are all zero leaves the blocks with features that depend on no clip;
-    they are a constant here.
+    A person who is not there, whose channels are those of `teachers.networks.absent`, leaves the
+    blocks with features that depend on no clip; they are a constant here.
     """
 
     def __init__(self, flat: nn.Sequential, spec: Spec):
         super().__init__()
         self.flat = flat
-        nobody = paddle.zeros([1, *spec.input_shape])
+        person = paddle.to_tensor(networks.absent(spec).reshape(1, -1, 1, 1, 1))
         with paddle.no_grad():
-            rows = self._entry.rows(nobody)
+            rows = self._entry.rows(person.expand([1, *spec.input_shape]))
             features = self._features(rows)
         self._keep("features", features)
+        # Else it is a number in the program, which costs nothing.
+        self._has_pattern = bool(person.any())
+        if self._has_pattern:
+            self._keep("person", person)
         # No runtime is made for a batch without rows, and in most clips the first person is there.
         self._keep("first", paddle.to_tensor(np.eye(1, spec.input_shape[3], dtype="bool")))
 
@@ -93,7 +90,8 @@ class Present(nn.Layer):
 
     def forward(self, x):
         # Not the largest number: what is not one is somebody.
-        there = paddle.logical_or(paddle.any(x != 0, axis=[1, 2, 3]), self.first)
+        person = self.person if self._has_pattern else 0.0
+        there = paddle.logical_or(paddle.any(x != person, axis=[1, 2, 3]), self.first)
         index = paddle.nonzero(there.reshape([-1])).reshape([-1])
         rows = paddle.gather(self._entry.rows(x), index, axis=0)
         absent = paddle.tile(self.features, [paddle.shape(x)[0], 1])

@@ -5,9 +5,10 @@ from teachers.efficientgcn.network import (
     Block,
     Config,
     Spec,
+    absent,
     build,
     default_spec,
     drop_blocks,
 )
 
-__all__ = ["AXES", "Block", "Config", "Spec", "build", "default_spec", "drop_blocks"]
+__all__ = ["AXES", "Block", "Config", "Spec", "absent", "build", "default_spec", "drop_blocks"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
@@ -182,6 +183,16 @@ def _hidden(config: Config, width: int, reduction: int) -> int:
         "bottleneck": width // reduction,
         "epsep": width * config.expand,
     }.get(config.layer, 0)
+
+
+def absent(spec: Spec) -> np.ndarray:
+    """(C,) float32, of a person who is not in a clip: the published input has angles of bones in the
+    last sixth of its channels, and that of a bone of length 0 is pi / 2."""
+    channels = np.zeros(spec.channels, "float32")
+    # Joint, velocity and bone, each with positions or vectors and what is derived from them.
+    if spec.branches == 3 and spec.channels % 6 == 0:
+        channels[-(spec.channels // 6) :] = np.pi / 2
+    return channels
 
 
 def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:

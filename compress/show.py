@@ -23,10 +23,9 @@ interrupt.while_loading(__name__)
 import numpy as np
 
 from compress import recipe as recipes, registry
-from compress.data import clips, joint_maps, nw_ucla, skeletons, survey
+from compress.data import clips, joint_maps, skeletons, survey
 from compress.data.dataset import Dataset, Split
-from compress.data.ntu import naming
-from compress.data.ntu.naming import NTU_120
+from compress.data.file_classes import label_of
 from compress.inputs import view as views
 from compress.process import console
 from compress.recipe import overrides
@@ -202,15 +201,6 @@ def from_recipe(options) -> Subject:
         dataset.coordinates,
         view,
     )
-
-
-def label_of(name: str) -> str:
-    """The class that a public data set's file name says, else ""."""
-    if naming.NAME.fullmatch(name) and not naming.problem(name):
-        # NTU's file names end in A001 to A120, counted from 1.
-        return NTU_120[int(name[-3:]) - 1]
-    found = nw_ucla.NAME.fullmatch(name)
-    return nw_ucla.ACTIONS.get(int(found[1]), "") if found else ""
 
 
 def _joints(pipeline: str, config, dataset: Dataset, skeleton: Skeleton) -> views.View:

@@ -40,6 +40,7 @@ VERBS = {
     "convert": Verb(
         "teachers.convert", "any weights file -> one that says everything itself", RECIPES
     ),
+    "demo": Verb("compress.cli.demo", "a page that runs a deployed folder, offline, in one file"),
     "show": Verb("compress.show", "draw a clip, as recorded and as training sees it"),
     "stream-eval": Verb("compress.cli.stream_eval", "alarms on long recordings, and their cost"),
     "robustness": Verb("compress.cli.robustness", "top-1 on damaged clips, and calibration"),

@@ -155,9 +155,7 @@ def test_products_and_pools_of_levels(tmp_path):
         "wz": np.uint8(140),
     }
     product = node("QLinearMatMul", "w ws wz q s z t y", "r")
-    pool = node(
-        "QLinearGlobalAveragePool", "q s z t y", "r", domain=MICROSOFT, channels_last=1
-    )
+    pool = node("QLinearGlobalAveragePool", "q s z t y", "r", domain=MICROSOFT, channels_last=1)
     largest = node(
         "NhwcMaxPool", "q", "r", domain=MICROSOFT, kernel_shape=[1, 3], pads=[0, 1, 0, 1],
         strides=[1, 2],
@@ -165,7 +163,10 @@ def test_products_and_pools_of_levels(tmp_path):
     shape = [3, 9, 5]
     cases = [
         (model_of([ENDS[0], product, ENDS[1]], shape, constants | matrix), (2, *shape)),
-        (model_of([ENDS[0], pool, ENDS[1]], shape, constants | {"t": np.float32(0.01)}), (2, *shape)),
+        (
+            model_of([ENDS[0], pool, ENDS[1]], shape, constants | {"t": np.float32(0.01)}),
+            (2, *shape),
+        ),
         (model_of([ENDS[0], largest, ENDS[1]], shape, constants), (2, *shape)),
     ]
     exactly(

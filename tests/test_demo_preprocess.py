@@ -131,13 +131,22 @@ def test_broken_clips_are_mended_alike(bones, tmp_path):
                 assert np.allclose(demo_node.clip_of(ours), theirs, rtol=1e-6, atol=1e-6)
 
 
-WANTED = {"channels": 3, "joints": 5, "persons": 2, "names": ["hip", "head", "left", "right", "toe"]}
+WANTED = {
+    "channels": 3,
+    "joints": 5,
+    "persons": 2,
+    "names": ["hip", "head", "left", "right", "toe"],
+}
 
 
 def files(clip: np.ndarray) -> dict[str, bytes]:
     """A clip (C, T, V, M) as every kind of file that the page reads."""
     found = {}
-    arrays = {"ctvm": clip, "tmvc": clip.transpose(1, 3, 2, 0), "tvc": clip[..., 0].transpose(1, 2, 0)}
+    arrays = {
+        "ctvm": clip,
+        "tmvc": clip.transpose(1, 3, 2, 0),
+        "tvc": clip[..., 0].transpose(1, 2, 0),
+    }
     arrays["double"] = clip.astype("float64")
     arrays["flat"] = clip[..., 0].transpose(1, 2, 0).reshape(T, -1)
     for name, array in arrays.items():
@@ -153,7 +162,9 @@ def files(clip: np.ndarray) -> dict[str, bytes]:
     found["numbered.csv"] = "\n".join(lines).encode()
     named = [";".join(["frame", *(f"{n}_{a}" for n in WANTED["names"] for a in "xyz")])]
     named += [
-        ";".join([str(number), *(f"{value!r}".replace(".", ",") for value in row.astype(float).tolist())])
+        ";".join(
+            [str(number), *(f"{value!r}".replace(".", ",") for value in row.astype(float).tolist())]
+        )
         for number, row in list(enumerate(rows))[::-1]
     ]
     found["named.csv"] = "\r\n".join(named).encode()

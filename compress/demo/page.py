@@ -125,7 +125,7 @@ def _html(
     )
     last = networks[-1]
     return environment.get_template(TEMPLATE).render(
-        title=f"{last.description.network}: {len(last.description.classes)} classes, in this page",
+        title=f"{last.description.network}: {len(last.description.classes)} classes, running in this page",
         lead=_lead(last),
         policy=policy(texts["script"], texts["style"]),
         networks=[

@@ -17,6 +17,7 @@ const clips = data.examples.map((each) => {
   return { ...each, clip: { C, T, V, M, data: decoded(each.data) }, answers: [] };
 });
 const state = { number: 0, frame: 0, playing: false, lost: [], order: [], asked: 0, drawn: 0, extent: null };
+const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const networks = [];
 let waiting = data.networks.length;
 
@@ -42,7 +43,12 @@ function askWindow() {
   const start = Math.max(0, stop - live.window);
   by("window").style.left = `${(100 * start) / shown().clip.T}%`;
   by("window").style.width = `${(100 * (stop - start)) / shown().clip.T}%`;
-  if (stop - start < Math.min(live.min_frames, shown().clip.T)) return;
+  const least = Math.min(live.min_frames, shown().clip.T);
+  if (stop - start < least) {
+    // While it plays the last answer stays until the next; whoever looks at one frame is told.
+    if (!state.playing) panels.forEach((panel) => clear(panel, `at least ${least} frames are needed`));
+    return;
+  }
   if (state.asked && stop > state.asked && stop - state.asked < live.stride) return;
   state.asked = stop;
   const job = { number: state.number, clip: windowOf_(shown().clip, start, stop), lost: state.lost.slice() };
@@ -74,6 +80,14 @@ function onAnswer(index, job, answer) {
   if (panel.times.length > TIMED) panel.times.shift();
   by(`ms-${index}`).textContent = `${median(panel.times).toFixed(0)} ms`;
   showBars(panel, top);
+}
+
+function clear(panel, text) {
+  panel.now.textContent = text;
+  panel.rows.forEach((row) => {
+    row.name.textContent = row.value.textContent = "";
+    row.fill.style.width = "0";
+  });
 }
 
 function showBars(panel, top) {
@@ -168,7 +182,12 @@ function choose(number) {
   by("scrub").max = String(shown().clip.T - 1);
   const { label } = shown();
   by("truth").textContent = label === null ? "not known" : classes[label];
-  goTo(0);
+  panels.forEach((panel) => {
+    clear(panel, "…");
+    panel.whole.textContent = "…";
+  });
+  // Who wants no motion sees the clip's last window, and so an answer.
+  goTo(still && !state.playing ? shown().clip.T - 1 : 0);
   askWhole();
 }
 
@@ -209,6 +228,7 @@ function play(on) {
   by("play").textContent = on ? "Pause" : "Play";
   by("play").setAttribute("aria-pressed", String(on));
   if (!on) return;
+  if (Math.floor(state.frame) >= shown().clip.T - 1) goTo(0);
   last = since = performance.now();
   counted = 0;
   requestAnimationFrame(tick);
@@ -277,7 +297,6 @@ const panels = data.networks.map((network, index) => {
 function onReady(index, error) {
   waiting -= 1;
   if (error) panels[index].note.textContent = error;
-  else panels[index].now.textContent = "…";
   document.documentElement.dataset.waiting = String(waiting);
 }
 
@@ -328,4 +347,4 @@ document.addEventListener("keydown", (event) => {
 });
 window.addEventListener("resize", show);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
-play(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+play(!still);

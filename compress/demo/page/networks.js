@@ -5,11 +5,11 @@ function startNetwork(about, graph, constants, engine, onReady, onAnswer) {
   const worker = new Worker(engine);
   const waiting = { whole: null, window: null, clips: [] };
   let current = { open: true };
-  let windows = 0;
+  let turn = 0;
   const next = () => {
     // A window that came while the last was computed is stale once a newer one is there. Clips of the
     // table get their turn behind every window, or a slow machine would never come to them.
-    const jobs = windows++ % 2 ? ["whole", "window", "clips"] : ["whole", "clips", "window"];
+    const jobs = turn++ % 2 ? ["whole", "window", "clips"] : ["whole", "clips", "window"];
     for (const kind of jobs) {
       const job = kind === "clips" ? waiting.clips.shift() : waiting[kind];
       if (!job) continue;

@@ -99,6 +99,15 @@ def test_every_byte_is_counted_and_the_code_is_small(network):
     assert f"{size:,}" in made.text
 
 
+def test_its_sheet_has_no_colours_but_those_of_the_report():
+    """Whose contrast `test_report_style.py` works out, in both schemes."""
+    report, own = (path.read_text("utf-8") for path in page.SHEETS)
+    used = set(re.findall(r"var\((--[\w-]+)\)", own))
+    assert used and used <= set(re.findall(r"(--[\w-]+):", report))
+    for declared in re.findall(r"[\w-]*(?:color|background|border|outline)\s*:([^;}]+)", own):
+        assert not re.search(r"#[0-9a-f]{3}|rgb|hsl", declared), declared
+
+
 def test_the_page_answers_as_predict_does(network, tmp_path):
     raws = [clip_of(0), clip_of(2, frames=40), clip_of(1, persons=1), clip_of(1)]
     raws[1][:, 7] = np.nan

@@ -226,7 +226,6 @@ function tick(now) {
 function play(on) {
   state.playing = on;
   by("play").textContent = on ? "Pause" : "Play";
-  by("play").setAttribute("aria-pressed", String(on));
   if (!on) return;
   if (Math.floor(state.frame) >= shown().clip.T - 1) goTo(0);
   last = since = performance.now();

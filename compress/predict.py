@@ -35,7 +35,15 @@ from compress.live import follow
 from export import deployed
 from export.formats import table
 from export.preprocess import published
-from export.serving import check_logits, prepare, recording, save_answers, scores_of, top_classes
+from export.serving import (
+    check_logits,
+    image_of,
+    prepare,
+    recording,
+    save_answers,
+    scores_of,
+    top_classes,
+)
 from teachers.errors import DataError, RecipeError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
@@ -82,7 +90,7 @@ def main(
     if temperature is not None:
         _say_note(f"scores are calibrated: temperature {temperature:g} of {deployed.NAME}")
     files = clip_list.files_of(options.clips)
-    clips = clip_list.read(files, recording(model.description), _image(model.description))
+    clips = clip_list.read(files, recording(model.description), image_of(model.description))
     failed: list[dict[str, str]] = []
     answers: list[Answer] = []
     results = []
@@ -148,7 +156,7 @@ def _demo(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
     """The clips that the page of --serve plays."""
     description = deployed.read_for(options.model, options.runtime)[0]
     files = clip_list.files_of(options.clips)
-    for clip in clip_list.read(files, recording(description), _image(description)):
+    for clip in clip_list.read(files, recording(description), image_of(description)):
         if clip.raw is None:
             raise DataError(clip.problem)
         yield clip.name, clip.raw
@@ -187,15 +195,6 @@ def _is_weights(target: Path) -> bool:
 
 def _say_note(note: str) -> None:
     say(f"note: {note}")
-
-
-def _image(description: deployed.Description) -> tuple[int, int] | None:
-    """(width, height) of the images that key points are divided by."""
-    for step in description.preprocessing:
-        size: Any = step.get("image")
-        if size:
-            return int(size[0]), int(size[1])
-    return None
 
 
 def _answers(

@@ -54,6 +54,15 @@ def recording(description: Description) -> dict[str, Any]:
     return asdict(description.recording)
 
 
+def image_of(description: Description) -> tuple[int, int] | None:
+    """(width, height) of the images that key points are divided by."""
+    for step in description.preprocessing:
+        size: Any = step.get("image")
+        if size:
+            return int(size[0]), int(size[1])
+    return None
+
+
 def answer(predict: Predict, clips: np.ndarray, description: Description, name: str) -> np.ndarray:
     """(K,) scores of one clip, of its views (n, C, T, V, M).
 

@@ -25,7 +25,7 @@ from compress.demo.page import Example
 from compress.plan import load_data
 from compress.process import console
 from compress.recipe import overrides
-from export.serving import recording
+from export.serving import image_of, recording
 from teachers import storage
 from teachers.errors import DataError, RecipeError
 from teachers.terminal import ending
@@ -119,9 +119,9 @@ def _size(text: str) -> int:
 def _of_files(paths: list[Path], network: Network) -> list[Example]:
     """The clips of files, each with the class that a public file name says."""
     description = network.description
-    image = next((step["image"] for step in description.preprocessing if step.get("image")), None)
     found = []
-    for clip in clip_list.read(clip_list.files_of(paths), recording(description), image):
+    files = clip_list.files_of(paths)
+    for clip in clip_list.read(files, recording(description), image_of(description)):
         if clip.raw is None:
             raise DataError(clip.problem)
         for note in clip.notes:

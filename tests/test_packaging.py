@@ -148,8 +148,8 @@ def test_every_package_and_every_file_in_it_is_installed():
         # The recipes lie in configs/ at the top, see setup.py.
         if package != "compress.configs"
     }
-    # Templates and style sheets of pages, and no other data anywhere.
-    assert {Path(name).suffix for name in data} == {".j2", ".css", ".html"}
+    # Templates, style sheets and scripts of pages, and no other data anywhere.
+    assert {Path(name).suffix for name in data} == {".j2", ".css", ".html", ".js"}
     assert data == installed
     for package in ("compress", "export", "teachers"):
         for path in (ROOT / package).rglob("*.py"):

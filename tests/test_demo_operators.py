@@ -108,6 +108,18 @@ def test_functions_of_one_level(tmp_path):
     exactly(compared(tmp_path, *cases))
 
 
+def test_functions_of_floats_bit_by_bit(tmp_path):
+    """Behind them values are rounded to levels, and the last bit decides ties."""
+    generator = np.random.default_rng(3)
+    values = [generator.normal(0, size, 500) for size in (0.01, 0.3, 1, 3, 12)]
+    clips = np.concatenate(values).astype("float32").reshape(1, -1)
+    cases = [
+        (model_of([node(kind, "clip", "logits")], clips.shape[1:], {}), clips)
+        for kind in ("Tanh", "Sigmoid")
+    ]
+    exactly(compared(tmp_path, *cases))
+
+
 @pytest.mark.parametrize("last", [True, False])
 def test_convolutions_of_levels(last, tmp_path):
     generator = np.random.default_rng(1)

@@ -513,13 +513,13 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "budget:",
             "export: {formats: []}\nbudget:",
-            "r.yaml:14: export.formats: name at least one of paddle, onnx",
+            "r.yaml:14: export.formats: name at least one of paddle, onnx, continual",
         ),
         (
             "budget:",
             "export: {formats: [onxx]}\nbudget:",
             (
-                "r.yaml:14: export.formats[0]: expected one of paddle, onnx, got 'onxx' (did you"
+                "r.yaml:14: export.formats[0]: expected one of paddle, onnx, continual, got 'onxx' (did you"
                 " mean 'onnx'?)"
             ),
         ),

@@ -5,7 +5,8 @@ Run: python benchmarks/gpu_check.py [--device gpu] [--width 64] [--clips 512] [-
 
 Checks: logits against the CPU's, with TF32 as it is and off; a training step's gradients against the
 CPU's; losses of one epoch in float32 and under amp; two epochs of one seed, bit for bit; a gradient
-scaler that resumes; seconds a step, clips a second of the loader, memory.
+scaler that resumes; ONNX Runtime's CUDA provider, where onnxruntime-gpu is installed; seconds a step,
+clips a second of the loader, memory.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from compress.training.model import Model
 from compress.training.settings import Config
 from compress.training.trainer import Job, Trainer
 from compress.training.watch import Watch
-from export.runtimes import in_process
+from export.flat.flatten import flatten
+from export.formats import onnx_format
+from export.runtimes import in_process, ort
 from teachers import ctrgcn, networks
 from teachers.skeleton import NTU_25
 from teachers.terminal import ending
@@ -73,6 +76,8 @@ def _main(arguments: list[str] | None) -> int:
         figures["cuda"] = paddle.version.cuda()
     checks = _parity(spec, dataset, name, options.batch, figures)
     checks |= _training(spec, dataset, options.batch, on_gpu, figures)
+    if ort.has_cuda():
+        checks |= _onnx_runtime(spec, dataset, options.batch, figures)
     for check, holds in checks.items():
         say(f"{'holds ' if holds else 'FAILS '} {check}")
     if not on_gpu:
@@ -130,6 +135,19 @@ def _parity(spec, dataset: Dataset, name: str, batch: int, figures: dict) -> dic
         checks[f"gradients as on the CPU {title}".strip()] = apart[1] <= 10 * allowed
     paddle.set_device(name)
     return checks
+
+
+def _onnx_runtime(spec, dataset: Dataset, batch: int, figures: dict) -> dict[str, bool]:
+    clips = np.stack([clip[:, :64] for clip in dataset.train.clips[:batch]])
+    paddle.set_device("cpu")
+    network = networks.build(spec)
+    network.eval()
+    with tempfile.TemporaryDirectory() as folder:
+        (model,) = onnx_format.save(flatten(network), spec, Path(folder))
+        reference, found = ort.onnx_runtime(model)(clips), ort.on_gpu(model)(clips)
+    apart = float(np.abs(found - reference).max() / np.abs(reference).max())
+    figures["ONNX Runtime's CUDA provider apart"] = apart
+    return {"ONNX Runtime's CUDA provider as on the CPU": apart <= EXACT}
 
 
 def _training(spec, dataset: Dataset, batch: int, on_gpu: bool, figures: dict) -> dict[str, bool]:

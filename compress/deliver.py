@@ -30,10 +30,12 @@ from export.formats.baseline import save_baseline
 from export.quantize import bits
 from export.quantize.layer_report import layer_report
 from export.quantize.quantized import Quantized
-from export.runtimes import in_process
+from export.runtimes import in_process, ort
 from teachers import cpu, networks
+from teachers.errors import ExportMismatch
 from teachers.storage import typed_json
 from teachers.terminal import interrupt
+from teachers.terminal.output import say
 
 LAYER_CLIPS = 16  # validation clips of the layer report
 # The baseline export is only compared and timed; it is not what ships.
@@ -205,6 +207,23 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
             row = replace(row, note="timed with the frames behind a clip that are not there")
         recorder.runtimes(replace(row, requires=(description.requires or {}).get(kind)))
         checked.turns.append(turn_of(predict, checked.clips))
+        if kind == "onnx" and ort.has_cuda():
+            _compare_on_gpu(files[0], checked, recorder)
+
+
+def _compare_on_gpu(model: Path, checked: Checked, recorder: Recorder) -> None:
+    """The same file by ONNX Runtime's CUDA provider, which is there where onnxruntime-gpu is."""
+    title = f"{table.runtime_title('onnx')}, CUDA"
+    try:
+        predict = ort.on_gpu(model, checked.threads)
+    except ExportMismatch as error:
+        say(f"note: {error}")
+        return
+    row, logits = accuracy.row(title, predict, checked.clips, checked.logits, (model,))
+    row = accuracy.against(row, logits, checked.teacher, checked.clips.labels)
+    checked.results[title] = logits
+    recorder.runtimes(replace(row, note="without TF32"))
+    checked.turns.append(turn_of(predict, checked.clips))
 
 
 def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Recorder) -> None:

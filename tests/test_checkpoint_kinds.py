@@ -18,6 +18,7 @@ import numpy as np
 import paddle
 import pytest
 
+from export.formats import paddle_version
 from teachers import ctrgcn, networks
 from teachers.ctrgcn import keys
 from teachers.errors import CheckpointError
@@ -341,7 +342,8 @@ def test_models_that_a_runtime_executes_are_called_by_their_name(tmp_path):
         program = paddle.static.Program()
         with paddle.static.program_guard(program, paddle.static.Program()):
             paddle.static.nn.fc(paddle.static.data("x", [None, 4]), 3)
-        data = program.desc.serialize_to_string()
+        # A program of Paddle 3 is JSON: `test_paddle_version`.
+        data = program.desc.serialize_to_string() if paddle_version.major() == 2 else None
     finally:
         paddle.disable_static()
     onnx = pytest.importorskip("onnx")
@@ -354,6 +356,8 @@ def test_models_that_a_runtime_executes_are_called_by_their_name(tmp_path):
         (model, "an ONNX model"),
         (parameters, "the parameters of a Paddle program"),
     ):
+        if content is None:
+            continue
         (tmp_path / "net.pth").write_bytes(content)
         with pytest.raises(CheckpointError, match=f"net.pth: is {what}.*; .featherbone accuracy"):
             checkpoints.read(tmp_path / "net.pth")

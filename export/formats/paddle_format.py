@@ -8,7 +8,7 @@ from pathlib import Path
 import paddle
 from paddle import nn
 
-from export.formats import paddle_absent, paddle_model, paddle_weights
+from export.formats import paddle_absent, paddle_model, paddle_version, paddle_weights
 from export.formats.options import USUAL, Options
 from export.quantize.bits import Plan
 from teachers.networks import Spec
@@ -39,10 +39,17 @@ def save(
 def needs(files: Sequence[Path], options: Options = USUAL) -> dict[str, str]:
     """See `export.formats.contract.Format`."""
     model, _ = files
-    # What Paddle stamps a program with: it reads those of older versions, 3.x those of 2.x by a
-    # translator, and promises nothing for newer ones.
-    stamp = paddle_files.read_program(model).version.version
+    # Paddle reads programs of older versions, 3.x those of 2.x by a translator, and promises nothing
+    # for newer ones.
     return {
-        "paddlepaddle": f"{stamp // 1_000_000}.{stamp // 1000 % 1000}.{stamp % 1000}",
+        "paddlepaddle": _written_by(model),
         "checked_with": f"paddlepaddle {paddle.__version__}",
     }
+
+
+def _written_by(model: Path) -> str:
+    if model.suffix == Path(paddle_version.PROGRAMS[3]).suffix:
+        # The format's own version is in it, not the release's.
+        return paddle.__version__
+    stamp = paddle_files.read_program(model).version.version
+    return f"{stamp // 1_000_000}.{stamp // 1000 % 1000}.{stamp % 1000}"

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: `model.onnx`."""
+"""ONNX Runtime: `model.onnx`, on the CPU, and on a GPU where onnxruntime-gpu is installed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from export.runtimes.loading import loaded, running
 from export.runtimes.shapes import fitted
 from teachers.errors import ExportMismatch
 from teachers.storage.bounded import read_bytes
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+# TF32, its default on Ampere and later, keeps ten bits of a product's inputs: logits of float32 files
+# are off by up to 7e-4 of the largest on an H200, and by 5e-7 without it.
+CUDA_EXACTLY = (CUDA, {"use_tf32": "0"})
 
 
 def load(files: Sequence[Path], threads: int = 1, optimised: bool = True) -> Predict:
@@ -56,11 +62,39 @@ def onnx_runtime(
     return lambda x: run(x)[0]
 
 
+def has_cuda() -> bool:
+    """Whether the installed ONNX Runtime has code for GPUs; there may be none all the same."""
+    import onnxruntime
+
+    return CUDA in onnxruntime.get_available_providers()
+
+
+def on_gpu(model: Path, threads: int = 1) -> Predict:
+    """ONNX Runtime on the first GPU; operators that it has no code for run on the CPU.
+
+    Raises:
+        ExportMismatch: no GPU, or the libraries of its release of CUDA are missing.
+    """
+    onnx_graph.check(model)
+    session = opened(model, str(model), threads, providers=(CUDA_EXACTLY, CPU))
+    if session.get_providers()[0] != CUDA:
+        raise ExportMismatch(
+            f"{model}: ONNX Runtime cannot use a GPU here; install the CUDA and cuDNN that"
+            " onnxruntime-gpu asks for (pip install 'onnxruntime-gpu[cuda,cudnn]'), and see that"
+            " nvidia-smi lists one"
+        )
+    run = _running(model, session)
+    return lambda x: run(x)[0]
+
+
 def _session(
     model: Path, source: str | bytes, threads: int, optimised: bool = True, spinning: bool = True
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
     """All outputs of an input, of a file or of its content; `model` names it in errors."""
-    session = opened(model, source, threads, optimised, spinning)
+    return _running(model, opened(model, source, threads, optimised, spinning))
+
+
+def _running(model: Path, session: Any) -> Callable[[np.ndarray], list[np.ndarray]]:
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise ExportMismatch(
@@ -76,7 +110,12 @@ def _session(
 
 
 def opened(
-    model: Path, source: str | bytes, threads: int, optimised: bool = True, spinning: bool = True
+    model: Path,
+    source: str | bytes,
+    threads: int,
+    optimised: bool = True,
+    spinning: bool = True,
+    providers: Sequence[Any] = (CPU,),
 ) -> Any:
     """The session of a file or of its content; `model` names it in errors.
 
@@ -98,5 +137,5 @@ def opened(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return loaded(
         model,
-        lambda: onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"]),
+        lambda: onnxruntime.InferenceSession(source, options, providers=list(providers)),
     )

@@ -13,9 +13,7 @@ from paddle import nn
 
 from teachers import networks
 from teachers.layers import AsWritten
-
-CONVOLUTIONS = ("conv1d", "conv2d", "depthwise_conv2d", "conv3d")
-PRODUCTS = ("matmul", "matmul_v2", "mul", "bmm", "mv")
+from teachers.weights import traced
 
 
 def parameters(spec) -> int:
@@ -47,35 +45,27 @@ def _traced_macs(network: nn.Layer) -> int:
     clip = paddle.static.InputSpec([1, *network.spec.input_shape], "float32", "clip")
     # The traced program is counted, as hooks on layers would miss products of a `forward`
     # `full_graph`: without it Paddle 3.3.1 ignores `input_spec`.
-    traced = paddle.jit.to_static(AsWritten(network), input_spec=[clip], full_graph=True)
-    program = traced.forward.concrete_program.main_program
-    return sum(_macs_of(op, block) for block in program.blocks for op in block.ops)
+    static = paddle.jit.to_static(AsWritten(network), input_spec=[clip], full_graph=True)
+    program = static.forward.concrete_program.main_program
+    return sum(_macs_of(op) for op in traced.operators(program))
 
 
-def _macs_of(op, block) -> int:
-    def shape(end: str, number: int = 0) -> list[int]:
-        names = op.input(end) if end in op.input_names else op.output(end)
-        return list(block.var(names[number]).shape)
-
-    if op.type in CONVOLUTIONS:
+def _macs_of(op: traced.Operator) -> int:
+    if op.kind in traced.CONVOLUTIONS:
         # (C, Cin / groups, kernel...): inputs of one output, so groups need no division
-        return math.prod(shape("Output")) * math.prod(shape("Filter")[1:])
-    if op.type == "einsum":
-        return _einsum_macs(op, shape)
-    if op.type not in PRODUCTS:
-        return 0
-    left = shape("X")
-    inner = (
-        left[-2] if len(left) > 1 and op.has_attr("trans_x") and op.attr("trans_x") else left[-1]
-    )
-    return math.prod(shape("Out")) * inner
+        return math.prod(op.output) * math.prod(op.inputs[1][1:])
+    if op.kind == traced.EINSUM:
+        return _einsum_macs(op)
+    left = op.inputs[0]
+    inner = left[-2] if len(left) > 1 and op.transposed else left[-1]
+    return math.prod(op.output) * inner
 
 
-def _einsum_macs(op, shape) -> int:
+def _einsum_macs(op: traced.Operator) -> int:
     """The product of all sizes that the equation names."""
-    sides = op.attr("equation").replace(" ", "").split("->")[0].split(",")
+    sides = op.equation.replace(" ", "").split("->")[0].split(",")
     sizes: dict[str, int] = {}
-    for number, labels in enumerate(sides):
-        sizes |= dict(zip(labels, shape("Operands", number), strict=True))
+    for labels, shape in zip(sides, op.inputs, strict=True):
+        sizes |= dict(zip(labels, shape, strict=True))
     # An einsum of one operand sums or reorders, and multiplies nothing.
     return math.prod(sizes.values()) if len(sides) > 1 else 0

@@ -77,7 +77,8 @@ def _reshaped(
     else:
         return None
     if kind == "Reshape":
-        if "allowzero" in attributes:
+        # Paddle2ONNX 2.1 writes it with its default, 0.
+        if "allowzero" in attributes and attributes["allowzero"].i:
             return None
         sizes = [value.shape[place] if size == 0 else size for place, size in enumerate(numbers)]
         return value.reshape(sizes)

@@ -17,7 +17,9 @@ from export.formats.options import Options
 from export.quantize import bits, saturation
 from export.quantize.layer_report import decibels
 from export.quantize.quantized import Quantized, corrected
+from teachers import networks, stgcnpp
 from teachers.errors import ExportMismatch, RecipeError
+from teachers.skeleton import UCLA_20
 
 NETWORKS = ("ctrgcn", "efficientgcn", "stgcn", "stgcnpp")
 EVERYBODY = Options(skip_absent=False)
@@ -67,6 +69,18 @@ def test_it_computes_what_was_simulated_in_any_batch(name, subjects, tmp_path):
         assert close(run(clips), simulated) > 25, optimised
         # Integers are the same in any batch; the classifier's float32 sums need not be.
         assert np.allclose(run(clips[2:3]), run(clips)[2:3], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [18, 21])
+def test_any_width_goes_in_eight_bits(width, randomised, tmp_path):
+    """Branches are padded to multiples of four; what the blocks add and hand on is not."""
+    config = stgcnpp.Config(width=width, stages=3, inflate=(3,), down=(3,), ratio=1.5)
+    network = randomised(networks.build(stgcnpp.default_spec(3, UCLA_20, 8, 1, config=config)))
+    clips = clips_of(network)
+    quantized = corrected(network, clips, "min_max", {})
+    simulated = runtimes.in_process(quantized.simulated(network))(clips)
+    (path,) = onnx_model.write(converted((network, clips, quantized, simulated)), tmp_path)
+    assert close(runtimes.onnx_runtime(path)(clips), simulated) > 25
 
 
 @pytest.mark.parametrize("name", ["stgcn", "stgcnpp"])

@@ -141,15 +141,16 @@ class FoldedConv(FlatLayer):
             layer=self.layer,
         )
 
-    def spread(self, outputs: list[int], inputs: list[int] | None = None) -> None:
+    def spread(self, outputs: list[int] | None = None, inputs: list[int] | None = None) -> None:
         """Follow parts of so many output and input channels by zeros, up to multiples of four each:
-        ONNX Runtime's integer convs are up to twice as fast on those."""
-        weight = spread(array(self.weight_), outputs, 0)
+        ONNX Runtime's integer convs are up to twice as fast on those. None: as they are."""
+        weight, bias = array(self.weight_), array(self.bias_)
+        if outputs is not None:
+            weight, bias = spread(weight, outputs, 0), spread(bias, outputs, 0)
         if inputs is not None:
             weight = spread(weight, inputs, 1)
-        bias = array(self.bias_)
         self.weight_ = self.constant(f"{self.name}.w", weight, axis=0, layer=self.layer)
-        self.bias_ = self.constant(f"{self.name}.b", spread(bias, outputs, 0))
+        self.bias_ = self.constant(f"{self.name}.b", bias)
 
     def every(self, step: int) -> nn.LayerList:
         """Convs of the same input, the first of output channels 0, step, ..., the next of those

@@ -58,7 +58,8 @@ class Temporal(FlatLayer):
             conv.spread([outputs], [inputs])
         self.pool.spread()
         self.plain.spread(outer[-1:])
-        self.mix.spread([self.mix.weight_.shape[0]], outer)
+        # Not its outputs: what is added to them, and what reads them, is as wide as the block.
+        self.mix.spread(inputs=outer)
         self.parts = [to_four(width) for width in reduced]
 
     def forward(self, x):

@@ -53,7 +53,7 @@ def trace(network: nn.Layer, inputs: list[paddle.static.InputSpec], prefix: Path
     training = [layer for layer in network.sublayers(include_self=True) if layer.training]
     network.eval()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), paddle_version.tracing():
             # Paddle's own, on every sum of two maps with a free batch size
             warnings.simplefilter("ignore", DeprecationWarning)
             # Of Paddle 3, which asks its own tensors for what they do not have in a trace

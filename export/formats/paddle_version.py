@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +82,33 @@ def to_onnx(prefix: Path, opset: int) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep what paddle2onnx prints from C++, and its log, off the terminal."""
-    sys.stdout.flush()
-    # The descriptor and not sys.stdout: the C++ library writes past Python
-    saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with _closed(1):
+            yield
     finally:
         logging.disable(level)
-        os.dup2(saved, 1)
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Keep a warning of Paddle 3.3.1, that its own `mean` calls its own operator in a way which traces
+    do not support, off the terminal; errors are exceptions."""
+    with _closed(2) if major() > 2 else nullcontext():
+        yield
+
+
+@contextmanager
+def _closed(descriptor: int) -> Iterator[None]:
+    # The descriptor and not sys.stdout or sys.stderr: the C++ libraries write past Python
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(saved, descriptor)
         os.close(saved)
         os.close(null)

@@ -8,6 +8,7 @@ still an arrow.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import subprocess
 import sys
@@ -143,7 +144,12 @@ def _is_late(node: ast.AST) -> bool:
 
 
 def graph(outer: bool = False) -> dict[str, set[str]]:
-    """Module -> what it imports."""
+    """Module -> what it imports; the caller's own."""
+    return {name: set(targets) for name, targets in _parsed(outer).items()}
+
+
+@functools.cache
+def _parsed(outer: bool) -> dict[str, set[str]]:
     files = modules()
     return {
         name: imports(path.read_text(encoding="utf-8"), files, outer)

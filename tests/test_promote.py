@@ -42,6 +42,7 @@ def test_the_student_becomes_the_teacher(tiny_spec, tiny_view, randomised):
     assert np.array_equal(teacher.network(clip).numpy(), student(clip).numpy())
 
 
+@pytest.mark.slow
 def test_a_run_resumed_after_it_ends_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "two.yaml").write_text(RECIPE)

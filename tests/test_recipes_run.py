@@ -53,7 +53,17 @@ def shortened(name: str) -> list[str]:
 BOTH_FORMATS = ("ctrgcn_lite_dml", "ctrgcn_lite_4stream_kd", "efficientgcn_b0_int8", "stgcnpp_dml")
 
 
-@pytest.mark.parametrize("name", [name for name, _ in recipe.by_data_set()[BUILT_IN]])
+# Twins of recipes that run in every suite: the same steps around another network.
+SLOW = ("ctrgcn_light_v1", "ctrgcn_light_v2", "efficientgcn_b0", "efficientgcn_b0_dml")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, _ in recipe.by_data_set()[BUILT_IN]
+    ],
+)
 def test_recipe_runs_through_export(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     wanted = shortened(name)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import paddle
+import pytest
 
 from compress import run
 from compress.steps import promote

@@ -20,6 +20,7 @@ import numpy as np
 from teachers.errors import DataError, did_you_mean, quoted
 
 Record = TypeVar("Record")
+LARGEST_INT = 2**63 - 1
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -131,6 +132,9 @@ def _plain(hint: Any, data: object, place: str) -> object:
             return float(data)
         except OverflowError:
             raise _wrong("a number below 1e308", data, place) from None
+    # What no count has, and what a float cannot hold.
+    if type(data) is int and abs(data) > LARGEST_INT:
+        raise _wrong("a whole number of 64 bits", data, place)
     # `type`, not `isinstance`: True is an int in Python, and no count.
     if type(data) is hint:
         return data

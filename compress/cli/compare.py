@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         "runs", nargs="+", type=Path, metavar="RUN", help="a folder, or report.json"
     )
     parser.add_argument("--output", type=Path, help=f"the page (default: {PAGE} beside the runs)")
-    # Until 1.0 this command did that, too.
+    # This command did that, too, and whoever still types it is told where it went.
     parser.add_argument("--with", dest="tools", action="append", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.tools:

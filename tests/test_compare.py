@@ -6,10 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from run_folders import answer, changed, last_line, make, report_of
 
 from compress import cli
+from compress.data.dataset import Split
 from compress.evaluation.record import Paired
 from compress.reporting.record import Delivered
 from compress.reporting.runs import answers, points, reading, summary
@@ -123,6 +125,19 @@ def test_classes_are_tested_where_both_runs_kept_their_answers(runs):
     assert rows["one"].cells[0].change == pytest.approx(20) and shown.shown[0].name == "two"
     # 3 x 0.0625 is no difference, though it is the least that five clips can give.
     assert shown.clear == 0
+
+
+@pytest.mark.parametrize("lost, p, clear", [(6, 0.03125, 0), (10, 0.001953125, 1)])
+def test_p_is_raised_for_the_number_of_classes(tmp_path, tiny_dataset, lost, p, clear):
+    labels = np.repeat(np.arange(3), 10)
+    names = tuple(f"clip{number}" for number in range(30))
+    larger = replace(tiny_dataset, val=Split(names, [None] * 30, labels))
+    folders = [make(tmp_path / name, report_of(tiny_dataset)) for name in "ab"]
+    answer(folders[0], larger, {"ONNX Runtime": []})
+    answer(folders[1], larger, {"ONNX Runtime": list(range(lost))})
+    shown = classes(*compared(folders))
+    assert shown.shown[0].cells[0].paired == Paired(0, lost, p)
+    assert shown.clear == clear and shown.shown[0].cells[0].clear == bool(clear)
 
 
 def test_without_answers_classes_are_the_reports_and_no_test_is_claimed(tmp_path, tiny_dataset):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from report_page import Page, text_of, within
 from run_folders import answer, changed, make, report_of
+from test_report_style import TEXT, colours, contrast
 
 from compress.reporting import report
 from compress.reporting.runs import answers, drawn, files, page, reading
@@ -169,6 +170,15 @@ def test_the_sheet_has_no_colour_of_its_own_and_a_rule_for_every_class(html):
     assert set(re.findall(r"var\(--([\w-]+)\)", SHEET)) <= defined
     used = {w for name, value in Page(html).attributes if name == "class" for w in value.split()}
     assert used - set(re.findall(r"\.([a-z][\w-]*)", both)) <= NO_RULE
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_of_a_chosen_run_can_be_read(scheme):
+    values = colours(scheme)
+    # What may stand in a table's cell, on the ground that a chosen row gets.
+    texts = ("ink", "soft", "good", "bad", "accent")
+    assert {name for name in texts if contrast(values[name], values["track"]) < TEXT} == set()
+    assert contrast(values["ink"], values["warn-bg"]) >= TEXT
 
 
 def test_only_a_page_of_runs_is_replaced(tmp_path, html):

@@ -9,6 +9,7 @@ raises ValueError("views: ...") is reported with the record's place.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -66,10 +67,14 @@ def is_required(entry: dataclasses.Field[Any]) -> bool:
     return entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
 
 
+# Looked up anew for each epoch of a training it takes longer than all the rest.
+_hints = functools.cache(typing.get_type_hints)
+
+
 def _record(cls: Any, data: object, place: str) -> Any:
     if not isinstance(data, dict):
         raise _wrong("an object", data, place)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = {key_of(entry.name): entry for entry in dataclasses.fields(cls)}
     # Unknown keys before missing ones: a misspelt one may be both, and its own name says more.
     for key in data:

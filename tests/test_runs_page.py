@@ -111,6 +111,12 @@ def test_every_point_is_a_button_that_says_its_values(folders, html):
     assert [point.front for point in folder.points] == [False, False, False, True]
 
 
+def test_numbers_of_runs_at_one_place_are_short():
+    assert drawn.in_short({1}) == "1" and drawn.in_short({3, 1, 2, 7}) == "1–3, 7"
+    assert drawn.in_short(range(1, 25)) == "1–24"
+    assert drawn.in_short(range(1, 25, 2)) == "1, 3, 5, 7, …"
+
+
 def test_a_place_that_no_chart_has_is_left_out(tmp_path, tiny_dataset):
     content = changed(report_of(tiny_dataset), after__bytes=10**16, before__top1=-3.0)
     content["runtimes"][1]["bytes"] = 0

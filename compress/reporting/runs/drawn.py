@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -17,6 +17,8 @@ LEFT = 40
 RIGHT = 18
 TOP = 26
 BOTTOM = 42
+# Numbers, or stretches of them, beside the points of one place.
+MOST_NUMBERS = 4
 # One for each runtime, by its number; a hollow square is a teacher, a disc a whole folder.
 SHAPES = ("disc", "diamond", "triangle", "cross")
 
@@ -130,19 +132,31 @@ def _arrow(start: Point, end: Point, frame: _Frame) -> str:
 
 
 def _numbers(points: Sequence[Point], frame: _Frame) -> str:
-    """The runs' numbers, written beside the points; those of one place in a row: 1, 2, 3."""
-    at: dict[tuple[float, float], list[str]] = {}
+    """The runs' numbers, written beside the points; those of one place together."""
+    at: dict[tuple[float, float], set[int]] = {}
     for point in points:
-        at.setdefault((frame.x(point.x), frame.y(point.top1)), []).append(str(point.run + 1))
+        at.setdefault((frame.x(point.x), frame.y(point.top1)), set()).add(point.run + 1)
     out = []
     for (x, y), runs in at.items():
         # Towards the middle, so that the number stays inside at either end.
         side, anchor = (-1, "end") if x > WIDTH * 0.8 else (1, "start")
         out.append(
             f'<text class="number" x="{x + 8 * side:.1f}" y="{y - 6:.1f}" text-anchor="{anchor}"'
-            f' aria-hidden="true">{", ".join(dict.fromkeys(runs))}</text>'
+            f' aria-hidden="true">{in_short(runs)}</text>'
         )
     return "".join(out)
+
+
+def in_short(numbers: Iterable[int]) -> str:
+    """{1, 2, 3, 7} -> "1–3, 7"; what is longer than a chart has room for ends in dots."""
+    stretches: list[list[int]] = []
+    for number in sorted(numbers):
+        if stretches and number == stretches[-1][-1] + 1:
+            stretches[-1].append(number)
+        else:
+            stretches.append([number])
+    words = [f"{each[0]}–{each[-1]}" if len(each) > 1 else str(each[0]) for each in stretches]
+    return ", ".join(words if len(words) <= MOST_NUMBERS else [*words[:MOST_NUMBERS], "…"])
 
 
 def _point(point: Point, frame: _Frame, first: bool) -> str:

@@ -3,10 +3,10 @@ asked the same clips."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from compress.evaluation.record import Paired
+from compress.evaluation.record import ClassRow as Recall, Paired
 from compress.reporting import wording
 from compress.reporting.runs.answers import Answers, holm, pair
 from compress.reporting.runs.reading import Run
@@ -108,7 +108,9 @@ def classes(runs: Sequence[Run], answers: Sequence[Answers]) -> Classes | None:
     )
 
 
-def _base(runs, answers, name: str, recalls) -> float | None:
+def _base(
+    runs: Sequence[Run], answers: Sequence[Answers], name: str, recalls: Mapping[str, Recall]
+) -> float | None:
     """The first run's top-1 of a class: of its answers, which the changes are counted from."""
     own = main_name(runs[0], answers[0])
     if own and name in answers[0].classes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -17,6 +17,8 @@ from compress.reporting.wording import number
 MOST_POINTS = 200
 # Titles of a run's curves (`compress.pipeline`): "teacher", "step 2: train".
 STEP = re.compile(r"step \d+: ")
+
+Value = Callable[[EpochRow], float | None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _group(title: str, curves: Mapping[int, Curve], runs: Sequence[Run]) -> Curv
     )
 
 
-def _chart(y_name: str, curves: Mapping[int, Curve], runs: Sequence[Run], value) -> Markup:
+def _chart(y_name: str, curves: Mapping[int, Curve], runs: Sequence[Run], value: Value) -> Markup:
     # A line for every run, drawn or not: a run has one colour, which goes by its place.
     lines = []
     for place, run in enumerate(runs):

@@ -12,10 +12,10 @@ from compress.recipe import effective
 from compress.reporting import wording
 from compress.reporting.outcome import Verdict
 from compress.reporting.runs import answers as clips, files
+from compress.reporting.runs.facts import shipped, started, verdict_of
 from compress.reporting.runs.page import link, render
 from compress.reporting.runs.reading import MOST_RUNS, NAME as REPORT, Run, read
 from compress.reporting.runs.rows import table_of
-from compress.reporting.runs.summary import shipped, started, verdict_of
 from teachers.errors import FeatherboneError
 from teachers.terminal import interrupt
 from teachers.terminal.output import say

@@ -14,11 +14,12 @@ from compress.reporting.runs import drawn, files
 from compress.reporting.runs.answers import Answers
 from compress.reporting.runs.classes import Classes, classes
 from compress.reporting.runs.curves import CurveGroup, groups
+from compress.reporting.runs.facts import cpu, started
 from compress.reporting.runs.points import Scatter, scatters
 from compress.reporting.runs.reading import Run
 from compress.reporting.runs.recipes import Recipes, recipes
 from compress.reporting.runs.rows import Row, Table
-from compress.reporting.runs.summary import Summary, cpu, started, summaries
+from compress.reporting.runs.summary import Summary, summaries
 from compress.reporting.view import Section
 
 SECTIONS = (

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from compress.reporting import wording
 from compress.reporting.record import Delivered
+from compress.reporting.runs.facts import shipped
 from compress.reporting.runs.reading import Run
 from compress.reporting.runs.rows import deployed
-from compress.reporting.runs.summary import shipped
 
 # Of a run: more files than there are runtimes are no run of this program.
 MOST_FILES = 8

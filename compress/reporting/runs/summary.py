@@ -14,10 +14,11 @@ from compress.reporting.before_after import (
     ratio_words,
 )
 from compress.reporting.headline import headline
-from compress.reporting.outcome import Verdict, tiles, verdict
-from compress.reporting.record import Delivered, Report
+from compress.reporting.outcome import Verdict, tiles
+from compress.reporting.record import Delivered
 from compress.reporting.runs.answers import Answers, pair
-from compress.reporting.runs.reading import UNFINISHED, Run
+from compress.reporting.runs.facts import cpu, shipped, verdict_of
+from compress.reporting.runs.reading import Run
 
 # Of a p value: below it a difference is called one.
 CLEAR = 0.05
@@ -87,39 +88,6 @@ def summaries(
     return tuple(found)
 
 
-def shipped(report: Report) -> Delivered | None:
-    """What a run delivers, with the figures of its fastest file; None: it delivered nothing."""
-    if report.after is not None:
-        return report.after
-    top = tiles(report)
-    served = top.fastest or next(iter(top.deployed), None)
-    if served is None:
-        return None
-    return Delivered(
-        name=top.student.name,
-        top1=served.top1,
-        bytes=top.budget.total_bytes if top.budget is not None else None,
-        params=top.student.params,
-        macs=top.student.macs,
-        runtime=served.name,
-        p50_ms=served.p50_ms,
-        spread_ms=served.spread_ms,
-    )
-
-
-def cpu(run: Run) -> str:
-    """The processor that a run was timed on."""
-    provenance = run.report.provenance
-    hardware = provenance.hardware if provenance is not None else None
-    return hardware.cpu if hardware is not None else ""
-
-
-def started(run: Run) -> str:
-    """When a run began, to the minute, UTC."""
-    provenance = run.report.provenance
-    return provenance.started[:16].replace("T", " ") if provenance is not None else ""
-
-
 def changes(old: Delivered, new: Delivered, alike: bool = True) -> tuple[Part, ...]:
     """Size, speed and accuracy of `new` against `old`; those that are known.
 
@@ -170,17 +138,6 @@ def in_words(paired: Paired) -> str:
     judged = "more than chance" if paired.p < CLEAR else "may be chance"
     clips = "clip" if paired.gained == 1 else "clips"
     return f"{paired.gained} {clips} gained, {paired.lost} lost, p = {paired.p:.2g}: {judged}"
-
-
-def verdict_of(report: Report) -> Verdict:
-    """How a run ended."""
-    if report.status == UNFINISHED:
-        return Verdict(
-            "stopped",
-            "no report",
-            "The run is under way, or was killed before it could write its report.",
-        )
-    return verdict(report)
 
 
 def _best(runs: Sequence[Run]) -> list[tuple[str, ...]]:

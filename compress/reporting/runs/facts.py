@@ -1,0 +1,51 @@
+"""What the pages of several runs take from a run's report."""
+
+from __future__ import annotations
+
+from compress.reporting.outcome import Verdict, tiles, verdict
+from compress.reporting.record import Delivered, Report
+from compress.reporting.runs.reading import UNFINISHED, Run
+
+
+def shipped(report: Report) -> Delivered | None:
+    """What a run delivers, with the figures of its fastest file; None: it delivered nothing."""
+    if report.after is not None:
+        return report.after
+    top = tiles(report)
+    served = top.fastest or next(iter(top.deployed), None)
+    if served is None:
+        return None
+    return Delivered(
+        name=top.student.name,
+        top1=served.top1,
+        bytes=top.budget.total_bytes if top.budget is not None else None,
+        params=top.student.params,
+        macs=top.student.macs,
+        runtime=served.name,
+        p50_ms=served.p50_ms,
+        spread_ms=served.spread_ms,
+    )
+
+
+def cpu(run: Run) -> str:
+    """The processor that a run was timed on."""
+    provenance = run.report.provenance
+    hardware = provenance.hardware if provenance is not None else None
+    return hardware.cpu if hardware is not None else ""
+
+
+def started(run: Run) -> str:
+    """When a run began, to the minute, UTC."""
+    provenance = run.report.provenance
+    return provenance.started[:16].replace("T", " ") if provenance is not None else ""
+
+
+def verdict_of(report: Report) -> Verdict:
+    """How a run ended."""
+    if report.status == UNFINISHED:
+        return Verdict(
+            "stopped",
+            "no report",
+            "The run is under way, or was killed before it could write its report.",
+        )
+    return verdict(report)

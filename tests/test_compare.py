@@ -164,6 +164,26 @@ def test_answers_to_other_clips_are_not_paired(tmp_path, tiny_dataset):
     assert "scores.npz" in problems[2]
 
 
+def test_no_accuracy_is_compared_across_data_sets(tmp_path, tiny_dataset, capsys):
+    first = report_of(tiny_dataset)
+    folders = [
+        make(tmp_path / "a", first),
+        make(tmp_path / "b", changed(first, data__name="ntu", after__bytes=1_342_190)),
+    ]
+    found, kept = compared(folders)
+    top = summary.summaries(found, kept, ["", ""])
+    said = [part.says for part in top[1].against_first]
+    assert said == ["2.0 times smaller", "not distinguishable in speed"]
+    assert top[1].tested == "its accuracy is of other clips"
+    assert [each.best for each in top] == [(), ("smallest",)]
+    assert classes(found, kept) is None
+    for scatter in points.scatters(found):
+        assert {point.run for point in scatter.points if point.front} == {0}
+    assert table_of(found, kept).notes[0] == (
+        "b: judged on other clips than a, and not comparable in accuracy"
+    )
+
+
 def test_answers_are_put_into_the_first_runs_order(tmp_path, tiny_dataset):
     folders = [make(tmp_path / name, report_of(tiny_dataset)) for name in "ab"]
     turned = tiny_dataset.val

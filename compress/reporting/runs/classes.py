@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from compress.evaluation.record import ClassRow as Recall, Paired
 from compress.reporting import wording
 from compress.reporting.runs.answers import Answers, holm, pair
+from compress.reporting.runs.facts import same_clips
 from compress.reporting.runs.reading import Run
 from compress.reporting.runs.summary import CLEAR, main_name
 
@@ -76,6 +77,8 @@ def classes(runs: Sequence[Run], answers: Sequence[Answers]) -> Classes | None:
     columns: list[dict[str, Cell]] = []
     untested = []
     for place in range(1, len(runs)):
+        if not same_clips(runs[0], runs[place]):
+            continue
         column = _tested(runs, answers, place)
         if not column:
             column = _recalls(runs, place)

@@ -115,6 +115,9 @@ def _axes(scatter: Scatter, frame: _Frame) -> str:
 def _front(scatter: Scatter, frame: _Frame) -> str:
     """The front as stairs: at each cost the best accuracy that is had for it."""
     best = sorted({(point.x, point.top1) for point in scatter.points if point.front})
+    # Of runs that were all judged on other clips than the first.
+    if not best:
+        return ""
     path = ""
     for place, (x, top1) in enumerate(best):
         across, up = frame.x(x), frame.y(top1)

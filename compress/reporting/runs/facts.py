@@ -49,3 +49,12 @@ def verdict_of(report: Report) -> Verdict:
             "The run is under way, or was killed before it could write its report.",
         )
     return verdict(report)
+
+
+def same_clips(run: Run, other: Run) -> bool:
+    """Whether two runs were judged on one data set, as far as their reports say."""
+    data, others = run.report.data, other.report.data
+    # Older releases do not say.
+    if data is None or others is None:
+        return True
+    return (data.name, data.val_clips) == (others.name, others.val_clips)

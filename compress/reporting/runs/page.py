@@ -14,7 +14,7 @@ from compress.reporting.runs import drawn, files
 from compress.reporting.runs.answers import Answers
 from compress.reporting.runs.classes import Classes, classes
 from compress.reporting.runs.curves import CurveGroup, groups
-from compress.reporting.runs.facts import cpu, started
+from compress.reporting.runs.facts import cpu, same_clips, started
 from compress.reporting.runs.points import Scatter, scatters
 from compress.reporting.runs.reading import Run
 from compress.reporting.runs.recipes import Recipes, recipes
@@ -64,6 +64,7 @@ class View:
     Attributes:
         clips: what top-1 is counted over, in words.
         places, names: of a run, by its folder.
+        elsewhere: folders of runs that were judged on other clips than the first.
     """
 
     title: str
@@ -71,6 +72,7 @@ class View:
     summaries: tuple[Summary, ...]
     notes: tuple[str, ...]
     places: dict[str, int]
+    elsewhere: frozenset[str]
     names: dict[str, str]
     scatter: bool
     scatters: tuple[ScatterView, ...]
@@ -98,6 +100,7 @@ def view_of(runs: Sequence[Run], answers: Sequence[Answers], table: Table, folde
         summaries=summaries(runs, answers, [link(run, folder) for run in runs]),
         notes=table.notes,
         places={str(run.folder): place for place, run in enumerate(runs)},
+        elsewhere=frozenset(str(run.folder) for run in runs if not same_clips(runs[0], run)),
         names={str(run.folder): run.name for run in runs},
         scatter=bool(plotted),
         scatters=plotted,
@@ -118,10 +121,10 @@ def link(run: Run, folder: Path) -> str:
 
 def _clips(runs: Sequence[Run]) -> str:
     data = {(run.report.data.name, run.report.data.val_clips) for run in runs if run.report.data}
-    if len(data) == 1:
-        ((name, clips),) = data
-        return f"{clips} validation clips of {name}" if clips and name else "the validation clips"
-    return "the validation clips, which are not the same in all runs"
+    if len(data) != 1:
+        return "validation clips"
+    ((name, clips),) = data
+    return f"{clips} validation clips of {name}" if clips and name else "validation clips"
 
 
 def _scatter(scatter: Scatter) -> ScatterView:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from compress.reporting import wording
 from compress.reporting.record import Delivered
-from compress.reporting.runs.facts import shipped
+from compress.reporting.runs.facts import same_clips, shipped
 from compress.reporting.runs.reading import Run
 from compress.reporting.runs.rows import deployed
 
@@ -57,8 +57,18 @@ class Scatter:
 
 def scatters(runs: Sequence[Run]) -> tuple[Scatter, ...]:
     """Whole folders, files and latencies; one without points is left out."""
+    judged = {place for place, run in enumerate(runs) if same_clips(runs[0], run)}
     found = (_folders(runs), _files(runs), _latencies(runs))
-    return tuple(scatter for scatter in found if scatter.points)
+    return tuple(_with_front(scatter, judged) for scatter in found if scatter.points)
+
+
+def _with_front(scatter: Scatter, judged: AbstractSet[int]) -> Scatter:
+    """The scatter with its front, of the runs that were judged on the same clips."""
+    among = [point for point in scatter.points if point.run in judged]
+    front = on_front([(point.x, point.top1) for point in among])
+    best = {id(point) for point, is_best in zip(among, front, strict=True) if is_best}
+    points = tuple(replace(point, front=id(point) in best) for point in scatter.points)
+    return replace(scatter, points=points)
 
 
 def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -81,7 +91,14 @@ def _folders(runs: Sequence[Run]) -> Scatter:
         added = _pair(points, place, run, pair, "bytes")
         if len(added) == 2:
             arrows.append((added[0], added[1]))
-    return _scatter("folder", "size of all files", "MB, all files that ship", 1e6, points, arrows)
+    return Scatter(
+        key="folder",
+        title="size of all files",
+        axis="MB, all files that ship",
+        unit=1e6,
+        points=tuple(points),
+        arrows=tuple(arrows),
+    )
 
 
 def _latencies(runs: Sequence[Run]) -> Scatter:
@@ -99,7 +116,15 @@ def _latencies(runs: Sequence[Run]) -> Scatter:
             if teacher and before is not None and before.runtime == row.name:
                 arrows.append((teacher[0], len(points)))
             points.append(Point(place, str(runtimes.index(row.name)), x, top1, says))
-    return _scatter("latency", "latency", "ms for one clip", 1.0, points, arrows, runtimes)
+    return Scatter(
+        key="latency",
+        title="latency",
+        axis="ms for one clip",
+        unit=1.0,
+        points=tuple(points),
+        runtimes=runtimes,
+        arrows=tuple(arrows),
+    )
 
 
 def _files(runs: Sequence[Run]) -> Scatter:
@@ -113,8 +138,14 @@ def _files(runs: Sequence[Run]) -> Scatter:
             ms = wording.decimals(row.p50_ms, 2, " ms")
             says = f"{place + 1} {run.name}, {row.name}: {top1:.2f} %, {wording.size(x)}, {ms}"
             points.append(Point(place, str(runtimes.index(row.name)), x, top1, says))
-    title = "size of each runtime's files"
-    return _scatter("files", title, "MB, files of one runtime", 1e6, points, (), runtimes)
+    return Scatter(
+        key="files",
+        title="size of each runtime's files",
+        axis="MB, files of one runtime",
+        unit=1e6,
+        points=tuple(points),
+        runtimes=runtimes,
+    )
 
 
 def _pair(
@@ -150,20 +181,3 @@ def _place(cost: object, accuracy: object) -> tuple[float | None, float | None]:
 
 def _runtimes(runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.name for run in runs for row in deployed(run)[:MOST_FILES]))
-
-
-def _scatter(
-    key: str,
-    title: str,
-    axis: str,
-    unit: float,
-    points: Sequence[Point],
-    arrows: Sequence[tuple[int, int]],
-    runtimes: tuple[str, ...] = (),
-) -> Scatter:
-    front = on_front([(point.x, point.top1) for point in points])
-    judged = tuple(
-        Point(point.run, point.kind, point.x, point.top1, point.says, best)
-        for point, best in zip(points, front, strict=True)
-    )
-    return Scatter(key, title, axis, unit, judged, runtimes, tuple(arrows))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from compress.evaluation.record import Paired, RuntimeRow
 from compress.reporting import wording
 from compress.reporting.runs.answers import Answers, pair
+from compress.reporting.runs.facts import same_clips
 from compress.reporting.runs.reading import OLDER, Run
 from teachers.errors import printable
 
@@ -114,6 +115,12 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row], answers: Sequence[Answers])
         found.append(f"{', '.join(older)}: {OLDER}")
     if len({row.cpu for row in rows if row.p50_ms is not None}) > 1:
         found.append("the runs were timed on different CPUs: compare no latencies between them")
+    elsewhere = [run.name for run in runs if not same_clips(runs[0], run)]
+    if elsewhere:
+        named = ", ".join(elsewhere)
+        found.append(
+            f"{named}: judged on other clips than {runs[0].name}, and not comparable in accuracy"
+        )
     for run in runs:
         if run.report.seeds is not None:
             found.append(f"{run.name}: stands for several seeds; give its folders seedN to compare")
@@ -127,8 +134,8 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row], answers: Sequence[Answers])
 def _paired(rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     return [
-        f"{row.run}, {row.runtime}, against {first.run}, {first.runtime}: {row.gained} clips"
-        f" gained, {row.lost} lost, p = {row.p:.2g} (McNemar, exact)"
+        f"{row.run}, {row.runtime}, against {first.run}, {first.runtime}: {row.gained}"
+        f" clip{'' if row.gained == 1 else 's'} gained, {row.lost} lost, p = {row.p:.2g} (McNemar, exact)"
         for row in rows
         if row.p is not None and row.run != first.run
     ]
@@ -140,7 +147,7 @@ def _unpaired(runs: Sequence[Run], answers: Sequence[Answers]) -> list[str]:
         return []
     names: dict[str, list[str]] = {}
     for run, answered in zip(runs, answers, strict=True):
-        if answered.problem and deployed(run):
+        if answered.problem and deployed(run) and same_clips(runs[0], run):
             names.setdefault(answered.problem, []).append(run.name)
     return [
         f"{', '.join(named)}: {problem}; no paired test of accuracy"
@@ -149,19 +156,20 @@ def _unpaired(runs: Sequence[Run], answers: Sequence[Answers]) -> list[str]:
 
 
 def _alike(rows: Sequence[Row]) -> list[str]:
-    """Pairs of runs whose latencies in a runtime differ by less than their timings spread."""
+    """Files whose latency differs from the first run's in their runtime by less than the timings
+    spread."""
     texts = []
-    for number, row in enumerate(rows):
-        for other in rows[number + 1 :]:
-            if (row.runtime, row.cpu) != (other.runtime, other.cpu) or row.run == other.run:
-                continue
-            apart = wording.difference(row.p50_ms, other.p50_ms)
-            # Reports of older releases have no spread: nothing is claimed of them.
-            if apart is None or row.spread_ms is None or other.spread_ms is None:
-                continue
-            if abs(apart) <= max(row.spread_ms, other.spread_ms):
-                texts.append(
-                    f"{row.runtime}: the latencies of {row.run} and {other.run} are not"
-                    " distinguishable"
-                )
+    own = {row.runtime: row for row in rows if row.run == rows[0].run}
+    for row in rows:
+        first = own.get(row.runtime)
+        if first is None or row.run == first.run or row.cpu != first.cpu:
+            continue
+        apart = wording.difference(row.p50_ms, first.p50_ms)
+        # Reports of older releases have no spread: nothing is claimed of them.
+        if apart is None or row.spread_ms is None or first.spread_ms is None:
+            continue
+        if abs(apart) <= max(row.spread_ms, first.spread_ms):
+            texts.append(
+                f"{row.runtime}: the latencies of {first.run} and {row.run} are not distinguishable"
+            )
     return texts

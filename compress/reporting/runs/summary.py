@@ -17,7 +17,7 @@ from compress.reporting.headline import headline
 from compress.reporting.outcome import Verdict, tiles
 from compress.reporting.record import Delivered
 from compress.reporting.runs.answers import Answers, pair
-from compress.reporting.runs.facts import cpu, shipped, verdict_of
+from compress.reporting.runs.facts import cpu, same_clips, shipped, verdict_of
 from compress.reporting.runs.reading import Run
 
 # Of a p value: below it a difference is called one.
@@ -68,7 +68,9 @@ def summaries(
         before = run.report.before
         against_first: tuple[Part, ...] = ()
         if place and first is not None and after is not None:
-            against_first = changes(first, after, alike=cpu(runs[0]) == cpu(run))
+            against_first = changes(
+                first, after, alike=cpu(runs[0]) == cpu(run), judged=same_clips(runs[0], run)
+            )
         found.append(
             Summary(
                 number=place + 1,
@@ -88,11 +90,14 @@ def summaries(
     return tuple(found)
 
 
-def changes(old: Delivered, new: Delivered, alike: bool = True) -> tuple[Part, ...]:
+def changes(
+    old: Delivered, new: Delivered, alike: bool = True, judged: bool = True
+) -> tuple[Part, ...]:
     """Size, speed and accuracy of `new` against `old`; those that are known.
 
     Args:
         alike: whether both were timed on one processor.
+        judged: whether both were judged on the same clips.
     """
     parts = []
     if old.bytes and new.bytes:
@@ -104,7 +109,7 @@ def changes(old: Delivered, new: Delivered, alike: bool = True) -> tuple[Part, .
             says, state = f"{NOT_DISTINGUISHABLE} in speed", "same"
         parts.append(Part("about as fast" if says == "about the same" else says, state))
     points = wording.difference(new.top1, old.top1)
-    if points is not None:
+    if points is not None and judged:
         parts.append(_accuracy(points))
     return tuple(parts)
 
@@ -125,6 +130,8 @@ def main_name(run: Run, answers: Answers) -> str:
 
 
 def _tested(runs: Sequence[Run], answers: Sequence[Answers], place: int) -> str:
+    if not same_clips(runs[0], runs[place]):
+        return "its accuracy is of other clips"
     base = main_name(runs[0], answers[0])
     name = main_name(runs[place], answers[place])
     paired = pair(answers[0], base, answers[place], name)
@@ -146,6 +153,8 @@ def _best(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     ships = [(place, each) for place, run in enumerate(runs) if (each := shipped(run.report))]
     by_size = sorted((each.bytes, place) for place, each in ships if each.bytes)
     by_top1 = sorted((-each.top1, place) for place, each in ships if each.top1 is not None)
+    if not all(same_clips(runs[0], run) for run in runs):
+        by_top1 = []
     for word, ranked in (("smallest", by_size), ("most accurate", by_top1)):
         if len(ranked) > 1 and ranked[0][0] < ranked[1][0]:
             words[ranked[0][1]].append(word)

@@ -164,6 +164,26 @@ def test_answers_to_other_clips_are_not_paired(tmp_path, tiny_dataset):
     assert "scores.npz" in problems[2]
 
 
+def test_several_seeds_stand_for_their_mean(tmp_path, tiny_dataset):
+    rows = [
+        {"seed": seed, "folder": f"seed{seed}", "status": "ok", "exit_code": 0, "total_bytes": size}
+        for seed, size in ((1, 2_000_000), (2, 1_342_190))
+    ]
+    mean = {"mean": 92.47, "deviation": 1.0, "lowest": 91.5, "highest": 93.5}
+    content = {
+        "schema_version": 1,
+        "recipe": "three",
+        "status": "ok",
+        "seeds": {"data_seed": 1, "rows": rows, "top1": mean},
+    }
+    folders = [make(tmp_path / "a", report_of(tiny_dataset)), make(tmp_path / "b", content)]
+    found, kept = compared(folders)
+    top = summary.summaries(found, kept, ["", ""])
+    said = [part.says for part in top[1].against_first]
+    assert said == ["1.3 times smaller", "1.50 points less accurate"]
+    assert "its figures are means over seeds" in " ".join(table_of(found, kept).notes)
+
+
 def test_no_accuracy_is_compared_across_data_sets(tmp_path, tiny_dataset, capsys):
     first = report_of(tiny_dataset)
     folders = [

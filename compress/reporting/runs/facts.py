@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.reporting.outcome import Verdict, tiles, verdict
-from compress.reporting.record import Delivered, Report
+from compress.reporting.record import Delivered, Report, Seeds
 from compress.reporting.runs.reading import UNFINISHED, Run
 
 
@@ -11,6 +11,8 @@ def shipped(report: Report) -> Delivered | None:
     """What a run delivers, with the figures of its fastest file; None: it delivered nothing."""
     if report.after is not None:
         return report.after
+    if report.seeds is not None:
+        return _of_seeds(report.seeds)
     top = tiles(report)
     served = top.fastest or next(iter(top.deployed), None)
     if served is None:
@@ -25,6 +27,15 @@ def shipped(report: Report) -> Delivered | None:
         p50_ms=served.p50_ms,
         spread_ms=served.spread_ms,
     )
+
+
+def _of_seeds(seeds: Seeds) -> Delivered | None:
+    """The mean of several runs, and the largest of their folders."""
+    if seeds.top1 is None:
+        return None
+    sizes = [row.total_bytes for row in seeds.rows if row.total_bytes is not None]
+    name = f"{len(seeds.rows)} seeds"
+    return Delivered(name, top1=seeds.top1.mean, bytes=max(sizes, default=None))
 
 
 def cpu(run: Run) -> str:

@@ -123,7 +123,9 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row], answers: Sequence[Answers])
         )
     for run in runs:
         if run.report.seeds is not None:
-            found.append(f"{run.name}: stands for several seeds; give its folders seedN to compare")
+            found.append(
+                f"{run.name}: its figures are means over seeds; give its folders seedN for more"
+            )
     found += _unpaired(runs, answers)
     # Without a tolerance: one teacher on the same clips gets the same number of them right.
     if len({row.teacher_top1 for row in rows if row.teacher_top1 is not None}) > 1:

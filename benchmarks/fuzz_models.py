@@ -23,7 +23,7 @@ from paddle.base.proto.framework_pb2 import ProgramDesc
 from compress import recipe
 from compress.budget import attribution
 from compress.data import clips
-from compress.reporting import comparison
+from compress.reporting.runs import answers, page, reading, rows
 from export import deployed, serving
 from export.runtimes import inference, onnx_graph, ort, paddle_program, trial
 from teachers import storage
@@ -189,15 +189,8 @@ def seeds(marker: Path, folder: Path, hostile: list[bytes]) -> dict[str, list[by
     model, parameters = paddle_model(folder)
     names = {"conv2d_0.w_0": {"structured_name": "l1.conv.weight", "stop_gradient": False}}
     info = [pickle.dumps(names, protocol) for protocol in range(6)]
-    report = {
-        "schema_version": 1,
-        "recipe": "r",
-        "status": "ok",
-        "networks": [{"role": "student", "params": 1, "top1": 50.0}],
-        "runtimes": [{"name": "ONNX Runtime", "deployed": True, "bytes": 5, "p50_ms": 1.0}],
-        "budget": {"total_bytes": 5},
-        "provenance": {"hardware": {"cpu": "a"}},
-    }
+    report = _report()
+    older = {key: value for key, value in report.items() if key != "schema_version"}
     arrays = {"x_train": np.ones((2, 4, 150), "f4"), "y_train": np.eye(2)}
     return {
         "deployed.json": [description(False), description(False), description(True)],
@@ -218,7 +211,25 @@ def seeds(marker: Path, folder: Path, hostile: list[bytes]) -> dict[str, list[by
             (recipe.CONFIGS / f"{name}.yaml").read_bytes()
             for name in ("ctrgcn_lite_dml", "stgcn", "stgcnpp")
         ],
-        "report.json": [json.dumps(report).encode()],
+        "report.json": [json.dumps(each).encode() for each in (report, report, older)],
+    }
+
+
+def _report() -> dict[str, Any]:
+    network = {"name": "n", "top1": 50.0, "bytes": 9, "runtime": "ONNX Runtime", "p50_ms": 2.0}
+    epochs = [{"epoch": k, "train": {"loss": 2.0}, "val": {"student/top1": 9.0}} for k in (1, 2)]
+    return {
+        "schema_version": 1,
+        "recipe": "r",
+        "status": "ok",
+        "networks": [{"role": "student", "name": "n", "params": 1, "top1": 50.0}],
+        "runtimes": [{"name": "ONNX Runtime", "deployed": True, "bytes": 5, "p50_ms": 1.0}],
+        "budget": {"limit_bytes": 9, "total_bytes": 5, "within": True},
+        "provenance": {"hardware": {"cpu": "a"}, "effective": {"steps": [{"ptq": {"clips": 8}}]}},
+        "before": network,
+        "after": {**network, "bytes": 5, "top1": 49.0},
+        "curves": [{"title": "step 1: train", "epochs": epochs}],
+        "per_class": [{"class": "a", "clips": 3, "teacher": 60.0, "student": 50.0}],
     }
 
 
@@ -271,8 +282,15 @@ def readers(folder: Path) -> dict[str, Callable[[bytes], object]]:
         "weights npz": lambda data: storage.read_arrays(Path("x.npz"), data),
         "torch zip": lambda data: torch_zip.read(Path("x.pt"), data),
         "recipe": written("x.yaml", lambda path: recipe.load(str(path))),
-        "report.json": written("report.json", lambda path: comparison.rows(path)),
+        "report.json": written("report.json", _compared),
     }
+
+
+def _compared(path: Path) -> object:
+    """What `featherbone compare` makes of a report, all but its files."""
+    runs = reading.read_all([path])
+    kept = answers.of(runs)
+    return page.render(runs, kept, rows.table_of(runs, kept), path.parent)
 
 
 def _serve(path: Path) -> object:

@@ -150,6 +150,7 @@ def _run(
 ) -> int:
     """The run in a folder that is ours alone; `fixed`: the settings of `--deterministic`."""
     from compress import pipeline, seeds
+    from compress.reporting.runs import index
 
     def begin() -> None:
         if not options.resume:
@@ -173,6 +174,10 @@ def _run(
         return ending.fail(message, error.exit_code, **places)
     except FeatherboneError as error:
         return ending.fail(str(error), error.exit_code, **places)
+    finally:
+        # Of a run that failed, too: its folder has a report by now.
+        if ranks.is_first():
+            index.after_run(folder)
     if not ranks.is_first():
         # The first one judges; what it ends with is the launcher's exit code.
         return 0

@@ -17,6 +17,7 @@ from compress.recipe import effective
 from compress.recipe.types import Recipe
 from compress.reporting import provenance
 from compress.reporting.record import Gate, Report, SeedRow, from_json
+from compress.reporting.runs.reading import LARGEST_REPORT
 from compress.reporting.seeds import seed_row, together
 from teachers import storage
 from teachers.storage import json_text
@@ -24,8 +25,6 @@ from teachers.storage.bounded import read_bytes
 from teachers.terminal import interrupt
 from teachers.terminal.output import say
 
-# Bytes; as of the reports that `featherbone compare` reads.
-LARGEST_REPORT = 100_000_000
 # Exit codes of runs that came to their gates.
 FINISHED = (0, 2, 3)
 

@@ -30,6 +30,7 @@ DOORS = {
     "compress.entry",
     "compress.cli.compare",
     "compress.cli.demo",
+    "compress.cli.rivals",
     "compress.cli.stream_eval",
     "compress.cli.shrink",
     "compress.cli.robustness",

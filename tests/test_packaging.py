@@ -27,7 +27,6 @@ from teachers.terminal import missing
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 HEAVY = {"paddle", "onnx", "onnxruntime", "paddle2onnx", "visualdl", "matplotlib", "numpy"}
-REPORT = ROOT / "benchmarks/results/nw_ucla_xeon2_paddle2.6.2"
 
 
 def pins(name: str) -> set[str]:
@@ -209,59 +208,6 @@ def test_run_through_the_command_reads_recipes_from_any_folder(tmp_path, capsys,
     assert cli.main(["run", "--list"]) == 0
     assert "ctrgcn_lite_dml" in capsys.readouterr().out
     assert cli.main(["run", "--recipe", "nosuch"]) == 1
-
-
-def test_compare_puts_runs_side_by_side(tmp_path, capsys):
-    report = json.loads((REPORT / "report.json").read_text())
-    report["networks"][0]["top1"] += 1
-    report["provenance"]["hardware"]["cpu"] = "another"
-    stopped = {"recipe": "stopped", "status": "interrupted", "networks": []}
-    for name, content in (("changed", report), ("stopped", stopped)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "report.json").write_text(json.dumps(content))
-    runs = [str(REPORT), str(tmp_path / "changed" / "report.json"), str(tmp_path / "stopped")]
-    assert cli.main(["compare", *runs]) == 0
-    last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [row["runtime"] for row in last["rows"]] == [
-        "Paddle Inference",
-        "ONNX Runtime",
-        "Paddle Inference",
-        "ONNX Runtime",
-        None,
-    ]
-    assert (
-        last["rows"][0]["top1"] == last["rows"][0]["student_top1"] == pytest.approx(91.5948, 1e-4)
-    )
-    assert last["rows"][2]["teacher_top1"] == last["rows"][0]["teacher_top1"] + 1
-    assert len(last["notes"]) == 2 and "CPUs" in last["notes"][0]
-
-
-def test_compare_tells_alike_latencies_and_signs_the_change(tmp_path, capsys):
-    report = json.loads((REPORT / "report.json").read_text())
-    for row in report["runtimes"]:
-        row["spread_ms"] = 0.1 * row["p50_ms"]
-    other = json.loads(json.dumps(report))
-    for row in other["runtimes"]:
-        # Within the spread in one runtime, beyond it in the other.
-        row["p50_ms"] *= 1.05 if row["name"] == "ONNX Runtime" else 2.0
-    for name, content in (("a", report), ("b", other)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "report.json").write_text(json.dumps(content))
-    runs = [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert cli.main(["compare", *runs]) == 0
-    printed = capsys.readouterr().out
-    alike = f"ONNX Runtime: the latencies of {runs[0]} and {runs[1]} are not distinguishable"
-    assert json.loads(printed.splitlines()[-1])["notes"] == [alike]
-    # The student of this run is 1.29 points better than its teacher.
-    assert "+1.29" in printed and "-1.29" not in printed
-
-
-@pytest.mark.parametrize("content", [None, "{}", "[]", "not json"])
-def test_compare_says_what_is_no_run(content, tmp_path, capsys):
-    if content is not None:
-        (tmp_path / "report.json").write_text(content)
-    assert cli.main(["compare", str(tmp_path), str(REPORT)]) == 1
-    assert "give a run's folder" in " ".join(capsys.readouterr().err.split())
 
 
 def test_export_through_the_command(tmp_path, capsys, tiny_spec):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compress import cli, registry
-from compress.cli import beside
+from compress.cli import rivals as command
 from compress.evaluation import rivals
 from compress.evaluation.evaluate import EvaluationSet, logits_of, training_clips
 from compress.evaluation.record import RuntimeRow
@@ -96,12 +96,12 @@ def test_the_terminal_shows_what_came_of_each(capsys):
     assert "ONNX Runtime static: made no file: because" in said
 
 
-def test_compare_with_a_tool_needs_a_finished_run(tmp_path, capsys):
-    assert cli.main(["compare", str(tmp_path), "--with", "onnxruntime_static"]) == 1
+def test_rivals_need_a_finished_run(tmp_path, capsys):
+    assert cli.main(["rivals", str(tmp_path), "--with", "onnxruntime_static"]) == 1
     assert "compared with a run that is finished" in capsys.readouterr().err
 
 
-def test_compare_with_a_tool_measures_each_run(tmp_path, capsys, monkeypatch):
+def test_rivals_measures_each_run(tmp_path, capsys, monkeypatch):
     row = RuntimeRow("ONNX Runtime static", top1=50.0, agreement=0.5, snr_db=12.0, p50_ms=1.0)
     asked = []
 
@@ -109,8 +109,8 @@ def test_compare_with_a_tool_measures_each_run(tmp_path, capsys, monkeypatch):
         asked.append((run, list(tools)))
         return [row]
 
-    monkeypatch.setattr(beside, "measured", measured)
-    assert cli.main(["compare", "one", "--with", "onnxruntime_static"]) == 0
+    monkeypatch.setattr(command, "measured", measured)
+    assert cli.main(["rivals", "one", "--with", "onnxruntime_static"]) == 0
     said = capsys.readouterr().out
     last = json.loads(said.splitlines()[-1])
     assert [path.name for path, _ in asked] == ["one"] and asked[0][1] == ["onnxruntime_static"]

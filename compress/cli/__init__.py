@@ -46,7 +46,8 @@ VERBS = {
     "robustness": Verb("compress.cli.robustness", "top-1 on damaged clips, and calibration"),
     "scores": Verb("compress.cli.scores", "the accuracy of scores.npz, counted again, and paired"),
     "search": Verb("compress.cli.search", "the best small networks that keep limits"),
-    "compare": Verb("compress.cli.compare", "sizes, top-1 and latency of two or more runs"),
+    "compare": Verb("compress.cli.compare", "runs on one page: smaller, faster, less accurate"),
+    "rivals": Verb("compress.cli.rivals", "a run's files beside those of other quantisers"),
 }
 
 

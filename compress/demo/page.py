@@ -4,7 +4,6 @@ browser lets nothing out of it and nothing in."""
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from compress.demo.networks import Network
 from compress.reporting import report, wording
+from compress.reporting.policy import policy
 from export.serving import scores_of
 
 HERE = Path(__file__).parent
@@ -127,7 +127,8 @@ def _html(
     return environment.get_template(TEMPLATE).render(
         title=f"{last.description.network}: {len(last.description.classes)} classes, running in this page",
         lead=_lead(last),
-        policy=policy(texts["script"], texts["style"]),
+        # Threads are made of the page itself.
+        policy=policy(texts["script"], texts["style"], "worker-src blob:"),
         networks=[
             {
                 "index": index,
@@ -149,19 +150,6 @@ def _html(
         script=Markup(texts["script"]),
         style=Markup(texts["style"]),
         data=Markup(data),
-    )
-
-
-def policy(script: str, style: str) -> str:
-    """The content security policy: this script and this style, threads made of the page itself, and
-    no request of any kind."""
-
-    def allowed(text: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-    return (
-        f"default-src 'none'; script-src {allowed(script)}; style-src {allowed(style)};"
-        " worker-src blob:; base-uri 'none'; form-action 'none'"
     )
 
 

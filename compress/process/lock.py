@@ -46,12 +46,21 @@ def hold(path: Path, advice: str) -> Iterator[None]:
 
 
 @contextmanager
-def wait(path: Path) -> Iterator[None]:
-    """The same, but waits until the lock is free, and says for whom."""
+def wait(path: Path, at_most: float | None = None) -> Iterator[None]:
+    """The same, but waits until the lock is free, and says for whom.
+
+    Args:
+        at_most: seconds; None: as long as it takes.
+    Raises:
+        BusyError: it took longer.
+    """
     told = False
+    since = time.monotonic()
 
     def be_patient(holder: str) -> None:
         nonlocal told
+        if at_most is not None and time.monotonic() - since > at_most:
+            raise BusyError(f"{path.parent}: {holder} is working in it; try again later")
         if not told:
             console.say(f"{path.parent}: waiting for {holder}, which is working in it")
             told = True

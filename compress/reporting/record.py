@@ -439,7 +439,7 @@ def from_json(data: object, place: str = "report.json") -> Report:
     )
     if version != SCHEMA_VERSION:
         raise DataError(
-            f"{place}: schema_version is {version!r}, this program reads {SCHEMA_VERSION}; read it"
+            f"{place}: schema_version is {repr(version)[:60]}, this program reads {SCHEMA_VERSION}; read it"
             " with the version of the project that wrote it, or run the recipe again"
         )
     return typed_json.decode(Report, data, place)

@@ -6,11 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compress.reporting import view, wording
 from compress.reporting.record import Report, from_json, to_json
 from export.formats.profiles import needed
 from teachers import storage
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGE = Path(__file__).with_name("page")
 
@@ -43,11 +47,20 @@ def write(report: Report, folder: str | Path) -> Path:
 def render(report: Report) -> str:
     """The page as one string of HTML: no script, no resource from outside; every text of the report
     escaped."""
+    shown = view.view_of(report)
+    # Not `asdict`, which would turn the records inside into dicts as well.
+    values = {entry.name: getattr(shown, entry.name) for entry in fields(shown)}
+    return environment().get_template("page.html.j2").render(values)
+
+
+def environment(*folders: Path) -> Environment:
+    """Templates of `page/` and of further folders, with the words that they use; every text is
+    escaped."""
     # Jinja takes longer to load than a recipe takes to read, and only runs need it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(PAGE),
+        loader=FileSystemLoader([*folders, PAGE]),
         autoescape=True,
         # The view's fields are always there, so an unknown name is a mistake in the page.
         undefined=StrictUndefined,
@@ -74,10 +87,7 @@ def render(report: Report) -> str:
         "difference": wording.difference,
         "number": wording.number,
     }
-    shown = view.view_of(report)
-    # Not `asdict`, which would turn the records inside into dicts as well.
-    values = {entry.name: getattr(shown, entry.name) for entry in fields(shown)}
-    return environment.get_template("page.html.j2").render(values)
+    return environment
 
 
 def _unbroken(function: Callable[..., str]) -> Callable[..., str]:

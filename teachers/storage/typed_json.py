@@ -9,6 +9,7 @@ raises ValueError("views: ...") is reported with the record's place.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -20,6 +21,7 @@ import numpy as np
 from teachers.errors import DataError, did_you_mean, quoted
 
 Record = TypeVar("Record")
+LARGEST_INT = 2**63 - 1
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -65,10 +67,14 @@ def is_required(entry: dataclasses.Field[Any]) -> bool:
     return entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
 
 
+# Looked up anew for each epoch of a training it takes longer than all the rest.
+_hints = functools.cache(typing.get_type_hints)
+
+
 def _record(cls: Any, data: object, place: str) -> Any:
     if not isinstance(data, dict):
         raise _wrong("an object", data, place)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = {key_of(entry.name): entry for entry in dataclasses.fields(cls)}
     # Unknown keys before missing ones: a misspelt one may be both, and its own name says more.
     for key in data:
@@ -131,6 +137,9 @@ def _plain(hint: Any, data: object, place: str) -> object:
             return float(data)
         except OverflowError:
             raise _wrong("a number below 1e308", data, place) from None
+    # What no count has, and what a float cannot hold.
+    if type(data) is int and abs(data) > LARGEST_INT:
+        raise _wrong("a whole number of 64 bits", data, place)
     # `type`, not `isinstance`: True is an int in Python, and no count.
     if type(data) is hint:
         return data

@@ -1,8 +1,15 @@
-"""A run's deployed files beside what other tools make of the same weights, measured now."""
+"""A run's deployed files beside what other tools make of the same weights, measured now.
+
+Run: featherbone rivals runs/ctrgcn_lite_dml --with onnxruntime_static --with paddleslim_ptq
+
+As `compare:` in a recipe does: its files and the tool's, on the same clips, in turns. The last line of
+stdout is JSON.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from compress import recipe as recipes
@@ -12,6 +19,7 @@ from compress.evaluation.latency import turn_of
 from compress.evaluation.record import RuntimeRow
 from compress.plan import load_data, tasks
 from compress.process import console
+from compress.registry import RIVALS
 from compress.reporting import wording
 from compress.task import any_weights
 from export import deployed, runtimes
@@ -19,8 +27,37 @@ from export.formats import table
 from export.formats.baseline import save_baseline
 from export.runtimes import in_process
 from teachers.errors import DataError
+from teachers.terminal import ending
+from teachers.terminal.arguments import Parser
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
+
+COMMAND = "featherbone rivals"
+
+
+@ending.command
+def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
+    """The command, called as `command`; returns the exit code."""
+    parser = Parser(prog=command, description=__doc__.split("\n\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--with",
+        dest="tools",
+        action="append",
+        choices=tuple(RIVALS),
+        required=True,
+        help="repeatable: quantise the same weights with this tool",
+    )
+    options = parser.parse_args(arguments)
+    # Each run has data and weights of its own, so each is measured by itself.
+    found = {str(run): measured(run, options.tools) for run in options.runs}
+    for run, rows in found.items():
+        show(f"{run}:")
+        _show(rows)
+    ending.print_last_line(
+        {"measured": {run: [asdict(row) for row in rows] for run, rows in found.items()}}
+    )
+    return 0
 
 
 def measured(run: Path, tools: Sequence[str]) -> list[RuntimeRow]:
@@ -71,8 +108,7 @@ def measured(run: Path, tools: Sequence[str]) -> list[RuntimeRow]:
     return [*accuracy.timed(found, turns), *failed]
 
 
-def show_rows(rows: Sequence[RuntimeRow]) -> None:
-    """The rows as a table, and what there is to know of each."""
+def _show(rows: Sequence[RuntimeRow]) -> None:
     cells = [
         (
             f"{row.name} *" if row.deployed else row.name,

@@ -1,0 +1,1 @@
+"""Several runs on one page: side by side, and the list of all that a folder holds."""

@@ -4,8 +4,9 @@ phone."""
 from __future__ import annotations
 
 import re
-from itertools import product
+from itertools import combinations, product
 
+import numpy as np
 import pytest
 from report_page import Page, every_section
 
@@ -15,6 +16,38 @@ from compress.reporting.report import PAGE, render
 # WCAG 2.1, 1.4.3 and 1.4.11: of text, and of a graphic that has to be told from its ground.
 TEXT = 4.5
 GRAPHIC = 3.0
+# Distance in OKLab (Ottosson 2020), where 0.02 is about what an eye tells apart side by side.
+APART = 0.08
+# Linear RGB as it is seen without red, green or blue cones: Machado, Oliveira and Fernandes 2009,
+# severity 1.
+VISIONS = {
+    "all cones": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+TO_CONES = [
+    [0.4122214708, 0.5363325363, 0.0514459929],
+    [0.2119034982, 0.6806995451, 0.1073969566],
+    [0.0883024619, 0.2817188376, 0.6299787005],
+]
+TO_LAB = [
+    [0.2104542553, 0.7936177850, -0.0040720468],
+    [1.9779984951, -2.4285922050, 0.4505937099],
+    [0.0259040371, 0.7827717662, -0.8086757660],
+]
 # Every text without a ground of its own stands on one of them.
 SURFACES = ("card", "page")
 # CSS pixels; the width that WCAG 2.1, 1.4.10, asks for.
@@ -58,13 +91,24 @@ def colours(scheme: str) -> dict[str, str]:
     return values
 
 
-def luminance(colour: str) -> float:
+def linear(colour: str) -> list[float]:
+    """Red, green and blue from 0 to 1, as light adds up."""
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [
+    return [
         value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
         for value in channels
     ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def lab(colour: str, vision: str) -> np.ndarray:
+    """A colour in OKLab, as these eyes see it."""
+    seen = np.clip(np.array(VISIONS[vision]) @ linear(colour), 0, 1)
+    return np.array(TO_LAB) @ np.cbrt(np.array(TO_CONES) @ seen)
 
 
 def contrast(text: str, ground: str) -> float:
@@ -120,6 +164,27 @@ def test_every_line_and_bar_is_told_from_the_page(scheme):
     drawn += ["weights", "graph", "metadata", "other", "good", "bad"]
     poor = {name for name in drawn if contrast(values[name], values["card"]) < GRAPHIC}
     assert poor == set()
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_two_lines_look_alike_to_any_eye(scheme, vision):
+    values = colours(scheme)
+    sets = [[f"s{number}" for number in range(8)], ["good", "bad"], ["right5", "wrong5"]]
+    alike = {
+        (first, second): round(float(distance), 3)
+        for names in sets
+        for first, second in combinations(names, 2)
+        if (distance := np.linalg.norm(lab(values[first], vision) - lab(values[second], vision)))
+        < APART
+    }
+    assert alike == {}
+
+
+def test_eyes_without_green_cones_mix_up_red_and_green():
+    red, green = "#c04000", "#608000"
+    assert np.linalg.norm(lab(red, "all cones") - lab(green, "all cones")) > 2 * APART
+    assert np.linalg.norm(lab(red, "deuteranopia") - lab(green, "deuteranopia")) < APART
 
 
 def test_the_contrast_of_known_colours():

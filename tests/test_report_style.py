@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import re
 from itertools import combinations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from report_page import Page, every_section
 
+from compress.live import service
+from compress.reporting.design import sheet
 from compress.reporting.record import from_json
-from compress.reporting.report import PAGE, render
+from compress.reporting.report import render
 
+ROOT = Path(__file__).parents[1]
 # WCAG 2.1, 1.4.3 and 1.4.11: of text, and of a graphic that has to be told from its ground.
 TEXT = 4.5
 GRAPHIC = 3.0
@@ -54,7 +58,7 @@ SURFACES = ("card", "page")
 NARROWEST = 320
 # They scroll inside the page, or are drawn at a length of their own.
 BOXES = (".scroll", ".matrix", "#zoom")
-SHEET = re.sub(r"/\*.*?\*/", "", (PAGE / "style.css").read_text("utf-8"), flags=re.DOTALL)
+SHEET = re.sub(r"/\*.*?\*/", "", sheet(), flags=re.DOTALL)
 
 
 def rules() -> list[tuple[str, str, dict[str, str]]]:
@@ -251,3 +255,22 @@ def test_what_scrolls_sideways_is_within_a_box():
         if {declared.get("overflow"), declared.get("overflow-x")} & {"auto", "scroll"}
     }
     assert scrolling == {".scroll", ".sections ul"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "compress/demo/page/demo.css",
+        "compress/live/page.html",
+        "compress/live/streams.html.j2",
+        "compress/search/page/search.html.j2",
+        "compress/reporting/page/page.html.j2",
+    ],
+)
+def test_every_page_has_its_colours_from_the_one_sheet(page):
+    text = (ROOT / page).read_text("utf-8")
+    assert page.endswith(".css") or "{% include 'style.css' %}" in text or service.SHEET in text
+    own = text if page.endswith(".css") else text.split("<style>")[1].split("</style>")[0]
+    assert not re.search(r"#[0-9a-f]{3,8}\b(?=[;} ])|rgb|hsl", own)
+    declared = {name for _, _, row in RULES for name in row}
+    assert {f"--{name}" for name in re.findall(r"var\(--([\w-]+)\)", own)} <= declared

@@ -8,11 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from compress.reporting import view, wording
+from compress.reporting.design import PAGE
 from compress.reporting.record import Report, from_json, to_json
 from export.formats.profiles import needed
 from teachers import storage
-
-PAGE = Path(__file__).with_name("page")
 
 
 def write(report: Report, folder: str | Path) -> Path:

@@ -233,7 +233,7 @@ def test_only_shares_stand_in_the_page_itself():
     page = Page(render(from_json(every_section())))
     styles = {value for name, value in page.attributes if name == "style"}
     assert styles
-    assert all(re.fullmatch(r"(width|left):-?[\d.]+%", style) for style in styles)
+    assert all(re.fullmatch(r"(width|left):-?[\d.]+%(;width:[\d.]+%)?", style) for style in styles)
     assert not [
         value
         for name, value in page.attributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,10 @@ from compress.reporting.design import PAGE
 from compress.reporting.record import Report, from_json, to_json
 from export.formats.profiles import needed
 from teachers import storage
+
+# A list of numbers alone, as `json.dumps` indents it. In a text a line break is written \\n, so that
+# none is ever taken for a list.
+ROW = re.compile(r"\[\n([-+.\deE,\s]+)\]")
 
 
 def write(report: Report, folder: str | Path) -> Path:
@@ -31,7 +36,7 @@ def write(report: Report, folder: str | Path) -> Path:
     # allow_nan=False: a NaN that slipped through `encode` must raise here, not in a reader whose
     # parser refuses it.
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(folder / "report.json", text)
+    _write(folder / "report.json", ROW.sub(_on_a_line, text))
     # The page is made of what the file says, not of what is in memory: the two cannot disagree, and
     # every report is checked against its record once it is safe on disk.
     written = from_json(data, str(folder / "report.json"))
@@ -77,6 +82,10 @@ def render(report: Report) -> str:
     # Not `asdict`, which would turn the records inside into dicts as well.
     values = {entry.name: getattr(shown, entry.name) for entry in fields(shown)}
     return environment.get_template("page.html.j2").render(values)
+
+
+def _on_a_line(row: re.Match[str]) -> str:
+    return "[" + re.sub(r"\s+", " ", row[1].strip()) + "]"
 
 
 def _unbroken(function: Callable[..., str]) -> Callable[..., str]:

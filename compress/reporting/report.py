@@ -1,4 +1,5 @@
-"""The result of a run: `report.json` for programs, `report.html` for people."""
+"""The result of a run: `report.json` for programs, `report.html` for people, and a model card for who
+gets the deployed folder."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from compress.reporting import view, wording
+from compress.reporting import model_card, view, wording
 from compress.reporting.design import PAGE
 from compress.reporting.record import Report, from_json, to_json
 from export.formats.profiles import needed
@@ -20,8 +21,8 @@ ROW = re.compile(r"\[\n([-+.\deE,\s]+)\]")
 
 
 def write(report: Report, folder: str | Path) -> Path:
-    """Write `report.json` and the self-contained `report.html` into a folder; returns the page's
-    path.
+    """Write `report.json` and the self-contained `report.html` into a folder, and `MODEL_CARD.md` where
+    something was deployed; returns the page's path.
 
     Parts that a run did not reach are None or empty: the page shows what there is and names what is
     not. Numbers that are not finite become null. Each file is complete or not there.
@@ -41,6 +42,8 @@ def write(report: Report, folder: str | Path) -> Path:
     # every report is checked against its record once it is safe on disk.
     written = from_json(data, str(folder / "report.json"))
     _write(folder / "report.html", render(written))
+    if model_card.is_due(written):
+        _write(folder / model_card.NAME, model_card.card(written))
     return folder / "report.html"
 
 

@@ -223,7 +223,7 @@ def test_pages_for_other_numbers_of_classes(count):
     assert "What the student mixes up" in page.text
 
 
-def test_write_leaves_two_files_that_agree(tmp_path):
+def test_write_leaves_files_that_agree(tmp_path):
     report = sample()
     teacher = replace(report.networks[0], top1=np.float32(93.5), top5=float("nan"))
     report = replace(
@@ -234,7 +234,8 @@ def test_write_leaves_two_files_that_agree(tmp_path):
     )
     page = write(report, tmp_path / "new")
     assert page == tmp_path / "new" / "report.html"
-    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
+    files = sorted(path.name for path in page.parent.iterdir())
+    assert files == ["MODEL_CARD.md", "report.html", "report.json"]
     read = json.loads(
         (tmp_path / "new" / "report.json").read_text("utf-8"), parse_constant=pytest.fail
     )

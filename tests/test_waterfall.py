@@ -37,8 +37,8 @@ def test_every_step_takes_or_gives_back():
         (f"Teacher {teacher.name}", "total", None, teacher.top1),
         ("remove block l10", "down", 80.0 - teacher.top1, 80.0),
         ("train", "up", 12.0, 92.0),
-        ("quantise: rounding alone", "down", -1.75, 90.25),
-        ("quantise: training while rounded", "up", 1.25, 91.5),
+        ("qat: rounding alone", "down", -1.75, 90.25),
+        ("qat: training while rounded", "up", 1.25, 91.5),
         ("as served by ONNX Runtime", "down", -0.25, 91.25),
         ("Deployed", "total", None, 91.25),
     ]

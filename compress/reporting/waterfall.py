@@ -53,8 +53,8 @@ def waterfall(report: Report, steps: tuple[StepRow, ...]) -> Waterfall | None:
         label = step.title or step.name
         start = number(step.start_top1)
         if start is not None:
-            rows.append(_change(f"{label}: rounding alone", level, start))
-            level, label = start, f"{label}: training while rounded"
+            rows.append(_change(f"{step.name}: rounding alone", level, start))
+            level, label = start, f"{step.name}: training while rounded"
         rows.append(_change(label, level, top1))
         level = top1
     rows += _shipped(report, level)

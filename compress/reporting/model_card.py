@@ -15,7 +15,7 @@ from compress.reporting import wording
 from compress.reporting.confusion import confusion_view
 from compress.reporting.design import PAGE
 from compress.reporting.outcome import verdict
-from compress.reporting.record import ClassRow, Report
+from compress.reporting.record import ClassRow, Hardware, Report
 from compress.reporting.robustness import calibration_table, damage_table, unknown_table
 from export.formats.profiles import needed
 
@@ -78,7 +78,7 @@ def _values(report: Report) -> dict[str, Any]:
         "before": report.before,
         "deployed": [row for row in report.runtimes if row.deployed],
         "clean": report.data is not None and bool(report.data.copies),
-        "cpu": hardware.cpu if hardware is not None else "",
+        "cpu": _cpu(hardware) if hardware is not None else "",
         "threads": f"{threads} thread{'s' * (threads != 1)}" if threads is not None else "",
         "tables": _tables(report),
         "worst": _worst(report.per_class),
@@ -87,6 +87,12 @@ def _values(report: Report) -> dict[str, Any]:
         "files": sorted(set(_weights_files(provenance.effective)) if provenance else ()),
         "provenance": provenance,
     }
+
+
+def _cpu(hardware: Hardware) -> str:
+    # Latency and the last bits of int8 differ between the kinds of a CPU.
+    found = hardware.cpu_instructions
+    return f"{hardware.cpu} ({wording.instructions(found)})" if found else hardware.cpu
 
 
 def _tables(report: Report) -> list[tuple[str, Sequence[Sequence[str]]]]:

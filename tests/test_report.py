@@ -228,6 +228,15 @@ def test_pages_for_other_numbers_of_classes(count):
     assert "What the student mixes up" in page.text
 
 
+def test_numbers_stand_on_a_line_and_texts_as_they_are(tmp_path):
+    texts = ("[\n 1,\n 2\n]", "a [ 1, 2 ] b", '"[\n 1]"')
+    report = replace(sample(), warnings=texts, confusion=((1, 20), (3, 4)))
+    write(report, tmp_path)
+    text = (tmp_path / "report.json").read_text("utf-8")
+    assert "\n  [1, 20],\n  [3, 4]\n" in text
+    assert from_json(json.loads(text)) == report
+
+
 def test_write_leaves_files_that_agree(tmp_path):
     report = sample()
     teacher = replace(report.networks[0], top1=np.float32(93.5), top5=float("nan"))

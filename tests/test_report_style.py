@@ -13,6 +13,7 @@ from report_page import Page, every_section
 
 from compress.live import service
 from compress.reporting.design import sheet
+from compress.reporting.examples import PLAYED
 from compress.reporting.record import from_json
 from compress.reporting.report import render
 
@@ -274,3 +275,21 @@ def test_every_page_has_its_colours_from_the_one_sheet(page):
     assert not re.search(r"#[0-9a-f]{3,8}\b(?=[;} ])|rgb|hsl", own)
     declared = {name for _, _, row in RULES for name in row}
     assert {f"--{name}" for name in re.findall(r"var\(--([\w-]+)\)", own)} <= declared
+
+
+def test_a_film_has_as_many_frames_as_it_moves_by():
+    films = [declared for condition, head, declared in RULES if head == ".film" and not condition]
+    assert films[0]["width"] == f"{100 * PLAYED}%"
+    assert f"steps({PLAYED})" in films[0]["animation"]
+
+
+def test_who_asked_for_less_motion_has_none():
+    (still,) = [
+        row
+        for condition, _, row in RULES
+        if "reduce" in condition and "print" not in condition and "animation" in row
+    ]
+    assert still["animation"] == still["transition"] == "none !important"
+    # All frames side by side, then: without it one frame alone would be seen.
+    shown = [row for condition, head, row in RULES if head == ".film" and "reduce" in condition]
+    assert shown == [{"width": "100%"}]

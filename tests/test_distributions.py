@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import paddle
 import pytest
@@ -9,14 +11,14 @@ from report_page import Page, every_section, text_of, within
 
 from compress.reporting.charts import histogram
 from compress.reporting.layers import SHOWN_LAYERS, layers_view
-from compress.reporting.record import from_json
+from compress.reporting.record import Report, from_json
 from compress.reporting.report import render
 from compress.reporting.rounding import rounding
 from export.flat.flatten import flatten
 from export.quantize import bits, distributions
 from export.quantize.bits import Plan
 from export.quantize.distributions import BINS, SAMPLE, Values, shares, weight_report
-from export.quantize.quantized import corrected
+from export.quantize.quantized import Quantized, corrected
 from teachers import networks
 
 
@@ -34,6 +36,14 @@ def test_what_lies_outside_of_a_range_is_counted_exactly():
     assert (row["low"], row["high"], row["cut_off"]) == (-3.0, 2.5, 25.0)
     assert (row["range_low"], row["range_high"]) == (-1.0, 2.0)
     assert row["shares"][0] == 12.5 and sum(row["shares"]) == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_have_no_histogram(value):
+    values = Values((-1.0, 1.0))
+    values.add(np.array([0.5, value], "float32"))
+    values.add(np.array([0.25, 0.75], "float32"))
+    assert values.described() == {}
 
 
 def test_a_large_tensor_is_sampled_alike_every_time():
@@ -80,6 +90,18 @@ def test_a_quantised_network_has_both_reports(tiny_spec, randomised):
     assert all(row.cut_off < 1 and len(row.shares) == BINS for row in ranged)
     rounded = [row.snr_db for row in weights if row.snr_db is not None]
     assert len(rounded) > 5 and min(rounded) > 20
+
+
+def test_weights_alone_have_ranges_of_channels_and_none_of_activations(tiny_spec, randomised):
+    paddle.seed(5)
+    network = randomised(networks.build(tiny_spec))
+    clips = np.random.default_rng(0).standard_normal((2, *tiny_spec.input_shape)).astype("float32")
+    plan = bits.make_plan(flatten(network), "int4_weights")
+    layers, weights = rounding(network, Quantized(plan), clips)
+    assert all(row.range_low is None and row.cut_off is None and row.shares for row in layers)
+    assert {row.precision for row in weights} == {"int4_weights", "int8_weights"}
+    view = layers_view(replace(Report(), layer_report=layers, weight_report=weights))
+    assert "not rounded" in view.activations[0].says and "int4" in view.weights[0].says
 
 
 def test_the_page_draws_the_worst_and_counts_the_others():

@@ -32,7 +32,7 @@ def rounding(
     layers = []
     for row in rows:
         lying = seen[row["layer"]].described()
-        layers.append(LayerRow(**row, **lying | {"shares": tuple(lying["shares"])}))
+        layers.append(LayerRow(**row, **lying | {"shares": tuple(lying.get("shares", ()))}))
     weights = [
         WeightRow(**row | {"shares": tuple(row["shares"])}) for row in weight_report(flat, plan)
     ]

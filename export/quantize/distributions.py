@@ -38,8 +38,9 @@ class Values:
         """More of them, of any shape."""
         values = values.reshape(-1)
         low, high = float(values.min()), float(values.max())
-        self.low = min(self.low, low)
-        self.high = max(self.high, high)
+        # Of NumPy: Python's own would lose a NaN.
+        self.low = float(np.minimum(self.low, low))
+        self.high = float(np.maximum(self.high, high))
         self.count += values.size
         if self.ends is not None and (low < self.ends[0] or high > self.ends[1]):
             self.beyond += int(np.count_nonzero((values < self.ends[0]) | (values > self.ends[1])))
@@ -48,7 +49,9 @@ class Values:
         self.sampled.append(values if values.size <= SAMPLE else values[chosen])
 
     def described(self) -> dict[str, Any]:
-        """What a row of the layer report says of them."""
+        """What a row of the layer report says of them; nothing where one of them is not finite."""
+        if not np.isfinite([self.low, self.high]).all():
+            return {}
         row: dict[str, Any] = {
             "low": short(self.low),
             "high": short(self.high),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from paddle import nn
 
 from compress.budget.measure import measure
 from compress.evaluation import accuracy, calibration, damage, rivals, robustness, scores
@@ -21,15 +20,13 @@ from compress.reporting import side_by_side
 from compress.reporting.examples import examples
 from compress.reporting.gates import judge, top1_of
 from compress.reporting.hyperparameters import hyperparameters
-from compress.reporting.record import BaselineExport, BudgetRecord, LayerRow
+from compress.reporting.record import BaselineExport, BudgetRecord
 from compress.reporting.recorder import Recorder, network_row
+from compress.reporting.rounding import CLIPS, rounding
 from compress.steps.work import State, Work
 from export import deployed, package, runtimes, verify
 from export.formats import table
 from export.formats.baseline import save_baseline
-from export.quantize import bits
-from export.quantize.layer_report import layer_report
-from export.quantize.quantized import Quantized
 from export.runtimes import in_process, ort
 from teachers import cpu, networks
 from teachers.errors import ExportMismatch
@@ -37,7 +34,6 @@ from teachers.storage import typed_json
 from teachers.terminal import interrupt
 from teachers.terminal.output import say
 
-LAYER_CLIPS = 16  # validation clips of the layer report
 # The baseline export is only compared and timed; it is not what ships.
 BASELINE_CLIPS = 64
 # Training-side clips that a temperature and a threshold are found on, where none are held out.
@@ -88,8 +84,11 @@ def deliver(
     """
     checked = export_verified(recipe, work, state, teacher_logits, recorder)
     if state.quantized is not None:
-        layers = _layers(state.student.network, state.quantized, checked.sample[:LAYER_CLIPS])
-        recorder.report = replace(recorder.report, layer_report=layers)
+        spread = training_clips(work.dataset.train, state.student.view, CLIPS)
+        layers, weights = rounding(
+            state.student.network, state.quantized, next(spread.batches(CLIPS))
+        )
+        recorder.report = replace(recorder.report, layer_report=layers, weight_report=weights)
     # Small, and all that the tables of accuracy need: who has it needs no data and no network.
     scores.save_all(work.folder / scores.NAME, work.dataset, checked.results)
     _export_baseline(work.folder / "baseline", state, checked, recorder)
@@ -181,14 +180,6 @@ def _export(recipe: Recipe, work: Work, state: State, checked: Checked, recorder
         state.quantized,
         recipe.export.options,
     )
-
-
-def _layers(network: nn.Layer, quantized: Quantized, clips: np.ndarray) -> tuple[LayerRow, ...]:
-    """Signal to noise of every layer's output, float against quantised."""
-    # The form for ONNX: only its files round activations, Paddle folders keep them in float32.
-    flat = quantized.for_onnx(network)
-    rows = layer_report(flat, bits.fake_quantized(flat, quantized.plan), clips)
-    return tuple(LayerRow(row["layer"], row["snr_db"], row["power"]) for row in rows)
 
 
 def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:

@@ -362,17 +362,16 @@ def _steps(planned: Plan, work: Work, state: State, recorder: Recorder) -> State
             in_process(state.served()),
             work.evaluation(student.view, student.view.clips),
         )
-        recorder.step(
-            step_row(
-                step.kind,
-                entry.title,
-                recipes.to_dict(planned.recipe)["steps"][number - 1][step.kind],
-                time.monotonic() - started,
-                outcome.notes,
-                student.network,
-                scores,
-            )
+        row = step_row(
+            step.kind,
+            entry.title,
+            recipes.to_dict(planned.recipe)["steps"][number - 1][step.kind],
+            time.monotonic() - started,
+            outcome.notes,
+            student.network,
+            scores,
         )
+        recorder.step(replace(row, start_top1=outcome.start_top1))
         recorder.curve(curve, outcome.history, outcome.best_epoch)
     return state
 
@@ -405,6 +404,7 @@ def _save(outcome: Outcome, work: Work, number: int) -> Outcome:
         "history": list(outcome.history),
         "best_epoch": outcome.best_epoch,
         "notes": list(outcome.notes),
+        "start_top1": outcome.start_top1,
         "origin": work.origin.key,
     }
     # An ensemble never changes: it is not worth saving its networks after every step
@@ -455,6 +455,8 @@ def _read(work: Work, number: int, state: State) -> Outcome:
         tuple(about["history"]),
         about["best_epoch"],
         tuple(about["notes"]),
+        # Of a step that an older release finished, it is not known.
+        about.get("start_top1"),
     )
 
 

@@ -21,6 +21,8 @@ def sample(*arguments, **options) -> Report:
 def every_section() -> dict:
     """The sample with the parts that only some runs have, so that no section is left out."""
     frames = [[[[10.0, 20.0], [30.0, 40.0]]], []]
+    lying = {"low": -1.5, "high": 6.0, "shares": [40.0, 50.0, 9.5, 0.5]}
+    ranged = {"range_low": -0.5, "range_high": 4.0, "cut_off": 0.125}
     clip = {
         "name": "val0",
         "class": CLASSES[4],
@@ -29,10 +31,32 @@ def every_section() -> dict:
         "frames": frames,
     }
     member = {"role": "teacher 1", "name": "ctrgcn, bones", "weight": 0.5, "origin": "trained"}
-    layers = [{"layer": f"l{number}.out", "snr_db": 18.0 + number} for number in range(1, 20)]
+    right = clip | {"name": "val1", "class": CLASSES[5], "right": True}
+    pair = {"true": CLASSES[4], "predicted": CLASSES[5], "clips": 3, "total": 40}
+    layers = [
+        {"layer": f"l{number}.out", "snr_db": 18.0 + number} | lying | ranged
+        for number in range(1, 20)
+    ]
+    weights = {
+        "layer": "l1.values",
+        "precision": "int8",
+        "count": 4096,
+        "snr_db": 41.2,
+        "largest": 0.8,
+        "range_low": 0.1,
+        "range_median": 0.3,
+        "range_high": 0.8,
+        "shares": [10.0, 40.0, 40.0, 10.0],
+    }
     return sample_report(epochs=12) | {
-        "examples": {"bones": [[1, 2]], "side": 100.0, "clips": [clip]},
+        "examples": {
+            "bones": [[1, 2]],
+            "side": 100.0,
+            "clips": [clip],
+            "pairs": [pair | {"mistaken": clip, "other": right}],
+        },
         "layer_report": [*layers, {"layer": "logits", "snr_db": 25.5}],
+        "weight_report": [weights],
         "members": [member],
         "robustness": _robustness(),
         "seeds": {

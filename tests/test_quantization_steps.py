@@ -9,7 +9,8 @@ import paddle
 import pytest
 from paddle import nn
 
-from compress import recipe, run
+from compress import pipeline, recipe, run
+from compress.evaluation import accuracy
 from compress.evaluation.record import Accuracy
 from compress.steps import ptq, qat, quantising, weight_only
 from compress.steps.work import State, Work
@@ -231,6 +232,7 @@ def test_training_that_only_harms_ends_with_what_rounding_alone_gives(
         outcome.best_epoch == 0
         and len(outcome.history) == 2
         and "no epoch was better than the 80.00 % of rounding alone" in outcome.notes[-1]
+        and outcome.start_top1 == 80.0
     )
     start = ptq.apply(state, ptq.Config(clips=8), work, 1).state.quantized
     assert outcome.state.quantized.plan == start.plan
@@ -240,6 +242,21 @@ def test_training_that_only_harms_ends_with_what_rounding_alone_gives(
             for each in (outcome.state.quantized, start)
         )
         np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_rounding_alone_costs_is_known_of_the_clips_that_judge(state, work, tmp_path):
+    work = replace(work, folder=tmp_path)
+    outcome = qat.apply(state, qat.Config(clips=8, train=QUICK), work, 1)
+    evaluation = work.evaluation(state.student.view)
+    alone = ptq.apply(state, ptq.Config(clips=8), work, 1).state.served()
+    scores, _ = accuracy.score("alone", runtimes.in_process(alone), evaluation)
+    assert outcome.start_top1 == scores.top1
+    # A run that is resumed reads it back; a step that an older release finished has none.
+    pipeline._save(outcome, work, 1)
+    assert pipeline._read(work, 1, state).start_top1 == scores.top1
+    held = replace(work, dataset=replace(work.dataset, holdout=work.dataset.val), prepared={})
+    held = replace(held, folder=tmp_path / "held")
+    assert qat.apply(state, qat.Config(clips=8, train=QUICK), held, 1).start_top1 is None
 
 
 def test_trainable_network_computes_what_is_simulated(network, clips):
@@ -469,6 +486,9 @@ def test_a_run_ends_in_eight_bits_and_resumes(tmp_path, monkeypatch, capsys):
     ].endswith("layers int8")
     page = (tmp_path / "out" / "report.html").read_text()
     worst = min(report["layer_report"][:-1], key=lambda row: row["snr_db"])["layer"]
+    # Both kinds of layers have histograms, and the folder that they are of has a card.
+    assert all(row["shares"] for name in ("layer", "weight") for row in report[f"{name}_report"])
+    assert '<svg class="histogram"' in page and (tmp_path / "out" / "MODEL_CARD.md").exists()
     assert "Where rounding costs accuracy" in page and f"skip: [{worst}]" in page
     assert Quantized.read(tmp_path / "out" / "weights" / "quantized.npz").plan.ranges
     model = (tmp_path / "out" / "deploy" / "model.onnx").read_bytes()

@@ -15,6 +15,7 @@ import pytest
 from report_page import Page, every_section, sample
 from sample_report import sample_report
 
+from compress.reporting import model_card
 from compress.reporting.charts import Series, line_chart, tick_label, ticks
 from compress.reporting.outcome import SECTIONS, Verdict, missing, verdict
 from compress.reporting.printed import print_summary
@@ -148,9 +149,13 @@ def drop(record, rng):
 def test_values_missing_anywhere_still_render(seed, capsys):
     rng = random.Random(seed)
 
-    report = drop(sample(epochs=4), rng)
+    # Tables of robustness are lists of one length: there all of a list is missing, or nothing.
+    report = drop(from_json(every_section() | {"robustness": None}), rng)
     assert from_json(to_json(report)) == report
     Page(render(report))
+    # Also of what is not due: a card of any report is better than a run that ends in an error.
+    if report.budget is not None:
+        assert "None" not in model_card.card(report)
     print_summary(report)
     assert capsys.readouterr().out
 
@@ -223,7 +228,16 @@ def test_pages_for_other_numbers_of_classes(count):
     assert "What the student mixes up" in page.text
 
 
-def test_write_leaves_two_files_that_agree(tmp_path):
+def test_numbers_stand_on_a_line_and_texts_as_they_are(tmp_path):
+    texts = ("[\n 1,\n 2\n]", "a [ 1, 2 ] b", '"[\n 1]"')
+    report = replace(sample(), warnings=texts, confusion=((1, 20), (3, 4)))
+    write(report, tmp_path)
+    text = (tmp_path / "report.json").read_text("utf-8")
+    assert "\n  [1, 20],\n  [3, 4]\n" in text
+    assert from_json(json.loads(text)) == report
+
+
+def test_write_leaves_files_that_agree(tmp_path):
     report = sample()
     teacher = replace(report.networks[0], top1=np.float32(93.5), top5=float("nan"))
     report = replace(
@@ -234,7 +248,8 @@ def test_write_leaves_two_files_that_agree(tmp_path):
     )
     page = write(report, tmp_path / "new")
     assert page == tmp_path / "new" / "report.html"
-    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
+    files = sorted(path.name for path in page.parent.iterdir())
+    assert files == ["MODEL_CARD.md", "report.html", "report.json"]
     read = json.loads(
         (tmp_path / "new" / "report.json").read_text("utf-8"), parse_constant=pytest.fail
     )

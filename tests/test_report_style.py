@@ -4,24 +4,62 @@ phone."""
 from __future__ import annotations
 
 import re
-from itertools import product
+from itertools import combinations, product
+from pathlib import Path
 
+import numpy as np
 import pytest
 from report_page import Page, every_section
 
+from compress.live import service
+from compress.reporting.design import sheet
+from compress.reporting.examples import PLAYED
 from compress.reporting.record import from_json
-from compress.reporting.report import PAGE, render
+from compress.reporting.report import render
 
+ROOT = Path(__file__).parents[1]
 # WCAG 2.1, 1.4.3 and 1.4.11: of text, and of a graphic that has to be told from its ground.
 TEXT = 4.5
 GRAPHIC = 3.0
+# Distance in OKLab (Ottosson 2020), where 0.02 is about what an eye tells apart side by side.
+APART = 0.08
+# Linear RGB as it is seen without red, green or blue cones: Machado, Oliveira and Fernandes 2009,
+# severity 1.
+VISIONS = {
+    "all cones": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+TO_CONES = [
+    [0.4122214708, 0.5363325363, 0.0514459929],
+    [0.2119034982, 0.6806995451, 0.1073969566],
+    [0.0883024619, 0.2817188376, 0.6299787005],
+]
+TO_LAB = [
+    [0.2104542553, 0.7936177850, -0.0040720468],
+    [1.9779984951, -2.4285922050, 0.4505937099],
+    [0.0259040371, 0.7827717662, -0.8086757660],
+]
 # Every text without a ground of its own stands on one of them.
 SURFACES = ("card", "page")
 # CSS pixels; the width that WCAG 2.1, 1.4.10, asks for.
 NARROWEST = 320
 # They scroll inside the page, or are drawn at a length of their own.
 BOXES = (".scroll", ".matrix", "#zoom")
-SHEET = re.sub(r"/\*.*?\*/", "", (PAGE / "style.css").read_text("utf-8"), flags=re.DOTALL)
+SHEET = re.sub(r"/\*.*?\*/", "", sheet(), flags=re.DOTALL)
 
 
 def rules() -> list[tuple[str, str, dict[str, str]]]:
@@ -58,13 +96,24 @@ def colours(scheme: str) -> dict[str, str]:
     return values
 
 
-def luminance(colour: str) -> float:
+def linear(colour: str) -> list[float]:
+    """Red, green and blue from 0 to 1, as light adds up."""
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [
+    return [
         value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
         for value in channels
     ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def lab(colour: str, vision: str) -> np.ndarray:
+    """A colour in OKLab, as these eyes see it."""
+    seen = np.clip(np.array(VISIONS[vision]) @ linear(colour), 0, 1)
+    return np.array(TO_LAB) @ np.cbrt(np.array(TO_CONES) @ seen)
 
 
 def contrast(text: str, ground: str) -> float:
@@ -122,6 +171,27 @@ def test_every_line_and_bar_is_told_from_the_page(scheme):
     assert poor == set()
 
 
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_two_lines_look_alike_to_any_eye(scheme, vision):
+    values = colours(scheme)
+    sets = [[f"s{number}" for number in range(8)], ["good", "bad"], ["right5", "wrong5"]]
+    alike = {
+        (first, second): round(float(distance), 3)
+        for names in sets
+        for first, second in combinations(names, 2)
+        if (distance := np.linalg.norm(lab(values[first], vision) - lab(values[second], vision)))
+        < APART
+    }
+    assert alike == {}
+
+
+def test_eyes_without_green_cones_mix_up_red_and_green():
+    red, green = "#c04000", "#608000"
+    assert np.linalg.norm(lab(red, "all cones") - lab(green, "all cones")) > 2 * APART
+    assert np.linalg.norm(lab(red, "deuteranopia") - lab(green, "deuteranopia")) < APART
+
+
 def test_the_contrast_of_known_colours():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
@@ -164,7 +234,7 @@ def test_only_shares_stand_in_the_page_itself():
     page = Page(render(from_json(every_section())))
     styles = {value for name, value in page.attributes if name == "style"}
     assert styles
-    assert all(re.fullmatch(r"(width|left):-?[\d.]+%", style) for style in styles)
+    assert all(re.fullmatch(r"(width|left):-?[\d.]+%(;width:[\d.]+%)?", style) for style in styles)
     assert not [
         value
         for name, value in page.attributes
@@ -186,3 +256,40 @@ def test_what_scrolls_sideways_is_within_a_box():
         if {declared.get("overflow"), declared.get("overflow-x")} & {"auto", "scroll"}
     }
     assert scrolling == {".scroll", ".sections ul"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "compress/demo/page/demo.css",
+        "compress/live/page.html",
+        "compress/live/streams.html.j2",
+        "compress/search/page/search.html.j2",
+        "compress/reporting/page/page.html.j2",
+    ],
+)
+def test_every_page_has_its_colours_from_the_one_sheet(page):
+    text = (ROOT / page).read_text("utf-8")
+    assert page.endswith(".css") or "{% include 'style.css' %}" in text or service.SHEET in text
+    own = text if page.endswith(".css") else text.split("<style>")[1].split("</style>")[0]
+    assert not re.search(r"#[0-9a-f]{3,8}\b(?=[;} ])|rgb|hsl", own)
+    declared = {name for _, _, row in RULES for name in row}
+    assert {f"--{name}" for name in re.findall(r"var\(--([\w-]+)\)", own)} <= declared
+
+
+def test_a_film_has_as_many_frames_as_it_moves_by():
+    films = [declared for condition, head, declared in RULES if head == ".film" and not condition]
+    assert films[0]["width"] == f"{100 * PLAYED}%"
+    assert f"steps({PLAYED})" in films[0]["animation"]
+
+
+def test_who_asked_for_less_motion_has_none():
+    (still,) = [
+        row
+        for condition, _, row in RULES
+        if "reduce" in condition and "print" not in condition and "animation" in row
+    ]
+    assert still["animation"] == still["transition"] == "none !important"
+    # All frames side by side, then: without it one frame alone would be seen.
+    shown = [row for condition, head, row in RULES if head == ".film" and "reduce" in condition]
+    assert shown == [{"width": "100%"}]

@@ -89,6 +89,10 @@ def test_a_search_leaves_a_front_of_verified_folders(whole):
     assert sum(file.stat().st_size for file in best.iterdir()) == found.best_point["bytes"]
     assert sorted(file.stem for file in (request.folder / "front").iterdir()) == sorted(found.front)
     assert json.loads((request.folder / "front.json").read_text())["best"] == found.best_point
+    told = (request.folder / "best" / "MODEL_CARD.md").read_text("utf-8")
+    assert f"{found.best_point['bytes']:,} bytes of 1,000,000 allowed" in told
+    assert f" {found.best_point['ms']:.2f} | " in told and "No gate was set" in told
+    assert "- **Made by**:\n  1. " in told
     page = (request.folder / "report.html").read_text()
     assert all(name in page for name in found.front)
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from compress.demo.networks import Network
-from compress.reporting import report, wording
+from compress.reporting import wording
+from compress.reporting.design import PAGE
 from compress.reporting.policy import policy
 from export.serving import scores_of
 
@@ -37,8 +38,8 @@ ENGINE = (
 SCRIPT = ("clips", "stage", "networks", "app")
 # Frames a second of clips that do not say how fast they are.
 USUAL_FPS = 30.0
-# Of `report`'s sheet, whose design this page shares.
-SHEETS = (report.PAGE / "style.css", HERE / "page" / "demo.css")
+# The sheet of all pages, and what this one has beside it.
+SHEETS = (PAGE / "style.css", HERE / "page" / "demo.css")
 
 
 @dataclass(frozen=True)

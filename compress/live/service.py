@@ -12,6 +12,7 @@ from typing import Any
 
 from compress.live.hub import Hub, Limits, Source
 from compress.live.lines import Lines
+from compress.reporting import design
 from export.deployed import Description
 from export.serve import Recogniser
 from teachers.errors import DataError, FeatherboneError, RecipeError
@@ -20,6 +21,8 @@ USUAL = Limits()
 HERE = "127.0.0.1"
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 PAGE = Path(__file__).with_name("page.html")
+# In it: where the sheet of all pages goes.
+SHEET = "/* sheet */"
 LONGEST_NAME = 100
 INSTALL = "--serve needs aiohttp; install it by `pip install featherbone[service]`"
 # Seconds without a word after which a connection is asked whether it is there.
@@ -175,7 +178,7 @@ class _Handlers:
         return self.web.json_response({"error": message}, status=status, headers=headers)
 
     async def page(self, _request: Any) -> Any:
-        text = PAGE.read_text(encoding="utf-8")
+        text = PAGE.read_text(encoding="utf-8").replace(SHEET, design.sheet())
         return self.web.Response(text=text, content_type="text/html", headers=HEADERS)
 
     async def about(self, _request: Any) -> Any:

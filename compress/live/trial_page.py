@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from compress.reporting import design
 from teachers import storage
 
 TEMPLATE = "streams.html.j2"
@@ -21,7 +22,11 @@ def write(folder: Path, about: dict[str, Any]) -> list[Path]:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader([Path(__file__).parent, design.PAGE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     data = folder / "streams.json"
     page = folder / "streams.html"

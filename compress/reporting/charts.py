@@ -101,7 +101,7 @@ def line_chart(
         return Markup("")
     plot = _Plot(min(xs), max(xs), *_padded(min(ys), max(ys)))
     out = [
-        _opened("chart", f"0 0 {WIDTH} {HEIGHT}", f"{y_name} of every {x_name}"),
+        opened("chart", f"0 0 {WIDTH} {HEIGHT}", f"{y_name} of every {x_name}"),
         _axes(plot, y_name, x_name),
     ]
     if kept is not None and plot.x_low <= kept <= plot.x_high:
@@ -185,35 +185,30 @@ def _strips(plot: _Plot, series: Sequence[Series], x_name: str) -> str:
     return "".join(out)
 
 
-def skeletons(
-    title: str,
-    frames: Sequence[Sequence[Sequence[Sequence[float]]]],
-    bones: Sequence[Sequence[int]],
-    side: float,
+def histogram(
+    shares: Sequence[float], low: float, high: float, ends: Sequence[float], title: str
 ) -> Markup:
-    """Frames side by side; a frame is a list of persons, each with (x, y) by joint, bones are
-    (child, parent) counted from 1."""
-    # At least one frame wide: SVG does not render a view box of width zero.
-    out = [_opened("skeletons", f"0 0 {side * max(len(frames), 1):g} {side:g}", title)]
-    for place, persons in enumerate(frames):
-        for person, points in enumerate(persons):
-            out.append(
-                f'<path class="s{person % COLOURS}" transform="translate({place * side:g} 0)"'
-                f' d="{_bones(points, bones)}"/>'
-            )
+    """Bars of equal bins from `low` to `high`; lines at `ends`, the limits of what was chosen.
+
+    Args:
+        shares: of the values in each bin.
+        title: for those who cannot see it.
+    """
+    width = len(shares)
+    tallest = max(shares, default=0.0) or 1.0
+    # The root of a share: what is rare is what a range cuts off, and it would be no pixel high.
+    heights = [round(10 * math.sqrt(share / tallest), 1) for share in shares]
+    outline = "".join(f"V{10 - height:g}h1" for height in heights)
+    out = [
+        opened("histogram", f"-.5 -.5 {width + 1} 11", title, ' preserveAspectRatio="none"'),
+        f'<path d="M0 10{outline}V10z"/>',
+    ]
+    for end in ends:
+        across = width * (end - low) / ((high - low) or 1.0)
+        # A range may be wider than all that was seen, as one that has to hold zero is.
+        inside = min(max(across, 0.0), width)
+        out.append(f'<line x1="{inside:.1f}" x2="{inside:.1f}" y1="0" y2="10"/>')
     return Markup("".join(out) + "</svg>")
-
-
-def _bones(points: Sequence[Sequence[float]], bones: Sequence[Sequence[int]]) -> str:
-    """A person as the data of one SVG path."""
-    lines = []
-    for child, parent in bones:
-        # A clip may have fewer joints than the skeleton names, and 0 is no joint.
-        if 0 < child <= len(points) and 0 < parent <= len(points):
-            x, y = points[child - 1]
-            to_x, to_y = points[parent - 1]
-            lines.append(f"M{x:g} {y:g}L{to_x:g} {to_y:g}")
-    return "".join(lines)
 
 
 def _padded(low: float, high: float) -> Point:
@@ -250,6 +245,7 @@ def _stretches(line: Series, at: Callable[[float, float], Point]) -> list[list[P
     return stretches
 
 
-def _opened(kind: str, box: str, title: str) -> str:
+def opened(kind: str, box: str, title: str, more: str = "") -> str:
+    """The tag that begins a picture, for screen readers `title`."""
     # With role and label a screen reader meets one named picture, not hundreds of shapes.
-    return f'<svg class="{kind}" viewBox="{box}" role="img" aria-label="{escape(title)}">'
+    return f'<svg class="{kind}" viewBox="{box}" role="img" aria-label="{escape(title)}"{more}>'

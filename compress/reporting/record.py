@@ -78,6 +78,8 @@ class StepRow:
         name: of the step, as recipes call it.
         config: its settings, as a recipe would write them.
         notes: what the step has to tell, for example which channels it removed.
+        start_top1: what its training began with, percent on the validation split; of `qat`:
+            rounding alone. None: not judged there.
     """
 
     name: str
@@ -92,6 +94,7 @@ class StepRow:
     top5: float | None = None
     class_mean: float | None = None
     clean_top1: float | None = None
+    start_top1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,11 +206,48 @@ class Delivered:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """Signal to noise of a layer's output, float against quantised; `power` is of the signal."""
+    """Signal to noise of a layer's output, float against quantised; `power` is of the signal.
+
+    Attributes:
+        low, high: the extremes of the output.
+        range_low, range_high: that calibration chose; None: the output is not rounded.
+        cut_off: percent of the values that lie outside of it.
+        shares: percent of the values in equal bins from `low` to `high`.
+    """
 
     layer: str
     snr_db: float | None
     power: float | None = None
+    low: float | None = None
+    high: float | None = None
+    range_low: float | None = None
+    range_high: float | None = None
+    cut_off: float | None = None
+    shares: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class WeightRow:
+    """The weights of a layer, before rounding.
+
+    Attributes:
+        precision: one of `export.quantize.bits.KINDS`.
+        snr_db: against the rounded ones; None: rounding changes none of them.
+        largest: the largest magnitude.
+        range_low, range_median, range_high: of the ranges of its channels (int4: of groups); None
+            where there are none.
+        shares: percent of the weights in equal bins from -`largest` to `largest`.
+    """
+
+    layer: str
+    precision: str
+    count: int
+    snr_db: float | None
+    largest: float
+    range_low: float | None = None
+    range_median: float | None = None
+    range_high: float | None = None
+    shares: tuple[float, ...] = ()
 
 
 # frames -> persons -> joints -> (x, y)
@@ -227,18 +267,37 @@ class ExampleClip:
 
 
 @dataclass(frozen=True)
+class ConfusedPair:
+    """`clips` of the `total` clips of the class `true` were taken for `predicted`.
+
+    Attributes:
+        mistaken: one of them.
+        other: a clip of `predicted` that was answered so; None: there is none.
+    """
+
+    true: str
+    predicted: str
+    clips: int
+    total: int
+    mistaken: ExampleClip
+    other: ExampleClip | None = None
+
+
+@dataclass(frozen=True)
 class Examples:
     """Clips as drawings.
 
     Attributes:
         bones: (child, parent) joints, counted from 1.
         side: of the square that a frame is drawn in, y downwards.
+        pairs: of classes, the most often confused first.
     """
 
     # Not (int, int): `typed_json` reads one type for all items of a list.
     bones: tuple[tuple[int, ...], ...]
     side: float
     clips: tuple[ExampleClip, ...] = ()
+    pairs: tuple[ConfusedPair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -404,6 +463,7 @@ class Report:
     confusion: tuple[tuple[int, ...], ...] = ()
     per_class: tuple[ClassRow, ...] = ()
     layer_report: tuple[LayerRow, ...] = ()
+    weight_report: tuple[WeightRow, ...] = ()
     examples: Examples | None = None
     checked_on: Cpu | None = None
     provenance: Provenance | None = None

@@ -1,14 +1,17 @@
-"""The result of a run: `report.json` for programs, `report.html` for people."""
+"""The result of a run: `report.json` for programs, `report.html` for people, and a model card for who
+gets the deployed folder."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.reporting import view, wording
+from compress.reporting import model_card, view, wording
+from compress.reporting.design import PAGE
 from compress.reporting.record import Report, from_json, to_json
 from export.formats.profiles import needed
 from teachers import storage
@@ -16,12 +19,14 @@ from teachers import storage
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PAGE = Path(__file__).with_name("page")
+# A list of numbers alone, as `json.dumps` indents it. In a text a line break is written \\n, so that
+# none is ever taken for a list.
+ROW = re.compile(r"\[\n([-+.\deE,\s]+)\]")
 
 
 def write(report: Report, folder: str | Path) -> Path:
-    """Write `report.json` and the self-contained `report.html` into a folder; returns the page's
-    path.
+    """Write `report.json` and the self-contained `report.html` into a folder, and `MODEL_CARD.md` where
+    something was deployed; returns the page's path.
 
     Parts that a run did not reach are None or empty: the page shows what there is and names what is
     not. Numbers that are not finite become null. Each file is complete or not there.
@@ -36,11 +41,13 @@ def write(report: Report, folder: str | Path) -> Path:
     # allow_nan=False: a NaN that slipped through `encode` must raise here, not in a reader whose
     # parser refuses it.
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(folder / "report.json", text)
+    _write(folder / "report.json", ROW.sub(_on_a_line, text))
     # The page is made of what the file says, not of what is in memory: the two cannot disagree, and
     # every report is checked against its record once it is safe on disk.
     written = from_json(data, str(folder / "report.json"))
     _write(folder / "report.html", render(written))
+    if model_card.is_due(written):
+        _write(folder / model_card.NAME, model_card.card(written))
     return folder / "report.html"
 
 
@@ -88,6 +95,10 @@ def environment(*folders: Path) -> Environment:
         "number": wording.number,
     }
     return environment
+
+
+def _on_a_line(row: re.Match[str]) -> str:
+    return "[" + re.sub(r"\s+", " ", row[1].strip()) + "]"
 
 
 def _unbroken(function: Callable[..., str]) -> Callable[..., str]:

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
-
 from compress.evaluation.record import RuntimeRow
 from compress.reporting.before_after import Change
-from compress.reporting.charts import BarAxis, bar_axis, skeletons
+from compress.reporting.charts import BarAxis, bar_axis
 from compress.reporting.confusion import ConfusionView, confusion_view
+from compress.reporting.films import ExampleView, PairView, clips, pairs
 from compress.reporting.folder_size import FolderSize, folder_size
 from compress.reporting.headline import VERDICT_ICONS, headline, subtitle
+from compress.reporting.layers import LayersView, layers_view
 from compress.reporting.outcome import Tiles, Verdict, missing, tiles, verdict
 from compress.reporting.record import (
     DataRecord,
-    Examples,
     Gate,
     Hardware,
-    LayerRow,
     MemberRow,
     NetworkRow,
     Provenance,
@@ -29,19 +27,16 @@ from compress.reporting.record import (
 )
 from compress.reporting.robustness import RobustnessView, robustness_view
 from compress.reporting.training_curves import CurveView, curve_view
+from compress.reporting.waterfall import Waterfall, waterfall
 from compress.reporting.wording import difference, number, size
 from teachers.cpu import Cpu
 
-# The others are folded away: what a person looks for is the layer to keep in float32.
-SHOWN_LAYERS = 12
 # Up to FEW all classes are shown; of more, the ones that lost most, and the others folded away.
 FEW_CLASSES = 24
 SHOWN_CLASSES = 16
 # Points that a full bar of the class list stands for at least, so that a change of a single clip
 # does not fill it.
 SMALLEST_SCALE = 5.0
-# The last row of a layer report: all rounding together, so no layer to compare with the others.
-LOGITS = "logits"
 # Of a change (`before_after.Change.state`): the style sheet's class. Words say the same beside it.
 TONES = {"better": "good", "worse": "bad", "same": "soft", "": "soft"}
 
@@ -54,28 +49,6 @@ class Runtimes:
     rows: tuple[RuntimeRow, ...]
     slowest: float
     spread: bool
-
-
-@dataclass(frozen=True)
-class LayersView:
-    """Layers by signal to noise, the worst first; `scale` is the best one's."""
-
-    worst: tuple[LayerRow, ...]
-    rest: tuple[LayerRow, ...]
-    logits: float | None
-    scale: float
-    axis: BarAxis
-
-
-@dataclass(frozen=True)
-class ExampleView:
-    """A clip as a drawing, with its class and the student's answer."""
-
-    name: str
-    class_: str
-    predicted: str
-    right: bool
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -155,11 +128,13 @@ class View:
     runtimes: Runtimes | None
     size: FolderSize | None
     steps: tuple[StepRow, ...]
+    waterfall: Waterfall | None
     networks: tuple[NetworkRow, ...]
     members: tuple[MemberRow, ...]
     curves: tuple[CurveView, ...]
     layers: LayersView | None
     examples: tuple[ExampleView, ...]
+    pairs: tuple[PairView, ...]
     per_class: ClassesView | None
     confusion: ConfusionView | None
     data: DataRecord | None
@@ -195,11 +170,13 @@ def view_of(report: Report) -> View:
         runtimes=_runtimes(report),
         size=folder_size(report),
         steps=steps(report),
+        waterfall=waterfall(report, steps(report)),
         networks=report.networks,
         members=report.members,
         curves=tuple(curve_view(curve) for curve in report.curves),
-        layers=_layers(report),
-        examples=_examples(report.examples) if report.examples is not None else (),
+        layers=layers_view(report),
+        examples=clips(report.examples) if report.examples is not None else (),
+        pairs=pairs(report.examples) if report.examples is not None else (),
         per_class=_classes(report),
         confusion=confusion_view(report),
         data=report.data,
@@ -263,34 +240,6 @@ def _runtimes(report: Report) -> Runtimes | None:
     slowest = max((number(row.p50_ms) or 0.0 for row in report.runtimes), default=0.0)
     spread = any(number(row.spread_ms) is not None for row in report.runtimes)
     return Runtimes(report.runtimes, slowest, spread)
-
-
-def _examples(examples: Examples) -> tuple[ExampleView, ...]:
-    views = []
-    for clip in examples.clips:
-        svg = skeletons(clip.name, clip.frames, examples.bones, examples.side)
-        views.append(ExampleView(clip.name, clip.class_, clip.predicted, clip.right, svg))
-    return tuple(views)
-
-
-def _layers(report: Report) -> LayersView | None:
-    """Signal to noise of every layer, the worst ones first."""
-    # Null is a ratio that was not finite, as JSON has no infinity: it has no rank among the others.
-    ratios = [(row.snr_db, row) for row in report.layer_report if row.snr_db is not None]
-    if not ratios:
-        return None
-    inner = [(ratio, row) for ratio, row in ratios if row.layer != LOGITS]
-    inner.sort(key=lambda pair: pair[0])
-    ordered = tuple(row for _, row in inner)
-    scale = max(ratio for ratio, _ in ratios)
-    return LayersView(
-        worst=ordered[:SHOWN_LAYERS],
-        rest=ordered[SHOWN_LAYERS:],
-        logits=next((ratio for ratio, row in ratios if row.layer == LOGITS), None),
-        scale=scale,
-        # Bars are shares of the best: a negative ratio, all noise, has none.
-        axis=bar_axis("signal to noise, dB", 0, max(scale, 1.0)),
-    )
 
 
 def _classes(report: Report) -> ClassesView | None:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).with_name("page")
+from compress.reporting import design
+
+OWN = Path(__file__).with_name("page")
 
 
 def html(found: Mapping[str, Any]) -> str:
@@ -17,7 +19,7 @@ def html(found: Mapping[str, Any]) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(PAGE),
+        loader=FileSystemLoader([OWN, design.PAGE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -8,12 +8,11 @@ from functools import partial
 from typing import Any
 
 from compress import contracts, pipeline
-from compress.budget.measure import measure
 from compress.deliver import export_verified
 from compress.recipe.search import Bits
 from compress.reporting.record import Report
 from compress.reporting.recorder import Recorder
-from compress.search import policy
+from compress.search import card, policy
 from compress.search.bench import Bench
 from compress.search.context import Context
 from compress.search.log import Log
@@ -72,11 +71,14 @@ class Trials:
         checked = export_verified(recipe, work, state, self._context.logits, recorder)
         rows = [row for row in recorder.report.runtimes if row.deployed]
         # The trained network comes first, then the formats.
-        turn = checked.turns[1 + recipe.export.formats.index(self._context.kind)]
+        timed = recipe.export.formats.index(self._context.kind)
+        ms = bench.latency(checked.turns[1 + timed])
+        planned = self._context.planned(recipe)
+        limit = self._limits.max_size
         return {
             "folder": folder,
-            "bytes": measure(work.folder / "deploy", self._limits.max_size)["total_bytes"],
-            "ms": bench.latency(turn),
+            "bytes": card.write(work.folder, recorder.report, planned, limit, timed, ms),
+            "ms": ms,
             "predicted_ms": one.points[bits]["ms"],
             "macs": one.macs,
             # The worst of the files: whichever is served, it keeps the promise.

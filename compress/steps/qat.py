@@ -143,4 +143,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         tuple(progress.history),
         progress.best_epoch,
         tuple(notes),
+        # What rounding alone costs. Other clips, or other views of them, would not add up with the
+        # step's own accuracy.
+        progress.start if work.dataset.holdout is None and state.student.view.clips == 1 else None,
     )

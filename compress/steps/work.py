@@ -90,9 +90,15 @@ class State:
 @dataclass(frozen=True)
 class Outcome:
     """What a step hands back: the state and, if it trained, its history (a record an epoch) and the
-    best epoch."""
+    best epoch.
+
+    Attributes:
+        start_top1: percent on the validation split that the training began with, where it was judged
+            on it and can end with it.
+    """
 
     state: State
     history: tuple[dict, ...] = ()
     best_epoch: int = 0
     notes: tuple[str, ...] = ()
+    start_top1: float | None = None

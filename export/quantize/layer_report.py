@@ -4,6 +4,7 @@ against quantised on the same clips."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import paddle
@@ -17,13 +18,19 @@ from teachers.errors import DataError
 CEILING = 200.0  # dB: what equal outputs count as
 
 
-def layer_report(flat: nn.Sequential, quantized: nn.Sequential, clips: np.ndarray) -> list[dict]:
+def layer_report(
+    flat: nn.Sequential,
+    quantized: nn.Sequential,
+    clips: np.ndarray,
+    look: Callable[[str, np.ndarray], None] = lambda layer, values: None,
+) -> list[dict]:
     """Rows {"layer", "snr_db", "power"} in the order of computation, the logits last.
 
     Args:
         flat: the float network, in the form that `quantized` is a copy of
             (`export.quantize.bits.fake_quantized`).
         clips: (n, C, T, V, M).
+        look: is shown the name and the float output of each layer, batch by batch.
     Raises:
         DataError: no clips.
     """
@@ -36,6 +43,7 @@ def layer_report(flat: nn.Sequential, quantized: nn.Sequential, clips: np.ndarra
         for (name, own), (_, other) in zip(_seen(flat, x), _seen(quantized, x), strict=True):
             signal[name] = signal.get(name, 0.0) + float((own**2).sum())
             noise[name] = noise.get(name, 0.0) + float(((own - other) ** 2).sum())
+            look(name, own.numpy())
     return [
         {
             "layer": name,

@@ -42,6 +42,7 @@ from export.serving import (
     recording,
     save_answers,
     scores_of,
+    too_short,
     top_classes,
 )
 from teachers.errors import DataError, RecipeError, printable
@@ -204,8 +205,9 @@ def _answers(
     batch: list[tuple[Clip, np.ndarray]] = []
     said: set[str] = set()
     for clip in clips:
+        short = None if clip.raw is None else too_short(clip.raw, model.description)
         # Once for all clips: a thousand files of one recorder have the same to say.
-        for note in clip.notes:
+        for note in (*clip.notes, *([short] if short else [])):
             if note not in said:
                 said.add(note)
                 _say_note(f"{note} (first in {clip.file})")

@@ -155,7 +155,9 @@ def _table_file(text: str) -> Path:
 
 def _demo(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
     """The clips that the page of --serve plays."""
-    description = deployed.read_for(options.model, options.runtime)[0]
+    # A model file is in its folder.
+    folder = options.model if options.model.is_dir() else options.model.parent
+    description = deployed.read(folder)
     files = clip_list.files_of(options.clips)
     for clip in clip_list.read(files, recording(description), image_of(description)):
         if clip.raw is None:

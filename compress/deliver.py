@@ -14,6 +14,7 @@ from compress.evaluation.damage_settings import GATE_ONLY
 from compress.evaluation.evaluate import EvaluationSet, confusion, logits_of, training_clips
 from compress.evaluation.latency import Turn, persons_of, turn_of
 from compress.evaluation.record import RuntimeRow
+from compress.evaluation.streams import shipped as streams
 from compress.process import console
 from compress.recipe.types import Recipe
 from compress.reporting import side_by_side
@@ -94,12 +95,16 @@ def deliver(
     _export_baseline(work.folder / "baseline", state, checked, recorder)
     interrupt.check()
     failed = _compare_rivals(recipe, work, state, checked, recorder)
+    shipped, problem = _ship_teacher(recipe, work, before, checked.threads)
+    interrupt.check()
+    if recipe.streams is not None:
+        found = streams.judge(work.folder, recipe.streams, work.dataset, recipe.seed)
+        recorder.report = replace(recorder.report, streams=found)
+    # Behind the alarm rule that this may have written.
     weighed = typed_json.decode(
         BudgetRecord, measure(work.folder / "deploy", recipe.budget.max_size), "budget"
     )
     recorder.report = replace(recorder.report, budget=weighed)
-    shipped, problem = _ship_teacher(recipe, work, before, checked.threads)
-    interrupt.check()
     nobody = networks.absent(state.student.network.spec)
     persons = persons_of(checked.clips, nobody)
     recorder.report = side_by_side.timed(recorder.report, checked.turns, shipped, problem, persons)

@@ -42,6 +42,7 @@ from export.serving import (
     recording,
     save_answers,
     scores_of,
+    too_short,
     top_classes,
 )
 from teachers.errors import DataError, RecipeError, printable
@@ -154,7 +155,9 @@ def _table_file(text: str) -> Path:
 
 def _demo(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
     """The clips that the page of --serve plays."""
-    description = deployed.read_for(options.model, options.runtime)[0]
+    # A model file is in its folder.
+    folder = options.model if options.model.is_dir() else options.model.parent
+    description = deployed.read(folder)
     files = clip_list.files_of(options.clips)
     for clip in clip_list.read(files, recording(description), image_of(description)):
         if clip.raw is None:
@@ -204,8 +207,9 @@ def _answers(
     batch: list[tuple[Clip, np.ndarray]] = []
     said: set[str] = set()
     for clip in clips:
+        short = None if clip.raw is None else too_short(clip.raw, model.description)
         # Once for all clips: a thousand files of one recorder have the same to say.
-        for note in clip.notes:
+        for note in (*clip.notes, *([short] if short else [])):
             if note not in said:
                 said.add(note)
                 _say_note(f"{note} (first in {clip.file})")

@@ -43,11 +43,12 @@ COMMAND = "python -m compress.show"
 @dataclass(frozen=True)
 class Subject:
     """What is drawn: a clip (C, T, V, M) with its name and class ("" where nobody says it), and how
-    networks see it."""
+    networks see what was `recorded`, perhaps in other joints."""
 
     name: str
     label: str
     clip: np.ndarray
+    recorded: np.ndarray
     skeleton: Skeleton
     coordinates: int
     view: views.View
@@ -122,7 +123,7 @@ def rows(subject: Subject, draws: int, seed: int) -> list[drawing.Row]:
     found = [drawing.Row(f"the clip, {subject.clip.shape[1]} frames", subject.clip, down)]
     for number in range(draws):
         # A generator for each row, so that row 2 is the same picture however many are drawn.
-        made = subject.view.augment(subject.clip, np.random.default_rng([seed, number]))[
+        made = subject.view.augment(subject.recorded, np.random.default_rng([seed, number]))[
             : subject.coordinates
         ]
         found.append(
@@ -164,11 +165,13 @@ def from_file(options) -> Subject:
         "file", empty, empty, (), skeleton, persons, channels, "", coordinates=channels
     )
     config = registry.INPUTS.load(pipeline).Config()
+    # Prepared NTU files pad every clip to 300 frames, of which most would show nobody.
+    clip = ops.trim(clip)
     return Subject(
         name,
         label_of(name),
-        # Prepared NTU files pad every clip to 300 frames, of which most would show nobody.
-        ops.trim(clip),
+        clip,
+        clip,
         skeleton,
         channels,
         _joints(pipeline, config, dataset, skeleton),
@@ -185,30 +188,36 @@ def from_recipe(options) -> Subject:
     module = registry.DATA_SETS.load(recipe.data.name)
     with console.reading() as progress:
         dataset = survey.examine(module.load(recipe.data.config, recipe.seed, progress))
-    # All rows of a drawing have one skeleton, the network's.
     bringing = joint_maps.bring(recipe.skeleton, dataset)
-    dataset = bringing.seen(dataset)
     split = getattr(dataset, options.split)
     index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")
     if recipe.input is None:  # `recipe/inputs.py` fills it in for every known data set
         raise RecipeError("input: this recipe says no input to draw clips through")
-    view = _joints(recipe.input.name, recipe.input.config, dataset, bringing.skeleton)
+    clip = split.clips[index]
     return Subject(
         split.names[index],
         dataset.classes[int(split.labels[index])],
-        ops.apply(split.clips[index], bringing.steps),
+        # All rows of a drawing have one skeleton, the network's.
+        ops.apply(clip, bringing.steps),
+        clip,
         bringing.skeleton,
         dataset.coordinates,
-        view,
+        _joints(recipe.input.name, recipe.input.config, dataset, bringing.skeleton, bringing),
     )
 
 
-def _joints(pipeline: str, config, dataset: Dataset, skeleton: Skeleton) -> views.View:
+def _joints(
+    pipeline: str,
+    config,
+    dataset: Dataset,
+    skeleton: Skeleton,
+    bringing: joint_maps.Bringing | None = None,
+) -> views.View:
     """The input's view, of joints where it would make another stream of them, which is no picture
     of a body."""
     if hasattr(config, "stream"):
         config = dataclasses.replace(config, stream="joint")
-    return views.build(pipeline, config, dataset, skeleton)
+    return views.build(pipeline, config, dataset, skeleton, bringing)
 
 
 def _checked(index: int, count: int, where: str) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from export.deployed.record import Description
-from export.preprocess import ops
+from export.preprocess import ops, windows
 from export.runtimes.contract import Predict
 from teachers import storage
 from teachers.errors import DataError, ExportMismatch
@@ -46,6 +46,19 @@ def prepare(raw: np.ndarray, description: Description, name: str, number: int = 
             " (it was exported from a checkpoint without data)"
         )
     return x
+
+
+def too_short(raw: np.ndarray, description: Description) -> str | None:
+    """The note on a raw clip (C, T, V, M) with fewer frames than the windows that its network was
+    trained on; None where it has enough, or nobody knows."""
+    trained = windows.trained(description.preprocessing)
+    frames = windows.valid_length(raw)
+    if trained is None or frames >= trained[0]:
+        return None
+    return (
+        f"a clip of {frames} frames, fewer than the {trained[0]} that the network was trained on"
+        " (input.window): its answer is a guess"
+    )
 
 
 def recording(description: Description) -> dict[str, Any]:

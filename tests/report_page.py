@@ -59,6 +59,7 @@ def every_section() -> dict:
         "weight_report": [weights],
         "members": [member],
         "robustness": _robustness(),
+        "streams": _streams(),
         "seeds": {
             "data_seed": 1,
             "rows": [
@@ -99,6 +100,43 @@ def _robustness() -> dict:
         "calibrated": [scores | {"temperature": 0.52, "ece": 0.03}],
         "fitted_on": "102 clips held out of training",
         "unknown": [unknown],
+    }
+
+
+def _streams() -> dict:
+    alarms = {
+        "actions": 50,
+        "hours": 0.08,
+        "sensitivity": 0.88,
+        "false_alarms": 3,
+        "false_an_hour": 37.5,
+        "p50_s": 0.92,
+        "p95_s": None,
+    }
+    choice = {
+        "wanted": 0.9,
+        "live": {},
+        "training": alarms | {"sensitivity": 0.93},
+        "judged": alarms,
+    }
+    followed = {
+        "name": "ONNX Runtime",
+        "runtime": "onnx",
+        "size_bytes": 123456,
+        "window": 64,
+        "min_frames": 16,
+        "early": {"25": 0.125, "100": 0.775},
+        "choices": [choice],
+        "cost_ms": {"1": 2.345, "16": 0.21},
+    }
+    return {
+        "data": "synthetic",
+        "rate": 30.0,
+        "stride": 4,
+        "sensitivity": 0.9,
+        "clips": [60, 50],
+        "hours": [0.1, 0.08],
+        "followed": [followed],
     }
 
 

@@ -172,6 +172,8 @@ def test_each_damage_does_what_it_says():
     part = damage.part(x, rng, 0.5)
     start = np.flatnonzero((x == part[:, :1]).all(axis=(0, 2, 3)))[0]
     np.testing.assert_array_equal(part, x[:, start : start + 10])
+    behind = np.concatenate([x, np.zeros_like(x)], axis=1)
+    np.testing.assert_array_equal(damage.beginning(behind, rng, 0.25), x[:, :5])
     turned = damage.yaw(x, rng, 30)
     np.testing.assert_array_equal(turned[1], x[1])
     np.testing.assert_allclose((turned[[0, 2]] ** 2).sum(0), (x[[0, 2]] ** 2).sum(0), rtol=1e-4)
@@ -195,6 +197,9 @@ def test_every_network_sees_the_same_damage_and_streams_come_after_it():
         "jitter",
         "frames",
         "part",
+        "first_25",
+        "first_50",
+        "first_75",
         "yaw",
     ]
     assert [row.key for row in damage.damages(GATE_ONLY, 2)] == ["none", "joints_20"]

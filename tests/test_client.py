@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from compress.data.dataset import Dataset, Split
 from compress.data.ntu import CENTRED
 from compress.inputs import branches, crop_resize, loop, min_max_sample, uniform, view
+from compress.inputs.windows import Window
 from export import deployed, serving
 from export.deployed.record import FORMAT, VERSION, Description, Input, Output, Recorded
 from export.preprocess import ops
@@ -24,8 +25,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "serving.md"
 MOST_LINES = 40
 # What the page says that `stream` adds.
 STREAM_LINES = 17
-# And `map_joints`.
+# And `map_joints`, and `window` with `trim`.
 MAP_LINES = 19
+WINDOW_LINES = 10
 NOTHING = Split((), (), np.zeros(0, np.int64))
 ONCE = {"op": "view_transform", "centre": 1, "spine": [0, 1], "shoulders": [8, 4], "once": True}
 
@@ -171,6 +173,14 @@ def test_so_it_has_of_clips_of_other_joints(channels, score, tmp_path):
     base = ({**step, "score": True} if score else step,)
     data = dataset(NTU_25, channels=channels, base=base, as_recorded=True)
     assert_alike(crop_resize.Config(16), data, tmp_path, MOST_LINES + MAP_LINES)
+
+
+@pytest.mark.parametrize("pad", ["input", "loop", "hold"])
+@pytest.mark.parametrize("name", ["crop_resize of prepared NTU", "uniform", "branches, X-Sub"])
+def test_so_it_has_of_windows(name, pad, tmp_path):
+    config, data = INPUTS[name]
+    windowed = type(config)(**{**vars(config), "window": Window(6, 20, pad)})
+    assert_alike(windowed, data, tmp_path, MOST_LINES + WINDOW_LINES)
 
 
 def test_every_step_stands_on_the_page():

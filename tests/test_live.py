@@ -3,6 +3,7 @@ that clients cannot disturb each other."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import io
@@ -21,7 +22,7 @@ from export import deployed
 from export.serve import Live, Recogniser
 from teachers.errors import DataError, RecipeError
 from tests import live_folder
-from tests.live_folder import pose
+from tests.live_folder import V, pose
 
 RULE = Live(window=8, stride=1, min_frames=1, votes=1, of=1, cool_down=0, max_tracks=500)
 
@@ -54,6 +55,14 @@ def test_a_line_is_one_person_or_several_and_without_a_time_the_next_frame(folde
     ((_, values, _),) = lines.read(json.dumps({"joints": joints}), "line 3")
     assert np.isnan(values[2, 0]) and np.isfinite(values[3]).all()
     assert lines.read('{"persons": []}', "line 4") == []
+
+
+def test_the_page_plays_clips_of_a_folder_and_of_a_model_file_in_it(folder, tmp_path):
+    np.save(tmp_path / "clip.npy", np.stack([pose(1)] * 4).transpose(2, 0, 1)[..., None])
+    for model in (folder, folder / "model.onnx"):
+        asked = argparse.Namespace(model=model, clips=[tmp_path / "clip.npy"])
+        ((name, played),) = predict._demo(asked)
+        assert name == "clip" and played.shape == (3, 4, V, 1)
 
 
 def test_frames_of_pose_estimators_are_lines_too(tmp_path):

@@ -248,7 +248,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "name: x",
             (
                 "r.yaml:3: unknown key 'name' (known: extends, data, teacher, budget, seed, input, skeleton,"
-                " student, steps, export, search, compare, data_seed, seeds, select_on, holdout, leave_out, robustness)"
+                " student, steps, export, search, compare, data_seed, seeds, select_on, holdout, leave_out, robustness, streams)"
             ),
         ),
         (
@@ -256,7 +256,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
             "1: x",
             (
                 "r.yaml:3: unknown key '1' (known: extends, data, teacher, budget, seed, input, skeleton,"
-                " student, steps, export, search, compare, data_seed, seeds, select_on, holdout, leave_out, robustness)"
+                " student, steps, export, search, compare, data_seed, seeds, select_on, holdout, leave_out, robustness, streams)"
             ),
         ),
         (

@@ -295,4 +295,16 @@ def test_damaged_clips_and_seeds_have_their_figures(full):
     (chart,) = within(full.section("robustness"), "svg", "chart")
     titles = [title.text for title in within(chart, "text", "axis-title")]
     assert titles == ["wrong, %", "% of the clips answered, the surest first"]
+    live = text_of(full.section("streams"))
+    for figure in (
+        "50 validation clips",
+        "77.5",
+        "16 to 64",
+        "88.0",
+        "37.5",
+        "0.92",
+        "–",
+        "123,456",
+    ):
+        assert figure in live, figure
     assert "92.00 ± 1.41" in text_of(full.section("seeds")).replace("\u00a0", " ")

@@ -263,7 +263,7 @@ def test_what_scrolls_sideways_is_within_a_box():
     [
         "compress/demo/page/demo.css",
         "compress/live/page.html",
-        "compress/live/streams.html.j2",
+        "compress/reporting/page/streams_page.html.j2",
         "compress/search/page/search.html.j2",
         "compress/reporting/page/page.html.j2",
     ],

@@ -171,7 +171,7 @@ def test_the_sheet_has_no_colour_of_its_own_and_a_rule_for_every_class(html):
     assert not re.search(
         r"#[0-9a-f]{3,8}\b(?![^{]*\{)|rgb\(|hsl\(", re.sub(r"/\*.*?\*/", "", SHEET)
     )
-    both = SHEET + (report.PAGE / "style.css").read_text("utf-8")
+    both = SHEET + (design.PAGE / "style.css").read_text("utf-8")
     defined = set(re.findall(r"--([\w-]+):", both))
     assert set(re.findall(r"var\(--([\w-]+)\)", SHEET)) <= defined
     used = {w for name, value in Page(html).attributes if name == "class" for w in value.split()}

@@ -147,6 +147,7 @@ def test_the_gate_is_measured_whatever_the_section_says():
         ("draws: 0", "draws: must be from 1"),
         ("part: 2", "part: must be a share"),
         ("joints_lost: [2]", "joints_lost: must be shares"),
+        ("first: [0.5, 0.5]", "first: names a share twice"),
         ("known_answered: 1", "known_answered"),
     ):
         with pytest.raises(RecipeError, match=what):

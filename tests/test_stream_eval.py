@@ -3,20 +3,27 @@ chosen."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from compress.data.dataset import Split
-from compress.live import judging, recordings, trial, trial_page
-from compress.live.judging import Alarms
-from compress.live.recordings import Action, Recording
+from compress import recipe as recipes
+from compress.data.dataset import Dataset, Split
+from compress.evaluation.stream_settings import Config
+from compress.evaluation.streams import judging, recordings, shipped, trial
+from compress.evaluation.streams.record import Alarms, Streams
+from compress.evaluation.streams.recordings import Action, Recording
+from compress.reporting import streams_page
+from compress.reporting.record import Report, from_json, to_json
+from compress.reporting.report import render
 from export import deployed
 from export.serve import Live
+from teachers.errors import RecipeError
 from teachers.storage import typed_json
 from tests import live_folder
-from tests.live_folder import CLASSES, V, pose
+from tests.live_folder import CLASSES, FIVE, V, pose
 
 LIVE = Live(window=8, stride=1, min_frames=4, rate=10.0, votes=1, of=1, cool_down=0)
 
@@ -92,21 +99,72 @@ def test_of_rules_that_are_sensitive_enough_the_one_with_fewest_false_alarms_is_
     assert [judging.chosen(tried, each).of for each in (0.4, 0.8, 0.9, 0.99)] == [4, 3, 1, 1]
 
 
-def test_a_folder_is_tried_and_its_rule_written(tmp_path):
-    folder = live_folder.make(tmp_path / "deploy")
+def dataset() -> Dataset:
     # Never the same action twice in a row: with idle that looks like it, it would not have ended.
-    sides = [recordings.joined(split((1, 2)), 10, 2, 2, seed) for seed in (1, 2)]
-    outcome = trial.outcome(folder, LIVE, *sides)
-    assert outcome.early["100"] == 1
-    assert all(choice.judged.sensitivity == 1 for choice in outcome.choices)
-    (cost,) = trial.costs([folder], LIVE, sides[1][0])
-    assert list(cost) == ["1", "4", "16"] and min(cost.values()) > 0
-    rule = outcome.choices[0].live
+    return Dataset("tiny", split((1, 2)), split((1, 2)), CLASSES, FIVE, 1, 3, "")
+
+
+CONFIG = Config(rate=10.0, window=8, stride=1)
+
+
+def test_a_folder_is_tried_its_rule_written_and_the_page_shows_it(tmp_path):
+    folder = live_folder.make(tmp_path / "deploy")
+    targets = {"folder": folder, "<file>": folder / "model.onnx"}
+    found = trial.run(targets, CONFIG, dataset(), 1)
+    assert (found.clips, [each.name for each in found.followed]) == ((2, 2), ["folder", "<file>"])
+    first, second = found.followed
+    assert first.early["100"] == 1 and first.early == second.early
+    assert all(choice.judged.sensitivity == 1 for choice in first.choices)
+    assert (first.window, first.min_frames, first.runtime) == (8, 4, "onnx")
+    assert first.size_bytes == (folder / "model.onnx").stat().st_size
+    assert list(first.cost_ms) == ["1", "4", "16"] and min(first.cost_ms.values()) > 0
+    rule = trial.rule_of(first, 0.7)
     trial.write_defaults(folder, rule)
     assert deployed.read(folder).live == rule
-    about = {
-        "data": "tiny", "rate": 10.0, "clips": [4, 4], "hours": [0.1, 0.1], "window": 8,
-        "stride": 1, "folders": typed_json.encode([replace(outcome, cost_ms=cost)]),
-    }  # fmt: skip
-    data, page = trial_page.write(tmp_path / "out", about)
-    assert '"false_an_hour"' in data.read_text() and "Right after a part" in page.read_text()
+    data, page = streams_page.write(tmp_path / "out", found)
+    assert typed_json.decode(Streams, json.loads(data.read_text()), "x") == found
+    shown = page.read_text()
+    assert '<td data-name="100 %">100.0</td>' in shown and "&lt;file&gt;" in shown
+
+
+def test_windows_are_the_trained_ones_the_medians_or_as_said(tmp_path):
+    folder = live_folder.make(tmp_path / "deploy")
+    asked = Config(rate=10.0)
+    # Twelve frames and two of padding.
+    live = trial.live_of(folder / "model.onnx", asked, dataset())
+    assert (live.window, live.min_frames, live.stride) == (14, 7, 4)
+    step = {"op": "window", "frames": 6, "least": 4}
+    about = deployed.read(folder)
+    deployed.write(folder, replace(about, preprocessing=(step, *about.preprocessing)))
+    live = trial.live_of(folder, asked, dataset())
+    assert (live.window, live.min_frames) == (6, 4)
+    live = trial.live_of(folder, replace(asked, window=5), dataset())
+    assert (live.window, live.min_frames) == (5, 4)
+
+
+def test_a_run_tries_what_it_ships_beside_its_teacher(tmp_path):
+    for name in ("deploy", "teacher"):
+        live_folder.make(tmp_path / name)
+    found = shipped.judge(tmp_path, CONFIG, dataset(), 1)
+    assert [each.name for each in found.followed] == ["teacher", "ONNX Runtime"]
+    rule = deployed.read(tmp_path / "deploy").live
+    assert rule == trial.rule_of(found.followed[1], CONFIG.sensitivity)
+    assert deployed.read(tmp_path / "teacher").live is None
+    # In the report's section, its JSON and on the terminal.
+    report = Report(streams=found)
+    assert from_json(json.loads(json.dumps(to_json(report)))) == report
+    shown = render(report)
+    assert 'id="streams"' in shown and "alarms" in shown
+
+
+def test_a_recipe_says_what_is_tried():
+    said = recipes.load("ctrgcn_lite_dml", ["streams={stride: 8, sensitivity: 0.8}"])
+    assert said.streams == Config(stride=8, sensitivity=0.8)
+    assert recipes.load("ctrgcn_lite_dml").streams is None
+    for text, message in (
+        ("stride: 0", "stride: must be at least 1"),
+        ("rate: 0", "rate: must be 0.1 to 1000"),
+        ("sensitivity: 0.5", "sensitivity: must be one of 0.7, 0.8, 0.9, 0.95"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            recipes.load("ctrgcn_lite_dml", [f"streams={{{text}}}"])

@@ -5,9 +5,10 @@ Run: featherbone stream-eval DEPLOY [DEPLOY ...] --recipe ctrgcn_lite_dml [-o da
 data.root=FOLDER]
 
 Thresholds and k of n are found on recordings of training clips and judged on those of validation
-clips. Several folders, such as float32 and int8, are tried on the same recordings, and their cost is
-measured in turn. --out writes streams.json and streams.html, --write the rule that was found into
-deployed.json. The last line of stdout is JSON.
+clips. A DEPLOY is a deployed folder, or a model file in one (deploy/model.onnx beside the continual
+form of the same folder). Several, such as float32 and int8, are tried on the same recordings, and
+their cost is measured in turn. --out writes streams.json and streams.html, --write the rule that was
+found into deployed.json. The last line of stdout is JSON.
 """
 
 from __future__ import annotations
@@ -16,28 +17,26 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from compress import recipe as recipes
 from compress.data.dataset import Dataset
-from compress.live import trial, trial_page
-from compress.live.recordings import Recording, joined
+from compress.evaluation.stream_settings import SENSITIVITIES, Config
+from compress.evaluation.streams import trial
 from compress.plan import load_data
 from compress.process import console
 from compress.recipe import overrides
-from compress.reporting import wording
+from compress.reporting import streams_page
+from compress.reporting.streams import print_streams
 from export import deployed
-from export.deployed import Live
 from teachers.errors import DataError, RecipeError
 from teachers.storage import typed_json
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
-from teachers.terminal.output import say, show
-from teachers.terminal.tables import Table
+from teachers.terminal.output import say
 
 COMMAND = "featherbone stream-eval"
 DEFAULT_RECIPE = "ctrgcn_lite_dml"
-CLIPS_A_RECORDING = 25
+# Options that stand for keys of `streams:` in a recipe.
+KEYS = ("clips", "rate", "window", "stride", "sensitivity")
 
 
 @ending.command
@@ -45,36 +44,27 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = _parser(command).parse_args(arguments)
     recipe = recipes.load(options.recipe, options.overrides)
+    config = _config(options, recipe.streams or Config())
+    folders = [trial.folder_of(target) for target in options.targets]
+    if options.write and len(set(folders)) < len(folders):
+        raise RecipeError("--write: names a folder twice, and it keeps one rule; name it once")
     with console.reading() as progress:
         dataset = load_data(recipe, progress)
-    for folder in options.targets:
+    for folder in folders:
         _check(folder, dataset)
-    sides = [
-        joined(split, options.rate, options.clips, CLIPS_A_RECORDING, options.seed)
-        for split in (dataset.train, dataset.val)
-    ]
-    live = _live(options, dataset)
-    outcomes = _tried(options.targets, live, sides)
-    wanted = min(trial.SENSITIVITIES, key=lambda each: abs(each - options.sensitivity))
-    about = {
-        "data": dataset.name,
-        "rate": options.rate,
-        "clips": [sum(len(each.actions) for each in side) for side in sides],
-        "hours": [sum(each.seconds for each in side) / 3600 for side in sides],
-        "window": live.window,
-        "stride": live.stride,
-        "folders": typed_json.encode(outcomes),
-    }
-    _print(outcomes, wanted)
+    targets = {str(target): target for target in options.targets}
+    found = trial.run(targets, config, dataset, options.seed)
+    print_streams(found)
     if options.out is not None:
-        for path in trial_page.write(options.out, about):
+        for path in streams_page.write(options.out, found):
             say(str(path))
     if options.write:
-        for folder, outcome in zip(options.targets, outcomes, strict=True):
-            rule = next(each.live for each in outcome.choices if each.wanted == wanted)
-            trial.write_defaults(folder, rule)
-            say(f"{folder / deployed.NAME}: follows live poses by the rule for {wanted:.0%}")
-    ending.print_last_line(about)
+        for folder, each in zip(folders, found.followed, strict=True):
+            trial.write_defaults(folder, trial.rule_of(each, config.sensitivity))
+            say(
+                f"{folder / deployed.NAME}: follows live poses by the rule for {config.sensitivity:.0%}"
+            )
+    ending.print_last_line(typed_json.encode(found))
     return 0
 
 
@@ -82,24 +72,23 @@ def _parser(command: str) -> Parser:
     parser = Parser.documented(
         command, __doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("targets", nargs="+", type=Path, help="deployed folders")
+    parser.add_argument("targets", nargs="+", type=Path, help="deployed folders or model files")
     parser.add_argument("--recipe", default=DEFAULT_RECIPE, help="whose data (%(default)s)")
     overrides.add_option(parser)
+    usual = Config()
+    parser.add_argument("--clips", type=int, help=f"of each side at most (default {usual.clips})")
+    parser.add_argument("--rate", type=float, help=f"frames a second of the data ({usual.rate:g})")
     parser.add_argument(
-        "--clips", type=int, default=200, help="of each side at most (default %(default)s)"
+        "--window",
+        type=int,
+        help="frames (default: as trained, see input.window, else the median training clip's)",
     )
-    parser.add_argument(
-        "--rate", type=float, default=30.0, help="frames a second of the data (%(default)s)"
-    )
-    parser.add_argument(
-        "--window", type=int, default=0, help="frames (default: the median training clip's)"
-    )
-    parser.add_argument("--stride", type=int, default=4, help="frames (default %(default)s)")
+    parser.add_argument("--stride", type=int, help=f"frames (default {usual.stride})")
     parser.add_argument(
         "--sensitivity",
         type=float,
-        default=0.9,
-        help="share of actions that --write wants an alarm of (default %(default)s)",
+        choices=SENSITIVITIES,
+        help=f"share of actions that --write wants an alarm of (default {usual.sensitivity:g})",
     )
     parser.add_argument("--seed", type=int, default=1, help="of order and idle (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write streams.json and .html")
@@ -107,6 +96,14 @@ def _parser(command: str) -> Parser:
         "--write", action="store_true", help="write the rule that was found into deployed.json"
     )
     return parser
+
+
+def _config(options: argparse.Namespace, usual: Config) -> Config:
+    given = {key: getattr(options, key) for key in KEYS if getattr(options, key) is not None}
+    try:
+        return replace(usual, **given)
+    except ValueError as error:
+        raise RecipeError(f"--{error}") from error
 
 
 def _check(folder: Path, dataset: Dataset) -> None:
@@ -120,55 +117,3 @@ def _check(folder: Path, dataset: Dataset) -> None:
             f"{folder}: takes {recorded.joints} joints of {recorded.channels} numbers, {dataset.name}"
             f" has {dataset.skeleton.joints} of {dataset.channels}; name its recipe or data"
         )
-
-
-def _live(options: argparse.Namespace, dataset: Dataset) -> Live:
-    lengths = [np.shape(dataset.train.clips[number])[1] for number in range(len(dataset.train))]
-    window = options.window or max(2, int(np.median(lengths)))
-    try:
-        # Recordings are at the data's own rate: nothing is interpolated.
-        return Live(
-            window=window, stride=options.stride, min_frames=max(1, window // 2), rate=options.rate
-        )
-    except ValueError as error:
-        raise RecipeError(f"--window, --stride, --rate: {error}") from error
-
-
-def _tried(folders: list[Path], live: Live, sides: list[list[Recording]]) -> list[trial.Outcome]:
-    training, judged = sides
-    frames = sum(len(each.poses) for side in sides for each in side)
-    outcomes = []
-    for folder in folders:
-        with console.bar(f"following {folder}", frames, "frames") as advance:
-            outcomes.append(trial.outcome(folder, live, training, judged, advance))
-    costs = trial.costs(folders, live, judged[0])
-    return [replace(each, cost_ms=cost) for each, cost in zip(outcomes, costs, strict=True)]
-
-
-def _print(outcomes: list[trial.Outcome], wanted: float) -> None:
-    early = [
-        (each.folder, *(f"{100 * each.early[part]:.1f}" for part in each.early))
-        for each in outcomes
-    ]
-    show(Table(("right % after", *(f"{part} %" for part in outcomes[0].early)), early))
-    rows = [
-        (
-            each.folder,
-            f"{choice.wanted:.0%}",
-            f"{100 * choice.judged.sensitivity:.1f}",
-            f"{choice.judged.false_an_hour:.1f}",
-            wording.decimals(choice.judged.p50_s, 2),
-            wording.decimals(choice.judged.p95_s, 2),
-            f"{choice.live.threshold:g}",
-            f"{choice.live.votes}/{choice.live.of}",
-        )
-        for each in outcomes
-        for choice in each.choices
-    ]
-    heads = ("alarms", "wanted", "had %", "false/h", "p50 s", "p95 s", "score", "k/n")
-    bold = frozenset(number for number, row in enumerate(rows) if row[1] == f"{wanted:.0%}")
-    show(Table(heads, rows, bold=bold))
-    cost = [
-        (each.folder, *(f"{value:.2f}" for value in each.cost_ms.values())) for each in outcomes
-    ]
-    show(Table(("ms a frame at stride", *outcomes[0].cost_ms), cost))

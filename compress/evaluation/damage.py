@@ -1,4 +1,5 @@
-"""Clips as they come from a bad camera: joints and frames lost, jitter, half a clip, another angle.
+"""Clips as they come from a bad camera, or too early: joints and frames lost, jitter, a part of a clip,
+another angle.
 
 Everything is done to the clip as recorded but for lost joints, which become zero where the network's
 joints are zero: behind the steps that place and scale a clip, in front of those that make streams of
@@ -84,6 +85,11 @@ def damages(config: Config, coordinates: int) -> tuple[Damage, ...]:
     if config.part:
         title = f"{100 * config.part:g} % of the clip"
         rows.append(Damage("part", title, draws, partial(part, share=config.part)))
+    for share in config.first:
+        cut = partial(beginning, share=share)
+        name = f"{100 * share:g}"
+        # Nothing is drawn.
+        rows.append(Damage(f"first_{name}", f"first {name} % of the clip", 1, cut))
     if config.yaw and coordinates == 3:
         title = f"yaw within {config.yaw:g} degrees"
         rows.append(Damage("yaw", title, draws, partial(yaw, degrees=config.yaw)))
@@ -129,6 +135,11 @@ def part(clip: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray
     kept = max(1, round(share * T))
     first = int(rng.integers(T - kept + 1))
     return clip[:, first : first + kept]
+
+
+def beginning(clip: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
+    """The first `share` of the frames: what a camera has seen of an action by then."""
+    return clip[:, : max(1, round(share * ops.valid_length(clip)))]
 
 
 def yaw(clip: np.ndarray, rng: np.random.Generator, degrees: float) -> np.ndarray:

@@ -19,6 +19,7 @@ class Config:
         jitter: deviation of the noise, a share of the body's largest extent.
         frames_lost: share of the frames.
         part: share of a clip that is left, a stretch anywhere in it.
+        first: shares of a clip that are left, from its start: an action that is not over yet.
         yaw: degrees, either way.
         known_answered: share of training-side clips that the threshold for unknown classes lets
             through; see `leave_out`.
@@ -29,16 +30,19 @@ class Config:
     jitter: float = 0.02
     frames_lost: float = 0.5
     part: float = 0.5
+    first: tuple[float, ...] = (0.25, 0.5, 0.75)
     yaw: float = 30.0
     known_answered: float = 0.95
 
     def __post_init__(self):
         if not 1 <= self.draws <= 1000:
             raise ValueError("draws: must be from 1 to 1000")
-        if not all(0 < share < 1 for share in self.joints_lost):
-            raise ValueError("joints_lost: must be shares between 0 and 1, such as [0.1, 0.2]")
-        if len(set(self.joints_lost)) < len(self.joints_lost):
-            raise ValueError("joints_lost: names a share twice")
+        for name in ("joints_lost", "first"):
+            shares = getattr(self, name)
+            if not all(0 < share < 1 for share in shares):
+                raise ValueError(f"{name}: must be shares between 0 and 1, such as [0.1, 0.2]")
+            if len(set(shares)) < len(shares):
+                raise ValueError(f"{name}: names a share twice")
         for name in ("jitter", "frames_lost", "part"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be a share from 0, which leaves it out, to 1")
@@ -55,4 +59,4 @@ class Config:
 
 
 # Of a recipe that sets the gate alone.
-GATE_ONLY = Config(joints_lost=(JUDGED,), jitter=0.0, frames_lost=0.0, part=0.0, yaw=0.0)
+GATE_ONLY = Config(joints_lost=(JUDGED,), jitter=0.0, frames_lost=0.0, part=0.0, first=(), yaw=0.0)

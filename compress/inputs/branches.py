@@ -16,6 +16,7 @@ from compress.data.dataset import Dataset
 from compress.inputs import augmentation, normalised
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import Vectorised, View, at_least, length_notes, view
+from compress.inputs.windows import Window
 from export.preprocess import normalise, ops, streams
 from export.preprocess.normalise import Pair
 from export.preprocess.ops import valid_length
@@ -36,6 +37,7 @@ class Config:
         spine, shoulders: (bottom, top) and (right, left) joints, counted from 1, that the view
             transform turns; known for NTU.
         augment: training steps, the same for every input.
+        window: frames of training windows, the same for every input.
     """
 
     frames: int = 288
@@ -43,6 +45,7 @@ class Config:
     spine: Pair | None = None
     shoulders: Pair | None = None
     augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
+    window: Window | None = field(default=None, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1)
@@ -69,7 +72,10 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
     # Lists, as JSON gives them back: the steps of a view and of its saved file are equal.
     bones = [list(pair) for pair in (NTU_BONES if ntu else skeleton.bone_pairs())]
     turned: tuple[dict, ...] = ()
-    notes = [*length_notes(dataset, config.frames), *_padding(dataset, config.frames)]
+    notes = [
+        *length_notes(dataset, config.frames, config.window),
+        *_padding(dataset, config.frames),
+    ]
     # A data set that comes transformed has the step among its own; twice would turn it further.
     transformed = any(step["op"] == "view_transform" for step in dataset.base_ops)
     if transformed and not (config.spine or config.shoulders):

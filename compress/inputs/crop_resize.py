@@ -18,6 +18,7 @@ from compress.inputs import augmentation
 from compress.inputs.augment import random_crop, rotations, turn_and_resize
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import Vectorised, View, at_least, view
+from compress.inputs.windows import Window
 from export.preprocess import normalise, ops, streams
 from export.preprocess.published import TEST_CROP
 from export.preprocess.streams import Stream
@@ -35,6 +36,7 @@ class Config:
         rotation: the largest training rotation around each axis, in radians; clips of two
             coordinates turn in their plane.
         augment: further training steps, the same for every input.
+        window: frames of training windows, the same for every input.
         centre: people who stand where they were recorded are moved to the origin first, by the
             skeleton's centre where it is seen first (of NTU's joints by joint 2, as its prepared
             clips are).
@@ -45,6 +47,7 @@ class Config:
     rotation: float = 0.3
     stream: Stream = "joint"
     augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
+    window: Window | None = field(default=None, repr=False, metadata=ADDED)
     centre: bool = field(default=True, repr=False, metadata=ADDED)
 
     def __post_init__(self):

@@ -15,6 +15,7 @@ from compress.inputs import augmentation, normalised
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.normalised import Normalise
 from compress.inputs.view import View, at_least, check_normalise, length_notes, view
+from compress.inputs.windows import Window
 from export.preprocess import ops, streams
 from export.preprocess.normalise import Pair
 from export.preprocess.streams import Stream
@@ -34,6 +35,7 @@ class Config:
     shoulders: Pair | None = None
     image: Pair | None = None
     augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
+    window: Window | None = field(default=None, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1)
@@ -65,6 +67,6 @@ def build(config: Config, dataset: Dataset, skeleton: Skeleton) -> View:
 
     notes = [
         *normalised.notes(config, skeleton, dataset),
-        *length_notes(dataset, config.frames),
+        *length_notes(dataset, config.frames, config.window),
     ]
     return view(config, dataset, (*normalise, *made), augment, notes=notes)

@@ -17,6 +17,7 @@ from compress.inputs import augmentation
 from compress.inputs.augment import random_sample
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.view import View, at_least, view
+from compress.inputs.windows import Window
 from export.preprocess import ops, streams
 from export.preprocess.published import UCLA_CENTRE
 from export.preprocess.streams import Stream
@@ -34,12 +35,14 @@ class Config:
             sideways. "any_lean": pitch, then yaw, so that people lean sideways too, a stronger
             augmentation that generalised better to NW-UCLA's third view.
         augment: further training steps, the same for every input.
+        window: frames of training windows, the same for every input.
     """
 
     frames: int = 52
     turns: Literal["public", "any_lean"] = "public"
     stream: Stream = "joint"
     augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
+    window: Window | None = field(default=None, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1)

@@ -18,6 +18,7 @@ from compress.inputs.augment import random_uniform
 from compress.inputs.augmentation import Augmentation
 from compress.inputs.normalised import Normalise
 from compress.inputs.view import View, at_least, check_normalise, view
+from compress.inputs.windows import Window
 from export.preprocess import ops, streams
 from export.preprocess.normalise import Pair
 from export.preprocess.streams import Stream
@@ -38,6 +39,7 @@ class Config:
         image: (width, height) that "2d" divides by, the data set's by default; where that knows
             none, every clip by its own extent.
         augment: further training steps, the same for every input.
+        window: frames of training windows, the same for every input.
     """
 
     frames: int = 100
@@ -49,6 +51,7 @@ class Config:
     shoulders: Pair | None = None
     image: Pair | None = None
     augment: Augmentation = field(default=Augmentation(), repr=False, metadata=ADDED)
+    window: Window | None = field(default=None, repr=False, metadata=ADDED)
 
     def __post_init__(self):
         at_least(self, frames=1, clips=1)

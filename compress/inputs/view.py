@@ -13,6 +13,8 @@ import numpy as np
 from compress import registry
 from compress.data.dataset import Dataset
 from compress.data.joint_maps import Bringing
+from compress.inputs import windows
+from compress.inputs.windows import Window
 from export.preprocess import ops
 from teachers.skeleton import Skeleton
 from teachers.weights import identity
@@ -121,24 +123,44 @@ def build(
     module = registry.INPUTS.load(name)
     # The network's skeleton, where it differs: PYSKL's graph has other bones than CTR-GCN's.
     skeleton = skeleton or dataset.skeleton
-    if bringing is None or not bringing.steps:
-        view: View = module.build(config, dataset, skeleton)
-        return view
+    window = config.window
+    steps: tuple[dict, ...] = ()
     # Not a data set of changed clips: theirs stay as recorded, so that a deployed network takes
     # recordings.
-    view = module.build(config, bringing.seen(dataset), skeleton)
-    augment = view.augment
-    if isinstance(augment, Vectorised):
-        together = augment.together
-        return replace(
-            view,
-            augment=Vectorised(
-                lambda clips, rngs: together(
-                    [ops.apply(clip, bringing.steps) for clip in clips], rngs
-                )
-            ),
-        )
-    return replace(view, augment=lambda clip, rng: augment(ops.apply(clip, bringing.steps), rng))
+    seen = dataset
+    if bringing is not None and bringing.steps:
+        steps = bringing.steps
+        seen = bringing.seen(dataset)
+    view: View = module.build(config, seen, skeleton)
+    if window is None and not steps:
+        return view
+    if window is not None:
+        first = windows.step(window)
+        # A window is to its network what a recording is: the data set's own steps, such as centring,
+        # are done to it anew, as they are where it is served.
+        steps = (first, *dataset.base_ops, *steps)
+        notes = (*windows.notes(window, dataset), *view.notes)
+        view = replace(view, eval_ops=(first, *view.eval_ops), notes=notes)
+
+    def before(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if window is not None:
+            clip = windows.drawn(clip, rng, window)
+        return ops.apply(clip, steps)
+
+    return replace(view, augment=_behind(before, view.augment))
+
+
+def _behind(before: Augment, augment: Augment) -> Augment:
+    """`augment` of what `before` makes of a clip, vectorised if it is."""
+    if not isinstance(augment, Vectorised):
+        return lambda clip, rng: augment(before(clip, rng), rng)
+    together = augment.together
+
+    def both(clips: list[np.ndarray], rngs: list[np.random.Generator]) -> np.ndarray:
+        made = [before(clip, rng) for clip, rng in zip(clips, rngs, strict=True)]
+        return together(made, rngs)
+
+    return Vectorised(both)
 
 
 def from_ops(steps: tuple[dict, ...], shape: Sequence[int], clips: int = 1) -> View:
@@ -185,8 +207,11 @@ def view(
     return View(name, shape, eval_ops, augment, fingerprint, clips, legacy, tuple(notes))
 
 
-def length_notes(dataset: Dataset, frames: int) -> list[str]:
-    """Of an input that takes a clip's first `frames` frames as they are: how many clips it cuts."""
+def length_notes(dataset: Dataset, frames: int, window: Window | None) -> list[str]:
+    """Of an input that takes a clip's first `frames` frames as they are: how many clips it cuts, where
+    windows do not cut them before."""
+    if window is not None and window.max <= frames:
+        return []
     longer = [length for length in dataset.lengths if length > frames]
     if not longer:
         return []

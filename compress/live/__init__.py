@@ -1,2 +1,2 @@
-"""Live poses on the command line and over the network, and what a deployed folder is worth on long
-recordings. The following itself is `export.serve`."""
+"""Live poses on the command line and over the network. The following itself is `export.serve`, trials on
+recordings are `compress.evaluation.streams`."""

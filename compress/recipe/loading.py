@@ -19,7 +19,7 @@ from compress.recipe.types import Recipe
 from compress.schema.strict import build
 from compress.schema.yaml_tree import Value, error, join
 
-GENERAL = ("data_seed", "seeds", "select_on", "holdout", "leave_out", "robustness")
+GENERAL = ("data_seed", "seeds", "select_on", "holdout", "leave_out", "robustness", "streams")
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from compress import registry
 from compress.evaluation.damage_settings import Config as Robustness
+from compress.evaluation.stream_settings import Config as Streams
 from compress.recipe import skeleton as skeletons
 from compress.recipe.search import Search
 from compress.registry import Table
@@ -378,6 +379,8 @@ class Recipe:
         holdout: share of the training split that `select_on: holdout` keeps away from training.
         leave_out: classes that nothing is trained on; their validation clips are unknown ones.
         robustness: damaged clips that the networks are judged on as well; None: they are not.
+        streams: long recordings on which what ships is tried as it follows live poses; None: it is
+            not.
         compare: other tools that quantise the same weights, rows of `registry.RIVALS`; they are
             judged beside the files that ship, and decide nothing.
     """
@@ -405,6 +408,7 @@ class Recipe:
     holdout: float = 0.1
     leave_out: tuple[str, ...] = ()
     robustness: Robustness | None = None
+    streams: Streams | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.seeds <= 100:

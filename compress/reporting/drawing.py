@@ -19,6 +19,8 @@ INK, PAPER, GRID, GREY = "#222222", "#ffffff", "#d8d8d8", "#888888"
 SCALE = 2
 # Pixels: a panel's side, the space around it, a line of text.
 PANEL = 200
+# Of an animation, wide enough for what stands above it.
+MOVING = 300
 MARGIN = 8
 LINE = 20
 # Of an animation; a clip of NTU RGB+D has up to 300, and a GIF of all of them would be megabytes.
@@ -75,17 +77,15 @@ def strip(rows: Sequence[Row], skeleton: Skeleton, title: str, frames: int = 8) 
 
 
 def animation(rows: Sequence[Row], skeleton: Skeleton, title: str) -> list[Image.Image]:
-    """The frames of an animation, the rows one below the other, each from its first frame to its
-    last."""
+    """The frames of an animation, the rows side by side, each from its first frame to its last."""
     count = min(max(row.clip.shape[1] for row in rows), MOST_FRAMES)
     pictures = []
     for step in range(count):
-        sheet, draw = _sheet(len(rows), 1, title, PANEL * 2)
+        sheet, draw = _sheet(1, len(rows), title, MOVING)
         # Each by its share of its own length: clips of different lengths begin and end together.
-        for line, row in enumerate(rows):
-            _row(
-                draw, row, line, np.array([step * row.clip.shape[1] // count]), skeleton, PANEL * 2
-            )
+        for column, row in enumerate(rows):
+            shown = np.array([step * row.clip.shape[1] // count])
+            _row(draw, row, 0, shown, skeleton, MOVING, column)
         pictures.append(_reduced(sheet))
     return pictures
 
@@ -134,11 +134,12 @@ def _row(
     frames: np.ndarray,
     skeleton: Skeleton,
     side: int = PANEL,
+    first: int = 0,
 ) -> None:
     top = MARGIN + LINE + line * (side + LINE)
-    _write(draw, MARGIN, top, row.caption, len(frames) * side)
+    _write(draw, MARGIN + first * side, top, row.caption, len(frames) * side)
     middle, half = row.limits()
-    for column, frame in enumerate(frames):
+    for column, frame in enumerate(frames, start=first):
         left = MARGIN + column * side
         upper = top + LINE
         draw.rectangle(

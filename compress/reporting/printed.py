@@ -14,6 +14,7 @@ from compress.reporting.folder_size import baseline_of_deployed
 from compress.reporting.record import NetworkRow, Report, Seeds, StepRow
 from compress.reporting.robustness import print_robustness
 from compress.reporting.seeds import seeds_table
+from compress.reporting.streams import print_streams
 from teachers.storage import typed_json
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
@@ -75,6 +76,7 @@ def last_line(report: Report) -> dict[str, object]:
         "student_clean_top1": student.clean_top1,
         "temperature": report.temperature,
         "robustness": typed_json.encode(report.robustness),
+        "streams": typed_json.encode(report.streams),
         "deployed": deployed,
         "total_bytes": budget.total_bytes,
         "limit_bytes": budget.limit_bytes,
@@ -105,6 +107,7 @@ def print_summary(report: Report) -> None:
     _print_runtimes(report)
     _print_paired(report)
     print_robustness(report.robustness)
+    print_streams(report.streams)
     _print_seeds(report)
     _print_budget(report)
     lacking = outcome.missing(report)

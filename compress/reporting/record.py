@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compress.evaluation.record import ClassRow, Robustness, RuntimeRow, Spread
+from compress.evaluation.streams.record import Streams
 from teachers.cpu import Cpu
 from teachers.errors import DataError
 from teachers.storage import typed_json
@@ -441,7 +442,7 @@ class Report:
         checked_on: the processor that the files were compared on.
         before, after: the teacher and the student as they ship, exported the same way.
         warnings: what makes a passed run a doubtful one, a sentence each.
-        robustness: None: the recipe does not ask for it.
+        robustness, streams: None: the recipe does not ask for it.
         temperature: that the deployed scores are divided by; None: none was fitted.
         seeds: of the report over several runs, which has little else.
     """
@@ -472,6 +473,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     from_nothing: tuple[FromNothing, ...] = ()
     robustness: Robustness | None = None
+    streams: Streams | None = None
     temperature: float | None = None
     seeds: Seeds | None = None
 

@@ -26,6 +26,7 @@ from compress.reporting.record import (
     StepRow,
 )
 from compress.reporting.robustness import RobustnessView, robustness_view
+from compress.reporting.streams import StreamsView, streams_view
 from compress.reporting.training_curves import CurveView, curve_view
 from compress.reporting.waterfall import Waterfall, waterfall
 from compress.reporting.wording import difference, number, size
@@ -101,6 +102,7 @@ SECTIONS = (
     Section("confusion", "Confusions", "What the student mixes up"),
     Section("examples", "Clips", "Clips"),
     Section("robustness", "Robustness", "Damaged clips, and what scores are worth"),
+    Section("streams", "Live", "Live poses: first right answers and false alarms"),
     Section("seeds", "Seeds", "The same recipe with other seeds"),
     Section("layers", "Rounding", "Where rounding costs accuracy"),
     Section("curves", "Training", "Training"),
@@ -143,6 +145,7 @@ class View:
     checked_on: Cpu | None
     clean: bool
     robustness: RobustnessView | None
+    streams: StreamsView | None
     seeds: Seeds | None
     sections: tuple[Section, ...] = ()
 
@@ -185,6 +188,7 @@ def view_of(report: Report) -> View:
         checked_on=report.checked_on,
         clean=has_clean(report),
         robustness=robustness_view(report.robustness),
+        streams=streams_view(report.streams),
         seeds=report.seeds,
     )
     return replace(view, sections=_sections(view))

@@ -40,6 +40,12 @@ TEXTS: Mapping[str, str] = {
         " joint. No such frame: nothing changes."
     ),
     "trim": "Drop the empty frames at the end; of a clip of zeros keep frame 0.",
+    "window": (
+        "n = index of the last frame that is not empty, plus 1; n = 1 of a clip of zeros. n > frames:"
+        " keep the `frames` frames from floor((n - frames) / 2) on, else the first n. With pad, frame i"
+        " of `frames` is then, of the L kept, i modulo L (loop) or min(i, L - 1) (hold). Windows of"
+        " fewer than `least` frames were not trained on: do not answer them."
+    ),
     "drop_empty": "Drop every empty frame; of a clip of zeros keep frame 0.",
     "min_max": (
         "For each coordinate, a = min and b = max over frames, joints and persons:"

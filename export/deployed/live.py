@@ -17,9 +17,11 @@ class Live:
     """Windows, tracks and the alarm rule. The defaults are used where a folder says nothing.
 
     Attributes:
-        window: frames of a window, the newest ones of a track; 0: as many as the network's T.
+        window: frames of a window, the newest ones of a track; 0: the most that the network was
+            trained on (`input.window` of the recipe), else as many as its T.
         stride: a window is answered every so many frames of a track.
-        min_frames: of a track that has fewer nothing is answered; 0: half a window.
+        min_frames: of a track that has fewer nothing is answered; 0: the fewest that the network was
+            trained on, else half a window.
         rate: frames a second that the network was trained on, to which poses are interpolated;
             None: frames as they come.
         max_gap: seconds without a pose after which a track begins anew.

@@ -12,7 +12,7 @@ from teachers.errors import DataError, quoted
 
 Steps = Sequence[Mapping[str, Any]]
 # They choose frames of a clip; a stream is paced instead.
-CHOOSING = ("trim", "sample", "crop_resize", "loop", "fit", "uniform")
+CHOOSING = ("trim", "window", "sample", "crop_resize", "loop", "fit", "uniform")
 # Those that squeeze a longer clip, and those that stretch a shorter one, too.
 SQUEEZING = ("sample", "crop_resize", "uniform")
 STRETCHING = ("sample", "crop_resize")

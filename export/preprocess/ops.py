@@ -3,7 +3,8 @@ functions.
 
 Evaluation steps are plain JSON dicts, `{"op": name, ...}`; the same list is written into a deployed
 folder, so a program elsewhere can feed the network. `apply` runs them in order. More steps are in
-`joints.py`, `normalise.py` and `streams.py`.
+`joints.py`, `normalise.py`, `streams.py` and
+`windows.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from export.preprocess.joints import map_joints
 from export.preprocess.normalise import normalise_2d, normalise_3d, view_transform
 from export.preprocess.streams import branches, stream
+from export.preprocess.windows import valid_length, window
 from teachers.errors import DataError, quoted
 
 
@@ -174,14 +176,9 @@ STEPS = {
         stream,
         branches,
         map_joints,
+        window,
     )
 }
-
-
-def valid_length(clip: np.ndarray) -> int:
-    """Index of the last frame that is not all zero, plus one; 1 for a clip of nothing but zeros."""
-    present = np.flatnonzero((clip != 0).any(axis=(0, 2, 3)))
-    return int(present[-1]) + 1 if present.size else 1
 
 
 def resize(clip: np.ndarray, frames: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from export import deployed
 from export.deployed.live import Live
-from export.preprocess import framewise
+from export.preprocess import framewise, windows
 from teachers.errors import DataError, quoted
 
 # Numbers that all tracks keep: 2 GB of float32.
@@ -21,7 +21,8 @@ def resolved(
     steps: deployed.Steps | None = None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Live:
-    """The settings with what is 0 filled in from the network.
+    """The settings with what is 0 filled in from the network: the windows that it was trained on, else
+    its T and half of that.
 
     Args:
         said: None: the defaults, with no more tracks than fit into the memory that they may take.
@@ -31,8 +32,15 @@ def resolved(
         DataError: so many tracks would not fit into memory, or a class is not known.
     """
     live = said or Live()
-    window = live.window or description.input.clip[1]
     T = description.input.clip[1]
+    trained = windows.trained(description.preprocessing)
+    window = live.window or (trained[1] if trained else T)
+    if trained and window > trained[1]:
+        on_note(
+            f"live: window: is {window}, and the network was trained on windows of up to {trained[1]}"
+            " frames (input.window), so it gets as many"
+        )
+        window = trained[1]
     if steps is not None and framewise.pace(description.preprocessing, window, T) is None:
         on_note(
             f"live: window: {window} frames are not brought to the network's {T} by its"
@@ -40,7 +48,8 @@ def resolved(
             " for another window"
         )
         window = T
-    min_frames = min(live.min_frames or max(1, window // 2), window)
+    fewest = trained[0] if trained else max(1, window // 2)
+    min_frames = min(live.min_frames or fewest, window)
     unknown = [name for name in live.quiet if name not in description.classes]
     if unknown:
         raise DataError(f"live: quiet: {quoted(unknown[0])} is no class of the network")

@@ -153,6 +153,15 @@ function cropResize(clip, { ratio, frames }) {
 
 const loop = (clip, { frames }) => framesOf(clip, range(frames).map((i) => i % clip.T));
 
+// At most so many frames, the middle ones; fewer are filled up by `pad`.
+function windowOf(clip, { frames, pad }) {
+  const valid = validLength(clip);
+  const T = Math.min(valid, frames);
+  const start = Math.floor(Math.max(0, valid - frames) / 2);
+  const count = pad ? frames : T;
+  return framesOf(clip, range(count).map((i) => start + (pad === "loop" ? i % T : Math.min(i, T - 1))));
+}
+
 function fit(clip, { frames }) {
   const made = clipOf(clip.C, frames, clip.V, clip.M);
   const kept = framesOf(clip, range(Math.min(frames, clip.T)));

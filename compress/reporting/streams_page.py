@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from compress.reporting import design
+from compress.evaluation.streams.record import Streams
+from compress.reporting.design import PAGE
+from compress.reporting.streams import streams_view
 from teachers import storage
+from teachers.storage import typed_json
 
-TEMPLATE = "streams.html.j2"
+TEMPLATE = "streams_page.html.j2"
 
 
-def write(folder: Path, about: dict[str, Any]) -> list[Path]:
+def write(folder: Path, found: Streams) -> list[Path]:
     """Both files; returns their paths.
 
     Raises:
@@ -22,7 +24,7 @@ def write(folder: Path, about: dict[str, Any]) -> list[Path]:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, design.PAGE]),
+        loader=FileSystemLoader(PAGE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -30,6 +32,7 @@ def write(folder: Path, about: dict[str, Any]) -> list[Path]:
     )
     data = folder / "streams.json"
     page = folder / "streams.html"
-    storage.write_text(data, json.dumps(about, indent=1))
-    storage.write_text(page, environment.get_template(TEMPLATE).render(**about))
+    storage.write_text(data, json.dumps(typed_json.encode(found), indent=1) + "\n")
+    values = {"data": found.data, "streams": streams_view(found)}
+    storage.write_text(page, environment.get_template(TEMPLATE).render(values))
     return [data, page]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
-from compress.live.recordings import Recording
+from compress.evaluation.streams.record import Alarms
+from compress.evaluation.streams.recordings import Recording
 from export.deployed import Live
 from export.serve.rule import Event, Rule
 
@@ -23,26 +24,6 @@ SECONDS_AN_HOUR = 3600
 
 # (seconds, scores (K,)) of the windows of a recording, in order.
 Answers = Sequence[tuple[float, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Alarms:
-    """How an alarm rule did.
-
-    Attributes:
-        sensitivity: share of actions of which the right alarm came, in time.
-        false_an_hour: alarms an hour of a wrong class, or of nothing.
-        p50_s, p95_s: seconds from the start of an action to its right alarm, of those that had
-            one; None without any.
-    """
-
-    actions: int
-    hours: float
-    sensitivity: float
-    false_alarms: int
-    false_an_hour: float
-    p50_s: float | None
-    p95_s: float | None
 
 
 def early(recordings: Sequence[Recording], answers: Sequence[Answers]) -> dict[str, float]:

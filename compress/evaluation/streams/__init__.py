@@ -1,0 +1,1 @@
+"""What deployed networks are worth on live poses: clips joined into recordings, answers judged."""

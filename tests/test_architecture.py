@@ -34,6 +34,7 @@ DOORS = {
     "compress.cli.robustness",
     "compress.cli.scores",
     "compress.cli.search",
+    "compress.cli.zoo",
     "compress.run",
     "compress.predict",
     "compress.show",

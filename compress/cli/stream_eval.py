@@ -27,7 +27,7 @@ from compress.process import console
 from compress.recipe import overrides
 from compress.reporting import wording
 from export import deployed
-from export.deployed import Live
+from export.deployed import Live, zoo
 from teachers.errors import DataError, RecipeError
 from teachers.storage import typed_json
 from teachers.terminal import ending
@@ -44,6 +44,11 @@ CLIPS_A_RECORDING = 25
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = _parser(command).parse_args(arguments)
+    inside = [folder for folder in options.targets if zoo.holds(folder)]
+    if options.write and inside:
+        raise RecipeError(
+            f"--write: {inside[0]} is installed with the project; copy the folder, and write there"
+        )
     recipe = recipes.load(options.recipe, options.overrides)
     with console.reading() as progress:
         dataset = load_data(recipe, progress)
@@ -82,7 +87,9 @@ def _parser(command: str) -> Parser:
     parser = Parser.documented(
         command, __doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("targets", nargs="+", type=Path, help="deployed folders")
+    parser.add_argument(
+        "targets", nargs="+", type=deployed.place, help="deployed folders, or zoo:NAME"
+    )
     parser.add_argument("--recipe", default=DEFAULT_RECIPE, help="whose data (%(default)s)")
     overrides.add_option(parser)
     parser.add_argument(

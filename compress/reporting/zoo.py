@@ -43,6 +43,7 @@ class Row:
     macs: int | None
     bytes: int
     p50_ms: float | None
+    spread_ms: float | None
     cpu: str
     recipe: str
     overrides: tuple[str, ...]
@@ -83,6 +84,7 @@ def rows_of(name: str, folder: Path) -> list[Row]:
                 macs=student.macs,
                 bytes=size_of(folder / zoo.DEPLOYED),
                 p50_ms=runtime.p50_ms,
+                spread_ms=runtime.spread_ms,
                 cpu=hardware.cpu if hardware else "",
                 recipe=report.recipe,
                 overrides=report.provenance.overrides,
@@ -138,7 +140,7 @@ def cells(row: Row) -> tuple[str, ...]:
         wording.short_count(row.params),
         wording.short_count(row.macs),
         f"{row.bytes:,}",
-        f"{wording.decimals(row.p50_ms, 1)} ({row.cpu})",
+        f"{wording.decimals(row.p50_ms, 1)}, spread {wording.decimals(row.spread_ms, 1)} ({row.cpu})",
     )
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import yaml
+
 from compress.budget.sizes import format_size
 from compress.evaluation import scores
 from compress.recipe import CONFIGS
@@ -84,7 +86,9 @@ def require_recipe(report: Report) -> None:
     """
     files = [folder / f"{report.recipe}.yaml" for folder in RECIPES]
     said = report.provenance.recipe_yaml if report.provenance else ""
-    if not any(file.is_file() and file.read_text(encoding="utf-8") == said for file in files):
+    # Its values: comments may tell by now what came out.
+    values = yaml.safe_load(said)
+    if not any(file.is_file() and yaml.safe_load(file.read_bytes()) == values for file in files):
         raise RecipeError(
             f"{report.recipe}.yaml: the recipe as it was run is in neither of"
             f" {', '.join(str(folder.relative_to(ROOT)) for folder in RECIPES)}; add it there, or"

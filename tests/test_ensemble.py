@@ -14,8 +14,9 @@ from compress.evaluation import fusion, scores
 from compress.training.model import Model
 from export import api, deployed
 from export.flat.flatten import flatten
+from export.flat.layers import prepared
 from export.preprocess import ops, streams as made
-from export.quantize import bits
+from export.quantize import bits, calibrate
 from teachers import ensemble, networks
 from teachers.ensemble.network import member_states
 from teachers.ensemble.streams import STREAMS, parents, stream
@@ -103,6 +104,9 @@ def test_every_layer_of_a_plan_says_whose_it_is(whole):
     assert len(set(names)) == len(names)
     prefixes = {name.split(".")[0] for name in (*names, *bits.layers(flat))}
     assert prefixes == {*STREAMS, "fc"}
+    # Points, too: under one name the members would share a range.
+    points = calibrate.calibrate(prepared(flat, integers=True), clips_of(whole.spec), "min_max")
+    assert {name.split(".")[0] for name in points} == set(STREAMS)
 
 
 def test_one_int8_file_of_each_format(members, tmp_path):

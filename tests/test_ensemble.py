@@ -11,6 +11,7 @@ import pytest
 
 from compress import pipeline, plan, recipe, run
 from compress.evaluation import fusion, scores
+from compress.training import fine_tuning, stochastic_depth
 from compress.training.model import Model
 from export import api, deployed
 from export.flat.flatten import flatten
@@ -134,6 +135,16 @@ def test_streams_and_blocks_of_members_can_be_dropped(whole):
     assert fresh == ["fc.weight"]
     with pytest.raises(RecipeError, match="at least one must stay"):
         ensemble.drop_blocks(spec, tuple(STREAMS))
+
+
+def test_depth_is_counted_in_each_member(whole):
+    def rates():
+        return [getattr(whole, name).l8.drop_path for name in STREAMS]
+
+    with stochastic_depth.applied(whole, 0.3):
+        assert rates() == [0.3] * 4 and whole.bone.l1.drop_path == pytest.approx(0.1)
+    assert rates() == [0.0] * 4
+    assert fine_tuning.rates(whole, 0.5) == {**dict.fromkeys(STREAMS, 0.5), "fc": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,10 @@ anew. The last line of stdout is JSON.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -24,10 +22,11 @@ if __package__ in (None, ""):
 
 import yaml
 
+from benchmarks import shared_text
 from compress.budget.sizes import format_size
 from compress.evaluation import scores
 from compress.recipe import CONFIGS
-from compress.reporting import record, zoo as table
+from compress.reporting import zoo as table
 from compress.reporting.record import Report
 from export import deployed
 from export.deployed import zoo
@@ -43,8 +42,6 @@ DOCUMENT = ROOT / "docs" / "zoo.md"
 # The table stands between these lines.
 MARKS = ("<!-- written by benchmarks/zoo.py -->", "<!-- end of the table -->")
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
-# With two folders at least: a lone slash is a division, or "and".
-ABSOLUTE = re.compile(r"(?<![\w.:/<>~])/(?:[\w.+-]+/)+[\w.+-]*")
 
 
 def make(run: Path, name: str, into: Path) -> Path:
@@ -67,14 +64,14 @@ def make(run: Path, name: str, into: Path) -> Path:
     # Reads the scores, and compares what they count to.
     table.rows_of(name, run)
     require_deployed(run / zoo.DEPLOYED)
-    paths = list(paths_of(report, run, name))
+    paths = list(shared_text.paths_of(report, run, name))
     with storage.staging(into) as staged:
         folder = staged / name
         shutil.copytree(run / zoo.DEPLOYED, folder / zoo.DEPLOYED)
         shutil.copyfile(run / scores.NAME, folder / scores.NAME)
         for file in table.KEPT:
             if file != scores.NAME:
-                storage.write_text(folder / file, shared_text(run / file, paths))
+                storage.write_text(folder / file, shared_text.read(run / file, paths))
         shutil.rmtree(into / name, ignore_errors=True)
         return storage.deliver(folder, into)
 
@@ -115,50 +112,6 @@ def require_deployed(folder: Path) -> None:
             f" {format_size(table.LARGEST_BYTES)}; deliver one format (-o export.formats=[onnx]),"
             " or a narrower network"
         )
-
-
-def paths_of(report: Report, run: Path, name: str) -> Iterator[tuple[str, str]]:
-    """(a path of the machine of the run, what stands in its place), the longest first."""
-    found = {str(run.resolve()): f"runs/{name}", report.output: f"runs/{name}"}
-    for text in texts_of(report.provenance.effective if report.provenance else {}):
-        if Path(text).is_absolute():
-            found[text] = Path(text).name
-    for path in sorted(found, key=len, reverse=True):
-        if path:
-            yield path, found[path]
-
-
-def texts_of(value: object) -> Iterator[str]:
-    """Every text in a tree of JSON."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from texts_of(item)
-    elif hasattr(value, "values"):
-        yield from texts_of(list(value.values()))
-
-
-def shared_text(path: Path, paths: Sequence[tuple[str, str]]) -> str:
-    """A text of a run as others may read it.
-
-    Raises:
-        DataError: it names a path of the machine that the recipe does not explain.
-    """
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        # Clips are their makers' to publish, drawings of them too.
-        report = replace(record.from_json(json.loads(text), str(path)), examples=None)
-        text = json.dumps(record.to_json(report), indent=1)
-    for here, anywhere in paths:
-        text = text.replace(here, anywhere)
-    left = sorted(set(ABSOLUTE.findall(text)))
-    if left:
-        raise DataError(
-            f"{path}: names {left[0]}, a path of this machine; run the recipe from the repository,"
-            " with relative paths"
-        )
-    return text
 
 
 def markdown() -> str:

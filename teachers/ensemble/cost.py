@@ -4,7 +4,7 @@ classifier; streams cost a subtraction a number, and are not counted."""
 from __future__ import annotations
 
 from teachers import networks
-from teachers.ensemble.network import Spec
+from teachers.ensemble.spec import Spec
 
 
 def parameters(spec: Spec) -> int:

@@ -37,7 +37,7 @@ from compress.training.curves import Curves, NoCurves
 from compress.training.model import Model
 from export.quantize.quantized import Quantized
 from export.runtimes import in_process
-from teachers import networks
+from teachers import ensemble, networks
 from teachers.errors import CheckpointError, FeatherboneError
 from teachers.terminal import interrupt
 from teachers.terminal.output import say
@@ -150,7 +150,7 @@ def _stages(run: Run, recorder: Recorder) -> None:
         recipe.teacher.runtime,
     )
     teacher, logits = obtain_teachers(run, work, planned, recorder, held)
-    student = student_of(planned, teacher[0])
+    student = student_of(planned, teacher)
     before = State(student, teacher)
     state = _steps(planned, work, before, recorder)
     # Export, comparison and timing are one process's work, and the others leave their cores to it.
@@ -318,12 +318,20 @@ def _logits_that_choose(
     ]
 
 
-def student_of(planned: Plan, teacher: Model) -> Model:
+def student_of(planned: Plan, teachers: tuple[Model, ...]) -> Model:
     """The network that the steps change: a copy of the (first) teacher, its layout with other
-    weights, or one of its own."""
+    weights, all of them as one, or one of its own."""
+    teacher = teachers[0]
     view = planned.student.task.view
     if planned.student.weights is not None:
         return Model(planned.student.weights.network, view)
+    if planned.recipe.student.from_ == "ensemble":
+        streams = [plan.stream_of(each.member) for each in planned.teachers]
+        networks_ = [(model.network, model.weight) for model in teachers]
+        return Model(
+            ensemble.joined([(name, *each) for name, each in zip(streams, networks_, strict=True)]),
+            view,
+        )
     if planned.recipe.student.network is not None:
         # Not the teacher's seed: a student with the teacher's layout would begin as its twin
         paddle.seed(planned.recipe.seed + 1)

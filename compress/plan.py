@@ -4,22 +4,23 @@ spec after every step, the weights files it begins with, and what a person shoul
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from paddle import nn
 
 from compress import contracts
 from compress.data import copies, parts, survey, unread
 from compress.data.dataset import Callback, Dataset
+from compress.inputs import in_network
 from compress.recipe import trainings
 from compress.recipe.types import QUANTISING, Choice, Member, Recipe, Step as StepEntry
 from compress.task import Task, check_frames, check_freeze, load_weights, spec_for, task_for
 from export.flat import continual
 from export.formats import table
 from export.preprocess import framewise
-from teachers import stages
+from teachers import ensemble, stages
 from teachers.errors import DataError, RecipeError
 from teachers.networks import Spec
 from teachers.skeleton import Brought, Skeleton, named
@@ -130,7 +131,7 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         _teacher(member, task, reader)
         for member, task in zip(recipe.teacher.members, teacher_tasks, strict=True)
     )
-    student = _student(recipe, student_task, teachers[0], reader)
+    student = _student(recipe, student_task, teachers, reader)
     for teacher in teachers:
         check_freeze("teacher.train", teacher.member.train, teacher.spec, teacher.weights is None)
         check_frames("teacher.train", teacher.member.train, teacher.spec)
@@ -218,11 +219,31 @@ def tasks(recipe: Recipe, dataset: Dataset) -> tuple[list[Task], Task]:
         RecipeError: see `compress.task.task_for`.
     """
     teachers = [task_for(recipe, dataset, member.input) for member in recipe.teacher.members]
+    if recipe.student.from_ == "ensemble":
+        return teachers, _of_joints(recipe, dataset, teachers)
     student_input = recipe.student.input
     # A copy of the teacher sees what the teacher sees. The very same task, not an equal one: views
     # are prepared once for all who share one.
     student = teachers[0] if student_input is None else task_for(recipe, dataset, student_input)
     return teachers, student
+
+
+def _of_joints(recipe: Recipe, dataset: Dataset, teachers: list[Task]) -> Task:
+    """The task of all the teacher's networks as one.
+
+    Raises:
+        RecipeError: it could not make their streams itself.
+    """
+    inputs = [member.input for member in recipe.teacher.members]
+    made = in_network.kinds([each.config for each in inputs if each is not None])
+    if "joint" in made:
+        task = teachers[made.index("joint")]
+    else:
+        assert inputs[0] is not None
+        config = in_network.of_joints(inputs[0].config)
+        task = task_for(recipe, dataset, replace(inputs[0], config=config))
+    in_network.require(task.view, [each.view for each in teachers], made, task.skeleton)
+    return task
 
 
 def task_without_data(recipe: Recipe, choice: Choice | None, spec: Spec, where: str) -> Task:
@@ -328,10 +349,20 @@ def _teacher(member: Member, task: Task, reader: _Reader) -> PlannedTeacher:
     return PlannedTeacher(member, task, weights.network.spec, weights)
 
 
+def stream_of(member: Member) -> str:
+    """The stream that a network of an ensemble sees, whose input has that key."""
+    config: Any = member.input.config if member.input is not None else None
+    return str(config.stream)
+
+
 def _student(
-    recipe: Recipe, task: Task, first_teacher: PlannedTeacher, reader: _Reader
+    recipe: Recipe, task: Task, teachers: tuple[PlannedTeacher, ...], reader: _Reader
 ) -> PlannedStudent:
     chosen = recipe.student
+    if chosen.from_ == "ensemble":
+        named_specs = [(stream_of(each.member), each.spec) for each in teachers]
+        return PlannedStudent(task, ensemble.spec_of(named_specs), None)
+    first_teacher = teachers[0]
     network = chosen.network or first_teacher.member.network
     if chosen.weights is not None:
         trains = any(step.enabled and step.kind == "train" for step in recipe.steps)

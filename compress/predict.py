@@ -112,7 +112,9 @@ def _parser(command: str) -> Parser:
         prog=command, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "model", type=Path, help="a deployed folder, a model file in one, or a weights file"
+        "model",
+        type=deployed.place,
+        help="a deployed folder or zoo:NAME, a model file in a folder, or a weights file",
     )
     parser.add_argument(
         "clips", nargs="*", type=Path, help="clip files, folders of them, lists of paths (.txt)"

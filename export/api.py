@@ -174,7 +174,7 @@ def verify(
     Raises:
         CheckpointError: no deployed folder. ExportMismatch: a file computes something else.
     """
-    folder = Path(folder)
+    folder = deployed.place(folder)
     description = deployed.read(folder)
     reference = _logits(network, folder, clips)
     return package.compare(network, folder, description, clips, reference, quantized)
@@ -187,7 +187,8 @@ def predictors(folder: Path | str, threads: int = 1) -> dict[str, Predict]:
     Raises:
         CheckpointError: no deployed folder, or a file of it is missing.
     """
-    return deployed.predictors(Path(folder), deployed.read(Path(folder)), threads)
+    folder = deployed.place(folder)
+    return deployed.predictors(folder, deployed.read(folder), threads)
 
 
 def _logits(network: nn.Layer, folder: Path, clips: np.ndarray) -> np.ndarray:

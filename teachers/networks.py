@@ -223,6 +223,7 @@ NETWORKS = {
         "teachers.efficientgcn.keys",
         feeding="teachers.efficientgcn.feeding",
     ),
+    "ensemble": Family("teachers.ensemble", "teachers.ensemble.cost"),
     "stgcn": Family("teachers.stgcn", "teachers.stgcn.cost", "teachers.stgcn.keys"),
     "stgcnpp": Family(
         "teachers.stgcnpp",

@@ -36,6 +36,7 @@ DOORS = {
     "compress.cli.robustness",
     "compress.cli.scores",
     "compress.cli.search",
+    "compress.cli.zoo",
     "compress.run",
     "compress.predict",
     "compress.show",
@@ -274,7 +275,8 @@ def test_no_modules_import_each_other():
     # `compress.entry` is what pip's script calls: one arrow, to the command, that must be late, for
     # the command needs rich.
     # `compress.demo` is a page as `compress.reporting` writes one, but of a network and its interpreter.
-    [("compress", 27, 112), ("export", 15, 36), ("teachers", 16, 50)],
+    # `teachers.ensemble` is a network, and every network has a room.
+    [("compress", 27, 112), ("export", 15, 36), ("teachers", 17, 51)],
 )
 def test_rooms_and_arrows_between_them_are_few(package, most, between):
     names, arrows = rooms(graph(), package)

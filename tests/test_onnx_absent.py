@@ -17,11 +17,13 @@ from teachers.errors import ExportMismatch
 from teachers.skeleton import Skeleton
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
+DROPPED = ("l2", "l3", "l4", "l5", "l6", "l7", "l8", "l9")
 SMALL = {
     "ctrgcn": {"width": 8},
     "ctrgcn_light_v1": {"width": 8},
     "ctrgcn_light_v2": {"width": 8},
     "efficientgcn": {},
+    "ensemble": {"width": 8, "streams": ("joint", "bone_motion"), "drop": DROPPED},
     "stgcn": {"width": 8},
     "stgcnpp": {"width": 12},
 }
@@ -34,7 +36,8 @@ def build(name, randomised, persons=2):
     module = networks.module(name)
     channels = 6 * 3 if name == "efficientgcn" else 3
     spec = module.default_spec(4, FIVE, 8, persons, channels, module.Config(**SMALL[name]))
-    inner = tuple(block.id for block in spec.blocks[1:-1]) if name != "efficientgcn" else ()
+    whole = name in ("efficientgcn", "ensemble")
+    inner = () if whole else tuple(block.id for block in spec.blocks[1:-1])
     return randomised(networks.build(module.drop_blocks(spec, inner) if inner else spec))
 
 

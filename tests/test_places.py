@@ -35,11 +35,13 @@ from teachers.skeleton import Skeleton
 from teachers.weights import checkpoints
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
+DROPPED = ("l3", "l4", "l5", "l6", "l7", "l8", "l9")
 SMALL = {
     "ctrgcn": {"width": 8},
     "ctrgcn_light_v1": {"width": 8},
     "ctrgcn_light_v2": {"width": 8},
     "efficientgcn": {},
+    "ensemble": {"width": 8, "streams": ("bone", "joint_motion"), "drop": DROPPED},
     "stgcn": {"width": 8},
     "stgcnpp": {"width": 12},
 }
@@ -53,7 +55,8 @@ def traced(name, randomised):
         channels = 6 * 3 if name == "efficientgcn" else 3
         spec = module.default_spec(4, FIVE, 8, 2, channels, module.Config(**SMALL[name]))
         # The second widens no channels, and so keeps what the first does not have.
-        inner = tuple(block.id for block in spec.blocks[2:-1]) if name != "efficientgcn" else ()
+        whole = name in ("efficientgcn", "ensemble")
+        inner = () if whole else tuple(block.id for block in spec.blocks[2:-1])
         paddle.seed(3)
         network = randomised(networks.build(module.drop_blocks(spec, inner) if inner else spec))
         shape = (3, *spec.input_shape)

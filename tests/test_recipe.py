@@ -394,7 +394,7 @@ def test_a_byte_order_mark_and_windows_line_ends(load):
         (
             "{from: teacher}",
             "{from: ctrgcn}",
-            "r.yaml:7: student.from: expected teacher, got 'ctrgcn'",
+            "r.yaml:7: student.from: expected one of teacher, ensemble, got 'ctrgcn'",
         ),
         # names
         (

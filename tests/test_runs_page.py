@@ -14,7 +14,7 @@ from report_page import Page, text_of, within
 from run_folders import answer, changed, make, report_of
 from test_report_style import TEXT, colours, contrast
 
-from compress.reporting import report
+from compress.reporting import design
 from compress.reporting.runs import answers, drawn, files, page, reading
 from compress.reporting.runs.points import scatters
 from compress.reporting.runs.rows import table_of

@@ -19,6 +19,7 @@ SMALL = {
     "ctrgcn_light_v1": {"width": 8},
     "ctrgcn_light_v2": {"width": 8},
     "efficientgcn": {"width": 16},
+    "ensemble": {"width": 8, "streams": ("joint", "bone"), "drop": ("l2", "l3", "l4", "l6", "l7")},
     "stgcn": {"width": 4, "stages": 3},
     "stgcnpp": {"width": 6, "stages": 3},
 }
@@ -188,12 +189,13 @@ def test_joints_are_carried_over_by_name(network):
             np.testing.assert_array_equal(state[name][:, u, v], fresh[name][:, u, v])
     # EfficientGCN's BatchNorms know no joints.
     if network != "efficientgcn":
-        M = 2 if network.startswith("ctrgcn") else 1
-        before = source.state["data_bn._mean"].reshape(M, 3, 3)
-        after = state["data_bn._mean"].reshape(M, 3, 3)
+        M = 1 if network.startswith("stgcn") else 2
+        norm = "bone.data_bn._mean" if network == "ensemble" else "data_bn._mean"
+        before = source.state[norm].reshape(M, 3, 3)
+        after = state[norm].reshape(M, 3, 3)
         np.testing.assert_array_equal(after[:, [0, 2]], before[:, [2, 0]])
         np.testing.assert_allclose(after[:, 1], before[:, [2, 0]].mean(1), rtol=1e-6)
-    rest = [name for name in state if name not in graphs and not name.startswith("data_bn")]
+    rest = [name for name in state if name not in graphs and "data_bn" not in name]
     for name in rest:
         np.testing.assert_array_equal(state[name], source.state[name])
 

@@ -45,6 +45,7 @@ VERBS = {
     "stream-eval": Verb("compress.cli.stream_eval", "alarms on long recordings, and their cost"),
     "robustness": Verb("compress.cli.robustness", "top-1 on damaged clips, and calibration"),
     "scores": Verb("compress.cli.scores", "the accuracy of scores.npz, counted again, and paired"),
+    "zoo": Verb("compress.cli.zoo", "the networks that are installed: zoo:NAME"),
     "search": Verb("compress.cli.search", "the best small networks that keep limits"),
     "compare": Verb("compress.cli.compare", "runs on one page: smaller, faster, less accurate"),
     "rivals": Verb("compress.cli.rivals", "a run's files beside those of other quantisers"),

@@ -237,7 +237,7 @@ def _parser(command: str) -> Parser:
         default=result_files.FORMATS[0],
         help="who reads that file (default: %(default)s)",
     )
-    parser.add_argument("targets", nargs="+", type=Path)
+    parser.add_argument("targets", nargs="+", type=deployed.place)
     return parser
 
 

@@ -25,6 +25,7 @@ from compress.demo.page import Example
 from compress.plan import load_data
 from compress.process import console
 from compress.recipe import overrides
+from export import deployed
 from export.serving import image_of, recording
 from teachers import storage
 from teachers.errors import DataError, RecipeError
@@ -80,9 +81,11 @@ def _parser(command: str) -> Parser:
     parser = Parser(
         prog=command, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="a deployed folder that holds model.onnx")
     parser.add_argument(
-        "--teacher", type=Path, metavar="FOLDER", help="another one, to see beside it"
+        "folder", type=deployed.place, help="a deployed folder that holds model.onnx, or zoo:NAME"
+    )
+    parser.add_argument(
+        "--teacher", type=deployed.place, metavar="FOLDER", help="another one, to see beside it"
     )
     parser.add_argument(
         "--clip",

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from compress import recipe as recipes
 from compress.cli.accuracy import DEFAULT_RECIPE, candidates, recipe_of, try_out
@@ -26,6 +25,7 @@ from compress.recipe import overrides
 from compress.recipe.types import Recipe
 from compress.reporting.robustness import print_robustness
 from export import runtimes
+from export.deployed import place
 from teachers.storage import typed_json
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
@@ -103,7 +103,7 @@ def _parser(command: str) -> Parser:
         action="store_true",
         help="fit each network's temperature on training-side clips, and judge it on the others",
     )
-    parser.add_argument("targets", nargs="+", type=Path)
+    parser.add_argument("targets", nargs="+", type=place)
     return parser
 
 

@@ -27,6 +27,7 @@ from compress.recipe import overrides
 from compress.reporting import streams_page
 from compress.reporting.streams import print_streams
 from export import deployed
+from export.deployed import zoo
 from teachers.errors import DataError, RecipeError
 from teachers.storage import typed_json
 from teachers.terminal import ending
@@ -43,6 +44,11 @@ KEYS = ("clips", "rate", "window", "stride", "sensitivity")
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = _parser(command).parse_args(arguments)
+    inside = [folder for folder in options.targets if zoo.holds(folder)]
+    if options.write and inside:
+        raise RecipeError(
+            f"--write: {inside[0]} is installed with the project; copy the folder, and write there"
+        )
     recipe = recipes.load(options.recipe, options.overrides)
     config = _config(options, recipe.streams or Config())
     folders = [trial.folder_of(target) for target in options.targets]
@@ -72,7 +78,12 @@ def _parser(command: str) -> Parser:
     parser = Parser.documented(
         command, __doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("targets", nargs="+", type=Path, help="deployed folders or model files")
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        type=deployed.place,
+        help="deployed folders, model files, or zoo:NAME",
+    )
     parser.add_argument("--recipe", default=DEFAULT_RECIPE, help="whose data (%(default)s)")
     overrides.add_option(parser)
     usual = Config()

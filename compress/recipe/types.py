@@ -286,16 +286,22 @@ class Teacher:
 @dataclass(frozen=True)
 class Student:
     """`student:`, the network that the steps change: the (first) teacher's copy, its layout with
-    other `weights`, or, with a `name`, a network of its own, with an input of its own."""
+    other `weights`, all networks of the teacher as one (`from: ensemble`), or, with a `name`, a
+    network of its own, with an input of its own."""
 
     network: Choice | None
-    from_: Literal["teacher"] = "teacher"
+    from_: Literal["teacher", "ensemble"] = "teacher"
     input: Annotated[Choice | None, Build(_input)] = None
     weights: str | None = None
 
     def __post_init__(self) -> None:
         if self.weights == "":
             raise ValueError("weights: expected a file's path or null, got ''")
+        if self.from_ == "ensemble" and (self.network or self.weights):
+            raise ValueError(
+                "from: all of the teacher's networks as one have their layout and weights; leave"
+                " `name` and `weights` out"
+            )
         if self.network is None and self.input is not None:
             raise ValueError(
                 "input: a copy of the teacher has the teacher's input (give the student a `name`"
@@ -424,6 +430,10 @@ class Recipe:
             raise ValueError("leave_out: names a class twice")
         if len(set(self.compare)) < len(self.compare):
             raise ValueError("compare: names a tool twice")
+        if self.student.from_ == "ensemble" and len(self.teacher.members) < 2:
+            raise ValueError(
+                "student.from: the teacher is one network; list several under teacher.ensemble"
+            )
         _check_order(self.steps, len(self.teacher.members))
 
 

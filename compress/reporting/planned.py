@@ -98,6 +98,8 @@ def _start(plan: Plan) -> str:
         return f"from {student.weights}"
     if student.network is not None:
         return f"{student.network.name}, fresh"
+    if student.from_ == "ensemble":
+        return "all teachers as one network"
     return "a copy of the teacher" if len(plan.teachers) == 1 else "a copy of teacher 1"
 
 

@@ -110,7 +110,7 @@ class Trials:
             enough=partial(self._enough, shape.name, target),
         )
         teacher = self._context.teacher
-        state = State(pipeline.student_of(planned, teacher[0]), teacher)
+        state = State(pipeline.student_of(planned, teacher), teacher)
         for entry in planned.steps:
             work = replace(work, origin=pipeline.after_step(work.origin, entry))
             state = entry.module.apply(state, entry.entry.config, work, entry.number).state

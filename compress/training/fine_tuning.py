@@ -29,6 +29,9 @@ def rates(network: nn.Layer, decay: float) -> dict[str, float]:
     for name in names:
         if name == "fc":
             factors[name] = 1.0
+        elif network.spec.network == "ensemble":
+            # Members lie side by side, each right in front of the classifier.
+            factors[name] = decay
         else:
             depth = len(blocks) - (blocks.index(name) if name in blocks else 0)
             factors[name] = decay**depth

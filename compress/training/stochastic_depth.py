@@ -17,6 +17,13 @@ def rates(network: nn.Layer, last: float) -> dict[str, float]:
     return {name: last * (number + 1) / len(blocks) for number, name in enumerate(blocks)}
 
 
+def _in_depth(network: nn.Layer) -> list[nn.Layer]:
+    """The networks whose blocks lie one behind the other: the members of an ensemble, which lie side
+    by side, or the network itself."""
+    members = [block.id for block in network.spec.blocks if hasattr(block, "blocks")]
+    return [getattr(network, name) for name in members] or [network]
+
+
 @contextmanager
 def applied(network: nn.Layer, last: float) -> Iterator[None]:
     """The network as its training takes it; without these rates again behind it."""
@@ -25,11 +32,12 @@ def applied(network: nn.Layer, last: float) -> Iterator[None]:
         yield
         return
     changed = []
-    for name, rate in rates(network, last).items():
-        for layer in getattr(network, name).sublayers(include_self=True):
-            if isinstance(layer, Residual):
-                layer.drop_path = rate
-                changed.append(layer)
+    for part in _in_depth(network):
+        for name, rate in rates(part, last).items():
+            for layer in getattr(part, name).sublayers(include_self=True):
+                if isinstance(layer, Residual):
+                    layer.drop_path = rate
+                    changed.append(layer)
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from export.deployed.live import Live
 from export.deployed.models import predictor_with_features, predictors, try_out
 from export.deployed.record import Description
 from export.deployed.served import Served, follows_by, in_process, open_deployed
+from export.deployed.zoo import place
 from export.runtimes.steps import Steps
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "follows_by",
     "in_process",
     "open_deployed",
+    "place",
     "predictor_with_features",
     "predictors",
     "read",

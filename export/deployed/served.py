@@ -13,6 +13,7 @@ import numpy as np
 from export import runtimes
 from export.deployed import folder as folders, models
 from export.deployed.record import Description
+from export.deployed.zoo import place
 from export.formats import table
 from export.runtimes.steps import Steps
 from teachers.errors import CheckpointError, DataError
@@ -37,13 +38,13 @@ class Served:
 
 
 def open_deployed(
-    target: Path,
+    target: Path | str,
     kind: str | None = None,
     features: bool = False,
     threads: int = 1,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Served:
-    """A deployed folder, or one of its model files, in one runtime: no file of another format is
+    """A deployed folder (`zoo:NAME` is one, too), or one of its model files, in one runtime: no file of another format is
     opened. It is tried out first, as it may come from anywhere.
 
     Args:
@@ -54,7 +55,7 @@ def open_deployed(
         CheckpointError, ExportMismatch: it cannot be served. DataError: the folder does not hold
             the format.
     """
-    folder = target
+    folder = target = place(target)
     if target.suffix in table.model_suffixes() and not target.is_dir():
         folder = target.parent
         kind = _kind_of(target, kind)
@@ -74,13 +75,14 @@ def open_deployed(
     return Served(description, chosen, lambda x: (predict(x), None))
 
 
-def follows_by(target: Path) -> str | None:
+def follows_by(target: Path | str) -> str | None:
     """The format that live poses are followed by: the continual one where a folder holds it, else
     the usual choice (None).
 
     Raises:
         CheckpointError: no deployed folder.
     """
+    target = place(target)
     # A model file says itself what it is.
     if not target.is_dir():
         return None

@@ -12,6 +12,7 @@ MODULES = {
     "ctrgcn_light_v1": "export.flat.ctrgcn",  # its units are CTR-GCN's
     "ctrgcn_light_v2": "export.flat.ctrgcn",
     "efficientgcn": "export.flat.efficientgcn",
+    "ensemble": "export.flat.ensemble",
     "stgcn": "export.flat.stgcn",
     "stgcnpp": "export.flat.stgcnpp",
 }

@@ -27,6 +27,13 @@ class Entry(FlatLayer):
         return self.behind(self.rows(x))
 
 
+def features_of(x):
+    """Means of maps over joints and frames, row by row: (B, F, V, T) -> (B, F)."""
+    # The last block of CTR-GCN's form for ONNX hands on its branches
+    x = paddle.concat(x, axis=1) if isinstance(x, (list, tuple)) else x
+    return x.mean([2, 3])
+
+
 class Head(FlatLayer):
     """Mean over joints and frames, then persons, then the classifier.
 
@@ -44,9 +51,7 @@ class Head(FlatLayer):
 
     def features(self, x):
         """Of each row: (N * M, F, V, T) -> (N * M, F)."""
-        # The last block of CTR-GCN's form for ONNX hands on its branches
-        x = paddle.concat(x, axis=1) if isinstance(x, (list, tuple)) else x
-        return x.mean([2, 3])
+        return features_of(x)
 
     def together(self, features):
         """A clip's persons: (N * M, F) -> (N, F)."""

@@ -70,7 +70,9 @@ def _entry(graph: onnx.GraphProto, spec: Spec) -> onnx.NodeProto | None:
     """The Reshape that makes a row of every person: (N, M, C, V, T) -> (N * M, C, V, T)."""
     C, T, V, _ = spec.input_shape
     for node in graph.node:
-        if node.op_type == "Reshape" and _sizes(graph, node) == [-1, C, V, T]:
+        sizes = _sizes(graph, node) if node.op_type == "Reshape" else []
+        # An ensemble has its streams side by side in a row.
+        if len(sizes) == 4 and sizes[0] == -1 and sizes[2:] == [V, T] and sizes[1] % C == 0:
             return node
     return None
 
@@ -78,6 +80,11 @@ def _entry(graph: onnx.GraphProto, spec: Spec) -> onnx.NodeProto | None:
 def _pooled(graph: onnx.GraphProto, persons: int) -> onnx.NodeProto | None:
     """The Reshape that brings a clip's persons together again: (N * M, F) -> (N, M, F)."""
     means = {name for node in graph.node if node.op_type == "ReduceMean" for name in node.output}
+    means |= {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "Concat" and set(node.input) <= means
+    }
     for node in reversed(graph.node):
         if node.op_type != "Reshape" or node.input[0] not in means:
             continue

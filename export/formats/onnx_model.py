@@ -75,8 +75,17 @@ def name_batches(model: onnx.ModelProto, spec) -> None:
     """
     shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
     known = {one.name: one.type.tensor_type for one in shapes}
+    # A clip's persons beside its channels, not in the batch yet.
+    clips = {
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "Transpose" and node.input[0] == model.graph.input[0].name
+    }
+    stored = {one.name: one for one in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type != "Reshape" or node.output[0] not in known:
+            continue
+        if node.input[0] in clips and onnx.numpy_helper.to_array(stored[node.input[1]])[0] == 0:
             continue
         kind = known[node.output[0]]
         dims = [one.dim_value or None for one in kind.shape.dim]

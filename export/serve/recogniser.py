@@ -77,7 +77,7 @@ class Recogniser:
         on_note: Callable[[str], None] = lambda note: None,
         clock_of: Callable[[Hashable], Hashable] = lambda track: None,
     ):
-        """Open a folder.
+        """Open a folder, which `zoo:NAME` is, too.
 
         Args:
             live: instead of what the folder says.
@@ -90,8 +90,8 @@ class Recogniser:
             CheckpointError, ExportMismatch, DataError: the folder cannot be served.
         """
         served = deployed.open_deployed(
-            Path(folder),
-            runtime or deployed.follows_by(Path(folder)),
+            folder,
+            runtime or deployed.follows_by(folder),
             threads=threads,
             on_note=on_note,
         )

@@ -10,7 +10,7 @@ import pytest
 from report_page import Page, every_section, plain, sample, text_of, within
 from sample_report import EFFECTIVE, RECIPE, sample_report
 
-from compress.reporting.charts import Series, bar_axis, line_chart
+from compress.reporting.charts import WIDTH, Series, bar_axis, line_chart
 from compress.reporting.confusion import LEVELS, MANY_CLASSES, confusion_view
 from compress.reporting.record import Report, from_json
 from compress.reporting.report import render
@@ -160,6 +160,14 @@ def test_every_chart_names_its_axes_and_tells_its_values(full):
             assert len(values) == len(lines)
             for line, value in zip(lines, values, strict=True):
                 assert value.startswith(line.find("title").text)
+
+
+def test_what_is_pointed_at_stays_within_the_picture():
+    # Of few epochs each strip is wide, and half of the last one would lie beside the axis.
+    svg = line_chart("loss", [Series("loss", ((1, 3.0), (2, 2.0), (3, 1.0)))])
+    strips = re.findall(r'class="hover" x="([\d.]+)" y="\d+" width="([\d.]+)"', svg)
+    assert len(strips) == 3
+    assert all(float(start) + float(width) <= WIDTH for start, width in strips)
 
 
 def test_every_bar_chart_names_its_axis(full):

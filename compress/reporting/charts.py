@@ -178,8 +178,11 @@ def _strips(plot: _Plot, series: Sequence[Series], x_name: str) -> str:
     for x in chosen:
         across, _ = plot.at(x, plot.low)
         says = "\n".join([f"{x_name} {x:g}", *values[x]])
+        # The last one would stick out of the picture, and a phone's page scroll sideways for it.
+        start = across - width / 2
+        end = min(across + width / 2, WIDTH)
         out.append(
-            f'<rect class="hover" x="{across - width / 2:.1f}" y="{TOP}" width="{width:.1f}"'
+            f'<rect class="hover" x="{start:.1f}" y="{TOP}" width="{end - start:.1f}"'
             f' height="{HEIGHT - TOP - BOTTOM}"><title>{escape(says)}</title></rect>'
         )
     return "".join(out)

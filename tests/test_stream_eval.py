@@ -13,11 +13,12 @@ from compress import recipe as recipes
 from compress.data.dataset import Dataset, Split
 from compress.evaluation.stream_settings import Config
 from compress.evaluation.streams import judging, recordings, shipped, trial
-from compress.evaluation.streams.record import Alarms, Streams
+from compress.evaluation.streams.record import Alarms, Choice, Followed, Streams
 from compress.evaluation.streams.recordings import Action, Recording
 from compress.reporting import streams_page
 from compress.reporting.record import Report, from_json, to_json
 from compress.reporting.report import render
+from compress.reporting.streams import alarms_table
 from export import deployed
 from export.serve import Live
 from teachers.errors import RecipeError
@@ -124,7 +125,7 @@ def test_a_folder_is_tried_its_rule_written_and_the_page_shows_it(tmp_path):
     data, page = streams_page.write(tmp_path / "out", found)
     assert typed_json.decode(Streams, json.loads(data.read_text()), "x") == found
     shown = page.read_text()
-    assert '<td data-name="100 %">100.0</td>' in shown and "&lt;file&gt;" in shown
+    assert '<td data-name="after 100 %">100.0</td>' in shown and "&lt;file&gt;" in shown
 
 
 def test_windows_are_the_trained_ones_the_medians_or_as_said(tmp_path):
@@ -155,6 +156,18 @@ def test_a_run_tries_what_it_ships_beside_its_teacher(tmp_path):
     assert from_json(json.loads(json.dumps(to_json(report)))) == report
     shown = render(report)
     assert 'id="streams"' in shown and "alarms" in shown
+
+
+def test_a_rule_for_several_shares_is_one_row_and_says_where_it_falls_short():
+    alarms = Alarms(10, 1.0, 0.85, 2, 2.0, 0.5, None)
+    live = replace(LIVE, threshold=0.6)
+    chosen = [(0.7, LIVE), (0.8, LIVE), (0.9, live), (0.95, live)]
+    choices = tuple(Choice(wanted, rule, alarms, alarms) for wanted, rule in chosen)
+    one = Followed("x", "onnx", 1, 8, 4, {"100": 1.0}, choices, {"1": 1.0})
+    found = Streams("tiny", 10.0, 1, 0.9, (2, 2), (0.1, 0.1), (one,))
+    _, first, second = alarms_table(found)
+    assert first[:6] == ("x", "70, 80", "85.0", "2.0", "0.50", "–")
+    assert second[1] == "90, 95 (not reached)" and second[6:8] == ("0.6", "1 of 1")
 
 
 def test_a_recipe_says_what_is_tried():

@@ -86,6 +86,12 @@ def test_alarms_are_right_in_time_and_false_otherwise():
     # an action (9.0 before 10) says nothing of it.
     early = judging.early([recording], [windows])
     assert early == {"25": 1 / 3, "50": 0, "75": 0, "100": 0}
+    # The first right windows, 0.5 and 1 s in; the second action has none by its end.
+    windows.insert(6, (11.0, scores(1)))
+    first, last = judging.first_right([recording], [windows])
+    assert (first, last) == (pytest.approx(0.75), pytest.approx(0.975))
+    assert judging.first_right([recording], [[]]) == (None, None)
+    windows.pop(6)
     silent = judging.alarms([recording], [windows], replace(LIVE, threshold=0.95), CLASSES)
     assert (silent.sensitivity, silent.false_alarms, silent.p50_s) == (0, 0, None)
 
@@ -163,7 +169,7 @@ def test_a_rule_for_several_shares_is_one_row_and_says_where_it_falls_short():
     live = replace(LIVE, threshold=0.6)
     chosen = [(0.7, LIVE), (0.8, LIVE), (0.9, live), (0.95, live)]
     choices = tuple(Choice(wanted, rule, alarms, alarms) for wanted, rule in chosen)
-    one = Followed("x", "onnx", 1, 8, 4, {"100": 1.0}, choices, {"1": 1.0})
+    one = Followed("x", "onnx", 1, 8, 4, {"100": 1.0}, None, None, choices, {"1": 1.0})
     found = Streams("tiny", 10.0, 1, 0.9, (2, 2), (0.1, 0.1), (one,))
     _, first, second = alarms_table(found)
     assert first[:6] == ("x", "70, 80", "85.0", "2.0", "0.50", "–")

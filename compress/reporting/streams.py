@@ -44,13 +44,15 @@ def about(found: Streams) -> str:
 
 
 def early_table(found: Streams) -> Rows:
-    """Right after a part of an action."""
+    """Right after a part of an action, and when first."""
     parts = tuple(found.followed[0].early)
-    rows = [("right %", *(f"after {part} %" for part in parts), "window")]
+    rows = [("right %", *(f"after {part} %" for part in parts), "first p50 s", "p95 s", "window")]
     rows += [
         (
             each.name,
             *(wording.decimals(100 * each.early[part], 1) for part in parts),
+            wording.decimals(each.first_p50_s, 2),
+            wording.decimals(each.first_p95_s, 2),
             f"{each.min_frames} to {each.window}",
         )
         for each in found.followed

@@ -113,6 +113,7 @@ def followed(
         recogniser.live.window,
         recogniser.live.min_frames,
         judging.early(judged, asked),
+        *judging.first_right(judged, asked),
         tuple(choices),
         {},
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks import late
 from compress import recipe as recipes
 from compress.data.dataset import Dataset, Split
 from compress.evaluation.stream_settings import Config
@@ -94,6 +95,16 @@ def test_alarms_are_right_in_time_and_false_otherwise():
     windows.pop(6)
     silent = judging.alarms([recording], [windows], replace(LIVE, threshold=0.95), CLASSES)
     assert (silent.sensitivity, silent.false_alarms, silent.p50_s) == (0, 0, None)
+
+
+def test_what_is_said_late_counts_behind_the_end_of_an_action():
+    recording = Recording(
+        np.zeros((60, 1, V, 3), np.float32), (Action(1, 2, 1), Action(4, 6, 2)), 10.0
+    )
+    windows = [(1.5, scores(0)), (2.0, scores(1)), (3.0, scores(2)), (6.0, scores(2))]
+    # Five frames behind the second action there is no recording.
+    assert [late.right([recording], [windows], frames) for frames in (0, 5, 10)] == [100, 100, 0]
+    assert late.right([recording], [[]], 0) == 0
 
 
 def test_of_rules_that_are_sensitive_enough_the_one_with_fewest_false_alarms_is_chosen():

@@ -126,6 +126,8 @@ def _streams() -> dict:
         "window": 64,
         "min_frames": 16,
         "early": {"25": 0.125, "100": 0.775},
+        "first_p50_s": 1.37,
+        "first_p95_s": None,
         "choices": [choice],
         "cost_ms": {"1": 2.345, "16": 0.21},
     }

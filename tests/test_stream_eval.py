@@ -9,15 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks import late
 from compress import recipe as recipes
 from compress.data.dataset import Dataset, Split
 from compress.evaluation.stream_settings import Config
 from compress.evaluation.streams import judging, recordings, shipped, trial
-from compress.evaluation.streams.record import Alarms, Streams
+from compress.evaluation.streams.record import Alarms, Choice, Followed, Streams
 from compress.evaluation.streams.recordings import Action, Recording
 from compress.reporting import streams_page
 from compress.reporting.record import Report, from_json, to_json
 from compress.reporting.report import render
+from compress.reporting.streams import alarms_table
 from export import deployed
 from export.serve import Live
 from teachers.errors import RecipeError
@@ -85,8 +87,24 @@ def test_alarms_are_right_in_time_and_false_otherwise():
     # an action (9.0 before 10) says nothing of it.
     early = judging.early([recording], [windows])
     assert early == {"25": 1 / 3, "50": 0, "75": 0, "100": 0}
+    # The first right windows, 0.5 and 1 s in; the second action has none by its end.
+    windows.insert(6, (11.0, scores(1)))
+    first, last = judging.first_right([recording], [windows])
+    assert (first, last) == (pytest.approx(0.75), pytest.approx(0.975))
+    assert judging.first_right([recording], [[]]) == (None, None)
+    windows.pop(6)
     silent = judging.alarms([recording], [windows], replace(LIVE, threshold=0.95), CLASSES)
     assert (silent.sensitivity, silent.false_alarms, silent.p50_s) == (0, 0, None)
+
+
+def test_what_is_said_late_counts_behind_the_end_of_an_action():
+    recording = Recording(
+        np.zeros((60, 1, V, 3), np.float32), (Action(1, 2, 1), Action(4, 6, 2)), 10.0
+    )
+    windows = [(1.5, scores(0)), (2.0, scores(1)), (3.0, scores(2)), (6.0, scores(2))]
+    # Five frames behind the second action there is no recording.
+    assert [late.right([recording], [windows], frames) for frames in (0, 5, 10)] == [100, 100, 0]
+    assert late.right([recording], [[]], 0) == 0
 
 
 def test_of_rules_that_are_sensitive_enough_the_one_with_fewest_false_alarms_is_chosen():
@@ -124,7 +142,7 @@ def test_a_folder_is_tried_its_rule_written_and_the_page_shows_it(tmp_path):
     data, page = streams_page.write(tmp_path / "out", found)
     assert typed_json.decode(Streams, json.loads(data.read_text()), "x") == found
     shown = page.read_text()
-    assert '<td data-name="100 %">100.0</td>' in shown and "&lt;file&gt;" in shown
+    assert '<td data-name="after 100 %">100.0</td>' in shown and "&lt;file&gt;" in shown
 
 
 def test_windows_are_the_trained_ones_the_medians_or_as_said(tmp_path):
@@ -155,6 +173,18 @@ def test_a_run_tries_what_it_ships_beside_its_teacher(tmp_path):
     assert from_json(json.loads(json.dumps(to_json(report)))) == report
     shown = render(report)
     assert 'id="streams"' in shown and "alarms" in shown
+
+
+def test_a_rule_for_several_shares_is_one_row_and_says_where_it_falls_short():
+    alarms = Alarms(10, 1.0, 0.85, 2, 2.0, 0.5, None)
+    live = replace(LIVE, threshold=0.6)
+    chosen = [(0.7, LIVE), (0.8, LIVE), (0.9, live), (0.95, live)]
+    choices = tuple(Choice(wanted, rule, alarms, alarms) for wanted, rule in chosen)
+    one = Followed("x", "onnx", 1, 8, 4, {"100": 1.0}, None, None, choices, {"1": 1.0})
+    found = Streams("tiny", 10.0, 1, 0.9, (2, 2), (0.1, 0.1), (one,))
+    _, first, second = alarms_table(found)
+    assert first[:6] == ("x", "70, 80", "85.0", "2.0", "0.50", "–")
+    assert second[1] == "90, 95 (not reached)" and second[6:8] == ("0.6", "1 of 1")
 
 
 def test_a_recipe_says_what_is_tried():

@@ -67,6 +67,9 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     if options.write:
         for folder, each in zip(folders, found.followed, strict=True):
             trial.write_defaults(folder, trial.rule_of(each, config.sensitivity))
+            reached = trial.reached(each, config.sensitivity)
+            if reached < config.sensitivity:
+                say(f"note: no rule reaches {config.sensitivity:.0%}, the most is {reached:.1%}")
             say(
                 f"{folder / deployed.NAME}: follows live poses by the rule for {config.sensitivity:.0%}"
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.text import Text
 
-from compress.evaluation.streams.record import Streams
+from compress.evaluation.streams.record import Choice, Streams
 from compress.reporting import wording
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
@@ -43,13 +44,15 @@ def about(found: Streams) -> str:
 
 
 def early_table(found: Streams) -> Rows:
-    """Right after a part of an action."""
+    """Right after a part of an action, and when first."""
     parts = tuple(found.followed[0].early)
-    rows = [("right % after", *(f"{part} %" for part in parts), "window")]
+    rows = [("right %", *(f"after {part} %" for part in parts), "first p50 s", "p95 s", "window")]
     rows += [
         (
             each.name,
             *(wording.decimals(100 * each.early[part], 1) for part in parts),
+            wording.decimals(each.first_p50_s, 2),
+            wording.decimals(each.first_p95_s, 2),
             f"{each.min_frames} to {each.window}",
         )
         for each in found.followed
@@ -58,28 +61,34 @@ def early_table(found: Streams) -> Rows:
 
 
 def alarms_table(found: Streams) -> Rows:
-    """The rule of every sensitivity, judged and as it was chosen."""
-    rows = [
+    """The rule of every sensitivity, judged and as it was chosen; one that was chosen for several is
+    one row."""
+    rows: list[tuple[str, ...]] = [
         ("alarms", "wanted %", "had %", "false an hour", "p50 s", "p95 s", "score", "windows")
         + ("training: had %", "false an hour")
     ]
     for each in found.followed:
-        for choice in each.choices:
-            rows.append(
-                (
-                    each.name,
-                    f"{100 * choice.wanted:.0f}",
-                    wording.decimals(100 * choice.judged.sensitivity, 1),
-                    wording.decimals(choice.judged.false_an_hour, 1),
-                    wording.decimals(choice.judged.p50_s, 2),
-                    wording.decimals(choice.judged.p95_s, 2),
-                    f"{choice.live.threshold:g}",
-                    f"{choice.live.votes} of {choice.live.of}",
-                    wording.decimals(100 * choice.training.sensitivity, 1),
-                    wording.decimals(choice.training.false_an_hour, 1),
-                )
-            )
+        for _, group in groupby(each.choices, key=lambda choice: choice.live):
+            rows.append((each.name, *_rule_row(list(group))))
     return tuple(rows)
+
+
+def _rule_row(choices: Sequence[Choice]) -> tuple[str, ...]:
+    """Choices of one rule."""
+    last = choices[-1]
+    wanted = ", ".join(f"{100 * each.wanted:.0f}" for each in choices)
+    return (
+        # The most sensitive rule was taken, for none is sensitive enough.
+        wanted + ("" if last.training.sensitivity >= last.wanted else " (not reached)"),
+        wording.decimals(100 * last.judged.sensitivity, 1),
+        wording.decimals(last.judged.false_an_hour, 1),
+        wording.decimals(last.judged.p50_s, 2),
+        wording.decimals(last.judged.p95_s, 2),
+        f"{last.live.threshold:g}",
+        f"{last.live.votes} of {last.live.of}",
+        wording.decimals(100 * last.training.sensitivity, 1),
+        wording.decimals(last.training.false_an_hour, 1),
+    )
 
 
 def cost_table(found: Streams) -> Rows:
@@ -102,8 +111,10 @@ def print_streams(found: Streams | None) -> None:
     if found is None:
         return
     show(Text(f"Live poses: {about(found)}"))
-    for rows in (early_table(found), alarms_table(found), cost_table(found)):
-        _print(rows)
+    _print(early_table(found))
+    # What is judged, which a terminal is wide enough for.
+    _print([row[:8] for row in alarms_table(found)])
+    _print(cost_table(found))
 
 
 def _print(rows: Sequence[Sequence[str]]) -> None:

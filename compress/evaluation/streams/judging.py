@@ -44,6 +44,29 @@ def early(recordings: Sequence[Recording], answers: Sequence[Answers]) -> dict[s
     return {f"{100 * part:.0f}": right[part] / max(count, 1) for part in PARTS}
 
 
+def first_right(
+    recordings: Sequence[Recording], answers: Sequence[Answers]
+) -> tuple[float | None, float | None]:
+    """Seconds from the start of an action to the first window until its end that names it, median and
+    95th percentile of the actions that have one; None without any."""
+    waits = []
+    for recording, windows in zip(recordings, answers, strict=True):
+        for action in recording.actions:
+            right = (
+                time - action.start
+                for time, scores in windows
+                # Half a frame more, as in `early`.
+                if action.start <= time <= action.end + 0.5 / recording.rate
+                and scores.argmax() == action.label
+            )
+            waits += [wait for wait in [next(right, None)] if wait is not None]
+    return _percentile(waits, 50), _percentile(waits, 95)
+
+
+def _percentile(values: Sequence[float], percent: float) -> float | None:
+    return float(np.percentile(values, percent)) if values else None
+
+
 def alarms(
     recordings: Sequence[Recording],
     answers: Sequence[Answers],
@@ -67,8 +90,8 @@ def alarms(
         len(waits) / max(count, 1),
         false,
         false / max(hours, 1e-9),
-        float(np.percentile(waits, 50)) if waits else None,
-        float(np.percentile(waits, 95)) if waits else None,
+        _percentile(waits, 50),
+        _percentile(waits, 95),
     )
 
 

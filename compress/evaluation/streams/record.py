@@ -46,6 +46,8 @@ class Followed:
         runtime: the format that was served; `size_bytes` are of its files.
         window, min_frames: in force.
         early: share right after so many percent of an action.
+        first_p50_s, first_p95_s: seconds from the start of an action to the first right answer,
+            before any alarm rule, of actions that had one by their end; None without any.
         cost_ms: milliseconds of processor time a frame, by stride.
     """
 
@@ -55,6 +57,8 @@ class Followed:
     window: int
     min_frames: int
     early: dict[str, float]
+    first_p50_s: float | None
+    first_p95_s: float | None
     choices: tuple[Choice, ...]
     cost_ms: dict[str, float]
 

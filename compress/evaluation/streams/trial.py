@@ -113,6 +113,7 @@ def followed(
         recogniser.live.window,
         recogniser.live.min_frames,
         judging.early(judged, asked),
+        *judging.first_right(judged, asked),
         tuple(choices),
         {},
     )
@@ -166,7 +167,16 @@ def _spent(recogniser: Recogniser, recording: Recording, stride: int, round_: in
 
 def rule_of(found: Followed, sensitivity: float) -> Live:
     """The rule that was found for a sensitivity."""
-    return next(each.live for each in found.choices if each.wanted == sensitivity)
+    return _choice(found, sensitivity).live
+
+
+def reached(found: Followed, sensitivity: float) -> float:
+    """How sensitive that rule is on the recordings that chose it."""
+    return _choice(found, sensitivity).training.sensitivity
+
+
+def _choice(found: Followed, sensitivity: float) -> Choice:
+    return next(each for each in found.choices if each.wanted == sensitivity)
 
 
 def write_defaults(folder: Path, live: Live) -> None:

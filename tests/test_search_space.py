@@ -74,6 +74,11 @@ def test_what_cannot_be_searched_is_refused(override, message):
         _space(override)
 
 
+def test_an_ensemble_is_not_searched():
+    with pytest.raises(RecipeError, match="an ensemble has several"):
+        _space("student={name: ensemble}")
+
+
 def test_channels_of_a_network_that_keeps_them_are_not_searched():
     assert {shape.channels for shape in _space("teacher.name=stgcn").shapes} == {0.0}
     with pytest.raises(RecipeError, match="the channels of stgcn cannot be removed"):

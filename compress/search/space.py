@@ -70,6 +70,11 @@ def of(planned: Plan) -> Space:
         RecipeError: a recipe that a search cannot vary, or a list of it that fits no network.
     """
     recipe = planned.recipe
+    if planned.student.spec.network == "ensemble":
+        raise RecipeError(
+            f"{recipe.name}: a search varies the one stream of a network, and an ensemble has several;"
+            " give a student of one (from: teacher, or a `name`)"
+        )
     training = _training(recipe)
     spec = planned.student.spec
     axes = _axes(recipe, spec)

@@ -175,3 +175,12 @@ def test_two_networks_must_answer_the_same_clips(network, tmp_path):
 def test_clips_are_spread_over_classes():
     assert spread([0, 0, 1, 0, 2, 1], 4) == [0, 2, 4, 1]
     assert spread([1, 0], 9) == [1, 0]
+
+
+@pytest.mark.parametrize("kind, names", [("engine", page.ENGINE), ("page", page.SCRIPT)])
+def test_no_name_is_given_twice(kind, names):
+    """The files become one script, in which a second function of a name replaces the first."""
+    folder = page.HERE / kind
+    text = "\n".join((folder / f"{name}.js").read_text("utf-8") for name in names)
+    found = re.findall(r"^(?:async )?(?:function|const|let|class) (\w+)", text, re.MULTILINE)
+    assert len(found) > 10 and sorted(set(found)) == sorted(found)

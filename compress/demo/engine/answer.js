@@ -17,7 +17,7 @@ const steps = {
   trim,
   uniform,
   view_transform: viewTransform,
-  window: windowOf,
+  window: windowed,
 };
 // Steps that make other channels of the joints: joints are taken away in front of them, where the
 // network's joints are zero, as `compress/evaluation/damage.py` does.

@@ -154,7 +154,7 @@ function cropResize(clip, { ratio, frames }) {
 const loop = (clip, { frames }) => framesOf(clip, range(frames).map((i) => i % clip.T));
 
 // At most so many frames, the middle ones; fewer are filled up by `pad`.
-function windowOf(clip, { frames, pad }) {
+function windowed(clip, { frames, pad }) {
   const valid = validLength(clip);
   const T = Math.min(valid, frames);
   const start = Math.floor(Math.max(0, valid - frames) / 2);

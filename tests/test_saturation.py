@@ -106,6 +106,19 @@ def test_what_is_computed_in_float_or_channel_by_channel_keeps_all_levels():
     ]
 
 
+@pytest.mark.parametrize("above", [0.9, 1.0001, 1.001, 1.003, 1.01, 1.2])
+def test_a_channel_of_nearly_nothing_that_touches_the_rule_is_rounded_once(above):
+    """Its scale is the least there is, or the rule's a little above it."""
+    generator = np.random.default_rng(3)
+    for _ in range(50):
+        share = generator.uniform(0.4, 0.6)
+        pair = np.array([share, 1 - share]) * above * 127.4 * bits.SMALLEST / 127
+        weight = conv(pair[:, None].tolist()).astype("float32")
+        once = bits.rounded(weight, 0, "int8")
+        assert by_hand(levels_of(once, 0), 0) <= 128
+        np.testing.assert_allclose(bits.rounded(once, 0, "int8"), once, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape, axis", SHAPES)
 @pytest.mark.parametrize("kind", ["normal", "equal", "positive", "sparse", "tiny", "zero"])
 def test_no_pair_is_above_the_bound_and_rounding_again_changes_nothing(shape, axis, kind):

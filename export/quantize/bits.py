@@ -244,7 +244,9 @@ def paired_scales(rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
     # Rounded neighbours may add up to 128, more than before rounding: the rule again would raise
     # their scale, and round a second time. What is rounded already keeps its scale instead. One of
     # two neighbours that the rule bounds is at level 63.7 at least, and so is the largest weight.
-    unknown = np.flatnonzero(least > scales)
+    # Of a channel below SMALLEST that scale does not tell: it may lie on the rule's, just above it.
+    tiny = (0 < largest) & (largest < SMALLEST) & ~_rounded_to(rows, scales)
+    unknown = np.flatnonzero((least > scales) | tiny)
     scales = np.maximum(scales, least)
     for level in range(LIMIT["int8"], 63, -1):
         tried = largest[unknown] / level

@@ -245,7 +245,7 @@ def paired_scales(rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
     # their scale, and round a second time. What is rounded already keeps its scale instead. One of
     # two neighbours that the rule bounds is at level 63.7 at least, and so is the largest weight.
     # Of a channel below SMALLEST that scale does not tell: it may lie on the rule's, just above it.
-    tiny = (0 < largest) & (largest < SMALLEST) & ~_rounded_to(rows, scales)
+    tiny = (largest > 0) & (largest < SMALLEST) & ~_rounded_to(rows, scales)
     unknown = np.flatnonzero((least > scales) | tiny)
     scales = np.maximum(scales, least)
     for level in range(LIMIT["int8"], 63, -1):

@@ -44,6 +44,8 @@ def logits_of(network, clips):
 @pytest.fixture(scope="module")
 def members(randomised):
     """(stream, a network that was trained on it, its share) of four streams."""
+    # `randomised` leaves some tensors as they were built: not as the tests before have left chance.
+    paddle.seed(5)
     module = networks.module("ctrgcn")
     spec = module.default_spec(3, SIX, 8, 2, 3, module.Config(8))
     spec = module.drop_blocks(spec, SHALLOW)
@@ -82,7 +84,8 @@ def test_it_answers_as_the_fused_scores_of_its_members(members, whole):
         logits_of(whole, clips), expected, rtol=0, atol=2e-6 * abs(expected).max()
     )
     # They disagree, or any of them would have passed for all.
-    assert len({tuple(one.argmax(1)) for one in each}) > 1
+    apart = [abs(one - expected).max() for one in each]
+    assert min(apart) > 1e-3 * abs(expected).max()
 
 
 def test_its_parts_make_it_again(whole):

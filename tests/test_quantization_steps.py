@@ -471,7 +471,8 @@ def test_a_run_ends_in_eight_bits_and_resumes(tmp_path, monkeypatch, capsys):
                 "teacher.width=8",
                 "teacher.train.epochs=1",
                 "budget.max_top1_drop=100",
-                "steps=[{ptq: {clips: 6}}]",
+                # Three blocks are as good as ten for what is tested, and a third of the time.
+                "steps=[{prune_layers: {drop: [l2, l3, l4, l6, l7, l9, l10]}}, {ptq: {clips: 6}}]",
                 # The files that compute in eight bits.
                 "export.formats=[onnx]",
             )
@@ -481,7 +482,7 @@ def test_a_run_ends_in_eight_bits_and_resumes(tmp_path, monkeypatch, capsys):
     assert run.main(tiny) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["layer_report"][-1]["layer"] == "logits" and report["steps"][0]["notes"][
+    assert report["layer_report"][-1]["layer"] == "logits" and report["steps"][1]["notes"][
         0
     ].endswith("layers int8")
     page = (tmp_path / "out" / "report.html").read_text()
@@ -493,7 +494,7 @@ def test_a_run_ends_in_eight_bits_and_resumes(tmp_path, monkeypatch, capsys):
     assert Quantized.read(tmp_path / "out" / "weights" / "quantized.npz").plan.ranges
     model = (tmp_path / "out" / "deploy" / "model.onnx").read_bytes()
     assert run.main([*tiny, "--resume"]) == 0
-    assert "step 1: was finished before" in capsys.readouterr().err
+    assert "step 2: was finished before" in capsys.readouterr().err
     assert (tmp_path / "out" / "deploy" / "model.onnx").read_bytes() == model and said[
         "total_bytes"
     ] < 600_000

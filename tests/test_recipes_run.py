@@ -54,7 +54,14 @@ BOTH_FORMATS = ("ctrgcn_lite_dml", "ctrgcn_lite_4stream_kd", "efficientgcn_b0_in
 
 
 # Twins of recipes that run in every suite: the same steps around another network.
-SLOW = ("ctrgcn_light_v1", "ctrgcn_light_v2", "efficientgcn_b0", "efficientgcn_b0_dml")
+SLOW = (
+    "ctrgcn_light_v1",
+    "ctrgcn_light_v2",
+    "ctrgcn_lite_two_stage",
+    "efficientgcn_b0",
+    "efficientgcn_b0_dml",
+    "stgcnpp",
+)
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_apply_names_an_unknown_step_and_one_that_does_not_fit():
         str(caught.value)
         == "preprocessing: unknown step 'sampel' (known: centre, centre_seen, trim, drop_empty,"
         " min_max, sample, crop_resize, loop, fit, uniform, normalise_3d, normalise_2d, view_transform, stream,"
-        " branches, map_joints); use the version of the project that wrote it"
+        " branches, map_joints, window); use the version of the project that wrote it"
     )
     with pytest.raises(DataError) as caught:
         transforms.apply(ramp(3), [{"op": "centre", "joint": 25}])

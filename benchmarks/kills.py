@@ -52,12 +52,13 @@ SMALL = (
 # What a stopped command must end with; kill -9 leaves it no say.
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 # Compared by name alone. Trainings keep how long their epochs took, curves, reports and the log when
-# they were written. The baseline export is Paddle's own and does not ship: it numbers what the process
-# has built before. In tmp/ ONNX Runtime keeps a session number.
+# they were written, the card its latencies. The baseline export is Paddle's own and does not ship: it
+# numbers what the process has built before. In tmp/ ONNX Runtime keeps a session number.
 TIMED = (
     "run/state/",
     "run/curves/",
     "run/report.",
+    "run/MODEL_CARD.md",
     "run/run.log",
     "run/baseline/",
     "teachers/",

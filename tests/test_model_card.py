@@ -89,6 +89,7 @@ def test_what_was_not_measured_is_said(text):
         assert f"\n- Not measured: {words}" in bare.replace("actions that are ", "").replace(
             "differences between ", ""
         ), words
+    assert "(`robustness:` does)" in bare
 
 
 def test_the_licence_of_weights_is_never_known():

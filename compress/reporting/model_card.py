@@ -117,10 +117,12 @@ def _worst(rows: Sequence[ClassRow]) -> list[ClassRow]:
 def _unmeasured(report: Report) -> Iterator[str]:
     yield "other data, other recordings and other estimators of poses"
     if report.robustness is None:
-        yield "damaged clips: lost joints and frames, jitter, parts, turns (`robustness:` does)"
-        yield "calibration of the scores (`robustness:` does)"
+        yield Markup(
+            "damaged clips: lost joints and frames, jitter, parts, turns (`robustness:` does)"
+        )
+        yield Markup("calibration of the scores (`robustness:` does)")
     if report.robustness is None or not report.robustness.unknown:
-        yield "actions that are none of the classes (`leave_out:` does)"
+        yield Markup("actions that are none of the classes (`leave_out:` does)")
     if report.data is None or report.data.copies is None:
         yield "whether validation clips are training clips again"
     yield "differences between groups of people: no file says who is in a clip"

@@ -193,33 +193,38 @@ def _compare(folder: Path, checked: Checked, recorder: Recorder) -> None:
     description = deployed.read(folder)
     for kind, predict in deployed.predictors(folder, description, checked.threads).items():
         files = tuple(folder / file for file in description.files[kind])
-        title = table.runtime_title(kind)
-        row, logits = accuracy.row(
-            title, predict, checked.clips, checked.logits, files, deployed=True
-        )
-        row = accuracy.against(row, logits, checked.teacher, checked.clips.labels)
-        checked.results[title] = logits
+        row = _row_of(table.runtime_title(kind), predict, files, checked, deployed=True)
         if kind == table.CONTINUAL:
             row = replace(row, note="timed with the frames behind a clip that are not there")
         recorder.runtimes(replace(row, requires=(description.requires or {}).get(kind)))
-        checked.turns.append(turn_of(predict, checked.clips))
         if kind == "onnx" and ort.has_cuda():
             _compare_on_gpu(files[0], checked, recorder)
 
 
 def _compare_on_gpu(model: Path, checked: Checked, recorder: Recorder) -> None:
     """The same file by ONNX Runtime's CUDA provider, which is there where onnxruntime-gpu is."""
-    title = f"{table.runtime_title('onnx')}, CUDA"
     try:
         predict = ort.on_gpu(model, checked.threads)
     except ExportMismatch as error:
         say(f"note: {error}")
         return
-    row, logits = accuracy.row(title, predict, checked.clips, checked.logits, (model,))
-    row = accuracy.against(row, logits, checked.teacher, checked.clips.labels)
-    checked.results[title] = logits
+    title = f"{table.runtime_title('onnx')}, CUDA"
+    row = _row_of(title, predict, (model,), checked, deployed=False)
     recorder.runtimes(replace(row, note="without TF32"))
+
+
+def _row_of(
+    title: str,
+    predict: accuracy.Predict,
+    files: tuple[Path, ...],
+    checked: Checked,
+    deployed: bool,
+) -> RuntimeRow:
+    """The row of a file on the whole validation split, to be timed with the others."""
+    row, logits = accuracy.row(title, predict, checked.clips, checked.logits, files, deployed)
+    checked.results[title] = logits
     checked.turns.append(turn_of(predict, checked.clips))
+    return accuracy.against(row, logits, checked.teacher, checked.clips.labels)
 
 
 def _export_baseline(folder: Path, state: State, checked: Checked, recorder: Recorder) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compress.reporting import design
+from compress.reporting import report
 
 OWN = Path(__file__).with_name("page")
 
@@ -15,16 +15,8 @@ OWN = Path(__file__).with_name("page")
 def html(found: Mapping[str, Any]) -> str:
     """The page of what `compress.search.results.to_json` says."""
     # Late: most of what this package does needs no templates.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader([OWN, design.PAGE]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     # Names of blocks come from recipes: none of them may end the script that the data stand in.
     data = json.dumps(found).replace("<", "\\u003c")
-    return environment.get_template("search.html.j2").render(**found, data=Markup(data))
+    return report.environment(OWN).get_template("search.html.j2").render(**found, data=Markup(data))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from paddle import nn
 
+from compress.training import depth
 from compress.training.settings import Config
 from teachers.layers import BatchNorm
 
@@ -25,16 +26,17 @@ def rates(network: nn.Layer, decay: float) -> dict[str, float]:
     # What lies around the blocks is no deeper than the block beside it: `data_bn` learns as fast
     # as l1.
     blocks = [block.id for block in network.spec.blocks]
+    aside = depth.members(network)
     factors = {}
     for name in names:
         if name == "fc":
             factors[name] = 1.0
-        elif network.spec.network == "ensemble":
-            # Members lie side by side, each right in front of the classifier.
+        elif name in aside:
+            # Each right in front of the classifier.
             factors[name] = decay
         else:
-            depth = len(blocks) - (blocks.index(name) if name in blocks else 0)
-            factors[name] = decay**depth
+            parts_behind = len(blocks) - (blocks.index(name) if name in blocks else 0)
+            factors[name] = decay**parts_behind
     return factors
 
 

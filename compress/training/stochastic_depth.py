@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from paddle import nn
 
+from compress.training import depth
 from teachers.layers import Residual
 
 
@@ -17,13 +18,6 @@ def rates(network: nn.Layer, last: float) -> dict[str, float]:
     return {name: last * (number + 1) / len(blocks) for number, name in enumerate(blocks)}
 
 
-def _in_depth(network: nn.Layer) -> list[nn.Layer]:
-    """The networks whose blocks lie one behind the other: the members of an ensemble, which lie side
-    by side, or the network itself."""
-    members = [block.id for block in network.spec.blocks if hasattr(block, "blocks")]
-    return [getattr(network, name) for name in members] or [network]
-
-
 @contextmanager
 def applied(network: nn.Layer, last: float) -> Iterator[None]:
     """The network as its training takes it; without these rates again behind it."""
@@ -32,7 +26,7 @@ def applied(network: nn.Layer, last: float) -> Iterator[None]:
         yield
         return
     changed = []
-    for part in _in_depth(network):
+    for part in [getattr(network, name) for name in depth.members(network)] or [network]:
         for name, rate in rates(part, last).items():
             for layer in getattr(part, name).sublayers(include_self=True):
                 if isinstance(layer, Residual):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set as AbstractSet
+from collections.abc import Iterator, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 
+from compress.evaluation.record import RuntimeRow
 from compress.reporting import wording
 from compress.reporting.record import Delivered
 from compress.reporting.runs.facts import same_clips, shipped
@@ -108,10 +109,7 @@ def _latencies(runs: Sequence[Run]) -> Scatter:
     for place, run in enumerate(runs):
         before = run.report.before
         teacher = _pair(points, place, run, [("teacher", before)], "p50_ms")
-        for row in deployed(run)[:MOST_FILES]:
-            x, top1 = _place(row.p50_ms, row.top1)
-            if x is None or top1 is None:
-                continue
+        for row, x, top1 in _files_at(run, "p50_ms"):
             says = f"{place + 1} {run.name}, {row.name}: {top1:.2f} %, {x:.2f} ms, {wording.size(row.bytes)}"
             if teacher and before is not None and before.runtime == row.name:
                 arrows.append((teacher[0], len(points)))
@@ -131,10 +129,7 @@ def _files(runs: Sequence[Run]) -> Scatter:
     points: list[Point] = []
     runtimes = _runtimes(runs)
     for place, run in enumerate(runs):
-        for row in deployed(run)[:MOST_FILES]:
-            x, top1 = _place(row.bytes, row.top1)
-            if x is None or top1 is None:
-                continue
+        for row, x, top1 in _files_at(run, "bytes"):
             ms = wording.decimals(row.p50_ms, 2, " ms")
             says = f"{place + 1} {run.name}, {row.name}: {top1:.2f} %, {wording.size(x)}, {ms}"
             points.append(Point(place, str(runtimes.index(row.name)), x, top1, says))
@@ -146,6 +141,14 @@ def _files(runs: Sequence[Run]) -> Scatter:
         points=tuple(points),
         runtimes=runtimes,
     )
+
+
+def _files_at(run: Run, key: str) -> Iterator[tuple[RuntimeRow, float, float]]:
+    """(file, its value, top-1) of the files of a run that have both."""
+    for row in deployed(run)[:MOST_FILES]:
+        x, top1 = _place(getattr(row, key), row.top1)
+        if x is not None and top1 is not None:
+            yield row, x, top1
 
 
 def _pair(

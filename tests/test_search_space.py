@@ -179,6 +179,31 @@ def test_no_weight_that_a_network_is_weighed_with_is_near_nothing(tiny_spec):
     assert min(np.abs(value).min() for value in state.values()) >= 0.1
 
 
+@pytest.mark.parametrize(
+    "steps, own",
+    [
+        ("[train: {}]", "all-c100-t16-joint"),
+        ("[prune_layers: {drop: [l10]}, train: {}, ptq: {}]", "no-l10-c100-t16-joint"),
+        (
+            "[prune_layers: {drop: [l10, l9]}, prune_channels: {ratio: 0.5}, train: {}]",
+            "no-l9-l10-c50-t16-joint",
+        ),
+        ("[prune_channels: {ratio: 0.5, blocks: [l9]}, train: {}]", None),
+        ("[prune_channels: {ratio: 0.4}, train: {}]", None),
+        ("[prune_layers: {drop: [l9]}, train: {}]", None),
+    ],
+)
+def test_the_recipes_own_network_is_tried_first(steps, own):
+    # Text as in a recipe; how the training goes does not matter here.
+    space = _space(
+        "steps=" + steps.replace("train: {}", "train: {epochs: 3, lr: 0.1, batch_size: 8}")
+    )
+    assert (space.own.name if space.own else None) == own
+    first = sampler.propose(space, set(), [])
+    assert own is None or first == space.own
+    assert sampler.propose(space, {first.name}, []) != first
+
+
 def _rows(kind: str, count: int) -> list[Timed]:
     shape = Shape((), 0.0, 16, "joint")
     return [

@@ -19,6 +19,7 @@ from compress.reporting.recorder import Recorder
 from compress.search import space as spaces
 from compress.search.space import Shape, Space
 from compress.steps.work import Work
+from compress.training.answers import Answers
 from compress.training.curves import Curves
 from compress.training.model import Model
 from teachers.weights.held import HeldFiles
@@ -95,6 +96,8 @@ def make(run: pipeline.Run, planned: Plan, heard: Callable[[int], None]) -> Cont
         recipe.seed,
         pipeline.origin(planned),
         recipe.teacher.runtime,
+        # Its networks are trained on the same batches, and the teacher's half of a step is the same.
+        answers=Answers(run.folder / "teacher_answers.bin"),
     )
     held = HeldFiles(run.folder)
     files = {weights.path: weights.sha256 for weights in planned.weights}

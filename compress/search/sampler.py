@@ -42,6 +42,8 @@ def propose(space: Space, seen: Collection[str], tried: Sequence[Tried]) -> Shap
     left = [shape for shape in space.shapes if shape.name not in seen]
     if not left:
         return None
+    if space.own is not None and space.own.name not in seen:
+        return space.own
     # Until a wave was trained there is nothing to learn from.
     if space.base.search.sampler == "tpe" and len(tried) >= space.base.search.candidates:
         found = _tpe(space, seed + len(seen), seen, tried)

@@ -55,12 +55,14 @@ class Space:
         shapes: all of them, in a fixed order.
         bits: the ways in which files are stored.
         training: settings of the training that every shape gets.
+        own: the shape that the recipe's own steps make, where it is one of them.
     """
 
     base: Recipe
     shapes: tuple[Shape, ...]
     bits: tuple[Bits, ...]
     training: settings.Config
+    own: Shape | None = None
 
 
 def of(planned: Plan) -> Space:
@@ -79,7 +81,7 @@ def of(planned: Plan) -> Space:
     spec = planned.student.spec
     axes = _axes(recipe, spec)
     shapes = tuple(Shape(*values) for values in itertools.product(*axes))
-    return Space(recipe, shapes, recipe.search.bits, training)
+    return Space(recipe, shapes, recipe.search.bits, training, _own(recipe, spec, shapes))
 
 
 def _training(recipe: Recipe) -> settings.Config:
@@ -122,6 +124,31 @@ def _axes(recipe: Recipe, spec: Spec) -> tuple[Sequence[Any], ...]:
         whole // part for part in PARTS_OF_FRAMES if part == 1 or whole // part >= FEWEST_FRAMES
     )
     return layers, channels, frames, search.streams or (getattr(seen, "stream", "joint"),)
+
+
+def _own(recipe: Recipe, spec: Spec, shapes: Sequence[Shape]) -> Shape | None:
+    """What a person would try first: the network of the recipe as it stands."""
+    layers: set[str] = set()
+    channels = 0.0
+    for step in recipe.steps:
+        if step.enabled and step.kind == "prune_layers":
+            layers.update(cast(prune_layers.Config, step.config).drop)
+        elif step.enabled and step.kind == "prune_channels":
+            config = cast(prune_channels.Config, step.config)
+            # Another cut than those of the space
+            if channels or config.blocks:
+                return None
+            channels = config.ratio
+    stream = getattr(cast(Any, _input(recipe).config), "stream", "joint")
+    wanted = (layers, channels, spec.input_shape[1], stream)
+    return next(
+        (
+            shape
+            for shape in shapes
+            if (set(shape.layers), shape.channels, shape.frames, shape.stream) == wanted
+        ),
+        None,
+    )
 
 
 def _removable(spec: Spec) -> tuple[tuple[str, ...], ...]:

@@ -80,6 +80,7 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
         settings=identity.of([work.origin, number, config, work.seed, state.student.network.spec]),
         watch=watch,
         frozen_runtime=work.frozen_runtime,
+        answers=work.answers,
         enough=work.enough,
     )
     try:

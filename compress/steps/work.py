@@ -11,6 +11,7 @@ from paddle import nn
 from compress.data.dataset import Dataset, Split
 from compress.evaluation.evaluate import EvaluationSet
 from compress.inputs.view import View
+from compress.training.answers import Answers
 from compress.training.curves import Curves
 from compress.training.frozen import Choice
 from compress.training.model import Model
@@ -29,6 +30,7 @@ class Work:
         origin: identity of everything that decides the data and the starting weights.
         record: called with the epochs of the training under way, after each of them.
         frozen_runtime: `teacher.runtime` of the recipe.
+        answers: of the teacher to batches that it has seen; None: none are kept.
         enough: whether a training ends before its next epoch, see `compress.training.fit.Job`.
     """
 
@@ -40,6 +42,7 @@ class Work:
     frozen_runtime: Choice = "auto"
     record: History = field(default=lambda history: None, compare=False, repr=False)
     enough: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
+    answers: Answers | None = field(default=None, compare=False, repr=False)
     # Shared by the copies that `replace` makes for each step, and so by the whole run
     prepared: dict[tuple[str, str, int], EvaluationSet] = field(
         default_factory=dict, compare=False, repr=False

@@ -23,6 +23,7 @@ from compress.training import (
     shares,
     sync_norm,
 )
+from compress.training.answers import Answers
 from compress.training.average import Average, joined, put_back
 from compress.training.model import Model, views_of
 from compress.training.objectives import Objective
@@ -53,6 +54,7 @@ class Job:
         watch: shows progress and draws curves.
         start_counts: whether the learner as it comes may be the best there is, as epoch 0.
         frozen_runtime: what computes the frozen networks, see `compress.training.frozen.choose`.
+        answers: of the frozen networks to batches that they have seen; None: none are kept.
         enough: asked before each epoch; True: the training ends here with its best weights so far,
             and goes on from here when it is started again.
     """
@@ -71,6 +73,7 @@ class Job:
     learner: str = "student"
     start_counts: bool = False
     frozen_runtime: frozen_teachers.Choice = "auto"
+    answers: Answers | None = None
     enough: Callable[[], bool] = never
 
     @property
@@ -126,6 +129,8 @@ class Trainer:
             split,
             progress.runtime,
         )
+        if job.answers is not None and job.frozen:
+            self.frozen = job.answers.of(job.frozen, self.frozen)
         progress.runtime = self.frozen.runtime
         progress.note = self.frozen.note
 

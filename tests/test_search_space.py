@@ -188,7 +188,7 @@ def test_no_weight_that_a_network_is_weighed_with_is_near_nothing(tiny_spec):
             "[prune_layers: {drop: [l10, l9]}, prune_channels: {ratio: 0.5}, train: {}]",
             "no-l9-l10-c50-t16-joint",
         ),
-        ("[prune_channels: {ratio: 0.5, blocks: [l9]}, train: {}]", None),
+        ("[prune_channels: {ratio: 0.5, blocks: [[l9, 0.25]]}, train: {}]", None),
         ("[prune_channels: {ratio: 0.4}, train: {}]", None),
         ("[prune_layers: {drop: [l9]}, train: {}]", None),
     ],

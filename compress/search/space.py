@@ -136,7 +136,7 @@ def _own(recipe: Recipe, spec: Spec, shapes: Sequence[Shape]) -> Shape | None:
         elif step.enabled and step.kind == "prune_channels":
             config = cast(prune_channels.Config, step.config)
             # Another cut than those of the space
-            if channels or config.blocks:
+            if channels or config.blocks or config.ratio is None:
                 return None
             channels = config.ratio
     stream = getattr(cast(Any, _input(recipe).config), "stream", "joint")

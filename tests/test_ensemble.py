@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import onnx
@@ -126,6 +127,48 @@ def test_one_int8_file_of_each_format(members, tmp_path):
     assert {name.split(".")[0] for name in small} >= {"joint", "joint_motion", "fc"}
 
 
+@pytest.fixture(scope="module")
+def shared(randomised):
+    """Of two members, the first sees two streams as channels."""
+    config = ensemble.Config(("joint+bone", "joint_motion"), width=8, drop=SHALLOW)
+    return randomised(networks.build(ensemble.default_spec(3, SIX, 8, 2, 3, config)), 7)
+
+
+def test_a_member_sees_streams_side_by_side(shared):
+    shared.eval()
+    clips = clips_of(shared.spec)
+    total = 0.0
+    for branch, state in zip(shared.spec.blocks, member_states(shared), strict=True):
+        member = networks.build(shared.spec.member(branch))
+        networks.load_state(member, state, branch.id)
+        member.eval()
+        pairs = SIX.bone_pairs()
+        seen = [
+            np.stack([made.stream(clip, kind, pairs) for clip in clips]) for kind in branch.streams
+        ]
+        assert member.spec.input_shape[0] == 3 * len(seen)
+        total = total + logits_of(member, np.concatenate(seen, axis=1))
+    found = logits_of(shared, clips)
+    np.testing.assert_allclose(found, total, rtol=0, atol=2e-6 * abs(total).max())
+    # One person alone: whoever is not there is left out of every member.
+    clips[..., 1] = 0
+    np.testing.assert_allclose(
+        logits_of(prepared(flatten(shared), integers=False), clips),
+        logits_of(shared, clips),
+        rtol=0,
+        atol=1e-5 * abs(found).max(),
+    )
+
+
+def test_members_of_different_width_are_one_int8_file_of_each_format(shared, tmp_path):
+    clips = clips_of(shared.spec, 6)
+    clips[::2, ..., 1] = 0
+    api.export(shared, tmp_path, clips, quantized=api.quantize(shared, clips))
+    assert set(deployed.read(tmp_path).files) == {"onnx", "paddle"}
+    read = networks.from_json(type(shared.spec), json.loads(json.dumps(asdict(shared.spec))))
+    assert read == shared.spec
+
+
 def test_streams_and_blocks_of_members_can_be_dropped(whole):
     spec = whole.spec
     fewer = ensemble.drop_blocks(spec, ("bone", "bone_motion"))
@@ -156,6 +199,8 @@ def test_depth_is_counted_in_each_member(whole):
         ({"member": "stgcn"}, "member: must be one of ctrgcn"),
         ({"streams": ("joint", "velocity")}, "streams: must be some of joint"),
         ({"streams": ("joint", "joint")}, "streams: must be some of"),
+        ({"streams": ("joint", "bone+joint")}, "streams: must be some of"),
+        ({"streams": ("joint+", "bone")}, "streams: must be some of"),
         ({"streams": ()}, "streams: must be some of"),
         ({"width": 7}, "width: CTR-GCN needs a multiple of 8"),
     ],

@@ -22,7 +22,7 @@ def flatten(network: Ensemble) -> nn.Sequential:
         networks.load_state(member, state, f"the member {branch.id}")
         # Without its classifier, which is a part of the ensemble's.
         layers = list(ctrgcn.flatten(member))[:-1]
-        _beside_channels(layers[0], network.spec.input_shape)
+        _beside_channels(layers[0], member.spec.input_shape)
         for layer in layers:
             _name(layer, branch.id)
         members.append(nn.Sequential(*layers))
@@ -56,6 +56,15 @@ def _name(whole: nn.Layer, member: str) -> None:
             layer.layer = f"{member}.{layer.layer}"
 
 
+def _by_person(streams: list, persons: int):
+    """Streams (N, M * C, V, T) as channels of one input, (N, M * S * C, V, T): all of a person's side
+    by side."""
+    if persons > 1:
+        apart = [paddle.split(x, persons, axis=1) for x in streams]
+        streams = [x[person] for person in range(persons) for x in apart]
+    return paddle.concat(streams, axis=1)
+
+
 class Members(Entry):
     """Streams, each with its member's scale and shift, as channels of a person's row; then each
     member on its own channels: (N, C, T, V, M) -> features (N * M, F)."""
@@ -63,7 +72,7 @@ class Members(Entry):
     def __init__(self, network: Ensemble, members: list[nn.Sequential]):
         super().__init__("streams")
         self.shape = network.spec.input_shape
-        self.kinds = [branch.id for branch in network.spec.blocks]
+        self.kinds = [branch.streams for branch in network.spec.blocks]
         self.members = nn.LayerList(members)
         # A constant of the program, which no plan speaks of.
         self.register_buffer("parents", network.parents.clone(), persistable=False)
@@ -73,19 +82,22 @@ class Members(Entry):
         # Persons beside channels, (N, M * C, V, T): some places have no fifth axis.
         people = x.transpose([0, 4, 1, 3, 2]).reshape([0, M * C, V, T])
         seen = []
-        for kind, member in zip(self.kinds, self.members, strict=True):
+        for kinds, member in zip(self.kinds, self.members, strict=True):
             entry = member[0]
-            own = stream(people, kind, self.parents, 2, 3) * entry.scale + entry.shift
+            made = [stream(people, kind, self.parents, 2, 3) for kind in kinds]
+            own = made[0] if len(made) == 1 else _by_person(made, M)
+            own = own * entry.scale + entry.shift
             seen.append(paddle.split(own, M, axis=1) if M > 1 else [own])
         # One row for each person, so that who is not there can be left out of all members at once.
         parts = [own[person] for person in range(M) for own in seen]
-        return paddle.concat(parts, axis=1).reshape([-1, len(seen) * C, V, T])
+        return paddle.concat(parts, axis=1).reshape([-1, sum(map(len, self.kinds)) * C, V, T])
 
     def behind(self, rows):
         features = []
-        for part, member in zip(
-            paddle.split(rows, len(self.kinds), axis=1), self.members, strict=True
-        ):
+        sizes = [len(kinds) * self.shape[0] for kinds in self.kinds]
+        alike = len(set(sizes)) == 1
+        cut = paddle.split(rows, len(sizes) if alike else sizes, axis=1)
+        for part, member in zip(cut, self.members, strict=True):
             entry, *blocks = member
             y = entry.behind(entry.point("out", part))
             for block in blocks:

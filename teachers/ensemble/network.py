@@ -54,10 +54,11 @@ class Ensemble(nn.Layer):
         self.register_buffer("parents", paddle.to_tensor(parents(spec.skeleton)), persistable=False)
 
     def forward(self, x):
-        features = [
-            getattr(self, branch.id)(stream(x, branch.id, self.parents, joints=3, frames=2))
-            for branch in self.spec.blocks
-        ]
+        features = []
+        for branch in self.spec.blocks:
+            seen = [stream(x, kind, self.parents, joints=3, frames=2) for kind in branch.streams]
+            member = getattr(self, branch.id)
+            features.append(member(paddle.concat(seen, axis=1) if len(seen) > 1 else seen[0]))
         return self.fc(paddle.concat(features, axis=1))
 
 

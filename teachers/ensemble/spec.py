@@ -13,12 +13,15 @@ from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
 # Networks that are fed joints as they are, and end in the classifier `fc` on a clip's features.
+# Between streams that one member sees side by side.
+TOGETHER = "+"
 MEMBERS = ("ctrgcn", "ctrgcn_light_v1", "ctrgcn_light_v2")
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A member: `id` is the stream that it sees, `blocks` are those of `network`."""
+    """A member: `id` is the stream that it sees, or several as channels of one input, joined by
+    `+`; `blocks` are those of `network`."""
 
     id: str
     network: str
@@ -31,6 +34,11 @@ class Branch:
             block_type = typing.get_args(hint)[0]
             read = tuple(networks.from_json(block_type, block) for block in self.blocks)
             object.__setattr__(self, "blocks", read)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """What it sees, in the order of the channels."""
+        return tuple(self.id.split(TOGETHER))
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,9 @@ class Spec:
 
     def member(self, branch: Branch) -> Any:
         """The spec of a member by itself."""
+        channels = self.channels * len(branch.streams)
         return networks.module(branch.network).Spec(
-            branch.blocks, self.classes, self.skeleton, self.frames, self.persons, self.channels
+            branch.blocks, self.classes, self.skeleton, self.frames, self.persons, channels
         )
 
 
@@ -63,7 +72,7 @@ class Config:
     """Recipe keys.
 
     Attributes:
-        streams: that it is made of.
+        streams: that it is made of; `joint+bone` is one member that sees both as channels.
         member: the network of each.
         width: of a member, as its own key.
         drop: blocks that no member has.
@@ -77,9 +86,12 @@ class Config:
     def __post_init__(self):
         if self.member not in MEMBERS:
             raise ValueError(f"member: must be one of {', '.join(MEMBERS)}, is {self.member!r}")
-        unknown = [name for name in self.streams if name not in STREAMS]
-        if unknown or not self.streams or len(set(self.streams)) < len(self.streams):
-            raise ValueError(f"streams: must be some of {', '.join(STREAMS)}, each once")
+        seen = [name for member in self.streams for name in member.split(TOGETHER)]
+        unknown = [name for name in seen if name not in STREAMS]
+        if unknown or not seen or len(set(seen)) < len(seen):
+            raise ValueError(
+                f"streams: must be some of {', '.join(STREAMS)}, each once; a+b gives one member both"
+            )
         # Raises about `width`, in the member's own words.
         networks.module(self.member).Config(self.width)
 
@@ -95,14 +107,17 @@ def default_spec(
     """A member for each stream."""
     config = config or Config()
     module = networks.module(config.member)
-    spec = module.default_spec(
-        classes, skeleton, frames, persons, channels, module.Config(config.width)
-    )
-    if config.drop:
-        spec = module.drop_blocks(spec, config.drop)
-    branches = tuple(Branch(name, config.member, spec.blocks) for name in config.streams)
+    branches = []
+    for name in config.streams:
+        seen = channels * len(name.split(TOGETHER))
+        spec = module.default_spec(
+            classes, skeleton, frames, persons, seen, module.Config(config.width)
+        )
+        if config.drop:
+            spec = module.drop_blocks(spec, config.drop)
+        branches.append(Branch(name, config.member, spec.blocks))
     # The member's, which may have other edges than the data's.
-    return Spec(branches, classes, spec.skeleton, frames, persons, channels)
+    return Spec(tuple(branches), classes, spec.skeleton, frames, persons, channels)
 
 
 def drop_blocks(spec: Spec, ids: tuple[str, ...]) -> Spec:

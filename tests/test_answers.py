@@ -98,6 +98,19 @@ def test_a_damaged_file_gives_nothing_wrong(teachers, tmp_path):
     assert len(asked) > 5
 
 
+def test_a_full_file_takes_no_more_and_answers_go_on(teachers, tmp_path):
+    frozen, asked = counted(teachers)
+    path = tmp_path / "answers.bin"
+    answers = Answers(path, largest=200)
+    compute = answers.of(teachers, frozen).compute
+    first = [compute(batch(seed))["teacher"].numpy() for seed in range(4)]
+    assert len(answers) == 2 and path.stat().st_size <= 200
+    for seed, logits in enumerate(first):
+        np.testing.assert_array_equal(compute(batch(seed))["teacher"].numpy(), logits)
+    # The two that are kept are not asked for again.
+    assert len(asked) == 6
+
+
 def test_where_nothing_can_be_written(teachers, tmp_path):
     (tmp_path / "file").write_text("")
     frozen, _ = counted(teachers)

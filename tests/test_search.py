@@ -208,7 +208,9 @@ def test_times_as_people_write_them(text, seconds):
     [
         (["--time", "soon"], "cannot read the time 'soon'"),
         (["--max-size", "1 apple"], "cannot read the size"),
+        (["--max-size", "0"], "must be above 0"),
         (["--max-ms", "-1"], "expected a number that is not negative, got '-1'"),
+        (["--max-drop", "101"], "expected points of top-1, at most 100, got '101'"),
         (["--resume", "--output", "nowhere"], "nowhere holds no search"),
     ],
 )

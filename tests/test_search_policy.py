@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compress.search import front, policy
+from compress.search import front, policy, report, results
 from compress.search.state import (
     SLACK,
     Ask,
@@ -139,10 +139,10 @@ def test_a_better_epoch_is_delivered_again_and_a_failure_never():
 
 def test_only_what_may_be_on_the_front_is_delivered():
     story = Story().candidate("a").trained("a", 50.0).candidate("b").trained("b", 49.0)
-    assert policy.promising(story.events, "b", "int8")
+    assert policy.promising(story.events, "b", "int8", FREE, 50.0)
     point = {"bytes": 1000, "ms": 1.0, "top1": 49.5, "trained_top1": 50.0, "seconds": 1.0}
     story.add("point", shape="a", bits="int8", best_epoch=1, **point)
-    assert not policy.promising(story.events, "b", "int8")
+    assert not policy.promising(story.events, "b", "int8", FREE, 50.0)
 
 
 def test_epochs_of_larger_networks_are_expected_to_take_longer():
@@ -163,3 +163,60 @@ def test_the_front_is_what_nothing_beats():
     costs = [(1.0, 5.0), (2.0, 4.0), (2.0, 5.0), (1.0, 5.0), (3.0, 3.0)]
     assert front.front(costs) == [0, 1, 4]
     assert front.ranks(costs) == [0, 0, 1, 0, 0]
+
+
+def _delivered(story, name, top1, epoch, ms=1.0, bits="int8"):
+    values = {"bytes": 1000, "ms": ms, "top1": top1, "best_epoch": epoch, "seconds": 1.0}
+    return story.add(
+        "point", shape=name, bits=bits, trained_top1=top1, folder=f"p-e{epoch}", **values
+    )
+
+
+@pytest.mark.parametrize(
+    "limits, first, later, best_epoch",
+    [
+        # Better weights, but the file of them is not
+        (Limits(2000, None, 2.0, None), (88.0, 1.0), (87.4, 1.0), 3),
+        # More accurate, but too slow
+        (Limits(2000, 1.02, 5.0, None), (88.0, 1.0), (88.5, 1.03), 3),
+        (Limits(2000, None, 2.0, None), (88.0, 1.0), (88.5, 1.0), 9),
+        # As good: the later one, as among epochs
+        (Limits(2000, None, 2.0, None), (88.0, 1.0), (88.0, 1.0), 9),
+    ],
+)
+def test_a_later_delivery_takes_the_place_of_a_worse_one_alone(limits, first, later, best_epoch):
+    story = Story().candidate("a")
+    for (top1, ms), epoch in ((first, 3), (later, 9)):
+        _delivered(story, "a", top1, epoch, ms)
+    found = results.found(story.events, limits, 89.5)
+    assert [point["best_epoch"] for point in found.points] == [best_epoch]
+    assert found.best_point["best_epoch"] == best_epoch and report.exit_code(found) == 0
+
+
+def test_a_floor_of_the_recipe_is_a_limit():
+    story = _delivered(Story().candidate("a"), "a", 70.0, 3)
+    assert report.exit_code(results.found(story.events, FREE, 70.0)) == 0
+    floor = Limits(10**6, None, 0.5, None, min_top1=90.0)
+    found = results.found(story.events, floor, 70.0)
+    assert found.best_point["keeps"]["top1"] is False and report.exit_code(found) == 3
+
+
+def test_nothing_fits_is_said_only_where_it_was_judged(tmp_path):
+    def ended(story, why):
+        found = results.found(story.add("end", why=why).events, FREE, 90.0)
+        return report.exit_code(found), " ".join(map(str, report.printed(found, tmp_path)[1:]))
+
+    code, said = ended(Story().candidate("a"), "time")
+    assert code == 1 and "--resume and more --time" in said
+    code, said = ended(Story().candidate("a").add("failed", shape="a", why="nan"), "space")
+    assert code == 1 and "every network that fits failed" in said
+    code, said = ended(Story().add("refused", name="a", why="bytes"), "space")
+    assert code == 2 and "1 could not fit" in said
+
+
+def test_more_time_goes_on_with_what_time_had_cut_off():
+    story = _wave().add("wave", members=["a", "b", "c"])
+    story.trained("b", 71.0, 72.0).skipped("b", 3)
+    story.trained("b", 73.0, 74.0, why="time").skipped("b", 5).add("end", why="time")
+    assert story.next() == Train("b", 9)
+    assert story.next(Limits(10**6, None, 0.5, story.events[-1]["elapsed"])) == End("time")

@@ -204,6 +204,29 @@ def test_the_recipes_own_network_is_tried_first(steps, own):
     assert sampler.propose(space, {first.name}, []) != first
 
 
+@pytest.mark.parametrize("axis, values", [("streams", "[joint, bone]"), ("frames", "[16, 8]")])
+def test_what_an_input_has_not_cannot_be_varied(axis, values, monkeypatch):
+    recipe = recipes.load("efficientgcn_b0_dml", [f"search.{axis}={values}"])
+    chosen = recipe.student.input or recipe.teacher.members[0].input
+    if axis == "frames":
+        # An input of its own that knows nothing of frames
+        monkeypatch.setattr(spaces, "_input", lambda _: replace(chosen, config=SimpleNamespace()))
+    spec = networks.module("efficientgcn").default_spec(12, NTU_25, 16, 1, 18)
+    with pytest.raises(RecipeError, match=f"search.{axis}: the input .* has no key"):
+        spaces.of(Plan(recipe, None, (), PlannedStudent(None, spec, None), (), ()))
+
+
+def test_shares_that_names_cannot_tell_apart_are_refused():
+    with pytest.raises(RecipeError, match="same in whole percent"):
+        recipes.load("ctrgcn_lite_dml", ["search.channels=[0.62, 0.625]"])
+
+
+def test_gates_that_a_search_does_not_judge_are_named():
+    recipe = recipes.load("ctrgcn_lite_dml", ["budget.max_drop_at_20pct_joints=3"])
+    assert any("max_drop_at_20pct_joints is not judged" in note for note in spaces.notes(recipe))
+    assert spaces.notes(recipes.load("ctrgcn_lite_dml")) == []
+
+
 def _rows(kind: str, count: int) -> list[Timed]:
     shape = Shape((), 0.0, 16, "joint")
     return [

@@ -4,7 +4,7 @@ Run: featherbone search --recipe ctrgcn_lite_dml --max-size 3MB --max-drop 2 --t
 
 Layers, channels, frames and bits of the recipe's network are varied, as its section `search:` says.
 Exit codes: 0 a point keeps all limits, 1 bad input or failure, 2 none fits size and latency, 3 none
-keeps the drop as well, 130 interrupted, 143 stopped. The last line of stdout is one JSON object.
+of those is accurate enough, 130 interrupted, 143 stopped. The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -48,9 +48,19 @@ def parse_time(text: str) -> float:
 
 def _size(text: str) -> int:
     try:
-        return parse_size(text)
+        size = parse_size(text)
     except ValueError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from None
+    if size == 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return size
+
+
+def _points(text: str) -> float:
+    value = _positive(text)
+    if value > 100:
+        raise argparse.ArgumentTypeError(f"expected points of top-1, at most 100, got {text!r}")
+    return value
 
 
 def _positive(text: str) -> float:
@@ -78,7 +88,7 @@ def parser(command: str = COMMAND) -> Parser:
     line.add_argument("--max-ms", type=_positive, help="of one clip on this machine, one at a time")
     line.add_argument(
         "--max-drop",
-        type=_positive,
+        type=_points,
         help="points of top-1 below the teacher (default: budget.max_top1_drop)",
     )
     line.add_argument(
@@ -118,7 +128,11 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         raise RecipeError(f"--resume: {folder} holds no search; leave --resume out to start one")
     storage.make_folder(folder)
     limits = Limits(
-        recipe.budget.max_size, options.max_ms, recipe.budget.max_top1_drop, options.time
+        recipe.budget.max_size,
+        options.max_ms,
+        recipe.budget.max_top1_drop,
+        options.time,
+        recipe.budget.min_top1,
     )
     typed = shlex.join([*command.split(), *arguments])
     advice = "wait until it ends, or stop it and type the same again"

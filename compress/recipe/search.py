@@ -47,6 +47,9 @@ class Search:
         for ratio in self.channels or ():
             if not 0 <= ratio < 1:
                 raise ValueError(f"channels: shares must be at least 0 and below 1, got {ratio:g}")
+        percents = [round(100 * ratio) for ratio in self.channels or ()]
+        if len(set(percents)) < len(percents):
+            raise ValueError("channels: two shares are the same in whole percent, which names have")
         if min(self.frames or (1,)) < 1:
             raise ValueError("frames: must be at least 1")
         for name in ("candidates", "halving"):

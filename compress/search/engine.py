@@ -173,7 +173,10 @@ class _Search:
         """Export and verify a point, or note that the front can gain nothing from it."""
         one = State(self._log.events).candidates[action.shape]
         about = {"shape": one.name, "bits": action.bits, "best_epoch": one.best_epoch}
-        if not policy.promising(self._log.events, one.name, action.bits):
+        teacher_top1 = self._context.teacher_top1
+        if not policy.promising(
+            self._log.events, one.name, action.bits, self._limits, teacher_top1
+        ):
             self._log.add("skipped", **about)
             return
         started = self._log.now()

@@ -95,11 +95,14 @@ def _delivery(state: State) -> Deliver | None:
     return None
 
 
-def promising(events: Sequence[Event], shape: str, bits: Bits) -> bool:
+def promising(
+    events: Sequence[Event], shape: str, bits: Bits, limits: Limits, teacher_top1: float
+) -> bool:
     """Whether a point may be on the front, by what is known before it is delivered."""
     state = State(events)
     one = state.candidates[shape]
-    others = [each for each in state.newest() if (each["shape"], each["bits"]) != (shape, bits)]
+    kept = state.kept(limits, teacher_top1)
+    others = [each for each in kept if (each["shape"], each["bits"]) != (shape, bits)]
     # What storing it in fewer bits costs is known from points that were delivered.
     losses = [each["trained_top1"] - each["top1"] for each in state.points if each["bits"] == bits]
     expected = one.best - (median(losses) if losses else 0.0)
@@ -142,9 +145,13 @@ def _promoted(
     for before, rung in itertools.pairwise(rungs):
         group = _ranked(group, before)[: schedule.survivors(len(group))]
         for one in group:
-            # "time": there was none for its next epoch, and there is less by now.
-            if len(one.top1) < rung and one.why not in ("end", "time"):
-                return Train(one.name, rung) if _affordable(state, one, left) else None
+            if len(one.top1) >= rung or one.why == "end":
+                continue
+            if _affordable(state, one, left):
+                return Train(one.name, rung)
+            # One that time has ended is left behind; a search that goes on with more has some again.
+            if one.why != "time":
+                return None
     return None
 
 

@@ -12,11 +12,8 @@ from typing import Any
 
 from compress.search import chart, front
 from compress.search.log import Event
-from compress.search.state import Limits, State, cost_of
+from compress.search.state import Limits, State, cost_of, keeps, order
 from teachers import storage
-
-# Percentages are quotients: a drop of exactly what is allowed must not fail by rounding.
-DUST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -24,10 +21,11 @@ class Found:
     """Points that were delivered.
 
     Attributes:
-        points: the last delivery of each, with `name`, `drop` (points of top-1 below the teacher)
+        points: the best delivery of each, with `name`, `drop` (points of top-1 below the teacher)
             and `keeps`, the limits that it keeps.
         front: names of those that no other beats in bytes, ms and top-1.
         best: the name of the most accurate that keeps most limits; None: there is none yet.
+        why: it ended: "time", "space" or, under way, "".
     """
 
     points: tuple[dict[str, Any], ...]
@@ -38,6 +36,7 @@ class Found:
     seconds: float
     counts: dict[str, int]
     latency: dict[str, Any]
+    why: str = ""
 
     @property
     def best_point(self) -> dict[str, Any] | None:
@@ -53,10 +52,12 @@ class Found:
 def found(events: Sequence[Event], limits: Limits, teacher_top1: float) -> Found:
     """What a log has come to."""
     state = State(events)
-    points = tuple(_point(event, limits, teacher_top1) for event in state.newest())
+    points = tuple(
+        _point(event, limits, teacher_top1) for event in state.kept(limits, teacher_top1)
+    )
     costs = [cost_of(point) for point in points]
     names = tuple(points[place]["name"] for place in front.front(costs))
-    best = min(points, key=_order, default=None)
+    best = min(points, key=lambda point: order(point, limits, teacher_top1), default=None)
     fitted = [event for event in events if event["kind"] == "latency"]
     return Found(
         points,
@@ -66,30 +67,24 @@ def found(events: Sequence[Event], limits: Limits, teacher_top1: float) -> Found
         limits,
         state.elapsed,
         {
+            "fitting": len(state.candidates),
             "trained": sum(1 for one in state.candidates.values() if one.top1),
             "refused": sum(1 for event in events if event["kind"] == "refused"),
             "failed": len(state.failed) + len(state.unusable),
         },
         {key: fitted[0][key] for key in ("error", "largest")} if fitted else {},
+        events[-1]["why"] if events and events[-1]["kind"] == "end" else "",
     )
 
 
 def _point(event: Event, limits: Limits, teacher_top1: float) -> dict[str, Any]:
-    drop = teacher_top1 - event["top1"]
-    keeps = {
-        "size": event["bytes"] <= limits.max_size,
-        "ms": limits.max_ms is None or event["ms"] <= limits.max_ms,
-        "drop": drop <= limits.max_drop + DUST,
-    }
     kept = {key: value for key, value in event.items() if key not in ("kind", "elapsed")}
-    return {"name": f"{event['shape']}-{event['bits']}", **kept, "drop": drop, "keeps": keeps}
-
-
-def _order(point: dict[str, Any]) -> tuple[Any, ...]:
-    """Best first: what is over a hard limit is of no use, however accurate."""
-    keeps = point["keeps"]
-    fits = keeps["size"] and keeps["ms"]
-    return (not fits, not keeps["drop"], -point["top1"], point["bytes"], point["ms"])
+    return {
+        "name": f"{event['shape']}-{event['bits']}",
+        **kept,
+        "drop": teacher_top1 - event["top1"],
+        "keeps": keeps(event, limits, teacher_top1),
+    }
 
 
 def write(result: Found, folder: Path, recipe_of: Callable[[dict[str, Any]], str]) -> None:
@@ -123,6 +118,7 @@ def to_json(result: Found) -> dict[str, Any]:
         "teacher_top1": result.teacher_top1,
         "limits": asdict(result.limits),
         "seconds": result.seconds,
+        "ended": result.why,
         "counts": result.counts,
         "latency_model": result.latency,
     }

@@ -118,7 +118,14 @@ def _axes(recipe: Recipe, spec: Spec) -> tuple[Sequence[Any], ...]:
         raise RecipeError(
             f"search.channels: the channels of {spec.network} cannot be removed; leave it out"
         )
-    seen = cast(Any, _input(recipe).config)
+    chosen = _input(recipe)
+    seen = cast(Any, chosen.config)
+    for key, wanted in (("frames", search.frames), ("stream", search.streams)):
+        if wanted and not hasattr(seen, key):
+            axis = "streams" if key == "stream" else key
+            raise RecipeError(
+                f"search.{axis}: the input {chosen.name} has no key {key!r} to vary; leave it out"
+            )
     whole = spec.input_shape[1]
     frames = search.frames or tuple(
         whole // part for part in PARTS_OF_FRAMES if part == 1 or whole // part >= FEWEST_FRAMES
@@ -258,7 +265,13 @@ def _config_of(base: Recipe, kind: str) -> Any:
 
 def notes(base: Recipe) -> list[str]:
     """What a search leaves out of a recipe, in words."""
-    left = [step.kind for step in base.steps if step.enabled and step.kind == "qat"]
-    if not left:
-        return []
-    return [f"qat is left out: networks are quantised after training ({', '.join(QUANTISING[:1])})"]
+    found = []
+    if any(step.enabled and step.kind == "qat" for step in base.steps):
+        found.append(
+            f"qat is left out: networks are quantised after training ({', '.join(QUANTISING[:1])})"
+        )
+    if base.budget.max_drop_at_20pct_joints is not None:
+        found.append(
+            "budget.max_drop_at_20pct_joints is not judged by a search: run a recipe of its front"
+        )
+    return found

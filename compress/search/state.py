@@ -11,6 +11,8 @@ from compress.recipe.search import Bits
 from compress.search import front
 from compress.search.log import Event
 
+# Percentages are quotients: a drop of exactly what is allowed must not fail by rounding.
+DUST = 1e-9
 # Until a point was delivered, this is what is kept free for one.
 FIRST_RESERVE = 15.0
 # Times on a machine that others use vary.
@@ -25,6 +27,7 @@ class Limits:
     max_ms: float | None
     max_drop: float
     seconds: float | None
+    min_top1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,19 @@ class State:
         """The last delivery of each point."""
         return list({(event["shape"], event["bits"]): event for event in self.points}.values())
 
+    def kept(self, limits: Limits, teacher_top1: float) -> list[Event]:
+        """The best delivery of each point: a later one has weights that were better before they were
+        rounded, which its file need not be."""
+        best: dict[tuple[str, str], Event] = {}
+        for event in self.points:
+            key = event["shape"], event["bits"]
+            # Of equals the later, as among epochs
+            if key not in best or order(event, limits, teacher_top1) <= order(
+                best[key], limits, teacher_top1
+            ):
+                best[key] = event
+        return list(best.values())
+
     def reserve(self) -> float:
         """Seconds that a delivery may take."""
         took = [event["seconds"] for event in self.points]
@@ -210,3 +226,22 @@ def _candidate(event: Event, events: Sequence[Event]) -> Candidate:
 def cost_of(point: Event) -> front.Cost:
     """A delivered point, less is better."""
     return (point["bytes"], point["ms"], -point["top1"])
+
+
+def keeps(point: Event, limits: Limits, teacher_top1: float) -> dict[str, bool]:
+    """Which limits a delivered point keeps."""
+    drop = teacher_top1 - point["top1"]
+    return {
+        "size": point["bytes"] <= limits.max_size,
+        "ms": limits.max_ms is None or point["ms"] <= limits.max_ms,
+        "drop": drop <= limits.max_drop + DUST,
+        "top1": limits.min_top1 is None or point["top1"] >= limits.min_top1 - DUST,
+    }
+
+
+def order(point: Event, limits: Limits, teacher_top1: float) -> tuple[Any, ...]:
+    """Best first: what is over a hard limit is of no use, however accurate."""
+    kept = keeps(point, limits, teacher_top1)
+    fits = kept["size"] and kept["ms"]
+    accurate = kept["drop"] and kept["top1"]
+    return (not fits, not accurate, -point["top1"], point["bytes"], point["ms"])

@@ -27,6 +27,8 @@ SHAPE = 8
 CHECK = 4
 # Largest number in the header of a record: more clips or classes no batch has.
 MOST = 2**20
+# A file of this size takes no more: on NTU RGB+D 120 an epoch's answers are 30 MB.
+LARGEST = 2**30
 
 
 class Answers:
@@ -34,16 +36,15 @@ class Answers:
     computed again, bit for bit the same.
 
     Kept in a file, one record after the other, so that a process that goes on after a kill has them
-    too. A last record that a kill cut short is dropped.
+    too. A last record that a kill cut short is dropped. In memory is where each of them lies.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, largest: int = LARGEST):
         self._path = path
-        self._known: dict[bytes, np.ndarray] = {}
-        content = path.read_bytes() if path.exists() else b""
-        end = self._read(content)
-        if end < len(content):
-            self._write(content[:end], "wb")
+        self._largest = largest
+        # Digest -> (place of the logits, rows, columns)
+        self._known: dict[bytes, tuple[int, int, int]] = {}
+        self._end = self._scan() if path.exists() else 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -52,7 +53,7 @@ class Answers:
         """`frozen`, which computes only what was not asked before; `teachers` are what it computes.
 
         Raises (from its `compute`):
-            StorageError: an answer cannot be written.
+            StorageError: an answer cannot be written or read.
         """
         # Their weights count: the answers of others would pass for theirs.
         about = {role: _about(ensemble, frozen.runtime) for role, ensemble in teachers.items()}
@@ -60,47 +61,59 @@ class Answers:
 
         def compute(batch: dict) -> dict[str, paddle.Tensor]:
             keys = {role: _key(about[role], batch, views[role]) for role in teachers}
-            if not all(key in self._known for key in keys.values()):
-                for role, logits in frozen.compute(batch).items():
-                    self._add(keys[role], logits.numpy())
-            return {role: paddle.to_tensor(self._known[key]) for role, key in keys.items()}
+            if all(key in self._known for key in keys.values()):
+                return {role: paddle.to_tensor(self._read(key)) for role, key in keys.items()}
+            computed = frozen.compute(batch)
+            for role, logits in computed.items():
+                self._keep(keys[role], logits.numpy())
+            return computed
 
         return replace(frozen, compute=compute)
 
-    def _add(self, key: bytes, logits: np.ndarray) -> None:
+    def _keep(self, key: bytes, logits: np.ndarray) -> None:
         logits = np.ascontiguousarray(logits, "<f4")
-        head = key + np.array(logits.shape, "<u4").tobytes()
-        record = head + logits.tobytes()
-        self._write(record + zlib.crc32(record).to_bytes(CHECK, "little"), "ab")
-        self._known[key] = logits
-
-    def _write(self, content: bytes, mode: str) -> None:
+        record = key + np.array(logits.shape, "<u4").tobytes() + logits.tobytes()
+        record += zlib.crc32(record).to_bytes(CHECK, "little")
+        if key in self._known or self._end + len(record) > self._largest:
+            return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open(mode) as file:
-                file.write(content)
+            with self._path.open("r+b" if self._end else "wb") as file:
+                # Not at the end of the file: a record that was cut short is written over.
+                file.seek(self._end)
+                file.write(record)
+                file.truncate()
         except OSError as error:
             raise storage.failure(self._path, error) from error
+        self._known[key] = (self._end + DIGEST + SHAPE, *logits.shape)
+        self._end += len(record)
 
-    def _read(self, content: bytes) -> int:
-        """Take over the records of a file; where the last whole one ends."""
-        place = 0
-        while place + DIGEST + SHAPE <= len(content):
-            rows, columns = np.frombuffer(content, "<u4", 2, place + DIGEST).tolist()
-            if rows > MOST or columns > MOST:
-                break
-            start = place + DIGEST + SHAPE
-            end = start + 4 * rows * columns
-            check = content[end : end + CHECK]
-            if (
-                zlib.crc32(content[place:end]) != int.from_bytes(check, "little")
-                or len(check) < CHECK
-            ):
-                break
-            logits = np.frombuffer(content, "<f4", rows * columns, start).reshape(rows, columns)
-            self._known[content[place : place + DIGEST]] = logits.copy()
-            place = end + CHECK
-        return place
+    def _read(self, key: bytes) -> np.ndarray:
+        place, rows, columns = self._known[key]
+        try:
+            with self._path.open("rb") as file:
+                file.seek(place)
+                content = file.read(4 * rows * columns)
+        except OSError as error:
+            raise storage.failure(self._path, error) from error
+        return np.frombuffer(content, "<f4").reshape(rows, columns).copy()
+
+    def _scan(self) -> int:
+        """Where each whole record lies; where the last one ends."""
+        end = 0
+        with self._path.open("rb") as file:
+            while len(head := file.read(DIGEST + SHAPE)) == DIGEST + SHAPE:
+                rows, columns = np.frombuffer(head, "<u4", 2, DIGEST).tolist()
+                size = 4 * rows * columns
+                if rows > MOST or columns > MOST or size > self._largest:
+                    break
+                content, check = file.read(size), file.read(CHECK)
+                whole = len(content) == size and len(check) == CHECK
+                if not whole or zlib.crc32(head + content) != int.from_bytes(check, "little"):
+                    break
+                self._known[head[:DIGEST]] = (end + len(head), rows, columns)
+                end = file.tell()
+        return end
 
 
 def _views(ensemble: tuple[Model, ...]) -> tuple[str, ...]:

@@ -220,3 +220,14 @@ def test_more_time_goes_on_with_what_time_had_cut_off():
     story.trained("b", 73.0, 74.0, why="time").skipped("b", 5).add("end", why="time")
     assert story.next() == Train("b", 9)
     assert story.next(Limits(10**6, None, 0.5, story.events[-1]["elapsed"])) == End("time")
+
+
+def test_a_delivery_that_is_gone_from_the_disk_counts_no_more():
+    story = _delivered(Story().candidate("a").trained("a", 88.0), "a", 88.0, 1)
+    assert story.next() == Ask()
+    story.add("lost", folder="p-e1")
+    assert results.found(story.events, FREE, 89.0).best is None
+    # It is made once more.
+    assert story.next() == Deliver("a", "int8")
+    _delivered(story, "a", 88.0, 1)
+    assert results.found(story.events, FREE, 89.0).best == "a-int8" and story.next() == Ask()

@@ -116,6 +116,7 @@ class _Search:
         self._trials = Trials(context, log, limits)
 
     def run(self) -> results.Found:
+        self._miss()
         # First: a kill may have come between the log and the files.
         self._publish()
         while not isinstance(action := self._next(), End):
@@ -124,6 +125,15 @@ class _Search:
         if self._log.events[-1]["kind"] != "end":
             self._log.add("end", why=action.why)
         return self._publish()
+
+    def _miss(self) -> None:
+        """Note deliveries that are on disk no more, so that none of them is called the best."""
+        kept = State(self._log.events).kept(self._limits, self._context.teacher_top1)
+        while lost := [p for p in kept if not (self._context.folder / p["folder"]).is_dir()]:
+            for point in lost:
+                say(f"note: {point['folder']} is gone; the point is taken from what is left")
+                self._log.add("lost", folder=point["folder"])
+            kept = State(self._log.events).kept(self._limits, self._context.teacher_top1)
 
     def _next(self) -> Action:
         return policy.next_action(self._log.events, self._limits, self._schedule)

@@ -139,7 +139,14 @@ class State:
         }
         self.waves = [tuple(event["members"]) for event in events if event["kind"] == "wave"]
         self.exhausted = any(event["kind"] == "exhausted" for event in events)
-        self.points = [event for event in events if event["kind"] == "point"]
+        lost = {event["folder"] for event in events if event["kind"] == "lost"}
+        self.points = [
+            event
+            for place, event in enumerate(events)
+            if event["kind"] == "point"
+            # Delivered once more after it was lost
+            and (event["folder"] not in lost or place > _last_loss(events, event["folder"]))
+        ]
         self.skipped = [event for event in events if event["kind"] == "skipped"]
         self.under_way = _under_way(events)
         self.candidates = {
@@ -197,6 +204,14 @@ class State:
         largest, slowest = max(known)
         growth = max(1.0, one.macs / largest)
         return SLACK * (max(smaller, default=slowest) if growth == 1.0 else slowest * growth)
+
+
+def _last_loss(events: Sequence[Event], folder: str) -> int:
+    return max(
+        place
+        for place, event in enumerate(events)
+        if event["kind"] == "lost" and event["folder"] == folder
+    )
 
 
 def _under_way(events: Sequence[Event]) -> Train | None:

@@ -128,7 +128,14 @@ def test_a_training_that_was_killed_goes_on_to_where_it_was_meant_to():
 
 def test_a_better_epoch_is_delivered_again_and_a_failure_never():
     story = Story().candidate("a").trained("a", 50.0)
-    point = {"bytes": 1000, "ms": 1.0, "top1": 50.0, "trained_top1": 50.0, "seconds": 1.0}
+    point = {
+        "folder": "p",
+        "bytes": 1000,
+        "ms": 1.0,
+        "top1": 50.0,
+        "trained_top1": 50.0,
+        "seconds": 1.0,
+    }
     story.add("point", shape="a", bits="int8", best_epoch=1, **point)
     assert not isinstance(story.next(), Deliver)
     story.trained("a", 55.0)
@@ -140,7 +147,14 @@ def test_a_better_epoch_is_delivered_again_and_a_failure_never():
 def test_only_what_may_be_on_the_front_is_delivered():
     story = Story().candidate("a").trained("a", 50.0).candidate("b").trained("b", 49.0)
     assert policy.promising(story.events, "b", "int8", FREE, 50.0)
-    point = {"bytes": 1000, "ms": 1.0, "top1": 49.5, "trained_top1": 50.0, "seconds": 1.0}
+    point = {
+        "folder": "p",
+        "bytes": 1000,
+        "ms": 1.0,
+        "top1": 49.5,
+        "trained_top1": 50.0,
+        "seconds": 1.0,
+    }
     story.add("point", shape="a", bits="int8", best_epoch=1, **point)
     assert not policy.promising(story.events, "b", "int8", FREE, 50.0)
 

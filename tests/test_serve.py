@@ -64,6 +64,27 @@ def test_a_window_is_answered_number_for_number_as_the_clip_of_its_frames(folder
     assert len(answered) == 12
 
 
+def test_a_track_may_be_asked_at_any_time_and_its_windows_stay_the_same(folder):
+    live = Live(window=8, stride=4, min_frames=4)
+    alone, asked = Recogniser(folder, live), Recogniser(folder, live)
+    # Nobody is in the first two.
+    given = [pose(1) * (number > 1) for number in range(24)]
+    found = []
+    for recogniser in (alone, asked):
+        times = []
+        for number, joints in enumerate(given):
+            recogniser.push("a", joints, number / 30)
+            times += [answer.time for answer in recogniser.answers]
+            if recogniser is asked and number > 1:
+                assert recogniser.answer("a").frames == min(number + 1, 8)
+            elif recogniser is asked:
+                with pytest.raises(DataError, match="nobody is in its frames"):
+                    recogniser.answer("a")
+        found.append((times, recogniser.unusable))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 6
+
+
 def test_a_batch_over_tracks_says_what_each_track_says_alone(folder):
     together = Recogniser(folder, ALWAYS)
     alone = Recogniser(folder, ALWAYS)

@@ -180,6 +180,7 @@ def test_a_gap_begins_a_track_anew_and_a_person_who_left_is_forgotten(folder):
     ended = recogniser.push("a", pose(1), 1.0)
     assert (ended.kind, ended.time) == ("end", 0.4)
     assert recogniser.answers[0].frames == 1
+    assert [(each.kind, each.time) for each in recogniser.left()] == [("start", 1.0)]
     recogniser.push("a", pose(1), 1.1)
     assert recogniser.left() == []
     recogniser.push("b", pose(2), 10.0)
@@ -187,6 +188,21 @@ def test_a_gap_begins_a_track_anew_and_a_person_who_left_is_forgotten(folder):
     assert [(each.track, each.kind) for each in recogniser.left()] == [("a", "end")]
     assert recogniser.leave("b").kind == "end"
     assert len(recogniser) == 0
+
+
+@pytest.mark.parametrize("gap", [0.6, 3.0])
+def test_a_pose_that_ends_an_action_and_starts_another_brings_both_events(folder, gap):
+    live = replace(ALWAYS, threshold=0, release=0)
+    one, many = Recogniser(folder, live), Recogniser(folder, live)
+    given = [("a", pose(number % 3), number * gap) for number in range(6)]
+    pushed = []
+    for each in given:
+        first = one.push(*each)
+        pushed += [first] if first else []
+        pushed += one.left()
+    expected = [event for each in given for event in many.push_many([each])]
+    assert pushed == expected
+    assert [each.kind for each in pushed] == ["start", *["end", "start"] * 5]
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,8 @@ class Recogniser:
         return () if found is None else tuple(found.tracks)
 
     def push(self, track: Hashable, joints: np.ndarray, time: float) -> Event | None:
-        """A pose of a track; the event that it brings, if any.
+        """A pose of a track; the event that it brings, if any. Where it brings more, they wait for
+        `left`.
 
         Args:
             joints: (V, C) as recorded, or (P, V, C) of a group whose persons belong together;
@@ -146,13 +147,12 @@ class Recogniser:
                 pose is kept.
         """
         self.answers = []
-        event = self._add(track, joints, time)
-        due = self._due([track])
-        changed = self._answer(due)
-        # A gap ends an action, and has no window: never both. One pose may complete several calls of
-        # a continual network, where poses are fewer than frames.
-        self._pending += changed[1:]
-        return event or (changed[0] if changed else None)
+        ended = self._add(track, joints, time)
+        events = [*([] if ended is None else [ended]), *self._answer(self._due([track]))]
+        # The first pose after a gap ends one action and, where one frame is a window, starts another;
+        # and it may complete several calls of a continual network.
+        self._pending += events[1:]
+        return events[0] if events else None
 
     def push_many(self, poses: Iterable[Pose], on_error: Refused | None = None) -> list[Event]:
         """Poses (track, joints, time), of many tracks; windows that are due go through the network
@@ -187,7 +187,8 @@ class Recogniser:
         return self.left()
 
     def left(self) -> list[Event]:
-        """The ends of actions of persons who have left since the last call."""
+        """The events that no call has returned yet: the ends of actions of persons who have left, and
+        what a pose brought beside the event that `push` returned."""
         events = list(self._pending)
         self._pending.clear()
         return events
@@ -230,6 +231,11 @@ class Recogniser:
                 f"track {quoted(track)}: time {time:g} is not after {followed.track.time:g}; push"
                 " the poses of a track in order"
             )
+        event = None
+        # Before who has left is looked for: the end of an action comes before what this pose starts.
+        if followed is not None and time - followed.track.time > self.live.max_gap:
+            event = followed.rule.reset(track, followed.track.time)
+            followed.track.clear()
         clock = self._clocks.get(self._clock_of(track)) or _Clock()
         clock.now = max(clock.now, time)
         self._sweep(clock, followed is None and len(self._tracks) >= self.live.max_tracks)
@@ -246,10 +252,6 @@ class Recogniser:
             self._tracks[track] = followed
             self._clocks[self._clock_of(track)] = clock
             clock.tracks.add(track)
-        event = None
-        if followed.track.frames and time - followed.track.time > self.live.max_gap:
-            event = followed.rule.reset(track, followed.track.time)
-            followed.track.clear()
         followed.track.add(pose, time)
         return event
 

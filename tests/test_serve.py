@@ -273,6 +273,27 @@ def test_what_a_folder_claims_must_fit(tmp_path):
             Live(**wrong)
 
 
+def test_a_pose_becomes_a_few_thousand_frames_at_most(tmp_path):
+    most = Live(window=8, rate=1000.0, max_gap=3.0, leave_after=3)
+    for wrong in (
+        {"max_gap": 86_400.0, "leave_after": 86_400.0},
+        {"max_gap": 3.1, "leave_after": 4},
+    ):
+        with pytest.raises(ValueError, match="live: max_gap: .* must be at most 3 s"):
+            replace(most, **wrong)
+    # Without a rate nothing is interpolated.
+    Live(max_gap=86_400.0, leave_after=86_400.0)
+    folder = live_folder.make(tmp_path / "a", live=most)
+    recogniser = Recogniser(folder)
+    recogniser.push("a", pose(1), 0.0)
+    recogniser.push("a", pose(1), 3.0)
+    assert recogniser.answer("a").frames == 8
+    file = folder / "deployed.json"
+    file.write_text(file.read_text().replace('"max_gap":3.0', '"max_gap":3000.0'))
+    with pytest.raises(CheckpointError, match="live: "):
+        Recogniser(folder)
+
+
 def test_two_persons_who_belong_together_are_one_track(tmp_path):
     folder = live_folder.make(tmp_path / "pair", persons=2)
     recogniser = Recogniser(folder, ALWAYS)

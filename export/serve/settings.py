@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from export import deployed
-from export.deployed.live import Live
+from export.deployed.live import MOST_BETWEEN, Live
 from export.preprocess import framewise, windows
 from teachers.errors import DataError, quoted
 
@@ -29,7 +29,8 @@ def resolved(
         steps: of a continual network.
         on_note: hears of what is not as said.
     Raises:
-        DataError: so many tracks would not fit into memory, or a class is not known.
+        DataError: so many tracks would not fit into memory, one pose would become too many frames, or
+            a class is not known.
     """
     live = said or Live()
     T = description.input.clip[1]
@@ -50,6 +51,8 @@ def resolved(
         window = T
     fewest = trained[0] if trained else max(1, window // 2)
     min_frames = min(live.min_frames or fewest, window)
+    if steps is not None:
+        _check_pace(live, framewise.pace(description.preprocessing, window, T) or 1.0)
     unknown = [name for name in live.quiet if name not in description.classes]
     if unknown:
         raise DataError(f"live: quiet: {quoted(unknown[0])} is no class of the network")
@@ -68,3 +71,14 @@ def resolved(
             f" numbers, at {numbers:,} each; take fewer tracks or shorter windows"
         )
     return replace(live, window=window, min_frames=min_frames, max_tracks=max_tracks)
+
+
+def _check_pace(live: Live, pace: float) -> None:
+    """That a pose does not become too many frames of a continual network, which takes `pace` of its
+    own for each."""
+    between = pace * max(1.0, (live.rate or 0.0) * live.max_gap)
+    if between > MOST_BETWEEN:
+        raise DataError(
+            f"live: a pose becomes {between:,.0f} frames of the continual network, more than"
+            f" {MOST_BETWEEN:,}; take a longer live.window or a shorter live.max_gap"
+        )

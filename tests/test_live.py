@@ -131,6 +131,46 @@ def test_predict_follows_lines_and_goes_on_after_a_bad_one(folder, tmp_path, mon
     assert predict.main([str(folder), str(file), "--follow"]) == 0
 
 
+@pytest.mark.parametrize(
+    "times, options, said",
+    [
+        # Milliseconds: of two persons each has left whenever the other one is there.
+        ([33 * number for number in range(20)], [], True),
+        # Twice in three seconds.
+        ([number / 1.5 for number in range(20)], [], True),
+        ([None] * 20, ["--fps", "1.5"], False),
+        ([number / 1.5 for number in range(20)], ["--fps", "1.5"], False),
+        # Too few for a window, and no gap.
+        ([0.0, 0.1], [], False),
+    ],
+)
+def test_poses_that_are_too_rare_are_said_to_be(tmp_path, capsys, times, options, said):
+    folder = live_folder.make(tmp_path / "deploy")
+    file = tmp_path / "poses.jsonl"
+    for persons in (1, 2):
+        lines = [
+            json.dumps({"time": time, "track": number % persons, "joints": pose(1).tolist()})
+            for number, time in enumerate(times)
+        ]
+        file.write_text("\n".join(lines))
+        assert predict.main([str(folder), str(file), "--follow", *options]) == 0
+        printed = capsys.readouterr()
+        last = json.loads(printed.out.splitlines()[-1])
+        assert (last["gaps"] > 10) == said
+        note = "note: no window is answered: poses come more than live.max_gap"
+        assert (note in printed.err) == said
+        assert (last["windows"] > 0) == (not said and len(times) > 2)
+
+
+def test_what_a_folder_says_of_gaps_counts_more_than_how_rare_poses_are(tmp_path):
+    folder = live_folder.make(tmp_path / "deploy", live=RULE)
+    assert Recogniser(folder, pose_rate=1.5).live == RULE
+    bare = Recogniser(live_folder.make(tmp_path / "bare"), pose_rate=1.0).live
+    assert (bare.max_gap, bare.leave_after) == (2.0, 8.0)
+    usual = Recogniser(tmp_path / "bare").live
+    assert (usual.max_gap, usual.leave_after) == (Live.max_gap, Live.leave_after)
+
+
 def test_a_line_without_an_end_is_passed_over(folder, monkeypatch, capsys):
     monkeypatch.setattr("compress.live.follow.LONGEST_LINE", 1_000)
     monkeypatch.setattr("compress.live.lines.LONGEST_LINE", 1_000)
@@ -264,6 +304,7 @@ def test_the_service_answers_and_refuses_by_http(folder):
         assert health["status"] == "ok"
         metrics = await (await session.get(f"{url}/metrics")).text()
         assert "featherbone_poses_total 2\n" in metrics and "featherbone_tracks 1\n" in metrics
+        assert "featherbone_gaps_total 0\n" in metrics
         about = await (await session.get(f"{url}/about")).json()
         assert about["bones"] == [[1, 0], [2, 0], [3, 0], [4, 3]] and about["demo"]
         page = await session.get(url)

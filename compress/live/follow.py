@@ -22,6 +22,8 @@ from teachers.terminal.output import say, show
 STDIN = "-"
 # Errors that are told one by one at the end; all of them stand among the events.
 MOST_ERRORS = 20
+# Without a window: that poses are too rare is said while they come, and not only at their end.
+TELLING_GAPS = 10
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--answers", action="store_true", help="with --follow: print every window's answer, too"
     )
     group.add_argument(
-        "--fps", type=float, default=USUAL_FPS, help="of lines without a time (default %(default)g)"
+        "--fps",
+        type=float,
+        default=USUAL_FPS,
+        help="of lines without a time, and how rare poses are (default %(default)g)",
     )
     group.add_argument(
         "--from-skeleton", default="", metavar="NAME", help="what the poses are of, if another"
@@ -61,7 +66,11 @@ def run(options: argparse.Namespace, demo: Iterable[tuple[str, np.ndarray]]) -> 
         raise RecipeError(f"--fps {options.fps}: must be 0.1 to 1000 frames a second")
     clock_of = hub.clock_of if options.serve is not None else lambda track: None
     recogniser = Recogniser(
-        options.model, runtime=options.runtime, on_note=_say_note, clock_of=clock_of
+        options.model,
+        runtime=options.runtime,
+        on_note=_say_note,
+        clock_of=clock_of,
+        pose_rate=options.fps,
     )
     if options.serve is None:
         return _follow(options, recogniser)
@@ -89,7 +98,7 @@ def _follow(options: argparse.Namespace, recogniser: Recogniser) -> int:
     errors: list[str] = []
     for line in _followed(_opened(sources[0]), recogniser, options, counts, errors):
         print(json.dumps(line), flush=True)
-    content = {**counts, "unusable": recogniser.unusable}
+    content = {**counts, "unusable": recogniser.unusable, "gaps": recogniser.gaps}
     if counts["errors"]:
         shown = "\n  ".join(errors)
         message = f"{counts['errors']} lines or poses were not followed:\n  {shown}"
@@ -138,12 +147,28 @@ def _followed(
                     top = top_classes(each.scores, classes)
                     yield hub.answer_content(each.track, each, top)
             yield from (event.content() for event in events)
+            _tell_of_gaps(recogniser, counts, told, TELLING_GAPS)
+    _tell_of_gaps(recogniser, counts, told, 1)
     tracks.update(recogniser.on_clock(None))
     ends: list[Event | None] = [recogniser.leave(track) for track in sorted(tracks, key=str)]
     for event in ends:
         if event is not None:
             counts["events"] += 1
             yield event.content()
+
+
+def _tell_of_gaps(
+    recogniser: Recogniser, counts: dict[str, int], told: set[str], least: int
+) -> None:
+    """Say, once, that nothing is answered because poses are too rare."""
+    note = (
+        "no window is answered: poses come more than live.max_gap"
+        f" ({recogniser.live.max_gap:g} s) after the last one of their track, which begins anew each"
+        ' time; is "time" in seconds? for poses that are rarer give --fps, or raise live.max_gap'
+    )
+    if recogniser.gaps >= least and not counts["windows"] and note not in told:
+        told.add(note)
+        _say_note(note)
 
 
 def _collect(errors: list[str]) -> Callable[[Pose, DataError], None]:

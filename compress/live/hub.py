@@ -215,6 +215,7 @@ class Hub:
             of_source[answer.track[0]].reply["answers"].append(content)
         self.counts["poses"] += len(allowed)
         self.counts["windows"] += len(answers)
+        self.counts["gaps"] = self.recogniser.gaps
         self.counts["events"] += len(events)
         self.counts["milliseconds"] += round(1000 * (time.perf_counter() - started))
 

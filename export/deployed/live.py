@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # What a stranger's file may claim, for it becomes memory and time of whoever serves it.
 MOST_FRAMES = 10_000
@@ -12,6 +12,8 @@ MOST_TRACKS = 100_000
 MOST_SECONDS = 86_400.0
 # That one pose may become, of `rate` over a gap: a quarter of a second of a core.
 MOST_BETWEEN = 3_000
+# Poses a second, where nobody says how many come.
+USUAL_RATE = 30.0
 
 
 @dataclass(frozen=True)
@@ -76,3 +78,11 @@ class Live:
                 f" {self.rate * self.max_gap:,.0f} frames at rate {self.rate:g}; must be at most"
                 f" {MOST_BETWEEN / self.rate:g} s, for {MOST_BETWEEN:,} frames"
             )
+
+
+def for_poses(live: Live, rate: float) -> Live:
+    """The settings with the default of what is a gap, or more where poses come so rarely, `rate` times
+    a second, that two of them would be one."""
+    max_gap = max(Live.max_gap, 2 / rate)
+    leave_after = max_gap * Live.leave_after / Live.max_gap
+    return replace(live, max_gap=max_gap, leave_after=leave_after)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from export import deployed
-from export.deployed.live import MOST_BETWEEN, Live
+from export.deployed.live import MOST_BETWEEN, USUAL_RATE, Live, for_poses
 from export.preprocess import framewise, windows
 from teachers.errors import DataError, quoted
 
@@ -20,6 +20,7 @@ def resolved(
     description: deployed.Description,
     steps: deployed.Steps | None = None,
     on_note: Callable[[str], None] = lambda note: None,
+    pose_rate: float = USUAL_RATE,
 ) -> Live:
     """The settings with what is 0 filled in from the network: the windows that it was trained on, else
     its T and half of that.
@@ -28,11 +29,12 @@ def resolved(
         said: None: the defaults, with no more tracks than fit into the memory that they may take.
         steps: of a continual network.
         on_note: hears of what is not as said.
+        pose_rate: poses of a track a second, for the default of what is a gap.
     Raises:
         DataError: so many tracks would not fit into memory, one pose would become too many frames, or
             a class is not known.
     """
-    live = said or Live()
+    live = said or for_poses(Live(), pose_rate)
     T = description.input.clip[1]
     trained = windows.trained(description.preprocessing)
     window = live.window or (trained[1] if trained else T)

@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,77 @@ def test_the_hub_keeps_sources_apart_and_within_their_limits(folder):
         assert (len(recogniser), "camera" in hub.sources) == (1, False)
         assert hub.pause(two, 10) == pytest.approx(0, abs=0.2)
         assert 0.5 < hub.pause(two, 10) < 2
+        await hub.stop()
+
+    asyncio.run(talk())
+
+
+def test_a_client_that_starts_again_under_its_name_is_followed_after_a_while(folder):
+    async def talk() -> None:
+        recogniser = Recogniser(folder, clock_of=clock_of)
+        hub = Hub(recogniser, lambda: reader(folder), Limits(idle=1_000))
+        hub.start()
+
+        async def send(name, *texts):
+            source = await hub.source(name)
+            return await hub.send(source, *hub.read(source, "\n".join(texts)))
+
+        def wait(name):
+            hub.sources[name].followed -= 2_000
+            hub.sources[name].seen -= 2_000
+
+        await send("camera", line(1, 50.0))
+        old = hub.sources["camera"]
+        assert "is not after 50" in (await send("camera", line(1, 0.0)))["errors"][0]
+        # What is refused does not keep it, and nobody else has to come.
+        wait("camera")
+        reply = await send("camera", line(1, 0.0))
+        assert (reply["errors"], reply["events"][0]["time"]) == ([], 0.0)
+        assert hub.sources["camera"] is not old and len(recogniser) == 1
+        # Forgotten already: no harm to the new one.
+        await hub.drop(old)
+        assert len(recogniser) == 1
+        with pytest.raises(DataError, match="source 'camera': was forgotten meanwhile; send again"):
+            await hub.send(old, [], [])
+        # Frames without anybody are a sign of life, times that are refused are none.
+        wait("camera")
+        hub.sources["camera"].sending += 1
+        await send("camera", '{"persons": []}')
+        hub.sources["camera"].sending -= 1
+        assert hub.sources["camera"].followed > time.monotonic() - 100
+        before = hub.sources["camera"].followed
+        await send("camera", line(1, -1.0))
+        assert hub.sources["camera"].followed == before
+        await hub.stop()
+
+    asyncio.run(talk())
+
+
+def test_the_tracks_of_a_client_that_went_away_are_dropped_though_no_other_comes(
+    folder, monkeypatch
+):
+    monkeypatch.setattr("compress.live.hub.OFTEN", 0.02)
+
+    async def talk() -> None:
+        recogniser = Recogniser(folder, clock_of=clock_of)
+        hub = Hub(recogniser, lambda: reader(folder), Limits(idle=0.05))
+        hub.start()
+        named, connected = await hub.source("camera"), await hub.source(1)
+        for source in (named, connected):
+            await hub.send(source, *hub.read(source, line(1, 0.0)))
+        for _ in range(200):
+            if len(recogniser) == 1:
+                break
+            await asyncio.sleep(0.05)
+        # A connection ends by itself, and what it sent last is not followed behind its end.
+        assert (list(hub.sources), len(recogniser)) == ([1], 1)
+        last = asyncio.create_task(hub.send(connected, *hub.read(connected, line(1, 0.1, "b"))))
+        await asyncio.sleep(0)
+        last.cancel()
+        await hub.drop(connected)
+        other = await hub.source(2)
+        await hub.send(other, *hub.read(other, line(1, 0.0)))
+        assert len(recogniser) == 1
         await hub.stop()
 
     asyncio.run(talk())

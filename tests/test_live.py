@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from compress import predict
+from compress.cli import recipe_options
 from compress.live import service
 from compress.live.hub import Hub, Limits, clock_of
 from compress.live.lines import Lines
@@ -161,6 +162,41 @@ def test_poses_that_are_too_rare_are_said_to_be(tmp_path, capsys, times, options
         note = "note: no window is answered: poses come more than live.max_gap"
         assert (note in printed.err) == said
         assert (last["windows"] > 0) == (not said and len(times) > 2)
+
+
+@pytest.mark.parametrize("way", ["--follow", "--serve=8000"])
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("--top=3", "--top: {way} has no use for that"),
+        ("--batch-size=1", "--batch-size: {way} has no use for that"),
+        ("--scores=a.npz --embeddings=b.npz", "--scores, --embeddings: {way} has no use for that"),
+        ("--frames=4 --classes=a,b", "--frames, --classes: {way} takes a deployed folder"),
+        ("--recipe=stgcn -o teacher.width=4", "--recipe, -o: {way} takes a deployed folder"),
+    ],
+)
+def test_live_poses_refuse_options_of_clips(folder, capsys, way, given, said):
+    assert predict.main([str(folder), way, *given.split()], hints=recipe_options) == 1
+    assert said.format(way=way.partition("=")[0]) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("clip.npy --fps=30", "--fps: live poses alone have a use for that; leave it out, or add"),
+        ("clip.npy --fps=0", "--fps: live poses alone"),
+        ("clip.npy --from-skeleton=coco_17", "--from-skeleton: live poses alone"),
+        (
+            "clip.npy --answers",
+            "--answers: live poses alone have a use for that; leave it out, or add",
+        ),
+        ("--serve=8000 --answers", "--answers: --serve answers every window in its replies"),
+        ("--serve=8000 --follow", "--follow, --serve: are two ways to follow live poses"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(folder, capsys, given, said):
+    assert predict.main([str(folder), *given.split()]) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_what_a_folder_says_of_gaps_counts_more_than_how_rare_poses_are(tmp_path):

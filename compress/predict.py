@@ -57,6 +57,9 @@ COMMAND = "python compress/predict.py"
 TOP = 5
 # Options of a weights file, which a deployed folder has no use for.
 HINTS = ("recipe", "overrides", "frames", "persons", "skeleton", "classes")
+# Options of clips, and of live poses.
+OF_CLIPS = ("top", "batch_size", "scores", "embeddings")
+OF_LIVE = ("answers", "fps", "from_skeleton")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def main(
     hints.add_options(parser)
     # Clips may stand behind options, or be left out; plain parsing has no way for both.
     options = parser.parse_intermixed_args(arguments)
+    _check(options)
     if follow.is_asked(options):
         return follow.run(options, _demo(options))
     if not options.clips:
@@ -95,7 +99,7 @@ def main(
     failed: list[dict[str, str]] = []
     answers: list[Answer] = []
     results = []
-    for answer in _answers(model, clips, options.batch_size, failed):
+    for answer in _answers(model, clips, options.batch_size or 1, failed):
         results.append(_result(answer, model.description, options.top))
         _print_line(results[-1])
         if options.scores or options.embeddings:
@@ -126,7 +130,7 @@ def _parser(command: str) -> Parser:
         "--top", type=_positive, default=None, metavar="N", help=f"classes a clip (default {TOP})"
     )
     parser.add_argument(
-        "--batch-size", type=_positive, default=1, metavar="N", help="clips at once (default 1)"
+        "--batch-size", type=_positive, default=None, metavar="N", help="clips at once (default 1)"
     )
     parser.add_argument(
         "--scores", type=_table_file, metavar="FILE", help="write all scores to a .npz or .json"
@@ -139,6 +143,56 @@ def _parser(command: str) -> Parser:
     )
     follow.add_options(parser)
     return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """That every option has an effect in the way that is asked for.
+
+    Raises:
+        RecipeError: one has none.
+    """
+    if options.follow and options.serve is not None:
+        raise RecipeError(
+            "--follow, --serve: are two ways to follow live poses; leave one of them out"
+        )
+    if not follow.is_asked(options):
+        given = _given(options, OF_LIVE)
+        if given:
+            ways = "--follow" if given == ["--answers"] else "--follow or --serve"
+            raise RecipeError(
+                f"{', '.join(given)}: live poses alone have a use for that; leave it out, or add {ways}"
+            )
+        return
+    way = "--follow" if options.follow else "--serve"
+    given = _given(options, OF_CLIPS)
+    if given:
+        raise RecipeError(
+            f"{', '.join(given)}: {way} has no use for that; leave it out, or classify CLIPs without"
+            f" {way}"
+        )
+    given = _given(options, HINTS)
+    if given:
+        raise RecipeError(
+            f"{', '.join(given)}: {way} takes a deployed folder, which says all of itself; leave it"
+            " out, or give it to featherbone export to have a folder made of a weights file"
+        )
+    if options.answers and not options.follow:
+        raise RecipeError(
+            "--answers: --serve answers every window in its replies; leave it out, or take --follow"
+        )
+
+
+def _given(options: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """Which of these options were given, as they are typed."""
+    # A number may be 0, and is given all the same.
+    absent: tuple[object, ...] = (None, False, "", [])
+    values = {name: getattr(options, name, None) for name in names}
+    typed = {"overrides": "-o"}
+    return [
+        typed.get(name, f"--{name.replace('_', '-')}")
+        for name, value in values.items()
+        if type(value) is float or value not in absent
+    ]
 
 
 def _positive(text: str) -> int:
@@ -172,7 +226,7 @@ def _opened(options: argparse.Namespace, hints: Options) -> deployed.Served:
     features = options.embeddings is not None
     target = options.model
     if not _is_weights(target):
-        given = [f"--{name}" for name in HINTS if getattr(options, name, None)]
+        given = _given(options, HINTS)
         if given:
             raise RecipeError(f"{target}: says all of itself; leave {', '.join(given)} out")
         return deployed.open_deployed(target, options.runtime, features, on_note=_say_note)

@@ -38,6 +38,8 @@ from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say
 
 COMMAND = "python -m compress.show"
+# Of a recipe's data, where nothing else is said.
+SPLIT = "train"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def parser(command: str = COMMAND) -> Parser:
         help="a name in configs/, or a path: draws a clip of its data set, through its input",
     )
     overrides.add_option(found)
-    found.add_argument("--split", choices=("train", "val"), default="train")
+    found.add_argument("--split", choices=("train", "val"), help=f"of a recipe ({SPLIT})")
     found.add_argument("--index", type=int, default=0, help="which clip, from 0")
     found.add_argument(
         "--input",
@@ -90,6 +92,13 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         raise RecipeError(f"--output {options.output}: must end in .gif or .png")
     if (options.clip is None) == (options.recipe is None):
         raise RecipeError("give either a clip file, or --recipe with --index")
+    of_file = options.recipe is None
+    without_effect = ("split", "overrides") if of_file else ("input", "skeleton")
+    typed = {"overrides": "-o"}
+    given = [typed.get(name, f"--{name}") for name in without_effect if getattr(options, name)]
+    if given:
+        beside = "a clip file, which is in no data set" if of_file else "--recipe, which says both"
+        raise RecipeError(f"{', '.join(given)}: has no effect with {beside}; leave it out")
     if min(options.draws, options.frames - 1) < 1:
         raise RecipeError("--draws: must be at least 1, --frames at least 2")
     subject = from_file(options) if options.recipe is None else from_recipe(options)
@@ -189,8 +198,9 @@ def from_recipe(options) -> Subject:
     with console.reading() as progress:
         dataset = survey.examine(module.load(recipe.data.config, recipe.seed, progress))
     bringing = joint_maps.bring(recipe.skeleton, dataset)
-    split = getattr(dataset, options.split)
-    index = _checked(options.index, len(split), f"the {options.split} split of {dataset.name}")
+    part = options.split or SPLIT
+    split = getattr(dataset, part)
+    index = _checked(options.index, len(split), f"the {part} split of {dataset.name}")
     if recipe.input is None:  # `recipe/inputs.py` fills it in for every known data set
         raise RecipeError("input: this recipe says no input to draw clips through")
     clip = split.clips[index]

@@ -79,6 +79,8 @@ def shrink(
     before: tuple[Path, ...] = (model,)
     if kind == "paddle":
         before += (parameters or model.with_suffix(".pdiparams"),)
+    elif parameters is not None:
+        raise RecipeError(f"--params {parameters}: an .onnx holds its own; leave it out")
     # Over its own source a file that cannot be verified again would be left alone.
     if folder.resolve() in {each.resolve().parent for each in before}:
         raise RecipeError(f"{folder}: the model lies there itself; give another folder with --to")

@@ -153,6 +153,11 @@ def test_the_command_writes_the_page_and_says_its_bytes(folder, tmp_path, capsys
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["bytes"] > 10_000
 
 
+def test_a_number_of_clips_is_refused_beside_the_clips(folder, tmp_path, capsys):
+    assert main(["demo", str(folder), "--clip", str(tmp_path / "a.npy"), "--examples", "8"]) == 1
+    assert "--examples: counts clips of a recipe's data" in capsys.readouterr().err
+
+
 def test_a_folder_in_no_run_needs_clips_or_a_recipe(folder, capsys):
     assert main(["demo", str(folder)]) == 1
     assert "give --clip FILE, or --recipe NAME" in capsys.readouterr().err

@@ -9,12 +9,14 @@ import contextlib
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from compress import predict
+from compress.cli import recipe_options
 from compress.live import service
 from compress.live.hub import Hub, Limits, clock_of
 from compress.live.lines import Lines
@@ -131,6 +133,81 @@ def test_predict_follows_lines_and_goes_on_after_a_bad_one(folder, tmp_path, mon
     assert predict.main([str(folder), str(file), "--follow"]) == 0
 
 
+@pytest.mark.parametrize(
+    "times, options, said",
+    [
+        # Milliseconds: of two persons each has left whenever the other one is there.
+        ([33 * number for number in range(20)], [], True),
+        # Twice in three seconds.
+        ([number / 1.5 for number in range(20)], [], True),
+        ([None] * 20, ["--fps", "1.5"], False),
+        ([number / 1.5 for number in range(20)], ["--fps", "1.5"], False),
+        # Too few for a window, and no gap.
+        ([0.0, 0.1], [], False),
+    ],
+)
+def test_poses_that_are_too_rare_are_said_to_be(tmp_path, capsys, times, options, said):
+    folder = live_folder.make(tmp_path / "deploy")
+    file = tmp_path / "poses.jsonl"
+    for persons in (1, 2):
+        lines = [
+            json.dumps({"time": time, "track": number % persons, "joints": pose(1).tolist()})
+            for number, time in enumerate(times)
+        ]
+        file.write_text("\n".join(lines))
+        assert predict.main([str(folder), str(file), "--follow", *options]) == 0
+        printed = capsys.readouterr()
+        last = json.loads(printed.out.splitlines()[-1])
+        assert (last["gaps"] > 10) == said
+        note = "note: no window is answered: poses come more than live.max_gap"
+        assert (note in printed.err) == said
+        assert (last["windows"] > 0) == (not said and len(times) > 2)
+
+
+@pytest.mark.parametrize("way", ["--follow", "--serve=8000"])
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("--top=3", "--top: {way} has no use for that"),
+        ("--batch-size=1", "--batch-size: {way} has no use for that"),
+        ("--scores=a.npz --embeddings=b.npz", "--scores, --embeddings: {way} has no use for that"),
+        ("--frames=4 --classes=a,b", "--frames, --classes: {way} takes a deployed folder"),
+        ("--recipe=stgcn -o teacher.width=4", "--recipe, -o: {way} takes a deployed folder"),
+    ],
+)
+def test_live_poses_refuse_options_of_clips(folder, capsys, way, given, said):
+    assert predict.main([str(folder), way, *given.split()], hints=recipe_options) == 1
+    assert said.format(way=way.partition("=")[0]) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("clip.npy --fps=30", "--fps: live poses alone have a use for that; leave it out, or add"),
+        ("clip.npy --fps=0", "--fps: live poses alone"),
+        ("clip.npy --from-skeleton=coco_17", "--from-skeleton: live poses alone"),
+        (
+            "clip.npy --answers",
+            "--answers: live poses alone have a use for that; leave it out, or add",
+        ),
+        ("--serve=8000 --answers", "--answers: --serve answers every window in its replies"),
+        ("--serve=8000 --follow", "--follow, --serve: are two ways to follow live poses"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(folder, capsys, given, said):
+    assert predict.main([str(folder), *given.split()]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_what_a_folder_says_of_gaps_counts_more_than_how_rare_poses_are(tmp_path):
+    folder = live_folder.make(tmp_path / "deploy", live=RULE)
+    assert Recogniser(folder, pose_rate=1.5).live == RULE
+    bare = Recogniser(live_folder.make(tmp_path / "bare"), pose_rate=1.0).live
+    assert (bare.max_gap, bare.leave_after) == (2.0, 8.0)
+    usual = Recogniser(tmp_path / "bare").live
+    assert (usual.max_gap, usual.leave_after) == (Live.max_gap, Live.leave_after)
+
+
 def test_a_line_without_an_end_is_passed_over(folder, monkeypatch, capsys):
     monkeypatch.setattr("compress.live.follow.LONGEST_LINE", 1_000)
     monkeypatch.setattr("compress.live.lines.LONGEST_LINE", 1_000)
@@ -181,6 +258,77 @@ def test_the_hub_keeps_sources_apart_and_within_their_limits(folder):
         assert (len(recogniser), "camera" in hub.sources) == (1, False)
         assert hub.pause(two, 10) == pytest.approx(0, abs=0.2)
         assert 0.5 < hub.pause(two, 10) < 2
+        await hub.stop()
+
+    asyncio.run(talk())
+
+
+def test_a_client_that_starts_again_under_its_name_is_followed_after_a_while(folder):
+    async def talk() -> None:
+        recogniser = Recogniser(folder, clock_of=clock_of)
+        hub = Hub(recogniser, lambda: reader(folder), Limits(idle=1_000))
+        hub.start()
+
+        async def send(name, *texts):
+            source = await hub.source(name)
+            return await hub.send(source, *hub.read(source, "\n".join(texts)))
+
+        def wait(name):
+            hub.sources[name].followed -= 2_000
+            hub.sources[name].seen -= 2_000
+
+        await send("camera", line(1, 50.0))
+        old = hub.sources["camera"]
+        assert "is not after 50" in (await send("camera", line(1, 0.0)))["errors"][0]
+        # What is refused does not keep it, and nobody else has to come.
+        wait("camera")
+        reply = await send("camera", line(1, 0.0))
+        assert (reply["errors"], reply["events"][0]["time"]) == ([], 0.0)
+        assert hub.sources["camera"] is not old and len(recogniser) == 1
+        # Forgotten already: no harm to the new one.
+        await hub.drop(old)
+        assert len(recogniser) == 1
+        with pytest.raises(DataError, match="source 'camera': was forgotten meanwhile; send again"):
+            await hub.send(old, [], [])
+        # Frames without anybody are a sign of life, times that are refused are none.
+        wait("camera")
+        hub.sources["camera"].sending += 1
+        await send("camera", '{"persons": []}')
+        hub.sources["camera"].sending -= 1
+        assert hub.sources["camera"].followed > time.monotonic() - 100
+        before = hub.sources["camera"].followed
+        await send("camera", line(1, -1.0))
+        assert hub.sources["camera"].followed == before
+        await hub.stop()
+
+    asyncio.run(talk())
+
+
+def test_the_tracks_of_a_client_that_went_away_are_dropped_though_no_other_comes(
+    folder, monkeypatch
+):
+    monkeypatch.setattr("compress.live.hub.OFTEN", 0.02)
+
+    async def talk() -> None:
+        recogniser = Recogniser(folder, clock_of=clock_of)
+        hub = Hub(recogniser, lambda: reader(folder), Limits(idle=0.05))
+        hub.start()
+        named, connected = await hub.source("camera"), await hub.source(1)
+        for source in (named, connected):
+            await hub.send(source, *hub.read(source, line(1, 0.0)))
+        for _ in range(200):
+            if len(recogniser) == 1:
+                break
+            await asyncio.sleep(0.05)
+        # A connection ends by itself, and what it sent last is not followed behind its end.
+        assert (list(hub.sources), len(recogniser)) == ([1], 1)
+        last = asyncio.create_task(hub.send(connected, *hub.read(connected, line(1, 0.1, "b"))))
+        await asyncio.sleep(0)
+        last.cancel()
+        await hub.drop(connected)
+        other = await hub.source(2)
+        await hub.send(other, *hub.read(other, line(1, 0.0)))
+        assert len(recogniser) == 1
         await hub.stop()
 
     asyncio.run(talk())
@@ -264,6 +412,7 @@ def test_the_service_answers_and_refuses_by_http(folder):
         assert health["status"] == "ok"
         metrics = await (await session.get(f"{url}/metrics")).text()
         assert "featherbone_poses_total 2\n" in metrics and "featherbone_tracks 1\n" in metrics
+        assert "featherbone_gaps_total 0\n" in metrics
         about = await (await session.get(f"{url}/about")).json()
         assert about["bones"] == [[1, 0], [2, 0], [3, 0], [4, 3]] and about["demo"]
         page = await session.get(url)

@@ -64,6 +64,27 @@ def test_a_window_is_answered_number_for_number_as_the_clip_of_its_frames(folder
     assert len(answered) == 12
 
 
+def test_a_track_may_be_asked_at_any_time_and_its_windows_stay_the_same(folder):
+    live = Live(window=8, stride=4, min_frames=4)
+    alone, asked = Recogniser(folder, live), Recogniser(folder, live)
+    # Nobody is in the first two.
+    given = [pose(1) * (number > 1) for number in range(24)]
+    found = []
+    for recogniser in (alone, asked):
+        times = []
+        for number, joints in enumerate(given):
+            recogniser.push("a", joints, number / 30)
+            times += [answer.time for answer in recogniser.answers]
+            if recogniser is asked and number > 1:
+                assert recogniser.answer("a").frames == min(number + 1, 8)
+            elif recogniser is asked:
+                with pytest.raises(DataError, match="nobody is in its frames"):
+                    recogniser.answer("a")
+        found.append((times, recogniser.unusable))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 6
+
+
 def test_a_batch_over_tracks_says_what_each_track_says_alone(folder):
     together = Recogniser(folder, ALWAYS)
     alone = Recogniser(folder, ALWAYS)
@@ -159,6 +180,7 @@ def test_a_gap_begins_a_track_anew_and_a_person_who_left_is_forgotten(folder):
     ended = recogniser.push("a", pose(1), 1.0)
     assert (ended.kind, ended.time) == ("end", 0.4)
     assert recogniser.answers[0].frames == 1
+    assert [(each.kind, each.time) for each in recogniser.left()] == [("start", 1.0)]
     recogniser.push("a", pose(1), 1.1)
     assert recogniser.left() == []
     recogniser.push("b", pose(2), 10.0)
@@ -166,6 +188,21 @@ def test_a_gap_begins_a_track_anew_and_a_person_who_left_is_forgotten(folder):
     assert [(each.track, each.kind) for each in recogniser.left()] == [("a", "end")]
     assert recogniser.leave("b").kind == "end"
     assert len(recogniser) == 0
+
+
+@pytest.mark.parametrize("gap", [0.6, 3.0])
+def test_a_pose_that_ends_an_action_and_starts_another_brings_both_events(folder, gap):
+    live = replace(ALWAYS, threshold=0, release=0)
+    one, many = Recogniser(folder, live), Recogniser(folder, live)
+    given = [("a", pose(number % 3), number * gap) for number in range(6)]
+    pushed = []
+    for each in given:
+        first = one.push(*each)
+        pushed += [first] if first else []
+        pushed += one.left()
+    expected = [event for each in given for event in many.push_many([each])]
+    assert pushed == expected
+    assert [each.kind for each in pushed] == ["start", *["end", "start"] * 5]
 
 
 @pytest.mark.parametrize(
@@ -234,6 +271,27 @@ def test_what_a_folder_claims_must_fit(tmp_path):
     for wrong in ({"release": 0.9}, {"votes": 4}, {"rate": 0.0}, {"stride": 0}):
         with pytest.raises(ValueError, match=f"live: {next(iter(wrong))}: must be"):
             Live(**wrong)
+
+
+def test_a_pose_becomes_a_few_thousand_frames_at_most(tmp_path):
+    most = Live(window=8, rate=1000.0, max_gap=3.0, leave_after=3)
+    for wrong in (
+        {"max_gap": 86_400.0, "leave_after": 86_400.0},
+        {"max_gap": 3.1, "leave_after": 4},
+    ):
+        with pytest.raises(ValueError, match="live: max_gap: .* must be at most 3 s"):
+            replace(most, **wrong)
+    # Without a rate nothing is interpolated.
+    Live(max_gap=86_400.0, leave_after=86_400.0)
+    folder = live_folder.make(tmp_path / "a", live=most)
+    recogniser = Recogniser(folder)
+    recogniser.push("a", pose(1), 0.0)
+    recogniser.push("a", pose(1), 3.0)
+    assert recogniser.answer("a").frames == 8
+    file = folder / "deployed.json"
+    file.write_text(file.read_text().replace('"max_gap":3.0', '"max_gap":3000.0'))
+    with pytest.raises(CheckpointError, match="live: "):
+        Recogniser(folder)
 
 
 def test_two_persons_who_belong_together_are_one_track(tmp_path):

@@ -194,6 +194,14 @@ def test_a_window_that_it_cannot_follow_is_said(tmp_path):
     assert len(notes) == 1 and "40 frames are not brought to the network's 16" in notes[0]
 
 
+def test_a_pose_becomes_a_few_thousand_frames_at_most(folder):
+    # Sixteen frames of the network for each of the stream's.
+    live = replace(ALWAYS, window=1, rate=100.0, max_gap=2.0)
+    with pytest.raises(DataError, match="a pose becomes 3,200 frames of the continual network"):
+        Recogniser(folder, live)
+    assert Recogniser(folder, replace(live, max_gap=1.0)).live.window == 1
+
+
 def test_tracks_fit_into_memory_or_are_refused(folder, monkeypatch):
     size = runtime.load_steps([folder / "model_continual.onnx"]).size
     monkeypatch.setattr(settings, "MOST_NUMBERS", 10 * size)

@@ -179,6 +179,14 @@ def test_files_of_other_kinds_and_what_cannot_be_drawn(tmp_path, capsys):
         (["a.npy", "--output", "a.jpg"], "--output a.jpg: must end in .gif or .png"),
         ([], "give either a clip file, or --recipe with --index"),
         (["a.npy", "--frames", "1"], "--draws: must be at least 1, --frames at least 2"),
+        (
+            ["a.npy", "--split", "train", "-o", "input.frames=4"],
+            "--split, -o: has no effect with a clip file, which is in no data set; leave it out",
+        ),
+        (
+            ["--recipe", "stgcn", "--input", "loop", "--skeleton", "coco_17"],
+            "--input, --skeleton: has no effect with --recipe, which says both; leave it out",
+        ),
     ):
         code, told = run(capsys, *arguments)
         assert (code, told["error"]) == (1, message)

@@ -3,6 +3,7 @@ written that does not."""
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -263,6 +264,8 @@ def test_what_cannot_be_compared_is_bad_input(old, exported, tmp_path):
         shrink.shrink(old[0], tmp_path, given=np.zeros((2, 3), "float32"))
     with pytest.raises(RecipeError, match="expected a .pdmodel or an .onnx"):
         shrink.shrink(tmp_path / "net.pt", tmp_path)
+    with pytest.raises(RecipeError, match="--params net.pdiparams: an .onnx holds its own"):
+        shrink.shrink(tmp_path / "net.onnx", tmp_path, Path("net.pdiparams"))
 
 
 @NEEDS_PADDLE_2

@@ -145,6 +145,20 @@ def test_a_folder_is_tried_its_rule_written_and_the_page_shows_it(tmp_path):
     assert '<td data-name="after 100 %">100.0</td>' in shown and "&lt;file&gt;" in shown
 
 
+@pytest.mark.parametrize("rate", [0.1, 1.5, 2.0])
+def test_data_of_few_frames_a_second_are_answered_all_the_same(tmp_path, rate):
+    folder = live_folder.make(tmp_path / "deploy")
+    config = replace(CONFIG, rate=rate)
+    live = trial.live_of(folder, config, dataset())
+    assert live.max_gap == pytest.approx(2 / rate) and live.leave_after == 4 * live.max_gap
+    assert trial.live_of(folder, CONFIG, dataset()).max_gap == Live.max_gap
+    (recording,) = recordings.joined(dataset().val, rate, 2, 2, seed=1)
+    # With a frame between the two at least.
+    assert len(recording.poses) > 24
+    (followed,) = trial.run({"folder": folder}, config, dataset(), 1).followed
+    assert followed.early["100"] == 1
+
+
 def test_windows_are_the_trained_ones_the_medians_or_as_said(tmp_path):
     folder = live_folder.make(tmp_path / "deploy")
     asked = Config(rate=10.0)

@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     options = _parser(command).parse_args(arguments)
     if options.clip and (options.recipe or options.overrides):
         raise RecipeError("give --clip, or --recipe with its overrides: clips come from one place")
+    if options.clip and options.examples is not None:
+        raise RecipeError("--examples: counts clips of a recipe's data; leave it out with --clip")
     shown = []
     if options.teacher is not None:
         shown.append(networks.read(options.teacher, "teacher", _say_note))
@@ -99,9 +101,8 @@ def _parser(command: str) -> Parser:
     parser.add_argument(
         "--examples",
         type=int,
-        default=EXAMPLES,
         metavar="N",
-        help="clips of the recipe's data (default %(default)s)",
+        help=f"clips of the recipe's data (default {EXAMPLES})",
     )
     parser.add_argument(
         "--max-size", type=_size, metavar="SIZE", help="exit with 2 where the page is larger"
@@ -137,8 +138,9 @@ def _of_files(paths: list[Path], network: Network) -> list[Example]:
 
 def _of_data(options: argparse.Namespace, network: Network) -> list[Example]:
     """Clips of a validation split, the first of each class, then the second of each."""
-    if options.examples < 1:
-        raise RecipeError(f"--examples {options.examples}: must be at least 1")
+    count = EXAMPLES if options.examples is None else options.examples
+    if count < 1:
+        raise RecipeError(f"--examples {count}: must be at least 1")
     name = options.recipe or recipe_of(options.folder)
     if name is None:
         raise RecipeError(
@@ -154,7 +156,7 @@ def _of_data(options: argparse.Namespace, network: Network) -> list[Example]:
             f"{name}: its data have other classes than {options.folder}; give the recipe that the"
             " network was trained with"
         )
-    chosen = spread(dataset.val.labels, options.examples)
+    chosen = spread(dataset.val.labels, count)
     return [
         Example(
             dataset.val.names[index],

@@ -22,6 +22,8 @@ from teachers.terminal.output import say, show
 STDIN = "-"
 # Errors that are told one by one at the end; all of them stand among the events.
 MOST_ERRORS = 20
+# Without a window: that poses are too rare is said while they come, and not only at their end.
+TELLING_GAPS = 10
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--answers", action="store_true", help="with --follow: print every window's answer, too"
     )
     group.add_argument(
-        "--fps", type=float, default=USUAL_FPS, help="of lines without a time (default %(default)g)"
+        "--fps",
+        type=float,
+        help=f"of lines without a time, and how rare poses are (default {USUAL_FPS:g})",
     )
     group.add_argument(
         "--from-skeleton", default="", metavar="NAME", help="what the poses are of, if another"
@@ -57,42 +61,50 @@ def run(options: argparse.Namespace, demo: Iterable[tuple[str, np.ndarray]]) -> 
     Args:
         demo: clips (name, (C, T, V, M)) that the page plays; not read with --follow.
     """
-    if not 0.1 <= options.fps <= 1000:
-        raise RecipeError(f"--fps {options.fps}: must be 0.1 to 1000 frames a second")
+    fps = USUAL_FPS if options.fps is None else options.fps
+    if not 0.1 <= fps <= 1000:
+        raise RecipeError(f"--fps {fps}: must be 0.1 to 1000 frames a second")
     clock_of = hub.clock_of if options.serve is not None else lambda track: None
     recogniser = Recogniser(
-        options.model, runtime=options.runtime, on_note=_say_note, clock_of=clock_of
+        options.model,
+        runtime=options.runtime,
+        on_note=_say_note,
+        clock_of=clock_of,
+        pose_rate=fps,
     )
+
+    def lines() -> Lines:
+        return Lines(recogniser.description, fps, options.from_skeleton)
+
     if options.serve is None:
-        return _follow(options, recogniser)
+        return _follow(options, recogniser, lines())
     where = service.address(options.serve)
     if where[0] not in service.LOCAL_NAMES:
         _say_note(f"{where[0]} can be reached from elsewhere, without password or encryption")
-
-    def lines() -> Lines:
-        return Lines(recogniser.description, options.fps, options.from_skeleton)
-
     # Here, before any client: a wrong skeleton is an error of the command.
     lines()
-    played = "\n".join(_played(demo, options.fps))
+    played = "\n".join(_played(demo, fps))
     service.run(
         recogniser, lines, where, played, on_start=lambda url: show(f"{url}  (Ctrl-C ends)")
     )
     return 0
 
 
-def _follow(options: argparse.Namespace, recogniser: Recogniser) -> int:
+def _follow(options: argparse.Namespace, recogniser: Recogniser, lines: Lines) -> int:
     sources = options.clips or [Path(STDIN)]
     if len(sources) > 1:
         raise RecipeError("--follow: takes one file of lines, or - for stdin")
     counts = {"lines": 0, "poses": 0, "windows": 0, "events": 0, "errors": 0}
     errors: list[str] = []
-    for line in _followed(_opened(sources[0]), recogniser, options, counts, errors):
+    shown = _followed(
+        _opened(sources[0]), recogniser, lines, counts, errors, with_answers=options.answers
+    )
+    for line in shown:
         print(json.dumps(line), flush=True)
-    content = {**counts, "unusable": recogniser.unusable}
+    content = {**counts, "unusable": recogniser.unusable, "gaps": recogniser.gaps}
     if counts["errors"]:
-        shown = "\n  ".join(errors)
-        message = f"{counts['errors']} lines or poses were not followed:\n  {shown}"
+        listed = "\n  ".join(errors)
+        message = f"{counts['errors']} lines or poses were not followed:\n  {listed}"
         return ending.fail(message, DataError.exit_code, **content)
     ending.print_last_line(dict(content))
     return 0
@@ -101,12 +113,12 @@ def _follow(options: argparse.Namespace, recogniser: Recogniser) -> int:
 def _followed(
     source: BinaryIO,
     recogniser: Recogniser,
-    options: argparse.Namespace,
+    lines: Lines,
     counts: dict[str, int],
     errors: list[str],
+    with_answers: bool,
 ) -> Iterator[dict[str, Any]]:
     """Events, errors and, where they are asked for, answers, as they come."""
-    lines = Lines(recogniser.description, options.fps, options.from_skeleton)
     classes = recogniser.description.classes
     problems: list[str] = []
     told: set[str] = set()
@@ -133,17 +145,33 @@ def _followed(
             errors += problems[: MOST_ERRORS - len(errors)]
             yield from ({"error": problem} for problem in problems)
             problems.clear()
-            if options.answers:
+            if with_answers:
                 for each in recogniser.answers:
                     top = top_classes(each.scores, classes)
                     yield hub.answer_content(each.track, each, top)
             yield from (event.content() for event in events)
+            _tell_of_gaps(recogniser, counts, told, TELLING_GAPS)
+    _tell_of_gaps(recogniser, counts, told, 1)
     tracks.update(recogniser.on_clock(None))
     ends: list[Event | None] = [recogniser.leave(track) for track in sorted(tracks, key=str)]
     for event in ends:
         if event is not None:
             counts["events"] += 1
             yield event.content()
+
+
+def _tell_of_gaps(
+    recogniser: Recogniser, counts: dict[str, int], told: set[str], least: int
+) -> None:
+    """Say, once, that nothing is answered because poses are too rare."""
+    note = (
+        "no window is answered: poses come more than live.max_gap"
+        f" ({recogniser.live.max_gap:g} s) after the last one of their track, which begins anew each"
+        ' time; is "time" in seconds? for poses that are rarer give --fps, or raise live.max_gap'
+    )
+    if recogniser.gaps >= least and not counts["windows"] and note not in told:
+        told.add(note)
+        _say_note(note)
 
 
 def _collect(errors: list[str]) -> Callable[[Pose, DataError], None]:

@@ -17,6 +17,8 @@ from export.serving import top_classes
 from teachers.errors import DataError, quoted
 
 TOP = 5
+# Seconds between two looks for idle sources, at least.
+OFTEN = 1.0
 # Of one message.
 MOST_ERRORS = 20
 
@@ -31,7 +33,8 @@ class Limits:
         poses_a_second: of one source, over a second.
         body: bytes of a message or a request.
         queue: messages that wait to be computed; who sends more waits.
-        idle: seconds after which a source that does not hold a connection is forgotten.
+        idle: seconds without a pose that could be followed after which a source that does not hold a
+            connection is forgotten.
         slow: seconds that a client may take to receive an answer.
     """
 
@@ -54,6 +57,11 @@ class Source:
     credit: float
     number: int = 0
     seen: float = field(default_factory=time.monotonic)
+    # When something of it was followed last: a client that starts anew, and whose times are refused,
+    # must not keep its old tracks alive.
+    followed: float = field(default_factory=time.monotonic)
+    # Messages that wait or are computed.
+    sending: int = 0
     # Ends of actions of people who left; bounded by the tracks it may have.
     waiting: deque[Event] = field(default_factory=lambda: deque(maxlen=1_000))
 
@@ -83,16 +91,20 @@ class Hub:
         # One thread: ONNX Runtime computes there, while this one answers clients.
         self._thread = ThreadPoolExecutor(1, "recogniser")
         self._task: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to compute; in a running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._work())
+        self._forgetting = loop.create_task(self._forget())
 
     async def stop(self) -> None:
         """End; what waits is not computed any more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._forgetting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._thread.shutdown()
 
     @property
@@ -106,12 +118,12 @@ class Hub:
         return self._queue.qsize()
 
     async def source(self, name: Hashable) -> Source:
-        """The source of a name, a new one if need be.
+        """The source of a name, a new one if need be, or if it was idle.
 
         Raises:
             DataError: too many at once.
         """
-        if name not in self.sources:
+        if name not in self.sources or self._is_idle(self.sources[name]):
             await self.forget_idle()
         if name not in self.sources and len(self.sources) >= self.limits.sources:
             self.counts["refused_sources"] += 1
@@ -120,15 +132,28 @@ class Hub:
         return self.sources.setdefault(name, new)
 
     async def forget_idle(self) -> None:
-        """Drop the named sources that have sent nothing for long; connections end by themselves."""
-        last = time.monotonic() - self.limits.idle
+        """Drop the named sources of which nothing was followed for long; connections end by
+        themselves."""
         for source in list(self.sources.values()):
-            if isinstance(source.name, str) and source.seen < last:
+            if self._is_idle(source):
                 await self.drop(source)
+
+    def _is_idle(self, source: Source) -> bool:
+        last = time.monotonic() - self.limits.idle
+        return isinstance(source.name, str) and not source.sending and source.followed < last
+
+    async def _forget(self) -> None:
+        """Whether or not anybody new comes: the tracks of who is gone count against `max_tracks`."""
+        while True:
+            await asyncio.sleep(max(OFTEN, self.limits.idle / 4))
+            await self.forget_idle()
 
     async def drop(self, source: Source) -> None:
         """Forget a source and its tracks."""
-        self.sources.pop(source.name, None)
+        # Another one has its name by now, and tracks of its own.
+        if self.sources.get(source.name) is not source:
+            return
+        del self.sources[source.name]
         await self._on_thread(self._leave, source)
 
     def pause(self, source: Source, poses: int) -> float:
@@ -160,11 +185,18 @@ class Hub:
 
         Raises:
             ExportMismatch: the network failed.
+            DataError: the source was forgotten while its client waited.
         """
+        if self.sources.get(source.name) is not source:
+            raise DataError(f"source {quoted(source.name)}: was forgotten meanwhile; send again")
         reply: dict[str, list[Any]] = {"events": [], "answers": [], "errors": list(errors)}
         job = _Job(source, poses, reply, asyncio.get_running_loop().create_future())
-        await self._queue.put(job)
-        return await job.done
+        source.sending += 1
+        try:
+            await self._queue.put(job)
+            return await job.done
+        finally:
+            source.sending -= 1
 
     async def _work(self) -> None:
         while True:
@@ -191,12 +223,16 @@ class Hub:
 
     def _compute(self, jobs: list[_Job]) -> None:
         started = time.perf_counter()
+        # Of a client that went away while its message waited nothing may be followed any more.
+        jobs = [job for job in jobs if self.sources.get(job.source.name) is job.source]
         # By source: a client may have several messages here, which come in order.
         of_source = {job.source.name: job for job in jobs}
         allowed = [pose for job in jobs for pose in self._allowed(job)]
+        followed = Counter(pose[0][0] for pose in allowed)
 
         def refused(pose: Pose, error: DataError) -> None:
             source, track = pose[0][0], pose[0][1]
+            followed[source] -= 1
             self._refuse(of_source[source], str(error).replace(quoted(pose[0]), quoted(track)))
 
         events = self.recogniser.push_many(allowed, refused)
@@ -208,6 +244,9 @@ class Hub:
             elif event.track[0] in self.sources:
                 self.sources[event.track[0]].waiting.append(event)
         for job in jobs:
+            # A frame with nobody in it is a word of its client, too.
+            if followed[job.source.name] or not job.poses:
+                job.source.followed = time.monotonic()
             waiting = job.source.waiting
             job.reply["events"] += [_own(waiting.popleft()).content() for _ in range(len(waiting))]
         for answer in answers:
@@ -215,6 +254,7 @@ class Hub:
             of_source[answer.track[0]].reply["answers"].append(content)
         self.counts["poses"] += len(allowed)
         self.counts["windows"] += len(answers)
+        self.counts["gaps"] = self.recogniser.gaps
         self.counts["events"] += len(events)
         self.counts["milliseconds"] += round(1000 * (time.perf_counter() - started))
 

@@ -31,6 +31,7 @@ HEARTBEAT = 30.0
 COUNTERS = (
     "poses",
     "windows",
+    "gaps",
     "events",
     "errors",
     "failures",

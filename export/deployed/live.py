@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # What a stranger's file may claim, for it becomes memory and time of whoever serves it.
 MOST_FRAMES = 10_000
 MOST_VOTES = 1_000
 MOST_TRACKS = 100_000
 MOST_SECONDS = 86_400.0
+# That one pose may become, of `rate` over a gap: a quarter of a second of a core.
+MOST_BETWEEN = 3_000
+# Poses a second, where nobody says how many come.
+USUAL_RATE = 30.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Live:
         min_frames: of a track that has fewer nothing is answered; 0: the fewest that the network was
             trained on, else half a window.
         rate: frames a second that the network was trained on, to which poses are interpolated;
-            None: frames as they come.
+            None: frames as they come. At most 3,000 frames in `max_gap`.
         max_gap: seconds without a pose after which a track begins anew.
         leave_after: seconds without a pose after which a person has left.
         threshold: a window whose best score is lower shows an unknown action.
@@ -68,3 +72,17 @@ class Live:
                 raise ValueError(f"live: {key}: must be {low:g} to {high:g}, is {value}")
         if self.rate is not None and not (0.1 <= self.rate <= 1000 and math.isfinite(self.rate)):
             raise ValueError(f"live: rate: must be 0.1 to 1000 frames a second, is {self.rate}")
+        if self.rate is not None and self.rate * self.max_gap > MOST_BETWEEN:
+            raise ValueError(
+                f"live: max_gap: is {self.max_gap:g} s, in which a pose becomes"
+                f" {self.rate * self.max_gap:,.0f} frames at rate {self.rate:g}; must be at most"
+                f" {MOST_BETWEEN / self.rate:g} s, for {MOST_BETWEEN:,} frames"
+            )
+
+
+def for_poses(live: Live, rate: float) -> Live:
+    """The settings with the default of what is a gap, or more where poses come so rarely, `rate` times
+    a second, that two of them would be one."""
+    max_gap = max(Live.max_gap, 2 / rate)
+    leave_after = max_gap * Live.leave_after / Live.max_gap
+    return replace(live, max_gap=max_gap, leave_after=leave_after)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from export import deployed
-from export.deployed.live import Live
+from export.deployed.live import USUAL_RATE, Live
 from export.serve.rule import Event, Rule
 from export.serve.settings import resolved
 from export.serve.streams import Streams
@@ -26,6 +26,8 @@ Refused = Callable[[Pose, DataError], None]
 # Windows that go through the network at once: more gain nothing on a core, and take memory.
 BATCH = 16
 MOST_PENDING = 10_000
+# Seconds: two times that are `max_gap` apart are no gap, however their difference is rounded.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Recogniser:
         live: the settings in force, with no 0 left.
         answers: what the last call had the network say, a window each.
         runtime: the format that is served.
+        gaps: how often a track had no pose for more than `live.max_gap`, and so began anew or left.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Recogniser:
         threads: int = 1,
         on_note: Callable[[str], None] = lambda note: None,
         clock_of: Callable[[Hashable], Hashable] = lambda track: None,
+        pose_rate: float = USUAL_RATE,
     ):
         """Open a folder, which `zoo:NAME` is, too.
 
@@ -86,6 +90,8 @@ class Recogniser:
             threads: of one call of the network.
             clock_of: the clock that the times of a track are of, where there are several: one that
                 runs ahead makes nobody leave who is on another.
+            pose_rate: poses of a track a second: where they are rare and neither `live` nor the folder
+                says anything, `max_gap` and `leave_after` are longer.
         Raises:
             CheckpointError, ExportMismatch, DataError: the folder cannot be served.
         """
@@ -98,7 +104,7 @@ class Recogniser:
         self.description = served.description
         self.runtime = served.runtime
         said = live or self.description.live
-        self.live = resolved(said, self.description, served.steps, on_note)
+        self.live = resolved(said, self.description, served.steps, on_note, pose_rate)
         recorded = self.description.recording
         # As many persons as the network takes: `prepare` cuts what a recording has beyond them.
         persons = min(recorded.persons or 1, self.description.input.clip[3])
@@ -114,6 +120,7 @@ class Recogniser:
         self._clock_of = clock_of
         self._clocks: dict[Hashable, _Clock] = {}
         self.answers: list[Answer] = []
+        self.gaps = 0
 
     @property
     def unusable(self) -> int:
@@ -135,7 +142,8 @@ class Recogniser:
         return () if found is None else tuple(found.tracks)
 
     def push(self, track: Hashable, joints: np.ndarray, time: float) -> Event | None:
-        """A pose of a track; the event that it brings, if any.
+        """A pose of a track; the event that it brings, if any. Where it brings more, they wait for
+        `left`.
 
         Args:
             joints: (V, C) as recorded, or (P, V, C) of a group whose persons belong together;
@@ -146,13 +154,12 @@ class Recogniser:
                 pose is kept.
         """
         self.answers = []
-        event = self._add(track, joints, time)
-        due = self._due([track])
-        changed = self._answer(due)
-        # A gap ends an action, and has no window: never both. One pose may complete several calls of
-        # a continual network, where poses are fewer than frames.
-        self._pending += changed[1:]
-        return event or (changed[0] if changed else None)
+        ended = self._add(track, joints, time)
+        events = [*([] if ended is None else [ended]), *self._answer(self._due([track]))]
+        # The first pose after a gap ends one action and, where one frame is a window, starts another;
+        # and it may complete several calls of a continual network.
+        self._pending += events[1:]
+        return events[0] if events else None
 
     def push_many(self, poses: Iterable[Pose], on_error: Refused | None = None) -> list[Event]:
         """Poses (track, joints, time), of many tracks; windows that are due go through the network
@@ -187,7 +194,8 @@ class Recogniser:
         return self.left()
 
     def left(self) -> list[Event]:
-        """The ends of actions of persons who have left since the last call."""
+        """The events that no call has returned yet: the ends of actions of persons who have left, and
+        what a pose brought beside the event that `push` returned."""
         events = list(self._pending)
         self._pending.clear()
         return events
@@ -230,6 +238,12 @@ class Recogniser:
                 f"track {quoted(track)}: time {time:g} is not after {followed.track.time:g}; push"
                 " the poses of a track in order"
             )
+        event = None
+        # Before who has left is looked for: the end of an action comes before what this pose starts.
+        if followed is not None and time - followed.track.time > self.live.max_gap + ROUNDING:
+            event = followed.rule.reset(track, followed.track.time)
+            followed.track.clear()
+            self.gaps += 1
         clock = self._clocks.get(self._clock_of(track)) or _Clock()
         clock.now = max(clock.now, time)
         self._sweep(clock, followed is None and len(self._tracks) >= self.live.max_tracks)
@@ -246,10 +260,6 @@ class Recogniser:
             self._tracks[track] = followed
             self._clocks[self._clock_of(track)] = clock
             clock.tracks.add(track)
-        event = None
-        if followed.track.frames and time - followed.track.time > self.live.max_gap:
-            event = followed.rule.reset(track, followed.track.time)
-            followed.track.clear()
         followed.track.add(pose, time)
         return event
 
@@ -279,6 +289,8 @@ class Recogniser:
         clock.looked = clock.now
         last = clock.now - self.live.leave_after
         for name in [each for each in clock.tracks if self._tracks[each].track.time < last]:
+            # That of a track which has just begun anew is counted.
+            self.gaps += self._tracks[name].track.frames > 0
             event = self.leave(name)
             if event is not None:
                 self._pending.append(event)

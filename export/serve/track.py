@@ -93,9 +93,12 @@ class Track(Timeline):
         enough = self.covered >= self.live.min_frames
         return enough and self.frames - self._answered >= self.live.stride
 
+    def mark_answered(self) -> None:
+        """The next window is due `live.stride` frames from now."""
+        self._answered = self.frames
+
     def clip(self) -> np.ndarray:
         """The window, (C, T, V, P), T at most `live.window`: a copy, in order of time."""
-        self._answered = self.frames
         if self.frames < self.live.window:
             frames = self._ring[: self.frames]
         else:

@@ -32,7 +32,7 @@ class Network(Protocol):
         ...
 
     def now(self, name: Hashable, track: Any) -> np.ndarray | None:
-        """Scores of the frames of a track so far, due or not; None as in `answer`."""
+        """Scores of the frames of a track so far, due or not; None as in `answer`. Changes nothing."""
         ...
 
 
@@ -53,13 +53,18 @@ class Windows:
 
     def answer(self, tracks: Sequence[tuple[Hashable, Track]]) -> list[np.ndarray | None]:
         """See `Network`."""
+        # Those that fail or have nothing to say, too: they are asked again a stride later.
+        for _, track in tracks:
+            track.mark_answered()
         windows = [self._views(name, track) for name, track in tracks]
+        self.unusable += sum(views is None for views in windows)
         rows = iter(self._scores([views for views in windows if views is not None]))
         return [None if views is None else next(rows) for views in windows]
 
     def now(self, name: Hashable, track: Track) -> np.ndarray | None:
         """See `Network`."""
-        return self.answer([(name, track)])[0]
+        views = self._views(name, track)
+        return None if views is None else self._scores([views])[0]
 
     def _views(self, name: Hashable, track: Track) -> np.ndarray | None:
         """All views (n, C, T, V, M) of a track's window as the network takes them; None where
@@ -68,7 +73,6 @@ class Windows:
         clip = repair.mended(track.clip(), recorded.repair_bones, recorded.coordinates)
         # A network would name some class for an empty window, too.
         if clip is None or not clip.any():
-            self.unusable += 1
             return None
         numbers = range(self._description.views)
         return np.stack(

@@ -83,7 +83,8 @@ def _idle(
     before: np.ndarray, after: np.ndarray, rate: float, generator: np.random.Generator
 ) -> np.ndarray:
     """(T, P, V, C) from the last pose of a clip to the first of the next."""
-    count = round(generator.uniform(*IDLE) * rate)
+    # At few frames a second none would be left.
+    count = max(1, round(generator.uniform(*IDLE) * rate))
     way = min(count, round(WAY * rate))
     last = before[-1]
     weights = np.concatenate([np.zeros(count - way), (np.arange(way) + 1) / (way + 1)])

@@ -17,7 +17,7 @@ from compress.evaluation.streams.record import Choice, Followed, Streams
 from compress.evaluation.streams.recordings import Recording, joined
 from compress.process import console
 from export import deployed
-from export.deployed import Live
+from export.deployed.live import Live, for_poses
 from export.preprocess import windows
 from export.serve import Recogniser
 
@@ -70,9 +70,10 @@ def live_of(target: Path, config: Config, dataset: Dataset) -> Live:
         window = trained[1]
     fewest = trained[0] if trained else max(1, window // 2)
     # Recordings are at the data's own rate: nothing is interpolated.
-    return Live(
+    live = Live(
         window=window, stride=config.stride, min_frames=min(fewest, window), rate=config.rate
     )
+    return for_poses(live, config.rate)
 
 
 def folder_of(target: Path) -> Path:

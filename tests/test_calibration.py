@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +82,25 @@ def test_mcnemar_is_the_binomial():
     assert (found.gained, found.lost, found.p) == (2, 8, 112 / 1024)
     assert paired.mcnemar(first, first).p == 1 and paired.two_sided(1000, 2000) == 1
     assert 0 < paired.two_sided(900, 2200) < 1e-15
+
+
+@pytest.mark.parametrize(
+    "count, trials", [(0, 0), (0, 1), (1, 1), (3, 9), (7, 9), (5, 10), (480, 1001), (1050, 2000)]
+)
+def test_the_binomial_is_exact(count, trials):
+    tail = sum(math.comb(trials, each) for each in range(min(count, trials - count) + 1))
+    assert paired.two_sided(count, trials) == min(2 * tail, 2**trials) / 2**trials
+
+
+def test_many_clips_that_differ_take_no_new_coefficient_each(monkeypatch):
+    def comb(trials, heads):
+        raise AssertionError(
+            "a coefficient of 10,000 trials takes a millisecond, and there are 5,000"
+        )
+
+    monkeypatch.setattr(math, "comb", comb)
+    # By the normal distribution, 2 (1 - Phi(1.99)); exactly 0.0466.
+    assert paired.two_sided(4900, 10_000) == pytest.approx(0.0466, abs=1e-4)
 
 
 def test_kept_scores_give_the_table_again(tiny_dataset, tmp_path):

@@ -6,11 +6,13 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from compress.cli import compare, scores as command
+from compress import deliver
+from compress.cli import compare, robustness as robustness_command, scores as command
 from compress.evaluation import calibration, damage, evaluate, paired, robustness, scores
 from compress.evaluation.damage_settings import GATE_ONLY, Config
 from compress.inputs import view as views
@@ -62,6 +64,26 @@ def test_the_temperature_is_found(wanted):
     before = calibration.calibration(true * wanted, labels)
     after = calibration.calibration(true * wanted, labels, found)
     assert after.loss < before.loss and after.ece < before.ece / 3
+
+
+def test_a_temperature_is_fitted_on_as_many_views_as_are_averaged(tiny_dataset):
+    steps = ({"op": "uniform", "frames": 4, "clip": 0, "clips": 1},)
+    view = views.from_ops(steps, (3, 4, 5, 2), clips=3)
+    seen: list[int] = []
+
+    def predict(x):
+        seen.append(len(x))
+        return np.stack([x[:, 0, 0, 0, 0], x[:, 0, 1, 0, 0], x[:, 0, 2, 0, 0]], axis=1)
+
+    judged = robustness.Candidate("served", predict, view)
+    side = deliver._training_side(SimpleNamespace(dataset=tiny_dataset), judged)
+    assert side.clips == 3
+    logits = evaluate.logits_of(predict, side)
+    assert sum(seen) == 3 * len(tiny_dataset.train) and len(logits) == len(tiny_dataset.train)
+    expected = calibration.fit_temperature(logits, side.labels)
+    found = robustness_command._fitted([judged], tiny_dataset)
+    assert found.temperatures == (expected,)
+    assert found.clips == f"{len(tiny_dataset.train)} training clips"
 
 
 def test_unknown_is_told_by_confidence():

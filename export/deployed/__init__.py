@@ -3,6 +3,7 @@
 from export.deployed.folder import (
     NAME,
     describe,
+    described,
     read,
     read_for,
     unsealed_note,
@@ -22,6 +23,7 @@ __all__ = [
     "Served",
     "Steps",
     "describe",
+    "described",
     "follows_by",
     "in_process",
     "open_deployed",

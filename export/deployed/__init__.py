@@ -10,7 +10,7 @@ from export.deployed.folder import (
     write,
 )
 from export.deployed.live import Live
-from export.deployed.models import predictor_with_features, predictors, try_out
+from export.deployed.models import model_files, predictor_with_features, predictors, try_out
 from export.deployed.record import Description
 from export.deployed.served import Served, follows_by, in_process, open_deployed
 from export.deployed.zoo import place
@@ -26,6 +26,7 @@ __all__ = [
     "described",
     "follows_by",
     "in_process",
+    "model_files",
     "open_deployed",
     "place",
     "predictor_with_features",

@@ -327,7 +327,7 @@ def _training_side(work: Work, judged: robustness.Candidate) -> EvaluationSet:
     validation split, which judges what is fitted."""
     if work.dataset.holdout is not None:
         return work.selection(judged.view, judged.view.clips)
-    return training_clips(work.dataset.train, judged.view, FITTED_CLIPS)
+    return training_clips(work.dataset.train, judged.view, FITTED_CLIPS, judged.view.clips)
 
 
 def _judge_damaged(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from export.formats.options import USUAL, Options
 from export.formats.profiles import PROFILES
 from export.quantize.quantized import Quantized
 from teachers import storage
+from teachers.errors import CheckpointError
+from teachers.weights import pir_files
 
 
 def build(
@@ -36,6 +40,7 @@ def build(
     too.
 
     Args:
+        folder: may hold other files; those of an earlier export are removed (`replaced`).
         about: what the network was trained on, for `export.deployed.describe`.
     Returns:
         per format, the differences of `export.verify.difference`.
@@ -45,22 +50,51 @@ def build(
         StorageError: a file cannot be written.
     """
     storage.make_folder(folder)
-    for stale in (
-        *folder.glob("model.*"),
-        *folder.glob("model_continual.*"),
-        folder / deployed.NAME,
-    ):
-        stale.unlink(missing_ok=True)
+    for stale in replaced(folder, formats):
+        try:
+            stale.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage.failure(stale, error) from error
     with storage.staging(folder) as unfinished:
         description = save(network, unfinished, formats, about, quantized, options)
-        for names in description.files.values():
-            for name in names:
+        for group in description.files.values():
+            for name in group:
                 storage.deliver(unfinished / name, folder)
         rounding = _for_place(quantized, options)
         differences = compare(network, folder, description, clips, reference, rounding)
         # Last: a folder without it is not one that anybody would deploy
         storage.deliver(deployed.write(unfinished, description, models=folder), folder)
     return differences
+
+
+def names(formats: Sequence[str]) -> set[str]:
+    """What an export into these formats writes."""
+    return {deployed.NAME, *(name for kind in formats for name in table.files(kind))}
+
+
+def replaced(folder: Path, formats: Sequence[str]) -> list[Path]:
+    """What an export into a folder writes over or removes, of what lies there: files of any format
+    that an earlier export has left, and nothing else, for the folder may be anybody's."""
+    written = names(formats)
+    found = []
+    for name in sorted({*written, *table.all_files(), *_described(folder)}):
+        path = folder / name
+        # A name that many programs use: only a program of Paddle 3 is an export's.
+        foreign = path.suffix == ".json" and not pir_files.is_program(path)
+        if os.path.lexists(path) and (name in written or not foreign):
+            found.append(path)
+    return found
+
+
+def _described(folder: Path) -> list[str]:
+    """The models that the description in a folder names; [] without a valid one."""
+    try:
+        files = deployed.described(folder).files
+    except CheckpointError:
+        return []
+    models = [name for group in files.values() for name in group]
+    # It may be a stranger's, and name what is no model.
+    return [name for name in models if Path(name).suffix in table.model_suffixes()]
 
 
 def save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from export import package
 from export.formats import place_options, table
 from export.formats.profiles import needed
 from export.preprocess import published
+from teachers.errors import RecipeError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
@@ -71,6 +73,7 @@ def _parser(about: str, command: str | None = None, hints: Options = hint_option
 def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options) -> int:
     # Before the weights are read: options that contradict each other need no network.
     placed = place_options.read(options)
+    _require_kept(options.weights, options.out, kinds)
     spec, state, trained_on = hints.read(options.weights, options)
     # A published checkpoint says nothing of its data: what is guessed is said, here and in the folder.
     trained_on, notes = published.complete(spec, state, trained_on, str(options.weights))
@@ -84,9 +87,8 @@ def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options)
     differences = package.build(
         network, options.out, kinds, trained_on, clips, reference, options=placed
     )
-    files = {
-        path.name: path.stat().st_size for path in sorted(options.out.iterdir()) if path.is_file()
-    }
+    # Not all that lies there: the folder may hold other files than these.
+    files = {name: (options.out / name).stat().st_size for name in sorted(package.names(kinds))}
     for name, size in files.items():
         show(f"{size:>12,} bytes  {options.out / name}")
     for kind, difference in differences.items():
@@ -105,3 +107,17 @@ def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options)
         {"out": str(options.out), "files": files, "requires": requires, **beside}
     )
     return 0
+
+
+def _require_kept(weights: str, folder: Path, kinds: Sequence[str]) -> None:
+    """Raises RecipeError where the export would write over the weights file, or remove it."""
+    file, _ = checkpoints.file_and_part(weights)
+    # A file that is not there is reported by its reader.
+    if not file.is_file():
+        return
+    for path in package.replaced(folder, kinds):
+        if path.exists() and path.samefile(file):
+            raise RecipeError(
+                f"--out: {path} is the file given with --weights, and an export writes over that"
+                " name or removes it; give another folder"
+            )

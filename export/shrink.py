@@ -24,7 +24,20 @@ from teachers.errors import ExportMismatch, RecipeError
 # Random clips that both files are compared on; one of them also alone, as it is served.
 CLIPS = 4
 BATCH = 16
+# Which inputs a message is about.
+RANDOM = "random inputs"
+GIVEN = "clips of --input"
 FLOAT32 = {"paddle": 5, "onnx": onnx.TensorProto.FLOAT}
+
+
+class NotFinite(ExportMismatch):
+    """The original answers with infinity or NaN, which nothing can be compared with."""
+
+    def __init__(self, model: Path, inputs: str):
+        super().__init__(
+            f"{model}: answers {inputs} with numbers that are not finite, so nothing can be"
+            " compared; give clips with --input that it answers with finite numbers"
+        )
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,8 @@ class Shrunk:
         changes: what was done, in words -> how often.
         weights_changed: how many are stored as float16 or int8.
         random, given: what `export.verify.closeness` says of the outputs on random inputs and on
-            the given ones; the worst of all outputs.
+            the given ones; the worst of all outputs. None of random: the original's answers there
+            are not finite.
         clips: of the given inputs.
     """
 
@@ -46,7 +60,7 @@ class Shrunk:
     after: tuple[Path, ...]
     changes: dict[str, int]
     weights_changed: int
-    random: dict[str, float]
+    random: dict[str, float] | None
     given: dict[str, float] | None
     clips: int
 
@@ -64,7 +78,8 @@ def shrink(
     Args:
         model: a `.pdmodel` or an `.onnx`; one input of float32.
         parameters: of a `.pdmodel`; None: the file beside it.
-        given: (n, ...), what the model is really fed; compared as random inputs are.
+        given: (n, ...), what the model is really fed; compared as random inputs are, and alone where
+            the original's answers to random inputs are not finite.
         precision: of the weights of convolutions and products on disk; it computes in float32.
         seconds: for each batch that one of the two models is run on.
     Raises:
@@ -92,12 +107,19 @@ def shrink(
         for path, content in zip(files, contents, strict=True):
             storage.write_bytes(path, content)
         exact = precision == "float32"
-        found = _compared(kind, before, files, random, exact, seconds)
-        on_given = None if given is None else _compared(kind, before, files, given, exact, seconds)
+        on_random = on_given = None
+        try:
+            on_random = _compared(kind, before, files, random, RANDOM, exact, seconds)
+        except NotFinite:
+            # What it is really fed decides then: not every model answers any numbers.
+            if given is None:
+                raise
+        if given is not None:
+            on_given = _compared(kind, before, files, given, GIVEN, exact, seconds)
         # The model last: a folder with a model and no parameters would look complete.
         after = tuple(storage.deliver(path, folder) for path in reversed(files))[::-1]
     clips = 0 if given is None else len(given)
-    return Shrunk(kind, before, after, changes, weights_changed, found, on_given, clips)
+    return Shrunk(kind, before, after, changes, weights_changed, on_random, on_given, clips)
 
 
 Rewritten = tuple[list[int], dict[str, int], int, tuple[bytes, ...]]
@@ -163,54 +185,81 @@ def _compared(
     before: Sequence[Path],
     after: Sequence[Path],
     clips: np.ndarray,
+    inputs: str,
     exact: bool,
     seconds: float,
 ) -> dict[str, float]:
-    """The worst of all outputs, on clips in batches and on the first one alone."""
-    step = BATCH
-    batches = [clips[start : start + step] for start in range(0, len(clips), step)]
+    """The worst of all outputs, on clips in batches and on the first one alone.
+
+    Args:
+        inputs: what the clips are, for messages.
+    Raises:
+        NotFinite: the original answers with infinity or NaN. ExportMismatch: the rewritten model
+            answers differently, or one of them cannot be run.
+    """
+    batches = [clips[start : start + BATCH] for start in range(0, len(clips), BATCH)]
     # Batch 1 as it is served; a model of a fixed batch takes no other.
-    found = [_run(kind, files, batches, clips[:1], seconds) for files in (before, after)]
+    batches.append(clips[:1])
+    theirs, ours = (_run(kind, files, batches, seconds) for files in (before, after))
     worst: dict[str, float] = {}
-    for number, (theirs, ours) in enumerate(zip(*found, strict=True)):
-        if theirs.shape != ours.shape:
+    for number, (expected, found) in enumerate(zip(theirs, ours, strict=True)):
+        shapes = [[each.shape for each in output] for output in (expected, found)]
+        if shapes[0] != shapes[1]:
             raise ExportMismatch(
-                f"{after[0].name}: output {number} has the shape {ours.shape}, that of the original"
-                f" {theirs.shape}; it is not written"
+                f"{after[0].name}: output {number} has the shape {shapes[1][0]}, that of the original"
+                f" {shapes[0][0]}; it is not written"
             )
-        if not np.isfinite(theirs).all():
-            raise ExportMismatch(
-                f"{before[0]}: answers random inputs with numbers that are not finite, so nothing"
-                " can be compared; give clips with --input"
-            )
-        for key, value in verify.closeness(ours, theirs).items():
-            worse = max if key.startswith("max") else min
-            worst[key] = worse(worst.get(key, value), value)
+        for original, rewritten in zip(
+            _rows(expected, batches), _rows(found, batches), strict=True
+        ):
+            # An output without a number has no largest one.
+            if not original.size:
+                continue
+            if not np.isfinite(original).all():
+                raise NotFinite(before[0], inputs)
+            for key, value in verify.closeness(rewritten, original).items():
+                worse = max if key.startswith("max") else min
+                worst[key] = worse(worst.get(key, value), value)
+    _require_close(before[0], worst, f"{len(clips)} {inputs}", exact)
+    return worst
+
+
+def _require_close(model: Path, worst: dict[str, float], inputs: str, exact: bool) -> None:
+    if not worst:
+        raise ExportMismatch(
+            f"{model}: answers {inputs} with no number at all, so nothing can be compared; export the"
+            " network with its logits as output"
+        )
     close = worst["max_rel_diff"] <= verify.TOLERANCE if exact else verify.is_close(worst)
     if not close:
         limit = f"{verify.TOLERANCE:.0e}" if exact else f"{verify.CLOSE['snr_db']:g} dB"
         raise ExportMismatch(
-            f"{before[0]}: the rewritten model disagrees with it on {len(clips)} inputs: relative"
+            f"{model}: the rewritten model disagrees with it on {inputs}: relative"
             f" difference {worst['max_rel_diff']:.1e}, signal to noise {worst['snr_db']:.1f} dB"
             f" (allowed {limit}); it is not written"
         )
-    return worst
 
 
 def _run(
-    kind: str,
-    files: Sequence[Path],
-    batches: list[np.ndarray],
-    alone: np.ndarray,
-    seconds: float,
-) -> list[np.ndarray]:
-    """Every output, (n, numbers of one input), n counting the batches and then `alone`."""
+    kind: str, files: Sequence[Path], batches: list[np.ndarray], seconds: float
+) -> list[list[np.ndarray]]:
+    """Every output, of each batch."""
     runtime: Any = table.runtime(kind)
     size_bytes = sum(each.stat().st_size for each in files)
-    inputs = [*batches, alone]
     load = partial(runtime.load_outputs, files)
-    found = trial.outputs(files[0], load, inputs, size_bytes, seconds * len(inputs))
-    flat = [[each.reshape(len(each) if each.ndim else 1, -1) for each in one] for one in found]
+    found = trial.outputs(files[0], load, batches, size_bytes, seconds * len(batches))
     return [
-        np.concatenate([each.astype("float32") for each in one]) for one in zip(*flat, strict=True)
+        [np.asarray(each, dtype="float32") for each in output]
+        for output in zip(*found, strict=True)
     ]
+
+
+def _rows(output: list[np.ndarray], batches: list[np.ndarray]) -> list[np.ndarray]:
+    """An output of each batch as (n, numbers), to be compared: of all clips together where it has a
+    row for each, since what is allowed is a share of the clips; else batch by batch."""
+    flat = [each.reshape(len(each) if each.ndim else 1, -1) for each in output]
+    # A model may answer with the batch in another axis, or with one answer for all.
+    by_clip = [len(each) for each in flat] == [len(each) for each in batches]
+    if by_clip and len({each.shape[1] for each in flat}) == 1:
+        return [np.concatenate(flat)]
+    return flat

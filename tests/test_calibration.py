@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from compress.cli import compare, scores as command
+from compress import deliver
+from compress.cli import compare, robustness as robustness_command, scores as command
 from compress.evaluation import calibration, damage, evaluate, paired, robustness, scores
 from compress.evaluation.damage_settings import GATE_ONLY, Config
 from compress.inputs import view as views
@@ -63,6 +66,26 @@ def test_the_temperature_is_found(wanted):
     assert after.loss < before.loss and after.ece < before.ece / 3
 
 
+def test_a_temperature_is_fitted_on_as_many_views_as_are_averaged(tiny_dataset):
+    steps = ({"op": "uniform", "frames": 4, "clip": 0, "clips": 1},)
+    view = views.from_ops(steps, (3, 4, 5, 2), clips=3)
+    seen: list[int] = []
+
+    def predict(x):
+        seen.append(len(x))
+        return np.stack([x[:, 0, 0, 0, 0], x[:, 0, 1, 0, 0], x[:, 0, 2, 0, 0]], axis=1)
+
+    judged = robustness.Candidate("served", predict, view)
+    side = deliver._training_side(SimpleNamespace(dataset=tiny_dataset), judged)
+    assert side.clips == 3
+    logits = evaluate.logits_of(predict, side)
+    assert sum(seen) == 3 * len(tiny_dataset.train) and len(logits) == len(tiny_dataset.train)
+    expected = calibration.fit_temperature(logits, side.labels)
+    found = robustness_command._fitted([judged], tiny_dataset)
+    assert found.temperatures == (expected,)
+    assert found.clips == f"{len(tiny_dataset.train)} training clips"
+
+
 def test_unknown_is_told_by_confidence():
     known = logits_of([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])
     unknown = logits_of([[0.55, 0.45], [0.6, 0.4]])
@@ -81,6 +104,25 @@ def test_mcnemar_is_the_binomial():
     assert (found.gained, found.lost, found.p) == (2, 8, 112 / 1024)
     assert paired.mcnemar(first, first).p == 1 and paired.two_sided(1000, 2000) == 1
     assert 0 < paired.two_sided(900, 2200) < 1e-15
+
+
+@pytest.mark.parametrize(
+    "count, trials", [(0, 0), (0, 1), (1, 1), (3, 9), (7, 9), (5, 10), (480, 1001), (1050, 2000)]
+)
+def test_the_binomial_is_exact(count, trials):
+    tail = sum(math.comb(trials, each) for each in range(min(count, trials - count) + 1))
+    assert paired.two_sided(count, trials) == min(2 * tail, 2**trials) / 2**trials
+
+
+def test_many_clips_that_differ_take_no_new_coefficient_each(monkeypatch):
+    def comb(trials, heads):
+        raise AssertionError(
+            "a coefficient of 10,000 trials takes a millisecond, and there are 5,000"
+        )
+
+    monkeypatch.setattr(math, "comb", comb)
+    # By the normal distribution, 2 (1 - Phi(1.99)); exactly 0.0466.
+    assert paired.two_sided(4900, 10_000) == pytest.approx(0.0466, abs=1e-4)
 
 
 def test_kept_scores_give_the_table_again(tiny_dataset, tmp_path):

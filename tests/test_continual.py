@@ -4,16 +4,18 @@ the trained network says, number for number."""
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import paddle
 import pytest
 
+from compress.cli import accuracy
 from export import api, deployed, package
 from export.flat.continual import Continual, delay_of
 from export.flat.flatten import flatten
-from export.formats import onnx_continual
+from export.formats import onnx_continual, table
 from export.formats.options import Options
 from export.runtimes import steps as runtime
 from teachers import networks
@@ -159,6 +161,40 @@ def test_before_anything_is_pooled_the_answer_is_of_nothing_and_finite():
     logits, _ = stream(steps, noise(1, C, steps.delay, V, M))
     bias = network.fc.bias.numpy()
     np.testing.assert_allclose(logits, np.broadcast_to(bias, logits.shape), rtol=1e-6)
+
+
+def test_accuracy_takes_a_folder_with_the_continual_form(tiny_dataset, tmp_path):
+    network = network_of("stgcnpp", "halves twice, two persons")
+    T = network.spec.input_shape[1]
+    about = {"preprocessing": [{"op": "fit", "frames": T}]}
+    clips = noise(2, *network.spec.input_shape)
+    formats = ["onnx", "continual", "paddle"]
+    api.export(network, tmp_path, clips, formats=formats, about=about)
+    # What the description does not name is not the folder's.
+    (tmp_path / "another.onnx").write_bytes(b"")
+    task = SimpleNamespace(dataset=tiny_dataset)
+    rows = [each.row for each in accuracy.compared([tmp_path], task)]
+    assert {row.file: row.agreement for row in rows} == {
+        "model.onnx": 1.0,
+        "model_continual.onnx": 1.0,
+        table.files("paddle")[0]: 1.0,
+    }
+    steps = tmp_path / "model_continual.onnx"
+    (alone,) = accuracy.candidates(steps, task, 1)
+    assert alone.name == f"{steps} (ONNX Runtime, a few frames a call)"
+    assert alone.predict(clips).shape == (2, 7)
+    # One of several formats is enough.
+    (tmp_path / "model.onnx").unlink()
+    kinds = [found.kind for found in accuracy.files_of(tmp_path)]
+    assert sorted(kinds) == ["continual", "paddle"]
+    # Without a description a file is what its ending says.
+    (tmp_path / deployed.NAME).unlink()
+    kinds = {found.model.name: found.kind for found in accuracy.files_of(tmp_path)}
+    assert kinds == {
+        "another.onnx": "onnx",
+        "model_continual.onnx": "onnx",
+        table.files("paddle")[0]: "paddle",
+    }
 
 
 @pytest.mark.parametrize("name", ["stgcn", "stgcnpp"])

@@ -16,7 +16,7 @@ import pytest
 from paddle import nn
 
 from compress.predict import main
-from export import api, deployed, package, runtimes, verify
+from export import api, deployed, package, runtimes, scripts, verify
 from export.deployed import definitions
 from export.deployed.record import LONGEST_TEXT
 from export.flat.flatten import flatten
@@ -25,7 +25,7 @@ from export.formats import baseline, onnx_model, paddle_model, paddle_strip, tab
 from export.preprocess import ops
 from export.runtimes import ort
 from teachers import networks
-from teachers.errors import CheckpointError, ExportMismatch
+from teachers.errors import CheckpointError, ExportMismatch, RecipeError, StorageError
 from teachers.weights import checkpoints
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -212,6 +212,55 @@ def test_an_older_export_leaves_nothing_in_the_folder(trained, tmp_path):
     with pytest.raises(ExportMismatch):
         package.build(network, tmp_path, ("onnx",), about, clips, -reference)
     assert not (tmp_path / deployed.NAME).exists()
+
+
+def test_an_export_leaves_other_files_of_its_folder_alone(trained, tmp_path):
+    network, clips, reference = trained
+    about = {"classes": CLASSES, "data": "tiny", "preprocessing": []}
+    others = ("model.npz", "model.py", "model.pt", "model.pdparams", "model_continual.md", "a.onnx")
+    package.build(network, tmp_path, ("onnx",), about, clips, reference)
+    # Of an export under names of its own, with what is no model among them.
+    (tmp_path / "named.onnx").write_bytes((tmp_path / "model.onnx").read_bytes())
+    description = dataclasses.replace(
+        deployed.read(tmp_path), files={"onnx": ("named.onnx",), "paddle": ("train.py",)}
+    )
+    for name in (*others, "train.py", "model.pdiparams.info", "model.pdiparams"):
+        (tmp_path / name).write_text(name)
+    # A name of Paddle 3's programs, but no program.
+    (tmp_path / "model.json").write_text('{"lr": 0.1}')
+    deployed.write(tmp_path, description)
+    package.build(network, tmp_path, ("onnx",), about, clips, reference)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {deployed.NAME, "model.onnx", "model.json", "train.py", *others}
+
+
+def test_a_folder_in_the_place_of_a_model_is_named(trained, tmp_path):
+    network, clips, reference = trained
+    (tmp_path / "model.onnx").mkdir()
+    with pytest.raises(StorageError, match="model.onnx: cannot write it"):
+        package.build(network, tmp_path, ("onnx",), {}, clips, reference)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pdiparams", "deployed.json"])
+def test_an_export_never_replaces_the_weights(trained, tmp_path, capsys, name):
+    path = tmp_path / name
+    checkpoints.save(tmp_path / "net.npz", trained[0], {"classes": CLASSES, "data": "tiny"})
+    (tmp_path / "net.npz").rename(path)
+    content = path.read_bytes()
+    command = ["--weights", str(path), "--out", str(tmp_path), "--format", "onnx"]
+    assert scripts.main(command) == RecipeError.exit_code
+    said = capsys.readouterr().err
+    assert f"--out: {path} is the file given with --weights" in said
+    assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_export_beside_its_weights_keeps_them(trained, tmp_path, capsys):
+    path = tmp_path / "model.npz"
+    checkpoints.save(path, trained[0], {"classes": CLASSES, "data": "tiny", "preprocessing": []})
+    command = ["--weights", str(path), "--out", str(tmp_path), "--format", "onnx", "--json"]
+    assert scripts.main(command) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(said["files"]) == {deployed.NAME, "model.onnx"} and path.is_file()
 
 
 def test_damaged_model_is_named(folder, tmp_path):

@@ -255,7 +255,8 @@ def test_what_a_runs_folder_stands_for(run_folder, tmp_path):
         accuracy.files_of(run_folder)
     model = run_folder / "deploy" / "model.onnx"
     storage.write_text(model, "")
-    assert accuracy.files_of(run_folder) == accuracy.files_of(model.parent) == [model]
+    found = [accuracy.Files("onnx", (model,))]
+    assert accuracy.files_of(run_folder) == accuracy.files_of(model.parent) == found
     for target in (run_folder, model.parent, model, run_folder / "weights" / "student.npz"):
         assert accuracy.recipe_of(target) == recipe.resolve()
     assert accuracy.recipe_of(tmp_path / "elsewhere" / "x.onnx") is None

@@ -114,7 +114,7 @@ def test_what_computes_something_else_is_not_written(exported, tmp_path, monkeyp
 
     for module in ("paddle_constants", "onnx_constants"):
         monkeypatch.setattr(f"export.formats.foreign.{module}.absorbed", wrong)
-    with pytest.raises(ExportMismatch, match="disagrees with it on 4 inputs"):
+    with pytest.raises(ExportMismatch, match="disagrees with it on 4 random inputs"):
         shrink.shrink(exported[0] / name, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -228,6 +228,73 @@ def test_a_graph_within_the_graph_is_refused(tmp_path):
     onnx.save(model, path)
     with pytest.raises(ExportMismatch, match="has If, a graph within the graph"):
         shrink.shrink(path, tmp_path / "out")
+
+
+def written(folder, *nodes, ends):
+    """A model x (N, 3) -> y with a product of 3 x 3."""
+    weight = np.arange(1, 10, dtype="float32").reshape(3, 3) / 9
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in zip("xy", (["N", 3], ends), strict=True)
+    ]
+    tensors = [numpy_helper.from_array(weight, "w")]
+    graph = helper.make_graph(list(nodes), "g", values[:1], values[1:], tensors)
+    path = folder / "m.onnx"
+    onnx.save(
+        helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)]), path
+    )
+    return path
+
+
+def test_given_clips_decide_where_random_ones_have_no_finite_answer(tmp_path, capsys):
+    root = helper.make_node("Sqrt", ["x"], ["r"])
+    product = helper.make_node("MatMul", ["r", "w"], ["y"])
+    model = written(tmp_path, root, product, ends=["N", 3])
+    with pytest.raises(
+        ExportMismatch, match="random inputs with numbers .* give clips with --input"
+    ):
+        shrink.shrink(model, tmp_path / "none")
+    positive = np.random.default_rng(0).uniform(0, 1, (20, 3)).astype("float32")
+    np.save(tmp_path / "clips.npy", positive)
+    arguments = ["shrink", str(model), "--input", str(tmp_path / "clips.npy")]
+    assert cli.main([*arguments, "--to", str(tmp_path / "out"), "--json"]) == 0
+    said = capsys.readouterr()
+    last = json.loads(said.out.splitlines()[-1])
+    assert last["random"] is None and last["input"]["max_rel_diff"] <= 1e-5
+    assert "random inputs with numbers that are not finite; compared on" in said.out + said.err
+    positive[17, 1] = -1
+    with pytest.raises(ExportMismatch, match="answers clips of --input with numbers"):
+        shrink.shrink(model, tmp_path / "fault", given=positive)
+    assert list((tmp_path / "fault").iterdir()) == []
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_the_batch_need_not_come_first_in_an_output(tmp_path, precision):
+    product = helper.make_node("MatMul", ["x", "w"], ["p"])
+    turned = helper.make_node("Transpose", ["p"], ["y"], perm=[1, 0])
+    model = written(tmp_path, product, turned, ends=[3, "N"])
+    clips = np.random.default_rng(0).standard_normal((21, 3)).astype("float32")
+    done = shrink.shrink(model, tmp_path / "out", given=clips, precision=precision)
+    # Batches of 16, 5 and 1.
+    assert done.clips == 21 and done.given["snr_db"] > 20
+    first = [np.zeros((3, 2)), np.zeros((3, 1))]
+    assert len(shrink._rows(first, [clips[:2], clips[:1]])) == 2
+    # An answer of every clip: a share of all clips is what is allowed to differ.
+    assert [
+        each.shape
+        for each in shrink._rows([np.zeros((2, 4)), np.zeros((1, 4))], [clips[:2], clips[:1]])
+    ] == [(3, 4)]
+
+
+def test_an_output_without_numbers_is_nothing_to_compare(tmp_path):
+    bounds = [
+        helper.make_node("Constant", [], [name], value_ints=[value])
+        for name, value in (("start", 0), ("end", 0), ("axis", 1))
+    ]
+    cut = helper.make_node("Slice", ["x", "start", "end", "axis"], ["y"])
+    model = written(tmp_path, *bounds, cut, ends=["N", 0])
+    with pytest.raises(ExportMismatch, match="answers 4 random inputs with no number at all"):
+        shrink.shrink(model, tmp_path / "out")
 
 
 @NEEDS_PADDLE_2

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from compress.inputs.augment import random_crop, random_sample, random_uniform, turn_and_resize
-from export.preprocess import ops as transforms
+from export.deployed import record
+from export.preprocess import limits, ops as transforms
 from teachers.errors import DataError
 
 
@@ -200,6 +201,63 @@ def test_apply_names_an_unknown_step_and_one_that_does_not_fit():
         "preprocessing: {'op': 'centre', 'joint': 25} does not fit a clip of shape "
         "(3, 3, 2, 1) (C, T, V, M): "
     )
+
+
+@pytest.mark.parametrize(
+    "step, numbers",
+    [
+        ({"op": "branches", "centre": 0, "bones": [[1, 2]]}, 6 * 24),
+        ({"op": "branches", "centre": 0, "bones": [[1, 2]] * 50}, 3 * 4 * 50),
+        ({"op": "stream", "kind": "bone", "bones": [[1, 2]] * 70}, 3 * 4 * 70),
+        ({"op": "map_joints", "joints": [[[1.0, [0]]]] * 9}, 3 * 4 * 9),
+        ({"op": "map_joints", "joints": [[[1.0, [0] * 40]]]}, 3 * 4 * 40),
+        ({"op": "map_joints", "joints": [[[1.0, [0]]]] * 2, "axes": ["x"] * 80}, 4 * 2 * 80),
+        ({"op": "window", "frames": 40, "pad": "loop"}, 3 * 40 * 2),
+        ({"op": "crop_resize", "ratio": 1.0, "frames": 41}, 3 * 41 * 2),
+        *(
+            ({"op": name, "frames": 42}, 3 * 42 * 2)
+            for name in ("fit", "loop", "sample", "uniform")
+        ),
+    ],
+)
+def test_a_step_that_makes_too_much_is_refused_before_it_does(monkeypatch, step, numbers):
+    clip = np.ones((3, 4, 2, 1), np.float32)
+    monkeypatch.setattr(limits, "MOST_NUMBERS", numbers)
+    # More axes than a clip has are collected, and only then refused.
+    if "axes" not in step:
+        assert transforms.apply(clip, [step]).size <= numbers
+    monkeypatch.setattr(limits, "MOST_NUMBERS", numbers - 1)
+    # None of it: the step itself is not reached.
+    monkeypatch.setitem(transforms.STEPS, step["op"], None)
+    said = rf"preprocessing\[1\]: {step['op']} would make {numbers:,} numbers of a clip of shape"
+    with pytest.raises(DataError, match=said):
+        transforms.apply(clip, [{"op": "trim"}, step])
+
+
+def test_steps_that_multiply_end_at_the_limit():
+    assert limits.MOST_NUMBERS == record.MOST_NUMBERS
+    step = {"op": "branches", "centre": 0, "bones": [[1, 2]]}
+    said = r"preprocessing\[2\]: branches would make 129,600,000 numbers"
+    with pytest.raises(DataError, match=said):
+        transforms.apply(
+            np.ones((3, 100, 12, 1), np.float32),
+            [step, {"op": "fit", "frames": 100_000}, step, {"op": "fit", "frames": 1}],
+        )
+
+
+@pytest.mark.parametrize(
+    "step, said",
+    [
+        ({"op": "min_max", "low": [0.0] * 1000}, "low: must be one value"),
+        ({"op": "centre", "joint": [0] * 1000}, "joint: must be one value"),
+        ({"op": "fit", "frames": [4] * 1000}, "frames: must be one value"),
+        ({"op": "normalise_2d", "image": [[1, 2]] * 9}, "image: must be two numbers"),
+    ],
+)
+def test_a_list_in_the_place_of_a_number_is_refused(step, said):
+    # NumPy would make a number of the clip for each element of the list.
+    with pytest.raises(DataError, match=said):
+        transforms.apply(np.ones((1, 4, 2, 1), np.float32), [step])
 
 
 def test_rotation_turns_around_x_then_y_then_z():

@@ -33,7 +33,8 @@ from compress.recipe import overrides
 from compress.reporting import wording
 from compress.task import Task, any_weights, as_deployed
 from export import deployed, runtimes
-from export.runtimes import Predict, in_process, inference, ort, trial
+from export.formats import table
+from export.runtimes import Predict, in_process, trial
 from teachers.errors import CheckpointError
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
@@ -46,6 +47,23 @@ COMMAND = "featherbone accuracy"
 RECIPE = "recipe.yaml"
 DEPLOYED = "deploy"
 DEFAULT_RECIPE = "ctrgcn_lite_dml"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What one way to run a target reads.
+
+    Attributes:
+        kind: a row of `export.formats.table.FORMATS`; "" of a weights file.
+        paths: the model first.
+    """
+
+    kind: str
+    paths: tuple[Path, ...]
+
+    @property
+    def model(self) -> Path:
+        return self.paths[0]
 
 
 @dataclass(frozen=True)
@@ -76,21 +94,25 @@ def candidates(target: Path, task: Task, threads: int) -> list[Candidate]:
     Raises:
         CheckpointError: nothing there that a runtime reads.
     """
-    return [_candidate(path, task, threads) for path in files_of(target)]
+    return [_candidate(found, task, threads) for found in files_of(target)]
 
 
-def files_of(target: Path) -> list[Path]:
+def files_of(target: Path) -> list[Files]:
     """The model files of a folder or of what a run deployed, or the file itself.
 
     Raises:
-        CheckpointError: a folder without any.
+        CheckpointError: a folder without any, or one whose description is broken.
     """
     if not target.is_dir():
-        return [target]
+        return [_file(target)]
     is_run = (target / RECIPE).is_file()
     folder = target / DEPLOYED if is_run else target
+    if (folder / deployed.NAME).is_file():
+        found = _described(folder)
+    else:
+        found = [_guessed(path) for path in folder.glob("*")]
     # Sorted: file systems list a folder in any order, and the first row is the reference.
-    files = sorted(path for path in folder.glob("*") if _runtime(path))
+    files = sorted((each for each in found if each.kind), key=lambda each: each.model)
     if not files and is_run:
         raise CheckpointError(
             f"{target}: the run has deployed nothing yet; finish it with --resume, or give a file of"
@@ -104,12 +126,34 @@ def files_of(target: Path) -> list[Path]:
     return files
 
 
-def _runtime(path: Path) -> str:
-    """The runtime of a model file; "" of any other."""
+def _described(folder: Path) -> list[Files]:
+    """What `deployed.json` says, by which files of one ending may be for several runtimes."""
+    description = deployed.read(folder)
+    # Somebody may have copied one of two formats.
+    kinds = [kind for kind, names in description.files.items() if (folder / names[0]).is_file()]
+    return [
+        Files(kind, tuple(paths))
+        for kind, paths in deployed.model_files(folder, description, kinds).items()
+    ]
+
+
+def _file(path: Path) -> Files:
+    """A file that is named by itself: by the description beside it, where that names it, too."""
+    guessed = _guessed(path)
+    if guessed.kind and (path.parent / deployed.NAME).is_file():
+        for each in _described(path.parent):
+            if each.model.name == path.name:
+                return each
+    return guessed
+
+
+def _guessed(path: Path) -> Files:
+    """A model of anybody, by its ending."""
     if path.suffix == ".onnx":
-        return "onnx_runtime"
-    is_paddle = path.suffix == ".pdmodel" or pir_files.is_program(path)
-    return "paddle_inference" if is_paddle else ""
+        return Files("onnx", (path,))
+    if path.suffix == ".pdmodel" or pir_files.is_program(path):
+        return Files("paddle", (path, path.with_suffix(".pdiparams")))
+    return Files("", (path,))
 
 
 def recipe_of(target: Path) -> Path | None:
@@ -126,37 +170,31 @@ def try_out(targets: list[Path], task: Task) -> None:
     Raises:
         CheckpointError, ExportMismatch: a file that cannot be run, or a folder that was changed.
     """
-    for path in (file for target in targets for file in files_of(target)):
-        if not _runtime(path):
+    for found in (files for target in targets for files in files_of(target)):
+        if not found.kind:
             continue
-        if (path.parent / deployed.NAME).is_file():
-            note = deployed.unsealed_note(path.parent, deployed.read(path.parent))
+        folder = found.model.parent
+        if (folder / deployed.NAME).is_file():
+            note = deployed.unsealed_note(folder, deployed.read(folder))
             if note:
                 say(f"note: {note}")
-        files = [path]
-        load = ort.load
-        if _runtime(path) == "paddle_inference":
-            files = [path, path.with_suffix(".pdiparams")]
-            load = inference.load
-        shape = as_deployed(path.parent, task).shape
-        size_bytes = sum(file.stat().st_size for file in files if file.is_file())
-        trial.require(path, partial(load, files), (1, *shape), size_bytes)
+        load = partial(table.runtime(found.kind).load, found.paths)
+        shape = as_deployed(folder, task).shape
+        size_bytes = sum(file.stat().st_size for file in found.paths if file.is_file())
+        trial.require(found.model, load, (1, *shape), size_bytes)
 
 
-def _candidate(path: Path, task: Task, threads: int) -> Candidate:
+def _candidate(found: Files, task: Task, threads: int) -> Candidate:
     split = task.dataset.val
-    if not _runtime(path):
+    path = found.model
+    if not found.kind:
         model = any_weights(path, task)
         clips = EvaluationSet(split, model.view, model.view.clips)
-        return Candidate(f"{path} (dygraph)", in_process(model.network), (path,), clips)
+        return Candidate(f"{path} (dygraph)", in_process(model.network), found.paths, clips)
     view = as_deployed(path.parent, task)
     clips = EvaluationSet(split, view, view.clips)
-    if _runtime(path) == "paddle_inference":
-        weights = path.with_suffix(".pdiparams")
-        predict = runtimes.paddle_inference(path, weights, threads)
-        return Candidate(f"{path} (Paddle Inference)", predict, (path, weights), clips)
-    predict = runtimes.onnx_runtime(path, threads)
-    return Candidate(f"{path} (ONNX Runtime)", predict, (path,), clips)
+    predict = table.runtime(found.kind).load(found.paths, threads)
+    return Candidate(f"{path} ({table.runtime_title(found.kind)})", predict, found.paths, clips)
 
 
 def compared(targets: list[Path], task: Task) -> list[Measured]:

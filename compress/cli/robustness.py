@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from compress import recipe as recipes
 from compress.cli.accuracy import DEFAULT_RECIPE, candidates, recipe_of, try_out
+from compress.data.dataset import Dataset
 from compress.evaluation import calibration, damage, robustness
 from compress.evaluation.damage_settings import Config
 from compress.evaluation.evaluate import logits_of, training_clips
@@ -53,18 +54,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     for target in options.targets:
         for each in candidates(target, task, runtimes.default_threads()):
             judged.append(robustness.Candidate(each.name, each.predict, each.clips.view))
-    fitted = None
-    if options.temperature:
-        split = dataset.train if dataset.holdout is None else dataset.holdout
-        clips = [training_clips(split, each.view, FITTED_CLIPS) for each in judged]
-        kind = "training clips" if dataset.holdout is None else "clips held out of training"
-        fitted = robustness.Fitted(
-            tuple(
-                calibration.fit_temperature(logits_of(each.predict, seen), seen.labels)
-                for each, seen in zip(judged, clips, strict=True)
-            ),
-            f"{len(clips[0])} {kind}",
-        )
+    fitted = _fitted(judged, dataset) if options.temperature else None
     rows = damage.damages(config, dataset.coordinates)
     with console.bar("damaged clips", sum(row.draws for row in rows)) as advance:
         found = robustness.measure(judged, dataset.val, rows, recipe.seed, fitted, advance)
@@ -78,6 +68,18 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         }
     )
     return 0
+
+
+def _fitted(judged: list[robustness.Candidate], dataset: Dataset) -> robustness.Fitted:
+    """The temperature of each network, on clips of the side of the training, each seen in as many
+    views as it is judged in."""
+    split = dataset.train if dataset.holdout is None else dataset.holdout
+    kind = "training clips" if dataset.holdout is None else "clips held out of training"
+    temperatures = []
+    for each in judged:
+        seen = training_clips(split, each.view, FITTED_CLIPS, each.view.clips)
+        temperatures.append(calibration.fit_temperature(logits_of(each.predict, seen), seen.labels))
+    return robustness.Fitted(tuple(temperatures), f"{min(FITTED_CLIPS, len(split))} {kind}")
 
 
 def _config(recipe: Recipe, options: argparse.Namespace) -> Config:

@@ -157,6 +157,11 @@ def _print(before: Parts, after: Parts) -> None:
 
 
 def _print_comparison(done: shrink.Shrunk, source: Path | None) -> None:
+    if done.random is None:
+        say(
+            f"note: {done.before[0]} answers random inputs with numbers that are not finite; compared on"
+            f" {source} alone"
+        )
     for title, found in (("random inputs", done.random), (f"{source}", done.given)):
         if found is not None:
             show(

@@ -174,9 +174,14 @@ def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarra
     return matrix
 
 
-def training_clips(split: Split, view: View, count: int) -> EvaluationSet:
-    """`count` clips spread over a training split, seen as in validation: no augmentation, one view
-    each."""
+def training_clips(split: Split, view: View, count: int, views: int = 1) -> EvaluationSet:
+    """`count` clips spread over a training split, seen as in validation: no augmentation.
+
+    Args:
+        views: of each clip. One for what takes a network's inputs, such as calibration of a
+            quantiser; `view.clips` for what is applied to its scores, such as a temperature: the mean
+            of several views is less sure than one.
+    """
     # Spread, because data sets come sorted by class or by person.
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
-    return EvaluationSet(split.part(chosen), view)
+    return EvaluationSet(split.part(chosen), view, views)

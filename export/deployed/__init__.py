@@ -3,13 +3,14 @@
 from export.deployed.folder import (
     NAME,
     describe,
+    described,
     read,
     read_for,
     unsealed_note,
     write,
 )
 from export.deployed.live import Live
-from export.deployed.models import predictor_with_features, predictors, try_out
+from export.deployed.models import model_files, predictor_with_features, predictors, try_out
 from export.deployed.record import Description
 from export.deployed.served import Served, follows_by, in_process, open_deployed
 from export.deployed.zoo import place
@@ -22,8 +23,10 @@ __all__ = [
     "Served",
     "Steps",
     "describe",
+    "described",
     "follows_by",
     "in_process",
+    "model_files",
     "open_deployed",
     "place",
     "predictor_with_features",

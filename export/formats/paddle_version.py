@@ -21,6 +21,8 @@ from typing import Any
 from teachers.errors import ExportMismatch
 
 PARAMETERS = "model.pdiparams"
+# `paddle.jit.save` of Paddle 2 writes it beside them; no runtime reads it.
+INFO = f"{PARAMETERS}.info"
 # By the major version that writes it.
 PROGRAMS = {2: "model.pdmodel", 3: "model.json"}
 # Both wheels install the folder `paddle`.

@@ -96,6 +96,12 @@ def readable(name: str) -> tuple[tuple[str, ...], ...]:
     return (FORMATS[name].files, *FORMATS[name].also)
 
 
+def all_files() -> frozenset[str]:
+    """The names of all files that formats write or read, in this version of Paddle or another."""
+    groups = [group for name in FORMATS for group in readable(name)]
+    return frozenset([paddle_version.INFO, *(file for group in groups for file in group)])
+
+
 def model_suffixes() -> frozenset[str]:
     """The endings of all files that formats write or read."""
     groups = [group for name in FORMATS for group in readable(name)]

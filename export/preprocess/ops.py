@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from export.preprocess import limits
 from export.preprocess.joints import map_joints
 from export.preprocess.normalise import normalise_2d, normalise_3d, view_transform
 from export.preprocess.streams import branches, stream
@@ -25,11 +26,12 @@ def apply(clip: np.ndarray, ops: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """A raw clip (C, T, V, M) through a list of steps; float32.
 
     Raises:
-        DataError: a step that is not known, or one that cannot be done with its parameters.
+        DataError: a step that is not known, one that cannot be done with its parameters, or one that
+            would make more than `limits.MOST_NUMBERS` numbers.
     """
     # Once for all steps: float16 files would lose digits in every difference.
     clip = np.asarray(clip, dtype=np.float32)
-    for op in ops:
+    for place, op in enumerate(ops):
         parameters = {key: value for key, value in op.items() if key != "op"}
         if op.get("op") not in STEPS:
             raise DataError(
@@ -37,6 +39,7 @@ def apply(clip: np.ndarray, ops: Sequence[Mapping[str, Any]]) -> np.ndarray:
                 " version of the project that wrote it"
             )
         try:
+            limits.require(clip.shape, op["op"], parameters, f"preprocessing[{place}]")
             clip = STEPS[op["op"]](clip, **parameters)
         # Parameters of another type or size than a step expects fail in any of these ways.
         except (

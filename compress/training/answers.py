@@ -85,7 +85,8 @@ class Answers:
                 file.truncate()
         except OSError as error:
             raise storage.failure(self._path, error) from error
-        self._known[key] = (self._end + DIGEST + SHAPE, *logits.shape)
+        rows, columns = logits.shape
+        self._known[key] = (self._end + DIGEST + SHAPE, rows, columns)
         self._end += len(record)
 
     def _read(self, key: bytes) -> np.ndarray:

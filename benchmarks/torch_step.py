@@ -25,9 +25,8 @@ import teachers  # noqa: F401  (prepares the process for Paddle)
 import numpy as np
 import paddle
 
-from benchmarks.train_step import SHAPES, pair
+from benchmarks.train_step import DECAY, MOMENTUM, RATE, SHAPES, Stepper, pair
 from compress.reporting import provenance
-from compress.training.objectives import cross_entropy, dml
 from export.flat.flatten import flatten
 from export.formats import onnx_format
 from export.runtimes import onnx_runtime
@@ -42,30 +41,14 @@ from teachers.terminal.tables import Table
 WARM_UP = 2
 # Momentum 0.9: by then the statistics are those of the batch to a thousandth.
 SETTLING = 60
-# The public recipe's optimiser but for its rate.
-RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 DROPPED = ("l10",)
 Step = Callable[[np.ndarray, np.ndarray], float]
 
 
 def ours(network, teacher: Callable[[np.ndarray], np.ndarray] | None) -> Step:
     """A step of Paddle on our form: the loss."""
-    network.train()
-    optimizer = paddle.optimizer.Momentum(
-        RATE, MOMENTUM, parameters=network.parameters(), use_nesterov=True, weight_decay=DECAY
-    )
-
-    def step(x: np.ndarray, labels: np.ndarray) -> float:
-        logits = network(paddle.to_tensor(x))
-        loss = cross_entropy(logits, paddle.to_tensor(labels))
-        if teacher is not None:
-            loss = loss + dml(logits, paddle.to_tensor(teacher(x)))
-        loss.backward()
-        optimizer.step()
-        optimizer.clear_grad()
-        return float(loss)
-
-    return step
+    stepper = Stepper(network, teacher)
+    return lambda x, labels: stepper(paddle.to_tensor(x), paddle.to_tensor(labels))[0]
 
 
 def theirs(network, teacher) -> Step:

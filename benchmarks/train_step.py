@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,7 +25,7 @@ import paddle
 from compress.process import device
 from compress.reporting import provenance
 from compress.training.mixup import soft_labels
-from compress.training.objectives import cross_entropy
+from compress.training.objectives import cross_entropy, dml
 from teachers import ctrgcn, networks
 from teachers.ctrgcn import keys
 from teachers.ctrgcn.published import PublishedCTRGCN
@@ -35,23 +36,30 @@ from teachers.terminal.output import show
 
 # Classes, frames and persons of the two public configurations of CTR-GCN.
 SHAPES = {"ntu_25": (60, 64, 2), "ucla_20": (10, 52, 1)}
+# The public recipe's optimiser but for its rate
+RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 
 
 class Stepper:
-    """A network with its optimiser; one call is one training step."""
+    """A network with its optimiser; one call is one training step, under a teacher (clips -> logits)
+    if there is one."""
 
-    def __init__(self, network):
+    def __init__(self, network, teacher: Callable[[np.ndarray], np.ndarray] | None = None):
         self.network = network
+        self.teacher = teacher
         network.train()
-        # The public recipe's optimiser but for its rate: its time is part of a step's.
+        # Its time is part of a step's.
         self.optimizer = paddle.optimizer.Momentum(
-            0.01, 0.9, parameters=network.parameters(), use_nesterov=True, weight_decay=1e-4
+            RATE, MOMENTUM, parameters=network.parameters(), use_nesterov=True, weight_decay=DECAY
         )
 
     def __call__(self, x, labels) -> tuple[float, float]:
         """(loss, seconds)."""
         started = time.perf_counter()
-        loss = cross_entropy(self.network(x), labels)
+        logits = self.network(x)
+        loss = cross_entropy(logits, labels)
+        if self.teacher is not None:
+            loss = loss + dml(logits, paddle.to_tensor(self.teacher(x.numpy())))
         loss.backward()
         self.optimizer.step()
         self.optimizer.clear_grad()

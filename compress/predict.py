@@ -47,7 +47,7 @@ from export.serving import (
 )
 from teachers.errors import DataError, RecipeError, printable
 from teachers.terminal import ending
-from teachers.terminal.arguments import Parser
+from teachers.terminal.arguments import Parser, given as given_options
 from teachers.terminal.output import say, show
 from teachers.weights import hint_options
 from teachers.weights.hint_options import Options
@@ -156,7 +156,7 @@ def _check(options: argparse.Namespace) -> None:
             "--follow, --serve: are two ways to follow live poses; leave one of them out"
         )
     if not follow.is_asked(options):
-        given = _given(options, OF_LIVE)
+        given = given_options(options, OF_LIVE)
         if given:
             ways = "--follow" if given == ["--answers"] else "--follow or --serve"
             raise RecipeError(
@@ -164,13 +164,13 @@ def _check(options: argparse.Namespace) -> None:
             )
         return
     way = "--follow" if options.follow else "--serve"
-    given = _given(options, OF_CLIPS)
+    given = given_options(options, OF_CLIPS)
     if given:
         raise RecipeError(
             f"{', '.join(given)}: {way} has no use for that; leave it out, or classify CLIPs without"
             f" {way}"
         )
-    given = _given(options, HINTS)
+    given = given_options(options, HINTS)
     if given:
         raise RecipeError(
             f"{', '.join(given)}: {way} takes a deployed folder, which says all of itself; leave it"
@@ -180,19 +180,6 @@ def _check(options: argparse.Namespace) -> None:
         raise RecipeError(
             "--answers: --serve answers every window in its replies; leave it out, or take --follow"
         )
-
-
-def _given(options: argparse.Namespace, names: Iterable[str]) -> list[str]:
-    """Which of these options were given, as they are typed."""
-    # A number may be 0, and is given all the same.
-    absent: tuple[object, ...] = (None, False, "", [])
-    values = {name: getattr(options, name, None) for name in names}
-    typed = {"overrides": "-o"}
-    return [
-        typed.get(name, f"--{name.replace('_', '-')}")
-        for name, value in values.items()
-        if type(value) is float or value not in absent
-    ]
 
 
 def _positive(text: str) -> int:
@@ -226,7 +213,7 @@ def _opened(options: argparse.Namespace, hints: Options) -> deployed.Served:
     features = options.embeddings is not None
     target = options.model
     if not _is_weights(target):
-        given = _given(options, HINTS)
+        given = given_options(options, HINTS)
         if given:
             raise RecipeError(f"{target}: says all of itself; leave {', '.join(given)} out")
         return deployed.open_deployed(target, options.runtime, features, on_note=_say_note)

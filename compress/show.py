@@ -34,7 +34,7 @@ from export.preprocess import ops
 from teachers.errors import RecipeError
 from teachers.skeleton import SKELETONS, UCLA_20, Skeleton
 from teachers.terminal import ending
-from teachers.terminal.arguments import Parser
+from teachers.terminal.arguments import Parser, given
 from teachers.terminal.output import say
 
 COMMAND = "python -m compress.show"
@@ -94,11 +94,10 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         raise RecipeError("give either a clip file, or --recipe with --index")
     of_file = options.recipe is None
     without_effect = ("split", "overrides") if of_file else ("input", "skeleton")
-    typed = {"overrides": "-o"}
-    given = [typed.get(name, f"--{name}") for name in without_effect if getattr(options, name)]
-    if given:
+    useless = given(options, without_effect)
+    if useless:
         beside = "a clip file, which is in no data set" if of_file else "--recipe, which says both"
-        raise RecipeError(f"{', '.join(given)}: has no effect with {beside}; leave it out")
+        raise RecipeError(f"{', '.join(useless)}: has no effect with {beside}; leave it out")
     if min(options.draws, options.frames - 1) < 1:
         raise RecipeError("--draws: must be at least 1, --frames at least 2")
     subject = from_file(options) if options.recipe is None else from_recipe(options)

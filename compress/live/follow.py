@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from compress.live import hub, service
-from compress.live.lines import LONGEST_LINE, USUAL_FPS, Lines, line_of
+from compress.live.lines import LONGEST_LINE, Lines, line_of
+from export.deployed.live import USUAL_RATE
 from export.serve import Event, Pose, Recogniser
 from export.serving import top_classes
 from teachers.errors import DataError, RecipeError
@@ -43,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fps",
         type=float,
-        help=f"of lines without a time, and how rare poses are (default {USUAL_FPS:g})",
+        help=f"of lines without a time, and how rare poses are (default {USUAL_RATE:g})",
     )
     group.add_argument(
         "--from-skeleton", default="", metavar="NAME", help="what the poses are of, if another"
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace, demo: Iterable[tuple[str, np.ndarray]]) -> 
     Args:
         demo: clips (name, (C, T, V, M)) that the page plays; not read with --follow.
     """
-    fps = USUAL_FPS if options.fps is None else options.fps
+    fps = USUAL_RATE if options.fps is None else options.fps
     if not 0.1 <= fps <= 1000:
         raise RecipeError(f"--fps {fps}: must be 0.1 to 1000 frames a second")
     clock_of = hub.clock_of if options.serve is not None else lambda track: None

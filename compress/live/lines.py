@@ -16,6 +16,7 @@ import numpy as np
 from compress.data.poses import of_recording, one_frame, own_detection, values_of
 from export import serving
 from export.deployed import Description
+from export.deployed.live import USUAL_RATE
 from export.preprocess.joints import map_joints
 from export.serve import Pose
 from teachers.errors import DataError, RecipeError, quoted
@@ -26,8 +27,6 @@ from teachers.storage import json_text
 LONGEST_LINE = 2_000_000
 LONGEST_TRACK = 100
 MOST_PERSONS = 1_000
-# Frames a second of lines without a time.
-USUAL_FPS = 30.0
 FORM = '{"time": seconds, "track": 1, "joints": [[x, y, z], ...]}, or "persons" with a list of such'
 
 
@@ -38,7 +37,7 @@ class Lines:
         notes: what was taken for granted, once each.
     """
 
-    def __init__(self, description: Description, fps: float = USUAL_FPS, skeleton: str = ""):
+    def __init__(self, description: Description, fps: float = USUAL_RATE, skeleton: str = ""):
         """Args:
             skeleton: that the poses are of, where it is not the one that the network was trained
                 on; its joints are brought over.

@@ -139,14 +139,7 @@ class State:
         }
         self.waves = [tuple(event["members"]) for event in events if event["kind"] == "wave"]
         self.exhausted = any(event["kind"] == "exhausted" for event in events)
-        lost = {event["folder"] for event in events if event["kind"] == "lost"}
-        self.points = [
-            event
-            for place, event in enumerate(events)
-            if event["kind"] == "point"
-            # Delivered once more after it was lost
-            and (event["folder"] not in lost or place > _last_loss(events, event["folder"]))
-        ]
+        self.points = _on_disk(events)
         self.skipped = [event for event in events if event["kind"] == "skipped"]
         self.under_way = _under_way(events)
         self.candidates = {
@@ -206,12 +199,15 @@ class State:
         return SLACK * (max(smaller, default=slowest) if growth == 1.0 else slowest * growth)
 
 
-def _last_loss(events: Sequence[Event], folder: str) -> int:
-    return max(
-        place
-        for place, event in enumerate(events)
-        if event["kind"] == "lost" and event["folder"] == folder
-    )
+def _on_disk(events: Sequence[Event]) -> list[Event]:
+    """Deliveries, without those that were lost since."""
+    points: list[Event] = []
+    for event in events:
+        if event["kind"] == "point":
+            points.append(event)
+        elif event["kind"] == "lost":
+            points = [point for point in points if point["folder"] != event["folder"]]
+    return points
 
 
 def _under_way(events: Sequence[Event]) -> Train | None:

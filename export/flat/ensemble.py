@@ -95,9 +95,7 @@ class Members(Entry):
     def behind(self, rows):
         features = []
         sizes = [len(kinds) * self.shape[0] for kinds in self.kinds]
-        alike = len(set(sizes)) == 1
-        cut = paddle.split(rows, len(sizes) if alike else sizes, axis=1)
-        for part, member in zip(cut, self.members, strict=True):
+        for part, member in zip(paddle.split(rows, sizes, axis=1), self.members, strict=True):
             entry, *blocks = member
             y = entry.behind(entry.point("out", part))
             for block in blocks:

@@ -13,9 +13,12 @@ from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
 # Networks that are fed joints as they are, and end in the classifier `fc` on a clip's features.
-# Between streams that one member sees side by side.
-TOGETHER = "+"
 MEMBERS = ("ctrgcn", "ctrgcn_light_v1", "ctrgcn_light_v2")
+
+
+def apart(name: str) -> tuple[str, ...]:
+    """The streams that a member of this name sees, in the order of the channels."""
+    return tuple(name.split("+"))
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Branch:
     @property
     def streams(self) -> tuple[str, ...]:
         """What it sees, in the order of the channels."""
-        return tuple(self.id.split(TOGETHER))
+        return apart(self.id)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Config:
     def __post_init__(self):
         if self.member not in MEMBERS:
             raise ValueError(f"member: must be one of {', '.join(MEMBERS)}, is {self.member!r}")
-        seen = [name for member in self.streams for name in member.split(TOGETHER)]
+        seen = [name for member in self.streams for name in apart(member)]
         unknown = [name for name in seen if name not in STREAMS]
         if unknown or not seen or len(set(seen)) < len(seen):
             raise ValueError(
@@ -109,7 +112,7 @@ def default_spec(
     module = networks.module(config.member)
     branches = []
     for name in config.streams:
-        seen = channels * len(name.split(TOGETHER))
+        seen = channels * len(apart(name))
         spec = module.default_spec(
             classes, skeleton, frames, persons, seen, module.Config(config.width)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from typing import Any, NoReturn, Self
 
 from teachers.terminal import ending
@@ -38,3 +39,16 @@ class Parser(argparse.ArgumentParser):
         # Here too: a program that reads the last line must not need another parser for this.
         ending.print_last_line(ending.failure(message, 1))
         self.exit(1)
+
+
+def given(options: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """Which of these options were given, as they are typed. Their default is None, False or empty."""
+    # A number may be 0, and is given all the same.
+    absent: tuple[object, ...] = (None, False, "", [])
+    values = {name: getattr(options, name, None) for name in names}
+    typed = {"overrides": "-o"}
+    return [
+        typed.get(name, f"--{name.replace('_', '-')}")
+        for name, value in values.items()
+        if type(value) is float or value not in absent
+    ]

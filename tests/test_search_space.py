@@ -13,9 +13,10 @@ import yaml
 from compress import recipe as recipes, rehearsal
 from compress.plan import Plan, PlannedStudent
 from compress.recipe.search import Search
-from compress.search import bench, costs, sampler, space as spaces
+from compress.search import bench, costs, mixed, sampler, space as spaces
 from compress.search.costs import Timed
 from compress.search.space import Shape
+from compress.steps import weight_only
 from export import package
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
@@ -47,7 +48,7 @@ def test_what_a_recipe_does_not_say_is_chosen_by_its_network():
     }
     assert {shape.channels for shape in space.shapes} == {0.0, 0.25, 0.5, 0.75}
     assert {shape.frames for shape in space.shapes} == {16, 8}
-    assert len(space.shapes) == 32 and space.bits == ("float32", "int8", "int4")
+    assert len(space.shapes) == 32 and space.bits == ("float32", "int8", "mixed", "int4")
 
 
 def test_a_recipe_narrows_it():
@@ -85,21 +86,68 @@ def test_channels_of_a_network_that_keeps_them_are_not_searched():
         _space("teacher.name=stgcn", "search.channels=[0.5]")
 
 
-@pytest.mark.parametrize("bits", ["float32", "int8", "int4"])
+@pytest.mark.parametrize("bits", ["float32", "int8", "mixed", "int4"])
 def test_the_recipe_of_a_point_is_read_back(bits, tmp_path):
     space = _space()
-    recipe = spaces.recipe_of(space, Shape(("l10",), 0.25, 8, "bone"), bits, TEACHERS, 2)
+    in_int8 = ("l1.values", "l2.values") if bits == "mixed" else ()
+    recipe = spaces.recipe_of(space, Shape(("l10",), 0.25, 8, "bone"), bits, TEACHERS, 2, in_int8)
     file = tmp_path / f"{recipe.name}.yaml"
     file.write_text(recipes.to_yaml(recipe, defaults=False))
     again = recipes.load(str(file))
     assert recipes.to_dict(again) == recipes.to_dict(recipe)
     kinds = [step.kind for step in again.steps]
-    last = {"float32": [], "int8": ["ptq"], "int4": ["weight_only"]}[bits]
+    last = {"float32": [], "int8": ["ptq"]}.get(bits, ["weight_only"])
     assert kinds == ["prune_layers", "prune_channels", "train", *last]
     assert again.steps[2].config.stop_after == 2
     assert again.student.weights == again.teacher.members[0].weights == str(TEACHERS[0])
     assert again.student.input.config.frames == 8 and again.student.input.config.stream == "bone"
     assert "search" not in yaml.safe_load(file.read_text())
+
+
+def test_mixed_files_name_their_layers_in_eight_bits():
+    space = _space(
+        "steps=[{train: {epochs: 2, lr: 0.1}}, {weight_only: {kind: int4, precision: [[l1, float16]]}}]"
+    )
+    recipe = spaces.recipe_of(
+        space, Shape((), 0.0, 16, "joint"), "mixed", TEACHERS, in_int8=["l2.values"]
+    )
+    config = recipe.steps[-1].config
+    assert config.kind == "int4"
+    assert config.precision == (("l1", "float16"), ("l2.values", "int8_weights"))
+
+
+def test_a_limit_of_bytes_is_filled_with_the_smallest_layers(tiny_spec):
+    more = mixed.more_bytes(tiny_spec, weight_only.Config("int4"), 1)
+    sizes = [size_bytes for _, size_bytes in more]
+    assert len(more) > 2 and sizes == sorted(sizes) and sizes[0] > 0
+    names = [layer for layer, _ in more]
+    assert mixed.fitting(more, sum(sizes[:2])) == tuple(names[:2])
+    assert mixed.fitting(more, sum(sizes[:2]) - 1) == tuple(names[:1])
+    # All in one kind: nothing is mixed.
+    assert mixed.fitting(more, sum(sizes)) == () == mixed.fitting(more, 0)
+    # Twice the weights, twice the room.
+    twice = mixed.more_bytes(tiny_spec, weight_only.Config("int4"), 2)
+    assert [size_bytes for _, size_bytes in twice] == [2 * one for one in sizes]
+    kept = weight_only.Config("int4", precision=((names[0], "float16"),))
+    assert names[0] not in dict(mixed.more_bytes(tiny_spec, kept, 1))
+
+
+def test_what_eight_bits_add_to_a_file_is_known_at_most(tiny_spec, tmp_path):
+    space = _space("export.formats=[onnx]")
+    more = mixed.more_bytes(tiny_spec, weight_only.Config("int4"), 1)
+    task = SimpleNamespace(about=lambda: {"classes": ["one", "two", "three"]})
+    sizes = []
+    for count in (0, len(more) - 1):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        in_int8 = [layer for layer, _ in more[:count]]
+        recipe = spaces.recipe_of(
+            space, Shape((), 0.0, 16, "joint"), "mixed", TEACHERS, in_int8=in_int8
+        )
+        sizes.append(rehearsal.write(recipe, tiny_spec, task, folder))
+    known = sum(size_bytes for _, size_bytes in more[:-1])
+    # Never less: four bits take more nodes, of some hundred bytes a layer.
+    assert 0 <= known - (sizes[1] - sizes[0]) <= 256 * len(more)
 
 
 def test_a_network_that_sees_what_the_teacher_sees_is_its_copy():

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import late
 from compress import recipe as recipes
+from compress.cli import stream_eval
 from compress.data.dataset import Dataset, Split
 from compress.evaluation.stream_settings import Config
 from compress.evaluation.streams import judging, recordings, shipped, trial
@@ -22,7 +23,7 @@ from compress.reporting.report import render
 from compress.reporting.streams import alarms_table
 from export import deployed
 from export.serve import Live
-from teachers.errors import RecipeError
+from teachers.errors import DataError, RecipeError
 from teachers.storage import typed_json
 from tests import live_folder
 from tests.live_folder import CLASSES, FIVE, V, pose
@@ -187,6 +188,33 @@ def test_a_run_tries_what_it_ships_beside_its_teacher(tmp_path):
     assert from_json(json.loads(json.dumps(to_json(report)))) == report
     shown = render(report)
     assert 'id="streams"' in shown and "alarms" in shown
+
+
+def _deaf(found):
+    """What was found, as if no rule had an alarm of any action."""
+
+    def without(each):
+        return replace(each, training=replace(each.training, sensitivity=0.0))
+
+    return replace(
+        found,
+        followed=tuple(
+            replace(each, choices=tuple(without(choice) for choice in each.choices))
+            for each in found.followed
+        ),
+    )
+
+
+def test_a_rule_without_a_single_alarm_is_never_written(tmp_path, monkeypatch):
+    folder = live_folder.make(tmp_path / "deploy")
+    before = (folder / deployed.NAME).read_bytes()
+    deaf = _deaf(trial.run({"ONNX Runtime": folder}, CONFIG, dataset(), 1))
+    monkeypatch.setattr(trial, "run", lambda *arguments: deaf)
+    shipped.judge(tmp_path, CONFIG, dataset(), 1)
+    assert (folder / deployed.NAME).read_bytes() == before
+    with pytest.raises(DataError, match=r"--write: .*deploy: no rule has an alarm of a single"):
+        stream_eval._write(folder, deaf.followed[0], CONFIG.sensitivity)
+    assert (folder / deployed.NAME).read_bytes() == before
 
 
 def test_a_rule_for_several_shares_is_one_row_and_says_where_it_falls_short():

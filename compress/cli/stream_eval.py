@@ -21,6 +21,7 @@ from compress import recipe as recipes
 from compress.data.dataset import Dataset
 from compress.evaluation.stream_settings import SENSITIVITIES, Config
 from compress.evaluation.streams import trial
+from compress.evaluation.streams.record import Followed
 from compress.plan import load_data
 from compress.process import console
 from compress.recipe import overrides
@@ -66,15 +67,26 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
             say(str(path))
     if options.write:
         for folder, each in zip(folders, found.followed, strict=True):
-            trial.write_defaults(folder, trial.rule_of(each, config.sensitivity))
-            reached = trial.reached(each, config.sensitivity)
-            if reached < config.sensitivity:
-                say(f"note: no rule reaches {config.sensitivity:.0%}, the most is {reached:.1%}")
-            say(
-                f"{folder / deployed.NAME}: follows live poses by the rule for {config.sensitivity:.0%}"
-            )
+            _write(folder, each, config.sensitivity)
     ending.print_last_line(typed_json.encode(found))
     return 0
+
+
+def _write(folder: Path, found: Followed, sensitivity: float) -> None:
+    """
+    Raises:
+        DataError: no rule has an alarm of any action.
+    """
+    reached = trial.reached(found, sensitivity)
+    if reached == 0:
+        raise DataError(
+            f"--write: {folder}: no rule has an alarm of a single action, so none is written; give"
+            " a --window that the recordings fill, or --stride"
+        )
+    trial.write_defaults(folder, trial.rule_of(found, sensitivity))
+    if reached < sensitivity:
+        say(f"note: no rule reaches {sensitivity:.0%}, the most is {reached:.1%}")
+    say(f"{folder / deployed.NAME}: follows live poses by the rule for {sensitivity:.0%}")
 
 
 def _parser(command: str) -> Parser:

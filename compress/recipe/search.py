@@ -7,7 +7,7 @@ from typing import Literal
 
 from export.preprocess.streams import Stream
 
-Bits = Literal["float32", "float16", "int8", "int4"]
+Bits = Literal["float32", "float16", "int8", "mixed", "int4"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Search:
         channels: shares of the channels that are removed.
         frames: of the clips that the network sees.
         streams: what it sees of them.
-        bits: how its files are stored.
+        bits: how its files are stored; "mixed" is int4 weights with as many of the layers in int8
+            as the limit of bytes has room for.
         sampler: what chooses the next network: "tpe" is Optuna's, "random" needs nothing.
         candidates: how many networks a wave starts with.
         halving: one of so many goes on to the next, longer training.
@@ -30,7 +31,7 @@ class Search:
     channels: tuple[float, ...] | None = None
     frames: tuple[int, ...] | None = None
     streams: tuple[Stream, ...] | None = None
-    bits: tuple[Bits, ...] = ("float32", "int8", "int4")
+    bits: tuple[Bits, ...] = ("float32", "int8", "mixed", "int4")
     sampler: Literal["tpe", "random"] = "tpe"
     candidates: int = 9
     halving: int = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from compress.evaluation.latency import Turn, turn_of, undisturbed
 from compress.plan import Plan
 from compress.process import console
 from compress.recipe.search import Bits
-from compress.search import costs
+from compress.search import costs, mixed
 from compress.search.context import Context
 from compress.search.costs import Timed
 from compress.search.log import Log
 from compress.search.space import Shape
 from compress.search.state import Limits
+from compress.steps import weight_only
 from export import deployed, runtimes
 from teachers import networks, storage
 from teachers.errors import RecipeError
@@ -65,11 +66,14 @@ class Bench:
         why = ""
         for bits in self._context.space.bits:
             try:
-                planned = self._context.planned(self._context.recipe(shape, bits))
+                if bits == "mixed":
+                    point, problem_in_words = self._mixed(shape, limits)
+                else:
+                    planned = self._context.planned(self._context.recipe(shape, bits))
+                    point, problem_in_words = self._point(shape, bits, planned, limits)
             except RecipeError as problem:
                 # Of the blocks that are left, one may not take what another gives.
                 return {}, str(problem)
-            point, problem_in_words = self._point(shape, bits, planned, limits)
             if point is not None:
                 points[bits] = point
             why = problem_in_words or why
@@ -101,14 +105,37 @@ class Bench:
             return None, f"{bits}: {size_bytes / 1e6:.2f} MB"
         return {"bytes": size_bytes, "ms": round(ms, 4), "macs": macs}, ""
 
+    def _mixed(self, shape: Shape, limits: Limits) -> tuple[dict[str, Any] | None, str]:
+        """The same of int4 weights with layers in int8, up to the limit of bytes."""
+        four = self._context.planned(self._context.recipe(shape, "int4"))
+        point, why = self._point(shape, "int4", four, limits)
+        if point is None:
+            return None, why
+        config = cast(weight_only.Config, four.recipe.steps[-1].config)
+        copies = len(four.recipe.export.formats)
+        more = mixed.more_bytes(cast(Any, four.final_spec), config, copies)
+        in_int8 = mixed.fitting(more, limits.max_size - point["bytes"])
+        # Counted by their weights alone: what the files hold beside them may be too much.
+        while in_int8:
+            recipe = self._context.recipe(shape, "mixed", in_int8=in_int8)
+            point, why = self._point(shape, "mixed", self._context.planned(recipe), limits)
+            if point is not None:
+                return {**point, "in_int8": list(in_int8)}, ""
+            in_int8 = in_int8[:-1]
+        return None, "mixed: all layers are in one kind"
+
     def _size(self, shape: Shape, bits: Bits, planned: Plan) -> int:
+        if bits == "mixed":
+            return self._weighed(planned)
         key = (shape.layers, shape.channels, bits)
         if key not in self._sizes:
-            with storage.scratch() as folder:
-                self._sizes[key] = rehearsal.write(
-                    planned.recipe, planned.final_spec, planned.student.task, folder
-                )
+            self._sizes[key] = self._weighed(planned)
         return self._sizes[key]
+
+    @staticmethod
+    def _weighed(planned: Plan) -> int:
+        with storage.scratch() as folder:
+            return rehearsal.write(planned.recipe, planned.final_spec, planned.student.task, folder)
 
     def _timed(self) -> list[Timed]:
         """Files of the space, timed in turns."""
@@ -141,7 +168,8 @@ def spread(shapes: Sequence[Shape], bits: Sequence[Bits]) -> list[tuple[Shape, B
     files."""
     kinds: dict[str, Bits] = {}
     for each in bits:
-        kinds.setdefault(costs.kind_of(each), each)
+        # What a mixed file keeps in eight bits depends on a limit; it computes as int4 does.
+        kinds.setdefault(costs.kind_of(each), "int4" if each == "mixed" else each)
     order = sorted(
         shapes,
         key=lambda shape: (

@@ -54,9 +54,16 @@ class Context:
         formats = self.space.base.export.formats
         return "onnx" if "onnx" in formats else formats[0]
 
-    def recipe(self, shape: Shape, bits: Bits, stop_after: int | None = None) -> Recipe:
-        """The recipe of a point."""
-        return spaces.recipe_of(self.space, shape, bits, self.teacher_files, stop_after)
+    def recipe(
+        self,
+        shape: Shape,
+        bits: Bits,
+        stop_after: int | None = None,
+        in_int8: Sequence[str] = (),
+    ) -> Recipe:
+        """The recipe of a point; see `compress.search.space.recipe_of`."""
+        files = self.teacher_files
+        return spaces.recipe_of(self.space, shape, bits, files, stop_after, in_int8)
 
     def planned(self, recipe: Recipe) -> Plan:
         """The plan of a point's recipe."""

@@ -20,7 +20,7 @@ from teachers.networks import Spec
 # The published count has BatchNorm's scales and shifts, which are folded when a network is
 # deployed; the rest of a file only adds to it.
 FOLDED = 0.85
-BITS = {"float32": 32, "float16": 16, "int8": 8, "int4": 4}
+BITS = {"float32": 32, "float16": 16, "int8": 8, "mixed": 4, "int4": 4}
 # Networks are fitted apart by what their files compute in.
 INTEGERS = ("int8",)
 

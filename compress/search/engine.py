@@ -207,5 +207,7 @@ class _Search:
 
     def _recipe_of(self, point: Mapping[str, Any]) -> str:
         shape = self._shapes[point["shape"]]
-        recipe = self._context.recipe(shape, point["bits"], point["best_epoch"])
+        one = State(self._log.events).candidates[shape.name]
+        bits = point["bits"]
+        recipe = self._context.recipe(shape, bits, point["best_epoch"], one.in_int8(bits))
         return recipes.to_yaml(recipe, defaults=False)

@@ -183,12 +183,14 @@ def recipe_of(
     bits: Bits,
     teachers: Sequence[Path],
     stop_after: int | None = None,
+    in_int8: Sequence[str] = (),
 ) -> Recipe:
     """The recipe that makes one point.
 
     Args:
         teachers: the files of the teacher's networks.
         stop_after: epochs of the schedule that are trained; None: all of them.
+        in_int8: the layers that bits "mixed" keep in int8.
     """
     base = space.base
     members = tuple(
@@ -211,7 +213,7 @@ def recipe_of(
         name=f"{shape.name}-{bits}",
         teacher=replace(base.teacher, members=members),
         student=_student(base, shape, teachers[0]),
-        steps=(*_pruning(base, shape), Step("train", training), *_quantising(base, bits)),
+        steps=(*_pruning(base, shape), Step("train", training), *_quantising(base, bits, in_int8)),
         search=Search(),
         overrides=(),
         extends=(),
@@ -249,13 +251,15 @@ def _pruning(base: Recipe, shape: Shape) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _quantising(base: Recipe, bits: Bits) -> tuple[Step, ...]:
+def _quantising(base: Recipe, bits: Bits, in_int8: Sequence[str]) -> tuple[Step, ...]:
     if bits == "float32":
         return ()
     if bits == "int8":
         return (Step("ptq", _config_of(base, "ptq") or ptq.Config()),)
-    own = _config_of(base, "weight_only")
-    return (Step("weight_only", replace(own or weight_only.Config(bits), kind=bits)),)
+    kind = "int4" if bits == "mixed" else bits
+    config = replace(_config_of(base, "weight_only") or weight_only.Config(kind), kind=kind)
+    kept = (*config.precision, *((layer, "int8_weights") for layer in in_int8))
+    return (Step("weight_only", replace(config, precision=kept)),)
 
 
 # Any: each step has a `Config` of its own.

@@ -92,7 +92,7 @@ class Candidate:
     """A network that can keep the limits.
 
     Attributes:
-        points: by bits, those of its points that can: bytes, ms, macs.
+        points: by bits, those of its points that can: bytes, ms, macs, of "mixed" the layers in int8.
         top1: of the epochs done, in percent.
         seconds: of the epochs done.
         rested: how many epochs were done when its training last stopped.
@@ -126,6 +126,10 @@ class Candidate:
     @property
     def macs(self) -> int:
         return int(next(iter(self.points.values()))["macs"])
+
+    def in_int8(self, bits: Bits) -> tuple[str, ...]:
+        """The layers that its file of these bits keeps in int8 beside int4."""
+        return tuple(self.points[bits].get("in_int8", ()))
 
 
 class State:

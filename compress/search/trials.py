@@ -54,13 +54,14 @@ class Trials:
         Raises:
             ExportMismatch, StorageError: see `export.package.build`.
         """
-        recipe = self._context.recipe(shape, bits, one.best_epoch)
+        in_int8 = one.in_int8(bits)
+        recipe = self._context.recipe(shape, bits, one.best_epoch, in_int8)
         state = self._at_rest(shape)
         folder = f"points/{recipe.name}-e{one.best_epoch}"
         work = replace(
             self._context.work,
             folder=self._context.folder / folder,
-            origin=identity.of([self._context.work.origin, shape, bits, one.best_epoch]),
+            origin=identity.of([self._context.work.origin, shape, bits, one.best_epoch, in_int8]),
         )
         if bits != "float32":
             step = recipe.steps[-1]

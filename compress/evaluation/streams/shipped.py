@@ -16,7 +16,8 @@ PADDLE = "paddle"
 
 def judge(run: Path, config: Config, dataset: Dataset, seed: int) -> Streams:
     """Every file of a run's `deploy/`, and the teacher that is exported beside it; the alarm rule that
-    was found for what follows live poses goes into `deployed.json`."""
+    was found for what follows live poses goes into `deployed.json`, unless no rule has an alarm of a
+    single action."""
     folder = run / "deploy"
     files = deployed.read(folder).files
     # Paddle follows where nothing else does: its scores are the same, and everything costs more.
@@ -28,5 +29,6 @@ def judge(run: Path, config: Config, dataset: Dataset, seed: int) -> Streams:
     found = trial.run(targets, config, dataset, seed)
     usual = deployed.follows_by(folder) or deployed.read_for(folder)[1]
     rule = next(each for each in found.followed if each.name == table.runtime_title(usual))
-    trial.write_defaults(folder, trial.rule_of(rule, config.sensitivity))
+    if trial.reached(rule, config.sensitivity) > 0:
+        trial.write_defaults(folder, trial.rule_of(rule, config.sensitivity))
     return found

@@ -318,6 +318,13 @@ def _temperature(recipe: Recipe, work: Work, state: State, recorder: Recorder) -
     served = robustness.Candidate("served", in_process(state.served()), state.student.view)
     clips = _training_side(work, served)
     fitted = calibration.fit_temperature(logits_of(served.predict, clips), clips.labels)
+    if fitted is None:
+        recorder.note(
+            f"export.temperature: none is stored, for {len(clips)} clips on the side of the training"
+            " tell nothing of it (all of them are right, or hardly any); scores stay as they are."
+            " A larger `holdout` may"
+        )
+        return {}
     recorder.report = replace(recorder.report, temperature=fitted)
     return {"temperature": fitted}
 
@@ -335,25 +342,25 @@ def _judge_damaged(
 ) -> None:
     """Robustness, calibration and unknown classes of teacher, student and every file that ships."""
     config = recipe.robustness
+    unknown = work.dataset.unknown
     if recipe.budget.max_drop_at_20pct_joints is not None:
         config = (config or GATE_ONLY).with_judged()
+    elif config is None and unknown is not None:
+        # Classes were left out to be judged, and clips are not damaged for it.
+        config = replace(GATE_ONLY, joints_lost=())
     if config is None:
         return
     judged = _judged(work, state, before, checked, recorder)
     sides = [_training_side(work, each) for each in judged]
     known = [logits_of(each.predict, side) for each, side in zip(judged, sides, strict=True)]
     kind = "held out of training" if work.dataset.holdout is not None else "that were trained on"
-    fitted = robustness.Fitted(
-        tuple(
-            calibration.fit_temperature(logits, side.labels)
-            for logits, side in zip(known, sides, strict=True)
-        ),
+    fitted = robustness.fitted_on(
+        list(zip(known, (side.labels for side in sides), strict=True)),
         f"{len(sides[0])} clips {kind}",
     )
     rows = damage.damages(config, work.dataset.coordinates)
     with console.bar("damaged clips", sum(row.draws for row in rows)) as advance:
         found = robustness.measure(judged, work.dataset.val, rows, recipe.seed, fitted, advance)
-    unknown = work.dataset.unknown
     if unknown is not None:
         told = (
             robustness.unknown(
@@ -361,6 +368,7 @@ def _judge_damaged(
                 logits_of(each.predict, EvaluationSet(unknown, each.view, each.view.clips)),
                 logits,
                 config.known_answered,
+                each.temperature,
             )
             for each, logits in zip(judged, known, strict=True)
         )
@@ -386,7 +394,8 @@ def _judged(
     folder = work.folder / "deploy"
     description = deployed.read(folder)
     for kind, predict in deployed.predictors(folder, description, checked.threads).items():
-        found.append(robustness.Candidate(table.runtime_title(kind), predict, view))
+        title = table.runtime_title(kind)
+        found.append(robustness.Candidate(title, predict, view, description.temperature or 1.0))
         if state.quantized is None:
             break
     return found

@@ -333,17 +333,14 @@ def student_of(planned: Plan, teachers: tuple[Model, ...]) -> Model:
             view,
         )
     if planned.recipe.student.network is not None:
-        # Not the teacher's seed: a student with the teacher's layout would begin as its twin
-        paddle.seed(planned.recipe.seed + 1)
+        # None of the teachers' seeds: a student with their layout would begin as a twin
+        paddle.seed(planned.recipe.seed + 1 + max(each.member.seed for each in planned.teachers))
         network = networks.build(planned.student.spec)
+        # A layer of Paddle starts in training mode, in which even an evaluation moves BatchNorm
+        # statistics.
+        network.eval()
     else:
-        network = networks.build(teacher.network.spec)
-        networks.load_state(
-            network, networks.state_of(teacher.network), "the student's copy of the teacher"
-        )
-    # A layer of Paddle starts in training mode, in which even an evaluation moves BatchNorm
-    # statistics.
-    network.eval()
+        network = networks.copy_of(teacher.network)
     return Model(network, view)
 
 

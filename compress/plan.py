@@ -137,14 +137,16 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
         check_frames("teacher.train", teacher.member.train, teacher.spec)
     steps = []
     spec = student.spec
+    fresh = recipe.student.network is not None and student.weights is None
     # One after the other: each step must fit the network that the one before it leaves.
     for number, entry in enumerate(recipe.steps, start=1):
         module = contracts.step(entry.kind)
         if entry.enabled:
             spec = module.spec_after(spec, entry.config)
             place = f"steps[{number - 1}].{entry.kind}"
-            check_freeze(place, trainings.of(entry), spec)
+            check_freeze(place, trainings.of(entry), spec, fresh)
             check_frames(place, trainings.of(entry), spec)
+            fresh = fresh and trainings.of(entry) is None
         steps.append(PlannedStep(number, entry, module, spec))
     remarks = [*notes(recipe, dataset)]
     for task in (*teacher_tasks, student_task):
@@ -152,11 +154,12 @@ def make(recipe: Recipe, dataset: Dataset) -> Plan:
     for weights in (student.weights, *(teacher.weights for teacher in teachers)):
         remarks += weights.notes if weights is not None else ()
     remarks += _scaled_rates(recipe)
+    remarks += _unreached(recipe)
     remarks += _continual(recipe, spec, student_task)
     if recipe.seeds > 1:
         remarks.append(
-            f"seeds: all of it is run {recipe.seeds} times, with the seeds {recipe.seed} to"
-            f" {recipe.seed + recipe.seeds - 1}, in a folder each"
+            f"seeds: all of it is run {recipe.seeds} times, with the seeds"
+            f" {', '.join(map(str, recipe.run_seeds))}, in a folder each"
         )
     if any(member.compare_scratch for member in recipe.teacher.members):
         remarks.append(
@@ -318,6 +321,17 @@ def _scaled_rates(recipe: Recipe) -> list[str]:
         if training is not None and done and training.rate_note:
             notes.append(f"{place}: {training.rate_note}")
     return notes
+
+
+def _unreached(recipe: Recipe) -> list[str]:
+    """Trainings that end before their rate falls, in words: a schedule of more epochs was shortened."""
+    return [
+        f"{place}: ends after {training.epochs} epochs, before the rate falls"
+        f" (milestones {', '.join(map(str, training.milestones))}): all of it is trained with"
+        f" lr {training.lr * training.lr_factor:g}"
+        for place, training, done in trainings.every(recipe)
+        if training is not None and done and min(training.milestones, default=0) >= training.epochs
+    ]
 
 
 class _Reader:

@@ -63,10 +63,7 @@ def execute(run: pipeline.Run) -> Report:
 def recipes_of(recipe: Recipe) -> list[Recipe]:
     """The recipe of each run: its own seed, and the data of all."""
     data_seed = recipe.seed if recipe.data_seed is None else recipe.data_seed
-    return [
-        replace(recipe, seed=recipe.seed + number, seeds=1, data_seed=data_seed)
-        for number in range(recipe.seeds)
-    ]
+    return [replace(recipe, seed=seed, seeds=1, data_seed=data_seed) for seed in recipe.run_seeds]
 
 
 def finished(folder: Path) -> Report | None:

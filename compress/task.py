@@ -224,13 +224,16 @@ def check_freeze(place: str, training: Config | None, spec: Spec, fresh: bool = 
     Raises:
         RecipeError: what is to be frozen is no part of the network, all there is, or not trained yet.
     """
-    if training is None or not training.freeze:
+    if training is None:
         return
-    if fresh:
+    if fresh and (training.freeze or training.frozen_norm):
+        key = "freeze" if training.freeze else "frozen_norm"
         raise RecipeError(
-            f"{place}.freeze: these weights are fresh, and would stay so; leave it out, or give"
-            " `weights` and `finetune: true`"
+            f"{place}.{key}: these weights are fresh, and would stay so; leave it out, or give"
+            " `weights` (of a teacher with `finetune: true`)"
         )
+    if not training.freeze:
+        return
     # Built, for a spec tells its blocks alone and not what lies around them.
     known = list(fine_tuning.parts(networks.build(spec)))
     unknown = [name for name in training.freeze if name not in known]

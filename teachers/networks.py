@@ -316,6 +316,16 @@ def state_of(network: nn.Layer) -> dict[str, np.ndarray]:
     return {name: np.array(value.numpy()) for name, value in network.state_dict().items()}
 
 
+def copy_of(network: nn.Layer) -> nn.Layer:
+    """Another network of the same layout and weights, in evaluation mode."""
+    copied = build(network.spec)
+    load_state(copied, state_of(network), "a copy")
+    # A layer of Paddle starts in training mode, in which even an evaluation moves BatchNorm
+    # statistics.
+    copied.eval()
+    return copied
+
+
 def load_state(network: nn.Layer, state: dict[str, np.ndarray], where: str) -> None:
     """Copy `state` into the network; every name and shape must match, every value be finite.
 

@@ -16,6 +16,7 @@ from compress.cli import compare, robustness as robustness_command, scores as co
 from compress.evaluation import calibration, damage, evaluate, paired, robustness, scores
 from compress.evaluation.damage_settings import GATE_ONLY, Config
 from compress.inputs import view as views
+from compress.reporting.record import Report
 from teachers.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +67,35 @@ def test_the_temperature_is_found(wanted):
     assert after.loss < before.loss and after.ece < before.ece / 3
 
 
+def test_clips_that_tell_no_temperature_give_none():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (50, 5))
+    right = logits.argmax(axis=1)
+    # All of them right: any loss is less at a lower temperature.
+    assert calibration.fit_temperature(logits, right) is None
+    assert calibration.fit_temperature(logits, (right + 1) % 5) is None
+    one_wrong = right.copy()
+    one_wrong[0] = (one_wrong[0] + 1) % 5
+    assert calibration.fit_temperature(logits, one_wrong) < 1
+    fitted = robustness.fitted_on([(logits, right), (logits, one_wrong)], "50 clips")
+    assert fitted.temperatures == (1.0, calibration.fit_temperature(logits, one_wrong))
+    assert fitted.clips.startswith("50 clips; T is 1 where these tell none")
+
+
+def test_a_temperature_that_nothing_tells_is_not_stored(tiny_dataset, monkeypatch):
+    monkeypatch.setattr(deliver, "in_process", lambda network: None)
+    monkeypatch.setattr(deliver, "logits_of", lambda predict, clips: np.eye(3)[clips.labels])
+    view = views.from_ops(({"op": "uniform", "frames": 4, "clip": 0, "clips": 1},), (3, 4, 5, 2))
+    state = SimpleNamespace(served=lambda: None, student=SimpleNamespace(view=view))
+    notes: list[str] = []
+    recorder = SimpleNamespace(report=Report("x"), note=notes.append)
+    wanted = SimpleNamespace(export=SimpleNamespace(temperature=True))
+    work = SimpleNamespace(dataset=tiny_dataset)
+    assert deliver._temperature(wanted, work, state, recorder) == {}
+    assert recorder.report.temperature is None
+    assert notes[0].startswith("export.temperature: none is stored")
+
+
 def test_a_temperature_is_fitted_on_as_many_views_as_are_averaged(tiny_dataset):
     steps = ({"op": "uniform", "frames": 4, "clip": 0, "clips": 1},)
     view = views.from_ops(steps, (3, 4, 5, 2), clips=3)
@@ -94,6 +124,13 @@ def test_unknown_is_told_by_confidence():
     assert found.auroc == pytest.approx((1 + 1 + 0.75) / 3) and found.clips == 2
     assert found.threshold == pytest.approx(0.7)
     assert found.known_answered == pytest.approx(200 / 3) and found.unknown_answered == 0
+    # The threshold is one of the scores that are served: (p / (1 - p)) ** 2 in place of p / (1 - p).
+    served = robustness.unknown(known, unknown, training, 0.95, 0.5)
+    assert served.threshold == pytest.approx(0.49 / (0.49 + 0.09))
+    assert (served.known_answered, served.unknown_answered) == (
+        found.known_answered,
+        found.unknown_answered,
+    )
 
 
 def test_mcnemar_is_the_binomial():

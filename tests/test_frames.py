@@ -11,7 +11,7 @@ import pytest
 from compress.data import clips, own, pyskl
 from compress.training.model import Model
 from export.deployed.record import Recorded
-from export.preprocess.repair import repair_joints
+from export.preprocess.repair import repair_frames, repair_joints
 from export.serving import recording
 from teachers.storage import typed_json
 
@@ -182,3 +182,17 @@ def test_annotations_are_mended_by_frames_unless_the_recipe_says_joints(tmp_path
     np.testing.assert_allclose(joints.train.clips[0][..., 0], expected, rtol=1e-6)
     assert (whole.repair_bones, described(whole)["repair_bones"]) == (None, None)
     assert len(described(joints)["repair_bones"]) == 24
+
+
+def test_frames_are_mended_by_the_nearest_good_one_however_many_there_are():
+    clip = np.arange(1, 9, dtype=np.float32).reshape(1, 8, 1, 1)
+    clip[:, [0, 2, 4, 5, 7]] = np.nan
+    mended, count = repair_frames(clip)
+    # Of two as near the earlier; padding only where there is nothing else.
+    assert count == 5 and mended.ravel().tolist() == [2, 2, 2, 4, 4, 7, 7, 7]
+    padded = np.array([np.nan, 0, 0, 3], np.float32).reshape(1, 4, 1, 1)
+    assert repair_frames(padded)[0].ravel().tolist() == [3, 0, 0, 3]
+    # A table of all pairs would have 1.6e9 entries.
+    long = np.ones((1, 80_000, 1, 1), np.float32)
+    long[:, ::2] = np.nan
+    assert np.isfinite(repair_frames(long)[0]).all()

@@ -68,3 +68,35 @@ def test_a_format_continual_is_planned_for_networks_inputs_and_files_that_have_o
         assert str(refused.value).startswith("export.formats: continual: ")
         assert said in str(refused.value)
     assert "continual" not in recipe.load("stgcnpp", []).export.formats
+
+
+def _planned(name, *changes):
+    loaded = recipe.load(name, ["data.train_clips=12", "data.val_clips=12", *changes])
+    return plan.make(loaded, plan.load_data(loaded))
+
+
+@pytest.mark.parametrize("key, value", [("freeze", "[l1]"), ("frozen_norm", "true")])
+def test_weights_that_nobody_trained_are_not_frozen(key, value):
+    student = ("student={name: ctrgcn, width: 8}", "steps=[{train: {epochs: 1, lr: 0.1}}]")
+    refused = rf"\.{key}: these weights are fresh"
+    with pytest.raises(RecipeError, match="teacher.train" + refused):
+        _planned("ctrgcn_lite_dml", f"teacher.train.{key}={value}")
+    with pytest.raises(RecipeError, match=r"steps\[0\].train" + refused):
+        _planned("ctrgcn_lite_dml", *student, f"steps.train.{key}={value}")
+    # A copy of the teacher was trained, and so is a network that a step has trained.
+    _planned("ctrgcn_lite_dml", f"steps.train.{key}={value}")
+    twice = f"steps=[{{train: {{epochs: 1, lr: 0.1}}}}, {{train: {{epochs: 1, lr: 0.1, {key}: {value}}}}}]"
+    _planned("ctrgcn_lite_dml", student[0], twice)
+
+
+def test_a_rate_that_never_falls_is_a_note():
+    steps = "teacher.train={epochs: 20, lr: 0.1, schedule: step, milestones: [35, 55]}"
+    notes = _planned("ctrgcn_lite_dml", steps).notes
+    assert any(
+        note.startswith(
+            "teacher.train: ends after 20 epochs, before the rate falls (milestones 35, 55)"
+        )
+        for note in notes
+    )
+    reached = _planned("ctrgcn_lite_dml", steps.replace("epochs: 20", "epochs: 36")).notes
+    assert not any("before the rate falls" in note for note in reached)

@@ -8,10 +8,13 @@ import paddle
 import pytest
 
 from compress import run
-from compress.steps import promote
-from compress.steps.work import State
+from compress.steps import promote, train
+from compress.steps.work import State, Work
+from compress.training.curves import Curves
 from compress.training.model import Model
+from compress.training.settings import Config, Dml
 from teachers import networks
+from teachers.weights import identity
 
 RECIPE = """\
 # Two stages, small.
@@ -60,3 +63,24 @@ def test_a_run_resumed_after_it_ends_the_same(tmp_path, monkeypatch, capsys):
         == expected["student_top1"]
     )
     assert (tmp_path / "whole" / "weights" / "student.npz").read_bytes() == weights
+
+
+def test_mutual_learning_moves_a_copy_of_the_teacher(
+    tiny_dataset, tiny_spec, tiny_view, randomised, tmp_path
+):
+    def state(network):
+        return {name: value.copy() for name, value in networks.state_of(network).items()}
+
+    first, student = (randomised(networks.build(tiny_spec), seed=seed) for seed in (1, 2))
+    first.eval()
+    before = state(first)
+    begun = State(Model(student, tiny_view), (Model(first, tiny_view),))
+    work = Work(tmp_path, tiny_dataset, Curves(tmp_path / "curves"), 1, identity.of(["x"]))
+    config = Config(epochs=1, lr=0.05, batch_size=8, dml=Dml(1.0, freeze_teacher=False))
+    ended = train.apply(begun, config, work, 1).state
+    moved = ended.teacher[0].network
+    # What the run's report compares with is the recipe's teacher, as a resumed run finds it.
+    assert begun.teacher[0].network is first is not moved
+    assert all(np.array_equal(before[name], value) for name, value in state(first).items())
+    assert not np.array_equal(before["fc.weight"], state(moved)["fc.weight"])
+    assert ended.teacher[0].view is tiny_view and not moved.training

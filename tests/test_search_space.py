@@ -314,3 +314,25 @@ def test_a_dozen_files_are_spread_over_space_and_kinds():
 
 def test_search_of_a_recipe_says_nothing_by_default():
     assert recipes.load("ctrgcn_lite_dml").search == Search()
+
+
+def test_networks_that_the_steps_do_not_fit_are_not_timed():
+    space = _space("search.bits=[int8, int4]")
+
+    def planned(recipe):
+        # As of `ptq: {skip: [l10]}` where l10 is removed.
+        if any(step.kind == "prune_layers" for step in recipe.steps):
+            raise RecipeError("the network has no layer 'l10'")
+        return recipe
+
+    timed = bench.Bench.__new__(bench.Bench)
+    timed._context = SimpleNamespace(
+        space=space,
+        planned=planned,
+        recipe=lambda shape, bits: spaces.recipe_of(space, shape, bits, TEACHERS),
+    )
+    found = timed._possible(space.shapes)
+    assert {shape.layers for shape, _, _ in found} == {()}
+    assert {bits for _, bits, _ in found} == {"int8", "int4"}
+    with pytest.raises(RecipeError, match="no layer 'l10'"):
+        timed._possible([shape for shape in space.shapes if shape.layers])

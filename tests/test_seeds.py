@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from compress import pipeline, recipe as recipes, run as command, seeds
+from compress import deliver, pipeline, recipe as recipes, run as command, seeds
 from compress.data import parts
 from compress.evaluation.damage_settings import GATE_ONLY, Config
 from compress.evaluation.record import DamageRow, Robustness, RuntimeRow, Spread
+from compress.evaluation.robustness import Candidate
 from compress.reporting import gates, report as reports
 from compress.reporting.record import NetworkRow, Report, from_json
 from compress.steps.work import Work
@@ -198,3 +200,45 @@ def test_all_of_it_in_one_run(tmp_path, monkeypatch, capsys):
         description = deployed.read(tmp_path / "out" / seed / "deploy")
         assert description.temperature == report.temperature is not None
         assert report.gates[-1].name == gates.LOST_JOINTS
+
+
+def test_classes_that_are_left_out_are_judged_without_a_section_for_damage(
+    tiny_dataset, tiny_view, tmp_path, monkeypatch
+):
+    def predict(x):
+        return np.stack([x[:, axis, 0, 0, 0] for axis in range(3)], axis=1)
+
+    judged = Candidate("file", predict, tiny_view, temperature=0.5)
+    monkeypatch.setattr(deliver, "_judged", lambda *arguments: [judged])
+    asked = recipe()
+    assert asked.robustness is None
+
+    def found(dataset):
+        work = Work(tmp_path, dataset, Curves(tmp_path / "curves"), 1, identity.of(["x"]))
+        recorder = SimpleNamespace(report=Report("x"))
+        deliver._judge_damaged(asked, work, None, None, None, recorder)
+        return recorder.report.robustness
+
+    assert found(tiny_dataset) is None
+    told = found(replace(tiny_dataset, unknown=tiny_dataset.val))
+    assert [row.key for row in told.rows] == ["none"]
+    (unknown,) = told.unknown
+    assert unknown.clips == len(tiny_dataset.val)
+    # Of the scores that are served: at another temperature it is another threshold.
+    monkeypatch.setattr(deliver, "_judged", lambda *arguments: [replace(judged, temperature=1.0)])
+    plain = found(replace(tiny_dataset, unknown=tiny_dataset.val)).unknown[0]
+    assert plain.threshold != unknown.threshold and plain.clips == unknown.clips
+
+
+def test_runs_share_no_teacher_and_a_student_is_no_twin_of_one():
+    several = recipe("seeds=3", "teacher.seeds=2", "seed=7")
+    assert [each.seed for each in seeds.recipes_of(several)] == [7, 9, 11]
+    trained = [
+        each.seed + member.seed
+        for each in seeds.recipes_of(several)
+        for member in each.teacher.members
+    ]
+    assert len(set(trained)) == len(trained)
+    assert list(recipe("seeds=2", "seed=7").run_seeds) == [7, 8]
+    with pytest.raises(RecipeError, match="seeds: the last one would be above"):
+        recipe("seeds=2", "teacher.seeds=2", f"seed={2**32 - 2}")

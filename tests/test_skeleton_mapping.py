@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -164,3 +166,16 @@ def test_joints_that_no_table_has_are_filled_along_the_graph():
     assert made.filled == (("tail_1", "pelvis"), ("tail_2", "pelvis"))
     with pytest.raises(RecipeError, match="none of the joints fin, ... is a joint of 'cat'"):
         mapping(("fin",), ("pelvis", "tail_1", "tail_2"), tail)
+
+
+def test_hops_are_counted_by_bones_and_end_where_no_bone_leads():
+    chain = replace(SKELETONS["ntu_25"], joints=6, bones=((2, 1), (3, 2), (5, 4)), centre=1)
+    apart = np.inf
+    assert chain.hops().tolist() == [
+        [0, 1, 2, apart, apart, apart],
+        [1, 0, 1, apart, apart, apart],
+        [2, 1, 0, apart, apart, apart],
+        [apart, apart, apart, 0, 1, apart],
+        [apart, apart, apart, 1, 0, apart],
+        [apart, apart, apart, apart, apart, 0],
+    ]

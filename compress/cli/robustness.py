@@ -17,7 +17,7 @@ from dataclasses import replace
 from compress import recipe as recipes
 from compress.cli.accuracy import DEFAULT_RECIPE, candidates, recipe_of, try_out
 from compress.data.dataset import Dataset
-from compress.evaluation import calibration, damage, robustness
+from compress.evaluation import damage, robustness
 from compress.evaluation.damage_settings import Config
 from compress.evaluation.evaluate import logits_of, training_clips
 from compress.plan import load_data, tasks
@@ -75,11 +75,11 @@ def _fitted(judged: list[robustness.Candidate], dataset: Dataset) -> robustness.
     views as it is judged in."""
     split = dataset.train if dataset.holdout is None else dataset.holdout
     kind = "training clips" if dataset.holdout is None else "clips held out of training"
-    temperatures = []
+    sides = []
     for each in judged:
         seen = training_clips(split, each.view, FITTED_CLIPS, each.view.clips)
-        temperatures.append(calibration.fit_temperature(logits_of(each.predict, seen), seen.labels))
-    return robustness.Fitted(tuple(temperatures), f"{min(FITTED_CLIPS, len(split))} {kind}")
+        sides.append((logits_of(each.predict, seen), seen.labels))
+    return robustness.fitted_on(sides, f"{min(FITTED_CLIPS, len(split))} {kind}")
 
 
 def _config(recipe: Recipe, options: argparse.Namespace) -> Config:

@@ -59,10 +59,16 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.cumsum(means[group]) / np.arange(1, len(wrong) + 1)
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """The T at which the cross-entropy of logits (n, K) / T is least (Guo et al., arXiv 1706.04599);
-    convex in 1 / T, so there is one. To four digits, as it is written into deployed.json."""
+    convex in 1 / T, so there is one. To four digits, as it is written into deployed.json.
+
+    None where nothing can be fitted: of clips that are all right the loss falls towards T = 0, whatever
+    other clips would say, and of scores that know nothing it falls towards equal ones.
+    """
     logits = logits.astype(np.float64)
+    if (logits.argmax(axis=1) == labels).all():
+        return None
 
     def loss(log_t: float) -> float:
         return cross_entropy(logits / np.exp(log_t), labels)
@@ -74,7 +80,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
             high = right
         else:
             low = left
-    return float(f"{np.exp((low + high) / 2):.4g}")
+    fitted = float(f"{np.exp((low + high) / 2):.4g}")
+    return fitted if COLDEST * 1.01 < fitted < HOTTEST / 1.01 else None
 
 
 def confidences(logits: np.ndarray) -> np.ndarray:

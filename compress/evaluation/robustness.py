@@ -23,11 +23,13 @@ Callback = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network to be judged; `view` is how it sees clips."""
+    """A network to be judged; `view` is how it sees clips, and `temperature` divides its logits
+    where its scores are served."""
 
     name: str
     predict: Predict
     view: View
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,28 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), deviation, min(values), max(values))
 
 
+def fitted_on(sides: Sequence[tuple[np.ndarray, np.ndarray]], clips: str) -> Fitted:
+    """The temperatures that are fitted on each network's (logits (n, K), labels (n,)); 1 where they
+    tell none."""
+    found = [calibration.fit_temperature(logits, labels) for logits, labels in sides]
+    if None in found:
+        clips += "; T is 1 where these tell none, since all of them are right, or hardly any"
+    return Fitted(tuple(each or 1.0 for each in found), clips)
+
+
 def unknown(
-    known: np.ndarray, left_out: np.ndarray, training_side: np.ndarray, answered: float
+    known: np.ndarray,
+    left_out: np.ndarray,
+    training_side: np.ndarray,
+    answered: float,
+    temperature: float = 1.0,
 ) -> Unknown:
     """How a network's logits (n, K) tell clips of known classes from those of classes that it was
-    not trained on; the threshold lets `answered` of the training-side clips through."""
-    known = calibration.confidences(known)
-    left_out = calibration.confidences(left_out)
-    least = calibration.threshold(calibration.confidences(training_side), answered)
+    not trained on; the threshold lets `answered` of the training-side clips through. Scores are
+    those that are served, at `temperature`."""
+    known = calibration.confidences(known / temperature)
+    left_out = calibration.confidences(left_out / temperature)
+    least = calibration.threshold(calibration.confidences(training_side / temperature), answered)
     return Unknown(
         clips=len(left_out),
         auroc=calibration.auroc(known, left_out),

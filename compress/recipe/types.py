@@ -380,7 +380,7 @@ class Recipe:
         skeleton: the graph of the networks, perhaps with how clips are brought to it; None: the
             data set's.
         data_seed: what data sets draw clips and splits by; None: `seed`.
-        seeds: how often all of it is run, with `seed`, `seed` + 1 and so on, on the same data.
+        seeds: how often all of it is run, each time with other seeds, on the same data.
         select_on: by which clips the best epoch is chosen.
         holdout: share of the training split that `select_on: holdout` keeps away from training.
         leave_out: classes that nothing is trained on; their validation clips are unknown ones.
@@ -416,13 +416,20 @@ class Recipe:
     robustness: Robustness | None = None
     streams: Streams | None = None
 
+    @property
+    def run_seeds(self) -> range:
+        """The seeds of its runs: one apart, or as far as the teacher has seeds, so that no two runs
+        train the same network."""
+        apart = 1 + max(member.seed for member in self.teacher.members)
+        return range(self.seed, self.seed + self.seeds * apart, apart)
+
     def __post_init__(self) -> None:
         if not 1 <= self.seeds <= 100:
             raise ValueError("seeds: must be from 1 to 100")
         for name, seed in (("seed", self.seed), ("data_seed", self.data_seed or 0)):
             if not 0 <= seed < 2**32:
                 raise ValueError(f"{name}: must be from 0 to 4294967295")
-        if self.seed + self.seeds > 2**32:
+        if self.run_seeds[-1] >= 2**32:
             raise ValueError("seeds: the last one would be above 4294967295; lower seed")
         if not 0 < self.holdout < 1:
             raise ValueError("holdout: must be a share of the training split between 0 and 1")

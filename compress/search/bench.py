@@ -139,12 +139,11 @@ class Bench:
 
     def _timed(self) -> list[Timed]:
         """Files of the space, timed in turns."""
-        chosen = spread(self._context.space.shapes, self._context.space.bits)
+        chosen = self._possible(self._context.space.shapes)
         turns: list[Turn] = []
         rows: list[Timed] = []
         with console.bar("latency of this machine", len(chosen), "files") as advance:
-            for number, (shape, bits) in enumerate(chosen):
-                planned = self._context.planned(self._context.recipe(shape, bits))
+            for number, (shape, bits, planned) in enumerate(chosen):
                 folder = self._context.folder / FOLDER / str(number)
                 size_bytes = _written(planned, folder)
                 turns.append(self._turn(folder, planned))
@@ -154,6 +153,28 @@ class Bench:
                 advance(1)
         latencies = undisturbed(turns)
         return [replace(row, ms=ms) for row, ms in zip(rows, latencies, strict=True)]
+
+    def _possible(self, shapes: Sequence[Shape]) -> list[tuple[Shape, Bits, Plan]]:
+        """The points of `spread`, without networks that the recipe's steps do not fit.
+
+        Raises:
+            RecipeError: they fit none.
+        """
+        found = []
+        impossible: dict[Shape, RecipeError] = {}
+        for shape, bits in spread(shapes, self._context.space.bits):
+            try:
+                planned = self._context.planned(self._context.recipe(shape, bits))
+            except RecipeError as problem:
+                impossible[shape] = problem
+                continue
+            found.append((shape, bits, planned))
+        if not impossible:
+            return found
+        left = [shape for shape in shapes if shape not in impossible]
+        if not left:
+            raise next(iter(impossible.values()))
+        return self._possible(left)
 
     def _turn(self, folder: Path, planned: Plan) -> Turn:
         description = deployed.read(folder)

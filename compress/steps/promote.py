@@ -29,8 +29,5 @@ def spec_after(spec: Spec, config: Config) -> Spec:
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     """A frozen copy of the student, with its input, as the one teacher."""
     # A copy: the student itself goes on being trained and pruned
-    teacher = networks.build(state.student.network.spec)
-    networks.load_state(teacher, networks.state_of(state.student.network), "promote")
-    # Frozen networks stay in evaluation mode, or their BatchNorm statistics would drift
-    teacher.eval()
+    teacher = networks.copy_of(state.student.network)
     return Outcome(replace(state, teacher=(replace(state.student, network=teacher, weight=1.0),)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compress.steps.work import Outcome, State, Work
 from compress.training import objectives
 from compress.training.fit import fit
 from compress.training.settings import Config, moves_teacher
 from compress.training.trainer import Job
 from compress.training.watch import Watch
+from teachers import networks
 from teachers.networks import Spec
 from teachers.weights import identity
 
@@ -53,14 +56,17 @@ def spec_after(spec: Spec, config: Config) -> Spec:
 
 
 def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
-    """Train `state.student`; the result has the weights of its best epoch. A moving teacher ends
-    with its last ones."""
+    """Train `state.student`; the result has the weights of its best epoch. A moving teacher is a copy
+    of the one before, which the result is compared with, and ends with its last weights."""
     needed = config.dml is not None or config.kd is not None
     moving = moves_teacher(config)
     trained = {"student": state.student}
     if moving:
         # Never an ensemble: the recipe refuses that
-        trained["teacher"] = state.teacher[0]
+        trained["teacher"] = replace(
+            state.teacher[0], network=networks.copy_of(state.teacher[0].network)
+        )
+        state = replace(state, teacher=(trained["teacher"],))
     # Only for a loss that asks for it: a teacher costs a forward pass at every batch.
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"

@@ -43,19 +43,24 @@ class Skeleton:
     def hops(self) -> np.ndarray:
         """(V, V) number of bones on the shortest way between two joints; infinity where there is
         none."""
-        steps = np.eye(self.joints, dtype=bool)
+        neighbours: list[set[int]] = [set() for _ in range(self.joints)]
         for child, parent in self.bones:
-            steps[child - 1, parent - 1] = True
-            steps[parent - 1, child - 1] = True
-        distance = np.full((self.joints, self.joints), np.inf)
-        reached = np.eye(self.joints, dtype=bool)
-        # No shortest way has as many bones as there are joints.
-        for hop in range(self.joints):
-            distance[reached & np.isinf(distance)] = hop
-            # `steps` has the diagonal, so what is reached stays reached; joints of another
-            # component stay at infinity.
-            reached = (reached.astype(int) @ steps.astype(int)) > 0
-        return distance
+            neighbours[child - 1].add(parent - 1)
+            neighbours[parent - 1].add(child - 1)
+        # Breadth first from every joint: products of matrices take V times as long, minutes for the
+        # hundreds of joints of face and hands.
+        rows = []
+        for first in range(self.joints):
+            row = [np.inf] * self.joints
+            row[first] = 0
+            queue = [first]
+            for joint in queue:
+                for other in neighbours[joint]:
+                    if row[other] == np.inf:
+                        row[other] = row[joint] + 1
+                        queue.append(other)
+            rows.append(row)
+        return np.array(rows, dtype="float64")
 
     def bone_pairs(self) -> tuple[tuple[int, int], ...]:
         """(child, parent), 1-based, of bone streams; a joint that is no child has bone zero."""

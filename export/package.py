@@ -50,13 +50,14 @@ def build(
         StorageError: a file cannot be written.
     """
     storage.make_folder(folder)
-    for stale in replaced(folder, formats):
-        try:
-            stale.unlink(missing_ok=True)
-        except OSError as error:
-            raise storage.failure(stale, error) from error
     with storage.staging(folder) as unfinished:
         description = save(network, unfinished, formats, about, quantized, options)
+        # Not before: an option that is refused must not cost a folder that is in use.
+        for stale in replaced(folder, formats):
+            try:
+                stale.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage.failure(stale, error) from error
         for group in description.files.values():
             for name in group:
                 storage.deliver(unfinished / name, folder)

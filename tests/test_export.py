@@ -214,6 +214,16 @@ def test_an_older_export_leaves_nothing_in_the_folder(trained, tmp_path):
     assert not (tmp_path / deployed.NAME).exists()
 
 
+def test_an_export_that_is_refused_leaves_the_folder_as_it_was(trained, tmp_path):
+    network, clips, reference = trained
+    about = {"classes": CLASSES, "data": "tiny", "preprocessing": []}
+    package.build(network, tmp_path, ("onnx",), about, clips, reference)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RecipeError, match="continual"):
+        package.build(network, tmp_path, ("continual",), about, clips, reference)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_an_export_leaves_other_files_of_its_folder_alone(trained, tmp_path):
     network, clips, reference = trained
     about = {"classes": CLASSES, "data": "tiny", "preprocessing": []}

@@ -7,12 +7,14 @@ import paddle
 import pytest
 from onnx import TensorProto
 
-from export import runtimes, verify
+from export import package, runtimes, verify
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
 from export.formats import onnx_int8, onnx_model, onnx_weights
+from export.formats.options import Options
 from export.quantize import bits, calibrate
 from export.quantize.layer_report import decibels
+from export.quantize.quantized import corrected
 from teachers import ctrgcn, networks
 from teachers.errors import ExportMismatch
 from teachers.skeleton import Skeleton
@@ -162,6 +164,45 @@ def test_weights_are_stored_small_and_computed_right(network, clips, tmp_path, k
     size = (tmp_path / "model.onnx").stat().st_size
     onnx_model.save(flatten(network), network.spec, tmp_path)
     assert size < share * (tmp_path / "model.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+@pytest.mark.parametrize("weight", [0.0, 3e-7])
+def test_a_channel_of_nothing_but_its_bias_is_computed_right(
+    network, clips, tmp_path, form, weight
+):
+    """As of a BatchNorm that has unlearnt it: its bias has more steps than 32 bits."""
+    state = networks.state_of(network)
+    for name in [name for name in state if name.endswith("._variance")]:
+        norm = name.removesuffix("._variance")
+        if norm != "data_bn":
+            state[f"{norm}.weight"][0], state[f"{norm}.bias"][0] = weight, 1.0
+    dead = networks.build(network.spec)
+    networks.load_state(dead, state, "test")
+    dead.eval()
+    quantized = corrected(dead, clips, "min_max", {})
+    package.save(dead, tmp_path, ("onnx",), {}, quantized, Options(onnx=form, skip_absent=False))
+    expected = logits(quantized.simulated(dead), clips)
+    # Cut off, 19 to 21 dB were left.
+    assert close(runtimes.onnx_runtime(tmp_path / "model.onnx")(clips), expected) > 35
+    stored = {one.name: one for one in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    if form == "qoperator":
+        biases = [onnx.numpy_helper.to_array(one) for one in stored.values()]
+        largest = max(np.abs(one.astype("int64")).max() for one in biases if one.dtype == "int32")
+        # float32 scales are exact to a ten-millionth.
+        assert 0.99 < largest / onnx_int8.LARGEST_BIAS < 1.001
+
+
+def test_a_bias_has_room_at_an_input_that_was_at_rest():
+    bias = np.array([0.5, -1.0], np.float32)
+    levels = np.array([[127, -3], [0, 64]], np.int8)
+    scales = np.array([0.01, 0.02], np.float32)
+    assert onnx_int8._wider(bias, np.float32(0.1), levels, scales) is None
+    wider, raised = onnx_int8._wider(bias, np.float32(4e-11), levels, scales)
+    assert (
+        np.abs(bias) / (4e-11 * raised.astype("float64")) <= onnx_int8.LARGEST_BIAS * 1.001
+    ).all()
+    assert (np.abs(wider) <= np.abs(levels)).all() and wider.dtype == np.int8
 
 
 def test_plan_of_another_network_is_refused(network):

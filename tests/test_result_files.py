@@ -257,6 +257,13 @@ def test_what_a_runs_folder_stands_for(run_folder, tmp_path):
     storage.write_text(model, "")
     found = [accuracy.Files("onnx", (model,))]
     assert accuracy.files_of(run_folder) == accuracy.files_of(model.parent) == found
+    # A folder of somebody's models, as a Mac leaves it.
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("net.onnx", "._net.onnx"):
+        storage.write_text(models / name, "")
+    (models / "old.onnx").mkdir()
+    assert [each.model for each in accuracy.files_of(models)] == [models / "net.onnx"]
     for target in (run_folder, model.parent, model, run_folder / "weights" / "student.npz"):
         assert accuracy.recipe_of(target) == recipe.resolve()
     assert accuracy.recipe_of(tmp_path / "elsewhere" / "x.onnx") is None

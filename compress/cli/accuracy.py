@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from compress import recipe as recipes
+from compress.data.clutter import is_clutter
 from compress.data.dataset import Dataset
 from compress.evaluation import accuracy, result_files, scores
 from compress.evaluation.evaluate import EvaluationSet, split_result
@@ -110,7 +111,11 @@ def files_of(target: Path) -> list[Files]:
     if (folder / deployed.NAME).is_file():
         found = _described(folder)
     else:
-        found = [_guessed(path) for path in folder.glob("*")]
+        found = [
+            _guessed(path)
+            for path in folder.glob("*")
+            if path.is_file() and not is_clutter(path.name)
+        ]
     # Sorted: file systems list a folder in any order, and the first row is the reference.
     files = sorted((each for each in found if each.kind), key=lambda each: each.model)
     if not files and is_run:

@@ -3,7 +3,8 @@ convolutions, products and sums; `export/formats/onnx_qoperator.py` writes its o
 
 The flat network is traced with every point of the plan cut off at its range; each such Clip then
 becomes one QuantizeLinear + DequantizeLinear. Weights become int8 initialisers with a scale for
-each channel. Biases stay float32 in the file; ONNX Runtime makes them int32 when it loads it.
+each channel. Biases stay float32 in the file; ONNX Runtime makes them int32 when it loads it, so
+there has to be room for them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from export.quantize import bits, saturation
 from export.quantize.bits import Plan
 from export.quantize.calibrate import observe, scale_and_zero
 from teachers.errors import ExportMismatch
+
+# In levels: half of what 32 bits hold, as much again is left for the products.
+LARGEST_BIAS = 2**30
 
 
 def save(flat: nn.Sequential, spec, folder: Path, plan: Plan) -> list[Path]:
@@ -40,8 +44,64 @@ def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     model = onnx_model.traced(rounded, spec)
     quantize_points(model.graph)
     onnx_weights.store(model, rounded, plan)
+    room_for_biases(model.graph)
     require_pairs(model)
     return model
+
+
+def room_for_biases(graph: onnx.GraphProto) -> None:
+    """Make weights coarser where a bias would not fit into 32 bits.
+
+    An integer convolution counts its bias in steps of its input times those of its weights. Of a
+    channel whose weights are almost nothing beside its bias (a BatchNorm that has unlearnt it), or of
+    an input that calibration saw at rest, these are too many, and runtimes cut them off silently. The
+    products of such weights are less than a thousandth of the bias, and less exact now.
+    """
+    stored = {one.name: one for one in graph.initializer}
+    maker = {name: node for node in graph.node for name in node.output}
+    nodes = []
+    for node in graph.node:
+        makers = [maker.get(name) for name in node.input[:2]]
+        if (
+            node.op_type in ("Conv", "Gemm")
+            and len(node.input) > 2
+            and all(one is not None and one.op_type == "DequantizeLinear" for one in makers)
+        ):
+            data, weight = makers
+            wider = _wider(
+                *(
+                    numpy_helper.to_array(stored[name])
+                    for name in (node.input[2], data.input[1], *weight.input[:2])
+                )
+            )
+            if wider is not None:
+                name = f"{node.output[0]}w"
+                levels, scales = wider
+                graph.initializer.append(numpy_helper.from_array(levels, f"{name}q"))
+                graph.initializer.append(numpy_helper.from_array(scales, f"{name}s"))
+                coarser = onnx.NodeProto()
+                coarser.CopyFrom(weight)
+                coarser.input[:2] = [f"{name}q", f"{name}s"]
+                coarser.output[0] = node.input[1] = name
+                nodes.append(coarser)
+        nodes.append(node)
+    if len(nodes) > len(graph.node):
+        del graph.node[:]
+        graph.node.extend(nodes)
+        onnx_model.drop_unread(graph)
+
+
+def _wider(
+    bias: np.ndarray, step: np.ndarray, levels: np.ndarray, scales: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """(levels, scales) of weights (C, ...) with room for the biases (C,) of inputs in such steps; None:
+    there is."""
+    least = np.abs(bias.astype("float64").reshape(-1)) / (step.astype("float64") * LARGEST_BIAS)
+    if (least <= scales).all():
+        return None
+    raised = np.maximum(scales, least).astype("float32")
+    factors = (scales / raised).reshape([-1] + [1] * (levels.ndim - 1))
+    return np.round(levels * factors).astype(levels.dtype), raised
 
 
 def require_pairs(model: onnx.ModelProto) -> None:

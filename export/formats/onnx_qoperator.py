@@ -282,8 +282,9 @@ class _Compiler:
             numpy_helper.to_array(self.stored[one]).astype("float64")
             for one in (name, data_scale, scales)
         )
-        levels = np.clip(np.round(bias / (step * each)), -(2**31), 2**31 - 1)
-        return self._store(levels.astype("int32"), f"{name}{data_scale}")
+        # Within 32 bits: `onnx_int8.room_for_biases` has seen to it.
+        levels = np.round(bias / (step * each)).astype("int32")
+        return self._store(levels, f"{name}{data_scale}")
 
     def _matmul(self, node: onnx.NodeProto, point: onnx.NodeProto) -> None:
         """A (R, V) times (B, V, T * C): joints in front, all else a row."""

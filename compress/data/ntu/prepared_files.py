@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from compress.data.arrays import open_npy, open_npz
+from compress.data.clutter import is_clutter
 from compress.data.ntu import layout as layouts
 from compress.data.ntu.layout import NTU, Layout
 from teachers.errors import DataError
@@ -124,7 +125,7 @@ def find(root: Path, benchmark: str) -> Path:
 def _only_npz(root: Path) -> list[Path]:
     """The one `.npz` of a folder, if it has another name than those of the benchmarks."""
     known = {name for names in NPZ.values() for name in names}
-    paths = sorted(root.glob("*.npz"))
+    paths = sorted(path for path in root.glob("*.npz") if not is_clutter(path.name))
     return paths if len(paths) == 1 and paths[0].name not in known else []
 
 

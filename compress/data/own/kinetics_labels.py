@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.data.bad_clips import BadClips
+from compress.data.clutter import is_clutter
 from compress.data.data_report import counted, shortened
 from compress.data.own.dataset_yaml import MOST_CLASSES
 from compress.data.own.labels_csv import LARGEST_FILE, LONGEST_LABEL, Entry, Listing
@@ -24,7 +25,10 @@ _ENDING = "_label.json"
 
 def files(root: Path) -> list[Path]:
     """The label files of a folder, of training and validation; [] unless there is one of each."""
-    found = [sorted(root.glob(f"*_{split}{_ENDING}")) for split in SPLITS]
+    found = [
+        sorted(path for path in root.glob(f"*_{split}{_ENDING}") if not is_clutter(path.name))
+        for split in SPLITS
+    ]
     return [path for paths in found for path in paths] if all(map(len, found)) else []
 
 

@@ -40,8 +40,9 @@ def numbered(
     entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path, bad: BadClips
 ) -> tuple[list[Entry], Labels]:
     """(the entries that are of a class, their labels as numbers from 0). A label is a class's name,
-    letter case and Unicode form apart; or all labels are numbers, from 0, or from 1 where none is
-    0. An entry whose label is none of `classes`, or one class too many, is a bad clip.
+    letter case and Unicode form apart; or all labels are numbers: from 0, or from 1 where none is 0
+    and one is as large as there are classes. An entry whose label is none of `classes`, or one
+    class too many, is a bad clip.
     """
     # Every line of the file may be a bad one.
     if not entries:
@@ -63,23 +64,32 @@ def _numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: 
     # int() also refuses thousands of them.
     if not all(entry.label.isdecimal() and len(entry.label) < 10 for entry in entries):
         return _by_name(entries, classes or _spelt_most(entries))
-    # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list.
-    if classes is not None and all(entry.label in classes for entry in entries):
+    # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list,
+    # and one stray label must not make places of all the others.
+    if classes is not None and (
+        all(name.isdecimal() for name in classes)
+        or all(entry.label in classes for entry in entries)
+    ):
         return _by_name(entries, classes)
-    labels = [int(entry.label) for entry in entries]
+    return _by_number([int(entry.label) for entry in entries], classes)
+
+
+def _by_number(labels: Sequence[int], classes: tuple[str, ...] | None) -> Labels:
     first = 0
-    notes: tuple[str, ...] = ()
     if classes is None:
         # A class 0 that no clip is of would be one more answer, and one that is never right.
         first = 1 if min(labels) == 1 else 0
         count = min(max(labels) + 1 - first, MOST_CLASSES)
         classes = tuple(f"class {index + first}" for index in range(count))
+        meaning = f"name all classes in {dataset_yaml.NAME} if there is one"
+    # From 0 that label would be none of the classes, and no clip would be of the first.
+    elif min(labels) == 1 and len(classes) in labels:
+        first = 1
+        meaning = f"1 is {classes[0]!r}"
+    notes: tuple[str, ...] = ()
     if first:
-        note = (
-            f"labels count from 1 (to {max(labels)}), none is 0: read so, without a class 0; name"
-            f" all classes in {dataset_yaml.NAME} if there is one"
-        )
-        notes = (note,)
+        note = f"labels count from 1 (to {max(labels)}), none is 0: read so, without a class 0"
+        notes = (f"{note}; {meaning}",)
     numbers = np.array(labels, np.int64) - first
     numbers[numbers >= len(classes)] = NO_CLASS
     return Labels(numbers, classes, notes=notes)

@@ -4,6 +4,7 @@ written; scores, tracks and missing joints are the same rule for all."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -613,6 +614,14 @@ def test_kinetics_label_files_stand_for_labels_csv(tmp_path):
     assert [clip.shape for clip in dataset.val.clips] == [(3, 2, 18, 1)] * 2
     assert "1 clip without a skeleton: nobody" in dataset.notes
     assert not any("without a line" in note for note in dataset.notes)
+
+
+def test_a_class_of_kinetics_without_its_files_is_named(tmp_path):
+    gone = {"gone": {"has_skeleton": True, "label": "bowling", "label_index": 3}}
+    config = replace(write_kinetics(tmp_path, train=gone), skip_bad=True)
+    dataset = own.load(config, seed=1)
+    assert dataset.classes == ("juggling", "class 1", "abseiling", "bowling")
+    assert "1 class without any clip after that: bowling" in dataset.notes
 
 
 @pytest.mark.parametrize(

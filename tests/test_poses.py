@@ -252,6 +252,22 @@ def test_a_track_that_is_there_twice_keeps_the_surer_one():
     assert tracks.REPEATED in poses.notes
 
 
+@pytest.mark.parametrize("everybody", [0, [0.0]])
+def test_one_track_id_for_everybody_is_none(everybody):
+    content = alphapose()
+    for entry in content:
+        entry["idx"] = everybody
+    poses = read(content)
+    np.testing.assert_array_equal(poses.values, PIXELS)
+    assert tracks.UNTRACKED in poses.notes and tracks.REPEATED not in poses.notes
+    first_frame = [entry for entry in content if entry["image_id"] == "9.jpg"]
+    found = table.one_frame(first_frame, WANTED, "x")
+    assert [person.track for person in found] == [None, None]
+    # Of one person it is an id as any other.
+    alone = [entry for entry in content if entry["score"] == content[0]["score"]]
+    assert tracks.UNTRACKED not in read(alone).notes
+
+
 def test_frames_that_nobody_is_in_are_zeros_and_missing_numbers_are_counted():
     content = alphapose()
     content = [entry for entry in content if entry["image_id"] != "10.jpg"]

@@ -36,7 +36,7 @@ from compress.data.poses.contract import (
     Wanted,
 )
 from compress.data.poses.frame_numbers import numbered
-from compress.data.poses.tracks import Moment, assemble
+from compress.data.poses.tracks import Moment, are_tracked, assemble
 from teachers.errors import DataError
 from teachers.storage import json_text
 from teachers.storage.bounded import read_bytes
@@ -146,8 +146,11 @@ def one_frame(content: Any, wanted: Wanted, where: str) -> list[Detection]:
     if len(frames) != 1:
         raise DataError(f"{where}: has {len(frames)} frames, expected one; {FIX}")
     persons = _persons(kind, frames[0], wanted, where)
-    if all(person.track is not None for person in persons):
+    if are_tracked([persons]):
         return persons
+    if len({person.track for person in persons}) == 1:
+        # One id that several have is nobody's.
+        persons = [replace(person, track=None) for person in persons]
     return sorted(persons, key=lambda person: -person.confidence)
 
 

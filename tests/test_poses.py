@@ -15,7 +15,7 @@ from compress.data import clip_list, clips, own
 from compress.data.own.dataset_yaml import Description
 from compress.data.poses import scores, table, tracks
 from compress.data.poses.contract import Wanted
-from compress.data.poses.frame_numbers import numbered
+from compress.data.poses.frame_numbers import ORDERED, numbered
 from teachers.errors import DataError, RecipeError
 from teachers.skeleton import JOINT_NAMES, OPENPOSE_25
 
@@ -355,14 +355,46 @@ def test_a_folder_is_a_clip_in_the_order_of_its_numbers(tmp_path):
 
 
 def test_frames_of_names_without_numbers_are_in_their_order():
-    assert numbered(["b.jpg", "a.jpg"]) == {"b.jpg": 0, "a.jpg": 1}
+    assert numbered(["b.jpg", "a.jpg"]) == ({"b.jpg": 0, "a.jpg": 1}, None)
     # One number in two folders says no order.
-    assert numbered(["a/3.jpg", "b/3.jpg"]) == {"a/3.jpg": 0, "b/3.jpg": 1}
-    assert numbered(["v_2_keypoints.json", "v_10_keypoints.json", 7]) == {
-        "v_2_keypoints.json": 2,
-        "v_10_keypoints.json": 10,
-        7: 7,
-    }
+    assert numbered(["a/3.jpg", "b/3.jpg"]) == ({"a/3.jpg": 0, "b/3.jpg": 1}, None)
+
+
+@pytest.mark.parametrize(
+    "form", ["v_{}_keypoints.json", "{}.jpg", "frame_{}_cam1.json", "s2.mp4_{}", "a/{}"]
+)
+def test_the_one_number_that_differs_is_the_frame(form):
+    names = [form.format(number) for number in (10, 9, 12)]
+    assert numbered(names) == (dict(zip(names, (10, 9, 12), strict=True)), None)
+    assert numbered(["v_2_keypoints.json", 7])[0] == {"v_2_keypoints.json": 2, 7: 7}
+    assert numbered(["cam1_12.jpg"])[0] == {"cam1_12.jpg": 12}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["t_0.50.json", "t_0.95.json", "t_1.00.json", "t_10.05.json"],
+        ["8.0", "8.5", "9.0", "11.5"],
+        ["cam1_f2_v1.json", "cam1_f10_v1.json", "cam2_f1_v1.json"],
+    ],
+)
+def test_names_with_several_numbers_are_in_the_order_of_all_of_them(names):
+    places = {name: place for place, name in enumerate(names)}
+    assert numbered(sorted(names)) == (places, ORDERED)
+
+
+def test_the_order_of_names_is_said(tmp_path):
+    content = alphapose()
+    for entry in content:
+        entry["image_id"] = {"9": "8.5", "10": "9.0", "11": "11.5"}[entry["image_id"][:-4]]
+    poses = read(content)
+    np.testing.assert_array_equal(poses.values, PIXELS)
+    assert ORDERED in poses.notes and poses.left_out == 0
+    for t, seconds in enumerate(("8.5", "9.0", "11.5")):
+        (tmp_path / f"{seconds}.json").write_text(json.dumps({"people": people(t, True)}))
+    poses = table.read(tmp_path, WANTED)
+    np.testing.assert_array_equal(poses.values, PIXELS)
+    assert ORDERED in poses.notes
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,12 @@ def _assembled(kind: Format, frames: list[Frame], where: str, wanted: Wanted) ->
         moments = [replace(moment, number=place) for place, moment in enumerate(moments)]
     moments.sort(key=lambda moment: moment.number)
     poses = assemble(moments, where, wanted)
-    return replace(poses, skeleton=kind.skeleton(poses.values.shape[2]))
+    remarks = dict.fromkeys(frame.note for frame in frames if frame.note)
+    return replace(
+        poses,
+        skeleton=kind.skeleton(poses.values.shape[2]),
+        notes=(*poses.notes, *remarks),
+    )
 
 
 def _folder(folder: Path, wanted: Wanted) -> Poses:
@@ -206,7 +211,7 @@ def _folder(folder: Path, wanted: Wanted) -> Poses:
         raise DataError(
             f"{folder}: has {len(files)} files, at most {MOST_FRAMES} are a clip; cut it"
         )
-    places = numbered([path.name for path in files])
+    places, note = numbered([path.name for path in files])
     kinds = {}
     frames = []
     for path, content in _contents(files):
@@ -217,7 +222,7 @@ def _folder(folder: Path, wanted: Wanted) -> Poses:
                 f"{path}: has {len(found)} frames, but a folder of a clip has a file a frame; name"
                 " the file itself as the clip"
             )
-        frames.append(replace(found[0], number=places[path.name]))
+        frames.append(replace(found[0], number=places[path.name], note=note))
     if len(kinds) > 1:
         raise DataError(
             f"{folder}: has files of {' and of '.join(kinds)}; a clip is of one pose estimator"

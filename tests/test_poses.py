@@ -491,6 +491,45 @@ def test_npz_of_one_array_or_of_points_and_scores(tmp_path, members):
     np.testing.assert_array_equal(table.read(tmp_path / "c.npz", SCORED).values[0], ARRAY)
 
 
+@pytest.mark.parametrize("persons", [1, 2, 3])
+def test_npz_of_pyskl_has_persons_before_frames(tmp_path, persons):
+    wanted = Wanted(3, 2, score_columns=True, keep_score=True, persons=persons)
+    points = np.random.default_rng(4).uniform(1, 9, (persons, 3, 3, 3)).astype(np.float32)
+    np.savez(tmp_path / "c.npz", keypoint=points[..., :2], keypoint_score=points[..., 2])
+    np.testing.assert_array_equal(table.read(tmp_path / "c.npz", wanted).values, points)
+    np.savez(tmp_path / "c.npz", keypoint=points, label=1)
+    np.testing.assert_array_equal(table.read(tmp_path / "c.npz", wanted).values, points)
+    # Under another name it is as everywhere else.
+    other = points.transpose(1, 0, 2, 3)
+    np.savez(tmp_path / "c.npz", keypoints=other[..., :2], keypoint_scores=other[..., 2])
+    if persons < 3:
+        np.testing.assert_array_equal(table.read(tmp_path / "c.npz", wanted).values, points)
+
+
+def test_npz_of_pyskl_whose_axes_cannot_be_its_own_is_read_otherwise_or_refused(tmp_path):
+    points = np.random.default_rng(4).uniform(1, 9, (30, 2, 3, 2)).astype(np.float32)
+    wanted = Wanted(3, 2, persons=2)
+    np.savez(tmp_path / "c.npz", keypoint=points)
+    # Nobody has thirty persons in two frames.
+    np.testing.assert_array_equal(
+        table.read(tmp_path / "c.npz", wanted).values, points.transpose(1, 0, 2, 3)
+    )
+    np.savez(tmp_path / "c.npz", keypoint=points[:9])
+    with pytest.raises(
+        DataError,
+        match=r"c.npz: keypoint has shape \(9, 2, 3, 2\), which could be \(M, T, V, C\).*keypoints$",
+    ):
+        table.read(tmp_path / "c.npz", wanted)
+
+
+def test_an_array_of_more_persons_than_there_can_be_is_no_clip(tmp_path):
+    np.save(tmp_path / "c.npy", ARRAY[None].repeat(4, axis=1))
+    with pytest.raises(
+        DataError, match=r"at most 16 persons: transpose \(M, T, V, C\), PYSKL's order, or call it"
+    ):
+        table.read(tmp_path / "c.npy", SCORED)
+
+
 def test_npz_of_several_arrays_is_a_question(tmp_path):
     np.savez(tmp_path / "c.npz", a=ARRAY, b=ARRAY)
     with pytest.raises(DataError, match=r"c.npz: holds a, b; expected one array of points"):

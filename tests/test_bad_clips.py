@@ -115,6 +115,29 @@ def test_a_class_that_loses_all_its_clips_keeps_its_place_and_is_named(tmp_path)
     assert dataset.notes[1] == "1 class without any clip after that: sit"
 
 
+@pytest.mark.parametrize("names", [("sit", "walk"), ("0", "1"), ("1", "2")])
+def test_a_class_whose_files_are_all_missing_keeps_its_place_and_is_named(tmp_path, names):
+    root = folder(tmp_path)
+    lines = (root / "labels.csv").read_text().replace("sit", names[0]).replace("walk", names[1])
+    (root / "labels.csv").write_text(lines)
+    for index in range(8, 12):
+        (root / f"c{index:02d}.npy").unlink()
+    dataset = load(own, root, skip_bad=True)
+    called = names if names[0] == "sit" else tuple(f"class {name}" for name in names)
+    assert dataset.classes == called and set(dataset.train.labels.tolist()) == {1}
+    assert dataset.notes[1] == f"1 class without any clip after that: {called[0]}"
+
+
+def test_a_refused_line_has_the_class_that_it_names_and_no_other(tmp_path):
+    root = folder(tmp_path)
+    with (root / "labels.csv").open("a") as file:
+        file.write(f"c00.npy,run\ngone.npy,{'x' * 201}\nonly,\n")
+    (root / "dataset.yaml").write_text(YAML + "classes: [sit, walk]\n")
+    dataset = load(own, root, skip_bad=True)
+    assert dataset.classes == ("sit", "walk")
+    assert not any("without any clip" in note for note in dataset.notes)
+
+
 def test_a_long_list_is_in_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("FEATHERBONE_CACHE", str(tmp_path / "cache"))
     bad = BadClips(tmp_path, skip=False)

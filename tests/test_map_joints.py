@@ -28,6 +28,8 @@ from teachers.skeleton import (
     JOINT_NAMES,
     MEDIAPIPE_33,
     NTU_25,
+    NTU_25_PYSKL,
+    OPENPOSE_25,
     Brought,
     Skeleton,
     between,
@@ -213,6 +215,30 @@ def test_the_data_say_what_they_were_recorded_with():
     swapped = dataset(described, joint_names=JOINT_NAMES["h36m_17"])
     with pytest.raises(RecipeError, match="'own_17' by their names; leave it out"):
         joint_maps.bring(Brought("ntu_25", "coco_17"), swapped)
+
+
+def test_a_recipe_cannot_call_joints_by_others_than_the_data_declare():
+    openpose = dataset(OPENPOSE_25, joint_names=JOINT_NAMES["openpose_25"])
+    fix = r"take them as they are \(-o skeleton=null\), bring them to it \(`skeleton: \{to: ntu_25_"
+    with pytest.raises(
+        RecipeError,
+        match=rf"skeleton: is 'ntu_25_pyskl', but .* 'own' are 'openpose_25' by their edges; {fix}",
+    ):
+        joint_maps.bring(NTU_25_PYSKL, openpose)
+    assert joint_maps.bring(None, openpose).skeleton == OPENPOSE_25
+    assert joint_maps.bring(Brought("ntu_25_pyskl"), openpose).skeleton == NTU_25_PYSKL
+    named_only = dataset(
+        replace(H36M_17, name="own_17", bones=H36M_17.bones[1:]),
+        joint_names=JOINT_NAMES["h36m_17"],
+    )
+    with pytest.raises(RecipeError, match="are 'own_17' by their names; take them"):
+        joint_maps.bring(COCO_17, named_only)
+    # One recording's two graphs, a description of one's own, and what a reader only guessed.
+    kinect = dataset(NTU_25, joint_names=JOINT_NAMES["ntu_25"])
+    assert joint_maps.bring(NTU_25_PYSKL, kinect).skeleton == NTU_25_PYSKL
+    hand = Skeleton("hand", 25, NTU_25.bones, 1)
+    assert joint_maps.bring(hand, openpose).skeleton == hand
+    assert joint_maps.bring(OPENPOSE_25, dataset(NTU_25)).skeleton == OPENPOSE_25
 
 
 def test_mediapipe_is_turned_the_way_kinect_looks():

@@ -268,6 +268,30 @@ def test_numbers_from_one_make_no_class_that_no_clip_is_of(tmp_path):
     assert (from_zero.numbers.tolist(), len(from_zero.classes), from_zero.notes) == ([0, 2], 3, ())
 
 
+def test_numbers_from_one_are_places_of_named_classes(tmp_path):
+    classes = ("wave", "lift", "push")
+    found = numbered(of_labels("1", "3", "2"), classes, tmp_path)
+    assert (found.numbers.tolist(), found.classes) == ([0, 2, 1], classes)
+    assert found.notes == (
+        "labels count from 1 (to 3), none is 0: read so, without a class 0; 1 is 'wave'",
+    )
+    bad = BadClips(tmp_path, skip=True)
+    stray = of_labels("1", "3", "2", "9")
+    assert labels.numbered(stray, classes, tmp_path, bad)[0] == stray[:3]
+    # Without the last number they count from 0, and nobody is of the first class.
+    from_zero = numbered(of_labels("1", "2"), classes, tmp_path)
+    assert (from_zero.numbers.tolist(), from_zero.notes) == ([1, 2], ())
+
+
+def test_classes_that_are_numbers_are_names_beside_a_stray_label(tmp_path):
+    bad = BadClips(tmp_path, skip=True)
+    written = of_labels("1", "7", "3", "2")
+    kept, found = labels.numbered(written, ("1", "2", "3"), tmp_path, bad)
+    assert found.numbers.tolist() == [0, 2, 1] and kept == [written[0], *written[2:]]
+    ((name, problem),) = bad.skipped
+    assert name == "3.npy" and "label '7' of '3.npy' is none of the 3 classes (1, 2, 3)" in problem
+
+
 def test_arrays_that_fit_twice_are_decided_by_the_number_of_persons_or_refused():
     wanted = Wanted(3, 3, persons=2)
     assert array_files.from_array(np.zeros((3, 9, 3, 2)), "x", wanted).values.shape == (2, 9, 3, 3)

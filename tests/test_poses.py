@@ -4,6 +4,7 @@ written; scores, tracks and missing joints are the same rule for all."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from compress.data import clip_list, clips, own
 from compress.data.own.dataset_yaml import Description
 from compress.data.poses import scores, table, tracks
 from compress.data.poses.contract import Wanted
-from compress.data.poses.frame_numbers import numbered
+from compress.data.poses.frame_numbers import ORDERED, numbered
 from teachers.errors import DataError, RecipeError
 from teachers.skeleton import JOINT_NAMES, OPENPOSE_25
 
@@ -251,6 +252,22 @@ def test_a_track_that_is_there_twice_keeps_the_surer_one():
     assert tracks.REPEATED in poses.notes
 
 
+@pytest.mark.parametrize("everybody", [0, [0.0]])
+def test_one_track_id_for_everybody_is_none(everybody):
+    content = alphapose()
+    for entry in content:
+        entry["idx"] = everybody
+    poses = read(content)
+    np.testing.assert_array_equal(poses.values, PIXELS)
+    assert tracks.UNTRACKED in poses.notes and tracks.REPEATED not in poses.notes
+    first_frame = [entry for entry in content if entry["image_id"] == "9.jpg"]
+    found = table.one_frame(first_frame, WANTED, "x")
+    assert [person.track for person in found] == [None, None]
+    # Of one person it is an id as any other.
+    alone = [entry for entry in content if entry["score"] == content[0]["score"]]
+    assert tracks.UNTRACKED not in read(alone).notes
+
+
 def test_frames_that_nobody_is_in_are_zeros_and_missing_numbers_are_counted():
     content = alphapose()
     content = [entry for entry in content if entry["image_id"] != "10.jpg"]
@@ -338,14 +355,46 @@ def test_a_folder_is_a_clip_in_the_order_of_its_numbers(tmp_path):
 
 
 def test_frames_of_names_without_numbers_are_in_their_order():
-    assert numbered(["b.jpg", "a.jpg"]) == {"b.jpg": 0, "a.jpg": 1}
+    assert numbered(["b.jpg", "a.jpg"]) == ({"b.jpg": 0, "a.jpg": 1}, None)
     # One number in two folders says no order.
-    assert numbered(["a/3.jpg", "b/3.jpg"]) == {"a/3.jpg": 0, "b/3.jpg": 1}
-    assert numbered(["v_2_keypoints.json", "v_10_keypoints.json", 7]) == {
-        "v_2_keypoints.json": 2,
-        "v_10_keypoints.json": 10,
-        7: 7,
-    }
+    assert numbered(["a/3.jpg", "b/3.jpg"]) == ({"a/3.jpg": 0, "b/3.jpg": 1}, None)
+
+
+@pytest.mark.parametrize(
+    "form", ["v_{}_keypoints.json", "{}.jpg", "frame_{}_cam1.json", "s2.mp4_{}", "a/{}"]
+)
+def test_the_one_number_that_differs_is_the_frame(form):
+    names = [form.format(number) for number in (10, 9, 12)]
+    assert numbered(names) == (dict(zip(names, (10, 9, 12), strict=True)), None)
+    assert numbered(["v_2_keypoints.json", 7])[0] == {"v_2_keypoints.json": 2, 7: 7}
+    assert numbered(["cam1_12.jpg"])[0] == {"cam1_12.jpg": 12}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["t_0.50.json", "t_0.95.json", "t_1.00.json", "t_10.05.json"],
+        ["8.0", "8.5", "9.0", "11.5"],
+        ["cam1_f2_v1.json", "cam1_f10_v1.json", "cam2_f1_v1.json"],
+    ],
+)
+def test_names_with_several_numbers_are_in_the_order_of_all_of_them(names):
+    places = {name: place for place, name in enumerate(names)}
+    assert numbered(sorted(names)) == (places, ORDERED)
+
+
+def test_the_order_of_names_is_said(tmp_path):
+    content = alphapose()
+    for entry in content:
+        entry["image_id"] = {"9": "8.5", "10": "9.0", "11": "11.5"}[entry["image_id"][:-4]]
+    poses = read(content)
+    np.testing.assert_array_equal(poses.values, PIXELS)
+    assert ORDERED in poses.notes and poses.left_out == 0
+    for t, seconds in enumerate(("8.5", "9.0", "11.5")):
+        (tmp_path / f"{seconds}.json").write_text(json.dumps({"people": people(t, True)}))
+    poses = table.read(tmp_path, WANTED)
+    np.testing.assert_array_equal(poses.values, PIXELS)
+    assert ORDERED in poses.notes
 
 
 @pytest.mark.parametrize(
@@ -440,6 +489,45 @@ SCORED = Wanted(3, 2, score_columns=True, keep_score=True)
 def test_npz_of_one_array_or_of_points_and_scores(tmp_path, members):
     np.savez(tmp_path / "c.npz", **members)
     np.testing.assert_array_equal(table.read(tmp_path / "c.npz", SCORED).values[0], ARRAY)
+
+
+@pytest.mark.parametrize("persons", [1, 2, 3])
+def test_npz_of_pyskl_has_persons_before_frames(tmp_path, persons):
+    wanted = Wanted(3, 2, score_columns=True, keep_score=True, persons=persons)
+    points = np.random.default_rng(4).uniform(1, 9, (persons, 3, 3, 3)).astype(np.float32)
+    np.savez(tmp_path / "c.npz", keypoint=points[..., :2], keypoint_score=points[..., 2])
+    np.testing.assert_array_equal(table.read(tmp_path / "c.npz", wanted).values, points)
+    np.savez(tmp_path / "c.npz", keypoint=points, label=1)
+    np.testing.assert_array_equal(table.read(tmp_path / "c.npz", wanted).values, points)
+    # Under another name it is as everywhere else.
+    other = points.transpose(1, 0, 2, 3)
+    np.savez(tmp_path / "c.npz", keypoints=other[..., :2], keypoint_scores=other[..., 2])
+    if persons < 3:
+        np.testing.assert_array_equal(table.read(tmp_path / "c.npz", wanted).values, points)
+
+
+def test_npz_of_pyskl_whose_axes_cannot_be_its_own_is_read_otherwise_or_refused(tmp_path):
+    points = np.random.default_rng(4).uniform(1, 9, (30, 2, 3, 2)).astype(np.float32)
+    wanted = Wanted(3, 2, persons=2)
+    np.savez(tmp_path / "c.npz", keypoint=points)
+    # Nobody has thirty persons in two frames.
+    np.testing.assert_array_equal(
+        table.read(tmp_path / "c.npz", wanted).values, points.transpose(1, 0, 2, 3)
+    )
+    np.savez(tmp_path / "c.npz", keypoint=points[:9])
+    with pytest.raises(
+        DataError,
+        match=r"c.npz: keypoint has shape \(9, 2, 3, 2\), which could be \(M, T, V, C\).*keypoints$",
+    ):
+        table.read(tmp_path / "c.npz", wanted)
+
+
+def test_an_array_of_more_persons_than_there_can_be_is_no_clip(tmp_path):
+    np.save(tmp_path / "c.npy", ARRAY[None].repeat(4, axis=1))
+    with pytest.raises(
+        DataError, match=r"at most 16 persons: transpose \(M, T, V, C\), PYSKL's order, or call it"
+    ):
+        table.read(tmp_path / "c.npy", SCORED)
 
 
 def test_npz_of_several_arrays_is_a_question(tmp_path):
@@ -613,6 +701,14 @@ def test_kinetics_label_files_stand_for_labels_csv(tmp_path):
     assert [clip.shape for clip in dataset.val.clips] == [(3, 2, 18, 1)] * 2
     assert "1 clip without a skeleton: nobody" in dataset.notes
     assert not any("without a line" in note for note in dataset.notes)
+
+
+def test_a_class_of_kinetics_without_its_files_is_named(tmp_path):
+    gone = {"gone": {"has_skeleton": True, "label": "bowling", "label_index": 3}}
+    config = replace(write_kinetics(tmp_path, train=gone), skip_bad=True)
+    dataset = own.load(config, seed=1)
+    assert dataset.classes == ("juggling", "class 1", "abseiling", "bowling")
+    assert "1 class without any clip after that: bowling" in dataset.notes
 
 
 @pytest.mark.parametrize(

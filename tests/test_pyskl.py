@@ -292,6 +292,17 @@ def test_of_many_persons_those_in_most_frames_stay_in_their_order(tmp_path):
     assert load(tmp_path / "ntu.pkl", persons=1).train.clips[0].shape == (3, 9, 25, 1)
 
 
+def test_frames_before_persons_are_refused(tmp_path):
+    annotations = five(persons=2)
+    annotations[1]["keypoint"] = annotations[1]["keypoint"].transpose(1, 0, 2, 3)
+    path = write(tmp_path / "ntu.pkl", annotations)
+    with pytest.raises(
+        DataError,
+        match=r"\('b'\): its keypoint has shape \(10, 2, 25, 3\) and total_frames is 10, so frames",
+    ):
+        load(path)
+
+
 def test_what_is_mended_or_odd_is_counted(tmp_path):
     annotations = [*five(), solid("spare", label=7)]
     annotations[0]["keypoint"][0, 3, 5] = np.nan

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,11 +30,11 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class BadClip:
     """One clip that cannot be used: its name, what is wrong and how to mend it, its class where it
-    is known."""
+    is known, as it is written as long as classes have no numbers."""
 
     name: str
     problem: str
-    label: int | None = None
+    label: int | str | None = None
 
 
 class BadClips:
@@ -54,7 +54,7 @@ class BadClips:
     def __len__(self) -> int:
         return len(self._bad)
 
-    def attempt(self, name: str, read: Callable[[], T], label: int | None = None) -> T | None:
+    def attempt(self, name: str, read: Callable[[], T], label: int | str | None = None) -> T | None:
         """What `read` returns; None for a clip that it refuses, which is then a bad one."""
         try:
             return read()
@@ -62,7 +62,7 @@ class BadClips:
             self.add(name, str(error), label)
             return None
 
-    def add(self, name: str, problem: str, label: int | None = None) -> None:
+    def add(self, name: str, problem: str, label: int | str | None = None) -> None:
         """One more bad clip; `problem` is a whole message, with its place."""
         self._bad.append(BadClip(name, problem, label))
 
@@ -93,7 +93,19 @@ class BadClips:
     @property
     def labels(self) -> tuple[int, ...]:
         """The classes of bad clips, as far as they are known: a class may have no other clip."""
-        return tuple(clip.label for clip in self._bad if clip.label is not None)
+        return tuple(clip.label for clip in self._bad if isinstance(clip.label, int))
+
+    @property
+    def written_labels(self) -> tuple[str, ...]:
+        """The classes of bad clips as they are written, of those that have no numbers yet."""
+        return tuple(clip.label for clip in self._bad if isinstance(clip.label, str))
+
+    def number_labels(self, numbers: Mapping[str, int]) -> None:
+        """Give classes that are written their numbers; a label without one is of no class."""
+        self._bad = [
+            replace(clip, label=numbers.get(clip.label)) if isinstance(clip.label, str) else clip
+            for clip in self._bad
+        ]
 
     def notes(
         self, labels: Iterable[int], classes: Sequence[str], first: int = 0

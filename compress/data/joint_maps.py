@@ -68,13 +68,14 @@ def bring(wanted: Skeleton | Brought | None, dataset: Dataset) -> Bringing:
     """What a recipe's `skeleton` comes to for a data set.
 
     Raises:
-        RecipeError: joints that the data set does not have or does not name, or coordinates that
-            cannot be turned.
+        RecipeError: joints that the data set does not have or does not name, others than it says
+            they are, or coordinates that cannot be turned.
     """
+    if wanted is None:
+        return Bringing(dataset.skeleton)
     if not isinstance(wanted, Brought):
-        # Files of key points often say how many joints there are and not which are connected, so
-        # that a recipe may say it.
-        return Bringing(wanted or dataset.skeleton)
+        _check_declared(wanted, dataset)
+        return Bringing(wanted)
     target = named(wanted.to)
     source = _source(wanted, dataset)
     names = JOINT_NAMES[target.name]
@@ -90,6 +91,38 @@ def bring(wanted: Skeleton | Brought | None, dataset: Dataset) -> Bringing:
             " Kinect's; say which, if the clips were turned before"
         )
     return Bringing(target, (step,), (*notes, *_not_upright(dataset, step, target)))
+
+
+def _check_declared(wanted: Skeleton, dataset: Dataset) -> None:
+    """
+    Raises:
+        RecipeError: `wanted` is a known skeleton of as many joints, and the data say that theirs are
+            others.
+    """
+    # Files of key points often say how many joints there are and not which they are, and a reader
+    # guesses: then the recipe knows better. Data that name their joints know it themselves.
+    known = wanted.name in JOINT_NAMES and wanted.joints == dataset.skeleton.joints
+    if not known or dataset.joint_names is None:
+        return
+    why = _denied_by(wanted, dataset)
+    if why is not None:
+        raise RecipeError(
+            f"skeleton: is {wanted.name!r}, but the joints of {dataset.name!r} are"
+            f" {dataset.skeleton.name!r} by their {why}; take them as they are (-o skeleton=null),"
+            f" bring them to it (`skeleton: {{to: {wanted.name}}}`), or correct the data"
+        )
+
+
+def _denied_by(skeleton: Skeleton, dataset: Dataset) -> str | None:
+    """What says that the recorded joints are not those of a known skeleton of as many: their edges
+    or their names; None where nothing does."""
+    recorded = dataset.skeleton
+    # Edges that a person described may be any; those of a known skeleton say which joints it has.
+    if recorded.name in JOINT_NAMES and not skeletons.same_joints(skeleton, recorded):
+        return "edges"
+    if skeletons.contradict(dataset.joint_names, JOINT_NAMES[skeleton.name]):
+        return "names"
+    return None
 
 
 def _source(wanted: Brought, dataset: Dataset) -> Sequence[str]:
@@ -112,13 +145,11 @@ def _source(wanted: Brought, dataset: Dataset) -> Sequence[str]:
             f" {dataset.name!r} have {recorded.joints}; give the skeleton that they were recorded"
             " with"
         )
-    # Edges that a person described may be any; those of a known skeleton say which joints it has.
-    other = recorded.name in JOINT_NAMES and not skeletons.same_joints(source, recorded)
-    if other or skeletons.contradict(dataset.joint_names, names):
+    why = _denied_by(source, dataset)
+    if why is not None:
         raise RecipeError(
             f"skeleton.from: is {source.name!r}, but the joints of {dataset.name!r} are"
-            f" {recorded.name!r} by their {'edges' if other else 'names'}; leave it out, or correct"
-            " the data"
+            f" {recorded.name!r} by their {why}; leave it out, or correct the data"
         )
     return names
 

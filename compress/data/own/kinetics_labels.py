@@ -12,7 +12,7 @@ from compress.data.bad_clips import BadClips
 from compress.data.clutter import is_clutter
 from compress.data.data_report import counted, shortened
 from compress.data.own.dataset_yaml import MOST_CLASSES
-from compress.data.own.labels_csv import LARGEST_FILE, LONGEST_LABEL, Entry, Listing
+from compress.data.own.labels_csv import LARGEST_FILE, Entry, Listing, is_label
 from compress.data.own.paths import Folder
 from compress.data.poses.contract import whole
 from teachers.errors import DataError
@@ -57,7 +57,8 @@ def read(folder: Folder, bad: BadClips) -> Listing:
                 nobody.append(clip)
                 continue
             count += 1
-            entry = bad.attempt(clip, partial(_entry, folder, path, line, clip, said, names))
+            reader = partial(_entry, folder, path, line, clip, said, names)
+            entry = bad.attempt(clip, reader, _label(said))
             if entry is not None:
                 entries.append(entry)
     notes = [f"labels are those of {' and '.join(path.name for path in paths)}"]
@@ -78,16 +79,20 @@ def _entry(
         DataError: the entry cannot be used.
     """
     place = f"{path}: {clip[:40]!r}"
-    label = said.get("label") if isinstance(said, dict) else None
+    label = _label(said)
     index = whole(said.get("label_index")) if isinstance(said, dict) else None
-    usable = isinstance(label, str) and 0 < len(label) <= LONGEST_LABEL and label.isprintable()
-    if not usable or index is None or index >= MOST_CLASSES:
+    if label is None or index is None or index >= MOST_CLASSES:
         raise DataError(f"{place}: expected label and label_index; correct it, or take it out")
-    if names.setdefault(index, str(label)) != label:
+    if names.setdefault(index, label) != label:
         raise DataError(
             f"{place}: label_index {index} is {label!r}, elsewhere {names[index]!r}; correct it"
         )
     stem = path.name.removesuffix(_ENDING)
     name, file = folder.find(f"{stem}/{clip}.json", place)
     split = next(split for split in SPLITS if stem.endswith(split))
-    return Entry(line, name, file, str(label), split, split, path.name)
+    return Entry(line, name, file, label, split, split, path.name)
+
+
+def _label(said: Any) -> str | None:
+    label = said.get("label") if isinstance(said, dict) else None
+    return label if isinstance(label, str) and is_label(label) else None

@@ -40,74 +40,90 @@ def numbered(
     entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path, bad: BadClips
 ) -> tuple[list[Entry], Labels]:
     """(the entries that are of a class, their labels as numbers from 0). A label is a class's name,
-    letter case and Unicode form apart; or all labels are numbers, from 0, or from 1 where none is
-    0. An entry whose label is none of `classes`, or one class too many, is a bad clip.
+    letter case and Unicode form apart; or all labels are numbers: from 0, or from 1 where none is 0
+    and one is as large as there are classes. An entry whose label is none of `classes`, or one
+    class too many, is a bad clip.
+
+    Args:
+        bad: labels of clips that cannot be used count as well, and get their numbers: what a
+            network answers must not depend on which clips are damaged.
     """
     # Every line of the file may be a bad one.
     if not entries:
         return [], Labels(np.zeros(0, np.int64), classes or ())
-    labelled = _numbered(entries, classes, where)
+    others = bad.written_labels
+    labelled = _numbered([*(entry.label for entry in entries), *others], classes)
+    numbers, other_numbers = np.split(labelled.numbers, [len(entries)])
+    number_of = dict(zip(others, other_numbers.tolist(), strict=True))
+    bad.number_labels({label: n for label, n in number_of.items() if n != NO_CLASS})
     kept = []
-    for entry, number in zip(entries, labelled.numbers, strict=True):
+    for entry, number in zip(entries, numbers, strict=True):
         if number == NO_CLASS:
             bad.add(entry.name, _none_of(entry, labelled.classes, where))
         else:
             kept.append(entry)
-    numbers = labelled.numbers[labelled.numbers != NO_CLASS]
-    return kept, replace(labelled, numbers=numbers)
+    return kept, replace(labelled, numbers=numbers[numbers != NO_CLASS])
 
 
-def _numbered(entries: Sequence[Entry], classes: tuple[str, ...] | None, where: Path) -> Labels:
+def _numbered(written: Sequence[str], classes: tuple[str, ...] | None) -> Labels:
     """The labels as numbers from 0; `NO_CLASS` for those that are none of the classes."""
     # isdecimal, as isdigit takes superscripts, which int() refuses; and nine digits at most, as
     # int() also refuses thousands of them.
-    if not all(entry.label.isdecimal() and len(entry.label) < 10 for entry in entries):
-        return _by_name(entries, classes or _spelt_most(entries))
-    # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list.
-    if classes is not None and all(entry.label in classes for entry in entries):
-        return _by_name(entries, classes)
-    labels = [int(entry.label) for entry in entries]
+    if not all(label.isdecimal() and len(label) < 10 for label in written):
+        return _by_name(written, classes or _spelt_most(written))
+    # Classes may themselves be called "1", "2", ...: then labels are names, not places in the list,
+    # and one stray label must not make places of all the others.
+    if classes is not None and (
+        all(name.isdecimal() for name in classes) or all(label in classes for label in written)
+    ):
+        return _by_name(written, classes)
+    return _by_number([int(label) for label in written], classes)
+
+
+def _by_number(labels: Sequence[int], classes: tuple[str, ...] | None) -> Labels:
     first = 0
-    notes: tuple[str, ...] = ()
     if classes is None:
         # A class 0 that no clip is of would be one more answer, and one that is never right.
         first = 1 if min(labels) == 1 else 0
         count = min(max(labels) + 1 - first, MOST_CLASSES)
         classes = tuple(f"class {index + first}" for index in range(count))
+        meaning = f"name all classes in {dataset_yaml.NAME} if there is one"
+    # From 0 that label would be none of the classes, and no clip would be of the first.
+    elif min(labels) == 1 and len(classes) in labels:
+        first = 1
+        meaning = f"1 is {classes[0]!r}"
+    notes: tuple[str, ...] = ()
     if first:
-        note = (
-            f"labels count from 1 (to {max(labels)}), none is 0: read so, without a class 0; name"
-            f" all classes in {dataset_yaml.NAME} if there is one"
-        )
-        notes = (note,)
+        note = f"labels count from 1 (to {max(labels)}), none is 0: read so, without a class 0"
+        notes = (f"{note}; {meaning}",)
     numbers = np.array(labels, np.int64) - first
     numbers[numbers >= len(classes)] = NO_CLASS
     return Labels(numbers, classes, notes=notes)
 
 
-def _by_name(entries: Sequence[Entry], classes: tuple[str, ...]) -> Labels:
+def _by_name(written: Sequence[str], classes: tuple[str, ...]) -> Labels:
     index_of = {name: index for index, name in enumerate(classes)}
     # Names that the description tells apart by their case alone are two classes: it says so.
     alike = Counter(map(folded, classes))
     by_folded = {folded(name): name for name in classes if alike[folded(name)] == 1}
     labels = []
     spellings = set()
-    for entry in entries:
-        name = entry.label if entry.label in index_of else by_folded.get(folded(entry.label))
+    for label in written:
+        name = label if label in index_of else by_folded.get(folded(label))
         if name is None:
             labels.append(NO_CLASS)
             continue
-        if name != entry.label:
-            spellings.add((entry.label, name))
+        if name != label:
+            spellings.add((label, name))
         labels.append(index_of[name])
     return Labels(np.array(labels, np.int64), classes, tuple(sorted(spellings)))
 
 
-def _spelt_most(entries: Sequence[Entry]) -> tuple[str, ...]:
+def _spelt_most(written: Sequence[str]) -> tuple[str, ...]:
     """The classes that the labels name, each in its most common spelling, sorted."""
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for entry in entries:
-        spellings[folded(entry.label)][entry.label] += 1
+    for label in written:
+        spellings[folded(label)][label] += 1
     # Of equally common ones the first, whatever the order of the lines is.
     chosen = (min(counts, key=lambda name: (-counts[name], name)) for counts in spellings.values())
     return tuple(sorted(chosen))[:MOST_CLASSES]

@@ -97,13 +97,16 @@ def read(folder: Folder, bad: BadClips, encoding: str | None = None) -> Listing:
     entries = []
     clutter = []
     for number, row in rows:
-        file = row[header.index("file")] if len(row) == len(header) else ""
+        whole = len(row) == len(header)
+        file, label = (row[header.index(column)] if whole else "" for column in NEEDED)
         # Who lists a folder with a program lists what macOS left in it, too.
         if is_clutter(file):
             clutter.append(file)
             continue
         name = file or f"line {number}"
-        entry = bad.attempt(name, partial(_entry, folder, where, number, header, row))
+        # The class is known although the clip cannot be used, and keeps its place.
+        known = label if is_label(label) else None
+        entry = bad.attempt(name, partial(_entry, folder, where, number, header, row), known)
         if entry is not None:
             entries.append(entry)
     lines = len(rows) - len(clutter)
@@ -156,7 +159,7 @@ def _entry(folder: Folder, where: Path, number: int, header: list[str], row: lis
         )
     cells = dict(zip(header, row, strict=True))
     label = cells["label"]
-    if not label or len(label) > LONGEST_LABEL or not label.isprintable():
+    if not is_label(label):
         raise DataError(
             f"{place}: the label is {label[:60]!r}, expected a word or a number; give the clip its"
             " class"
@@ -167,6 +170,11 @@ def _entry(folder: Folder, where: Path, number: int, header: list[str], row: lis
         raise DataError(f"{place}: the split is {written[:60]!r}, expected train or val")
     name, path = folder.find(cells["file"], place)
     return Entry(number, name, path, label, split, written)
+
+
+def is_label(label: str) -> bool:
+    """Whether a text can be a label."""
+    return 0 < len(label) <= LONGEST_LABEL and label.isprintable()
 
 
 def _unique(entries: Sequence[Entry], folder: Folder, bad: BadClips, where: Path) -> list[Entry]:
@@ -185,7 +193,8 @@ def _unique(entries: Sequence[Entry], folder: Folder, bad: BadClips, where: Path
             kept.append(first)
         for entry in wrong:
             lines = f"lines {first.line} and {others[0].line}"
-            bad.add(entry.name, f"{where}: {lines} both name {entry.name!r}; remove one of them")
+            problem = f"{where}: {lines} both name {entry.name!r}; remove one of them"
+            bad.add(entry.name, problem, entry.label)
     # By name: the draw of validating clips must not depend on how somebody sorted the lines.
     return sorted(kept, key=lambda entry: entry.name)
 

@@ -34,8 +34,8 @@ def frames(content: Any) -> list[Frame] | None:
         if type(image) not in (int, str):
             return None
         by_image.setdefault(image, []).append(entry)
-    places = numbered(list(by_image))
-    return [Frame(places[image], persons) for image, persons in by_image.items()]
+    places, note = numbered(list(by_image))
+    return [Frame(places[image], persons, note) for image, persons in by_image.items()]
 
 
 def detection(person: Any, wanted: Wanted) -> Detection | None:

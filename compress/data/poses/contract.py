@@ -107,10 +107,12 @@ class Detection:
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: its number, None where its place says it, and its persons as the file has them."""
+    """One frame: its number, None where its place says it, its persons as the file has them, and
+    what was taken for granted about the number, as of `Poses.notes`."""
 
     number: int | None
     persons: Sequence[Any]
+    note: str | None = None
 
 
 class Format(Protocol):

@@ -27,8 +27,8 @@ def frames(content: Any) -> list[Frame] | None:
     if isinstance(content, dict) and content:
         found = {name: _people(frame) for name, frame in content.items()}
         if all(people is not None for people in found.values()):
-            places = numbered(list(found))
-            return [Frame(places[name], people or ()) for name, people in found.items()]
+            places, note = numbered(list(found))
+            return [Frame(places[name], people or (), note) for name, people in found.items()]
     return None
 
 

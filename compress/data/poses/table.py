@@ -36,7 +36,7 @@ from compress.data.poses.contract import (
     Wanted,
 )
 from compress.data.poses.frame_numbers import numbered
-from compress.data.poses.tracks import Moment, assemble
+from compress.data.poses.tracks import Moment, are_tracked, assemble
 from teachers.errors import DataError
 from teachers.storage import json_text
 from teachers.storage.bounded import read_bytes
@@ -146,8 +146,11 @@ def one_frame(content: Any, wanted: Wanted, where: str) -> list[Detection]:
     if len(frames) != 1:
         raise DataError(f"{where}: has {len(frames)} frames, expected one; {FIX}")
     persons = _persons(kind, frames[0], wanted, where)
-    if all(person.track is not None for person in persons):
+    if are_tracked([persons]):
         return persons
+    if len({person.track for person in persons}) == 1:
+        # One id that several have is nobody's.
+        persons = [replace(person, track=None) for person in persons]
     return sorted(persons, key=lambda person: -person.confidence)
 
 
@@ -188,7 +191,12 @@ def _assembled(kind: Format, frames: list[Frame], where: str, wanted: Wanted) ->
         moments = [replace(moment, number=place) for place, moment in enumerate(moments)]
     moments.sort(key=lambda moment: moment.number)
     poses = assemble(moments, where, wanted)
-    return replace(poses, skeleton=kind.skeleton(poses.values.shape[2]))
+    remarks = dict.fromkeys(frame.note for frame in frames if frame.note)
+    return replace(
+        poses,
+        skeleton=kind.skeleton(poses.values.shape[2]),
+        notes=(*poses.notes, *remarks),
+    )
 
 
 def _folder(folder: Path, wanted: Wanted) -> Poses:
@@ -203,7 +211,7 @@ def _folder(folder: Path, wanted: Wanted) -> Poses:
         raise DataError(
             f"{folder}: has {len(files)} files, at most {MOST_FRAMES} are a clip; cut it"
         )
-    places = numbered([path.name for path in files])
+    places, note = numbered([path.name for path in files])
     kinds = {}
     frames = []
     for path, content in _contents(files):
@@ -214,7 +222,7 @@ def _folder(folder: Path, wanted: Wanted) -> Poses:
                 f"{path}: has {len(found)} frames, but a folder of a clip has a file a frame; name"
                 " the file itself as the clip"
             )
-        frames.append(replace(found[0], number=places[path.name]))
+        frames.append(replace(found[0], number=places[path.name], note=note))
     if len(kinds) > 1:
         raise DataError(
             f"{folder}: has files of {' and of '.join(kinds)}; a clip is of one pose estimator"

@@ -41,8 +41,10 @@ def assemble(moments: Sequence[Moment], where: str, wanted: Wanted) -> Poses:
             f" {shapes[1][0]} joints of {shapes[1][1]}; a clip is of one pose estimator"
         )
     V, C = shapes[0] if shapes else (wanted.joints, wanted.coordinates)
-    tracked = all(person.track is not None for person in persons)
-    chosen, notes = _tracked(moments) if tracked else _by_confidence(moments, wanted.persons)
+    if are_tracked([moment.persons for moment in moments]):
+        chosen, notes = _tracked(moments)
+    else:
+        chosen, notes = _by_confidence(moments, wanted.persons)
     M = 1 + max((slot for slot, _, _ in chosen), default=-1)
     # Before memory is taken for it: one frame with a thousand persons makes all frames as large.
     check_size(where, M, len(moments), V, C)
@@ -56,6 +58,14 @@ def assemble(moments: Sequence[Moment], where: str, wanted: Wanted) -> Poses:
     left_out = moments[-1].number - moments[0].number + 1 - len(moments)
     remarks = dict.fromkeys(person.note for person in persons if person.note)
     return Poses(values, scores, left_out=left_out, notes=(*notes, *remarks))
+
+
+def are_tracked(frames: Sequence[Sequence[Detection]]) -> bool:
+    """Whether track ids say who is who, by the persons of every frame."""
+    ids = {person.track for persons in frames for person in persons}
+    # Without a tracker AlphaPose writes one id for everybody.
+    everybody = len(ids) == 1 and any(len(persons) > 1 for persons in frames)
+    return None not in ids and not everybody
 
 
 def _tracked(

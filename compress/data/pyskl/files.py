@@ -293,6 +293,16 @@ def checked(entry: dict, where: str, scores: bool) -> Annotation:
             f"{where}: its keypoint is {_described(keypoint)}, expected an array of numbers"
             " (persons, frames, joints, 2 or 3); correct it, or take the clip out of the split"
         )
+    persons, frames = keypoint.shape[:2]
+    total = entry.get("total_frames", frames)
+    # array_equal, since a pickle may hold anything here, an array too.
+    miscounted = not np.array_equal(total, frames)
+    if miscounted and np.array_equal(total, persons):
+        raise DataError(
+            f"{where}: its keypoint has shape {keypoint.shape} and total_frames is {persons}, so"
+            " frames come first; transpose it to (persons, frames, joints, 2 or 3), or correct"
+            " total_frames"
+        )
     # Scores and images belong to key points of images; NTU's x y z may have stray ones beside them.
     flat = keypoint.shape[3] == 2
     score = None
@@ -305,9 +315,6 @@ def checked(entry: dict, where: str, scores: bool) -> Annotation:
             )
     shape = entry.get("img_shape")
     image = image_size(shape, where) if flat else None
-    # array_equal, since a pickle may hold anything here, an array too.
-    frames = keypoint.shape[1]
-    miscounted = not np.array_equal(entry.get("total_frames", frames), frames)
     return Annotation(
         where, entry["frame_dir"], int(label), keypoint, score, image, miscounted, shape
     )

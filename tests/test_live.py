@@ -263,6 +263,26 @@ def test_the_hub_keeps_sources_apart_and_within_their_limits(folder):
     asyncio.run(talk())
 
 
+def test_a_client_whose_numbers_overflow_silences_no_other(folder):
+    async def talk() -> None:
+        hub = Hub(Recogniser(folder, clock_of=clock_of), lambda: reader(folder), Limits())
+        hub.start()
+        good, bad = await hub.source(1), await hub.source(2)
+        huge = json.dumps({"time": 0.0, "track": "a", "joints": [[3e38] * 3] * V})
+        replies = await asyncio.gather(
+            *(
+                hub.send(each, *hub.read(each, text))
+                for each, text in ((bad, huge), (good, line(1, 0.0)))
+            )
+        )
+        assert [len(each["answers"]) for each in replies] == [0, 1]
+        assert replies[1]["events"][0]["class"] == "wave"
+        assert (hub.counts["unusable"], hub.counts["failures"]) == (1, 0)
+        await hub.stop()
+
+    asyncio.run(talk())
+
+
 def test_a_client_that_starts_again_under_its_name_is_followed_after_a_while(folder):
     async def talk() -> None:
         recogniser = Recogniser(folder, clock_of=clock_of)

@@ -255,6 +255,7 @@ class Hub:
         self.counts["poses"] += len(allowed)
         self.counts["windows"] += len(answers)
         self.counts["gaps"] = self.recogniser.gaps
+        self.counts["unusable"] = self.recogniser.unusable
         self.counts["events"] += len(events)
         self.counts["milliseconds"] += round(1000 * (time.perf_counter() - started))
 

@@ -32,6 +32,7 @@ COUNTERS = (
     "poses",
     "windows",
     "gaps",
+    "unusable",
     "events",
     "errors",
     "failures",

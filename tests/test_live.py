@@ -246,8 +246,8 @@ def test_the_hub_keeps_sources_apart_and_within_their_limits(folder):
         assert hub.counts["poses"] == 7 and hub.counts["errors"] == 2
         with pytest.raises(DataError, match="2 sources are followed already"):
             await hub.source(3)
-        _, errors = hub.read(two, "{\n" * 1_000)
-        assert len(errors) == 21 and hub.counts["errors"] == 1_002
+        _, errors = hub.read(one, "{\n" * 1_000)
+        assert len(errors) == 22 and hub.counts["errors"] == 102
         await hub.drop(one)
         assert len(recogniser) == 1
         # By name, and silent for long: it makes room.
@@ -259,6 +259,32 @@ def test_the_hub_keeps_sources_apart_and_within_their_limits(folder):
         assert hub.pause(two, 10) == pytest.approx(0, abs=0.2)
         assert 0.5 < hub.pause(two, 10) < 2
         await hub.stop()
+
+    asyncio.run(talk())
+
+
+def test_lines_without_a_pose_cost_what_poses_cost_and_a_message_of_bad_ones_is_not_read(folder):
+    async def talk() -> None:
+        limits = Limits(poses_a_second=1_000)
+        hub = Hub(Recogniser(folder, clock_of=clock_of), lambda: reader(folder), limits)
+        source = await hub.source(1)
+        began = time.perf_counter()
+        poses, errors = hub.read(source, "1\n" * 200_000 + line(1, 0.0))
+        # All of them took 10 s and more.
+        assert time.perf_counter() - began < 3
+        assert poses == [] and len(errors) == 22
+        assert errors[-1].startswith(
+            "199901 further lines were not read: 100 of this message are wrong"
+        )
+        assert source.credit == 900
+        # Lines are numbered on, and one of nobody costs as much as one that is wrong, or a pose.
+        poses, errors = hub.read(source, '{"persons": []}\n' * 399 + "\n{\n" + line(1, 0.0))
+        assert [text.split(":")[0] for text in errors] == ["line 200401"]
+        assert (len(poses), source.credit) == (1, 500)
+        # Two persons in a line are two poses, as before.
+        joints = {"joints": pose(1).tolist()}
+        poses, _ = hub.read(source, json.dumps({"persons": [joints, joints]}))
+        assert (len(poses), source.credit) == (2, 500)
 
     asyncio.run(talk())
 
@@ -440,6 +466,21 @@ def test_the_service_answers_and_refuses_by_http(folder):
         assert "<canvas" in await page.text()
 
     conversation(folder, Limits(body=2_000), talk)
+
+
+def test_a_source_that_sent_too_many_lines_is_refused_before_the_next_are_read(folder):
+    async def talk(session, url, recogniser):
+        async def post(text: str):
+            return await session.post(f"{url}/poses?source=cam", data=text)
+
+        nobody = '{"persons": []}\n' * 300
+        first = await post(nobody)
+        assert first.status == 429 and int(first.headers["Retry-After"]) > 10
+        # What was read stays paid for.
+        again = await post(line(1, 0.0))
+        assert again.status == 429 and "lines without one" in await again.text()
+
+    conversation(folder, Limits(poses_a_second=10), talk)
 
 
 def test_sixty_clients_at_once_lose_nothing_and_leave_nothing(folder):

@@ -228,20 +228,29 @@ class _Handlers:
         except UnicodeDecodeError:
             return self._error(400, "the body is no UTF-8 text; send lines of JSON")
         source = await self.hub.source(name)
+        # Before it is read, for reading is what lines without a pose are paid for.
+        seconds = self.hub.pause(source, 0)
+        if seconds > self.hub.limits.slow:
+            return self._too_fast(seconds)
         poses, errors = self.hub.read(source, text)
         seconds = self.hub.pause(source, len(poses))
         if seconds > self.hub.limits.slow:
             # Given back: what is refused was not computed.
             source.credit += len(poses)
-            rate = self.hub.limits.poses_a_second
-            return self._error(
-                429, f"more than {rate:g} poses a second", **{"Retry-After": f"{seconds:.0f}"}
-            )
+            return self._too_fast(seconds)
         await asyncio.sleep(seconds)
         self.hub.counts["messages"] += 1
         reply = await self.hub.send(source, poses, errors)
         bad = errors and not poses
         return self.web.json_response(reply, status=400 if bad else 200)
+
+    def _too_fast(self, seconds: float) -> Any:
+        rate = self.hub.limits.poses_a_second
+        return self._error(
+            429,
+            f"more than {rate:g} poses, or lines without one, a second",
+            **{"Retry-After": f"{seconds:.0f}"},
+        )
 
     async def live(self, request: Any) -> Any:
         """A connection is a source: every message is lines of JSON, and has one reply, in order."""

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -398,7 +399,12 @@ def test_a_fault_in_the_network_is_an_answer_and_the_next_one_is_computed(folder
 
 
 @pytest.mark.parametrize(
-    "text, found", [("8000", ("127.0.0.1", 8000)), ("0.0.0.0:80", ("0.0.0.0", 80))]
+    "text, found",
+    [
+        ("8000", ("127.0.0.1", 8000)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:8000", ("[::1]", 8000)),
+    ],
 )
 def test_a_port_alone_is_on_this_machine(text, found):
     assert service.address(text) == found
@@ -408,6 +414,46 @@ def test_a_port_alone_is_on_this_machine(text, found):
 def test_an_address_that_is_none_is_refused(text):
     with pytest.raises(RecipeError, match="expected"):
         service.address(text)
+
+
+@pytest.mark.parametrize("text", ["::1:8000", "::1", "[::1:8000", "[]:8000", "[host]:8000"])
+def test_an_address_of_ipv6_stands_in_brackets(text):
+    with pytest.raises(RecipeError, match=r"an IPv6 address in brackets; write \[::1\]:"):
+        service.address(text)
+
+
+def test_the_socket_of_an_ipv6_address_has_no_brackets_and_its_url_has(folder, monkeypatch):
+    """With stand-ins for aiohttp, which may not be installed."""
+    opened, told = [], []
+
+    class Runner:
+        addresses = (("::1", 8000, 0, 0),)
+
+        def __init__(self, app):
+            pass
+
+        async def setup(self):
+            pass
+
+        cleanup = setup
+
+    class Site:
+        def __init__(self, runner, *where):
+            opened.append(where)
+
+        async def start(self):
+            pass
+
+    def stop(url: str) -> None:
+        told.append(url)
+        raise KeyboardInterrupt
+
+    web = SimpleNamespace(AppRunner=Runner, TCPSite=Site)
+    monkeypatch.setitem(sys.modules, "aiohttp", SimpleNamespace(web=web))
+    monkeypatch.setattr(service, "application", lambda *given: None)
+    with pytest.raises(KeyboardInterrupt):
+        service.run(None, lambda: reader(folder), service.address("[::1]:8000"), on_start=stop)
+    assert (opened, told) == ([("::1", 8000)], ["http://[::1]:8000"])
 
 
 def test_without_aiohttp_the_message_says_what_to_install(folder, monkeypatch):

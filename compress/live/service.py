@@ -52,7 +52,7 @@ HEADERS = {
 
 
 def address(text: str) -> tuple[str, int]:
-    """(host, port) of `[HOST:]PORT`.
+    """(host, port) of `[HOST:]PORT`; an IPv6 address keeps its brackets, as URLs and `Host` have it.
 
     Raises:
         RecipeError: it is none.
@@ -60,6 +60,12 @@ def address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
         raise RecipeError(f"--serve {text}: expected [HOST:]PORT, for example 127.0.0.1:8000")
+    # `::1:8000` may be port 8000 or none; and "", what is left of `[]`, would be every address.
+    if (":" in host) != (host.startswith("[") and host.endswith("]")):
+        raise RecipeError(
+            f"--serve {text}: expected [HOST:]PORT, an IPv6 address in brackets; write"
+            f" [::1]:{port}, for example"
+        )
     return host or HERE, int(port)
 
 
@@ -90,7 +96,8 @@ def run(
         runner = web.AppRunner(application(recogniser, lines, where[0], demo, limits))
         await runner.setup()
         try:
-            site = web.TCPSite(runner, *where)
+            # A socket takes an IPv6 address without its brackets.
+            site = web.TCPSite(runner, where[0].strip("[]"), where[1])
             await site.start()
             on_start(f"http://{where[0]}:{runner.addresses[0][1]}")
             await asyncio.Event().wait()

@@ -36,7 +36,8 @@ from export import deployed
 from export.formats import table
 from export.preprocess import published
 from export.serving import (
-    check_logits,
+    NOT_FINITE,
+    finite_rows,
     image_of,
     prepare,
     recording,
@@ -265,23 +266,32 @@ def _answers(
                 for number in range(model.description.views)
             ]
         except DataError as error:
-            failed.append({"clip": clip.name, "file": str(clip.file), "error": str(error)})
+            failed.append(_failure(clip, str(error)))
             continue
         batch.append((clip, np.stack(views)))
         if len(batch) == batch_size:
-            yield from _run(model, batch)
+            yield from _run(model, batch, failed)
             batch = []
     if batch:
-        yield from _run(model, batch)
+        yield from _run(model, batch, failed)
 
 
-def _run(model: deployed.Served, batch: list[tuple[Clip, np.ndarray]]) -> Iterator[Answer]:
+def _failure(clip: Clip, error: str) -> dict[str, str]:
+    return {"clip": clip.name, "file": str(clip.file), "error": error}
+
+
+def _run(
+    model: deployed.Served, batch: list[tuple[Clip, np.ndarray]], failed: list[dict[str, str]]
+) -> Iterator[Answer]:
     logits, features = model.run(np.concatenate([views for _, views in batch]))
     logits = np.asarray(logits)
     count = model.description.views
-    check_logits(logits, count * len(batch), model.description, batch[0][0].name)
+    finite = finite_rows(logits, count * len(batch), model.description, batch[0][0].name)
     for number, (clip, _) in enumerate(batch):
         rows = slice(number * count, (number + 1) * count)
+        if not finite[rows].all():
+            failed.append(_failure(clip, f"{clip.name}: {NOT_FINITE}"))
+            continue
         mean = None if features is None else features[rows].mean(axis=0)
         yield Answer(clip, scores_of(logits[rows], model.description.temperature), mean)
 

@@ -18,6 +18,9 @@ from teachers import storage
 from teachers.errors import DataError, ExportMismatch
 from teachers.storage import typed_json
 
+# Behind the name of a clip: what to say of logits that are not finite.
+NOT_FINITE = "the model answers with numbers that are not finite; check the clip's coordinates"
+
 
 def prepare(raw: np.ndarray, description: Description, name: str, number: int = 0) -> np.ndarray:
     """View `number` of a raw clip (C, T, V, M) after the folder's preprocessing; persons are cut or
@@ -89,13 +92,25 @@ def answer(predict: Predict, clips: np.ndarray, description: Description, name: 
 
 
 def check_logits(logits: np.ndarray, clips: int, description: Description, name: str) -> None:
-    """Raises ExportMismatch, as `answer` does, where logits are none of so many clips."""
+    """Raises ExportMismatch, as `answer` does, where logits are none of so many clips or views."""
+    if not finite_rows(logits, clips, description, name).all():
+        raise ExportMismatch(f"{name}: {NOT_FINITE}")
+
+
+def finite_rows(logits: np.ndarray, clips: int, description: Description, name: str) -> np.ndarray:
+    """(clips,) whether all logits of a clip or view are finite. In a batch those that are not say
+    something of their own clip alone: its coordinates may be too large for float32.
+
+    Raises:
+        ExportMismatch: logits are none of so many.
+    """
     expected = (clips, len(description.classes))
-    if logits.shape != expected or logits.dtype.kind != "f" or not np.isfinite(logits).all():
+    if logits.shape != expected or logits.dtype.kind != "f":
         raise ExportMismatch(
-            f"{name}: the model returns {logits.dtype} of shape {logits.shape}, expected finite"
-            f" numbers of shape {expected}, one for each class; export it again"
+            f"{name}: the model returns {logits.dtype} of shape {logits.shape}, expected floats of"
+            f" shape {expected}, one for each class; export it again"
         )
+    return np.isfinite(logits).all(axis=1)
 
 
 def scores_of(logits: np.ndarray, temperature: float | None = None) -> np.ndarray:

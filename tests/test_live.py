@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -246,8 +247,8 @@ def test_the_hub_keeps_sources_apart_and_within_their_limits(folder):
         assert hub.counts["poses"] == 7 and hub.counts["errors"] == 2
         with pytest.raises(DataError, match="2 sources are followed already"):
             await hub.source(3)
-        _, errors = hub.read(two, "{\n" * 1_000)
-        assert len(errors) == 21 and hub.counts["errors"] == 1_002
+        _, errors = hub.read(one, "{\n" * 1_000)
+        assert len(errors) == 22 and hub.counts["errors"] == 102
         await hub.drop(one)
         assert len(recogniser) == 1
         # By name, and silent for long: it makes room.
@@ -258,6 +259,52 @@ def test_the_hub_keeps_sources_apart_and_within_their_limits(folder):
         assert (len(recogniser), "camera" in hub.sources) == (1, False)
         assert hub.pause(two, 10) == pytest.approx(0, abs=0.2)
         assert 0.5 < hub.pause(two, 10) < 2
+        await hub.stop()
+
+    asyncio.run(talk())
+
+
+def test_lines_without_a_pose_cost_what_poses_cost_and_a_message_of_bad_ones_is_not_read(folder):
+    async def talk() -> None:
+        limits = Limits(poses_a_second=1_000)
+        hub = Hub(Recogniser(folder, clock_of=clock_of), lambda: reader(folder), limits)
+        source = await hub.source(1)
+        began = time.perf_counter()
+        poses, errors = hub.read(source, "1\n" * 200_000 + line(1, 0.0))
+        # All of them took 10 s and more.
+        assert time.perf_counter() - began < 3
+        assert poses == [] and len(errors) == 22
+        assert errors[-1].startswith(
+            "199901 further lines were not read: 100 of this message are wrong"
+        )
+        assert source.credit == 900
+        # Lines are numbered on, and one of nobody costs as much as one that is wrong, or a pose.
+        poses, errors = hub.read(source, '{"persons": []}\n' * 399 + "\n{\n" + line(1, 0.0))
+        assert [text.split(":")[0] for text in errors] == ["line 200401"]
+        assert (len(poses), source.credit) == (1, 500)
+        # Two persons in a line are two poses, as before.
+        joints = {"joints": pose(1).tolist()}
+        poses, _ = hub.read(source, json.dumps({"persons": [joints, joints]}))
+        assert (len(poses), source.credit) == (2, 500)
+
+    asyncio.run(talk())
+
+
+def test_a_client_whose_numbers_overflow_silences_no_other(folder):
+    async def talk() -> None:
+        hub = Hub(Recogniser(folder, clock_of=clock_of), lambda: reader(folder), Limits())
+        hub.start()
+        good, bad = await hub.source(1), await hub.source(2)
+        huge = json.dumps({"time": 0.0, "track": "a", "joints": [[3e38] * 3] * V})
+        replies = await asyncio.gather(
+            *(
+                hub.send(each, *hub.read(each, text))
+                for each, text in ((bad, huge), (good, line(1, 0.0)))
+            )
+        )
+        assert [len(each["answers"]) for each in replies] == [0, 1]
+        assert replies[1]["events"][0]["class"] == "wave"
+        assert (hub.counts["unusable"], hub.counts["failures"]) == (1, 0)
         await hub.stop()
 
     asyncio.run(talk())
@@ -352,7 +399,12 @@ def test_a_fault_in_the_network_is_an_answer_and_the_next_one_is_computed(folder
 
 
 @pytest.mark.parametrize(
-    "text, found", [("8000", ("127.0.0.1", 8000)), ("0.0.0.0:80", ("0.0.0.0", 80))]
+    "text, found",
+    [
+        ("8000", ("127.0.0.1", 8000)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:8000", ("[::1]", 8000)),
+    ],
 )
 def test_a_port_alone_is_on_this_machine(text, found):
     assert service.address(text) == found
@@ -362,6 +414,46 @@ def test_a_port_alone_is_on_this_machine(text, found):
 def test_an_address_that_is_none_is_refused(text):
     with pytest.raises(RecipeError, match="expected"):
         service.address(text)
+
+
+@pytest.mark.parametrize("text", ["::1:8000", "::1", "[::1:8000", "[]:8000", "[host]:8000"])
+def test_an_address_of_ipv6_stands_in_brackets(text):
+    with pytest.raises(RecipeError, match=r"an IPv6 address in brackets; write \[::1\]:"):
+        service.address(text)
+
+
+def test_the_socket_of_an_ipv6_address_has_no_brackets_and_its_url_has(folder, monkeypatch):
+    """With stand-ins for aiohttp, which may not be installed."""
+    opened, told = [], []
+
+    class Runner:
+        addresses = (("::1", 8000, 0, 0),)
+
+        def __init__(self, app):
+            pass
+
+        async def setup(self):
+            pass
+
+        cleanup = setup
+
+    class Site:
+        def __init__(self, runner, *where):
+            opened.append(where)
+
+        async def start(self):
+            pass
+
+    def stop(url: str) -> None:
+        told.append(url)
+        raise KeyboardInterrupt
+
+    web = SimpleNamespace(AppRunner=Runner, TCPSite=Site)
+    monkeypatch.setitem(sys.modules, "aiohttp", SimpleNamespace(web=web))
+    monkeypatch.setattr(service, "application", lambda *given: None)
+    with pytest.raises(KeyboardInterrupt):
+        service.run(None, lambda: reader(folder), service.address("[::1]:8000"), on_start=stop)
+    assert (opened, told) == ([("::1", 8000)], ["http://[::1]:8000"])
 
 
 def test_without_aiohttp_the_message_says_what_to_install(folder, monkeypatch):
@@ -420,6 +512,21 @@ def test_the_service_answers_and_refuses_by_http(folder):
         assert "<canvas" in await page.text()
 
     conversation(folder, Limits(body=2_000), talk)
+
+
+def test_a_source_that_sent_too_many_lines_is_refused_before_the_next_are_read(folder):
+    async def talk(session, url, recogniser):
+        async def post(text: str):
+            return await session.post(f"{url}/poses?source=cam", data=text)
+
+        nobody = '{"persons": []}\n' * 300
+        first = await post(nobody)
+        assert first.status == 429 and int(first.headers["Retry-After"]) > 10
+        # What was read stays paid for.
+        again = await post(line(1, 0.0))
+        assert again.status == 429 and "lines without one" in await again.text()
+
+    conversation(folder, Limits(poses_a_second=10), talk)
 
 
 def test_sixty_clients_at_once_lose_nothing_and_leave_nothing(folder):

@@ -238,6 +238,30 @@ def test_bad_clips_among_many_are_named_and_the_rest_are_answered(folder, clips,
         assert part in captured.err
 
 
+@pytest.mark.parametrize("size", ["1", "3"])
+def test_clips_whose_numbers_overflow_are_named_and_the_rest_are_answered(
+    folder, clips, recorded, tmp_path, size, capsys
+):
+    # Of clip 1 in the first of its two views alone, for the other begins with the next frame.
+    recorded[1][:, 0] = 3e38
+    recorded[4][:] = 3e38
+    for number in (1, 4):
+        np.save(clips / f"clip{number}.npy", recorded[number])
+    table = tmp_path / "scores.npz"
+    command = [str(folder), str(clips), "--batch-size", size, "--scores", str(table)]
+    assert main(command) == 1
+    content = last_line(capsys)
+    answered = ["clip0", "clip2", "clip3", "clip5", "clip6"]
+    assert [each["clip"] for each in content["clips"]] == answered
+    assert [each["error"] for each in content["failed"]] == [
+        f"clip{number}: the model answers with numbers that are not finite; check the clip's"
+        " coordinates"
+        for number in (1, 4)
+    ]
+    written = _table(table)
+    assert written["clips"] == answered and np.isfinite(written["scores"]).all()
+
+
 def test_clips_come_as_folders_lists_and_pickles(folder, clips, recorded, tmp_path, capsys):
     assert main([str(folder), str(clips)]) == 0
     expected = last_line(capsys)["clips"]

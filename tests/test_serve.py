@@ -238,6 +238,23 @@ def test_a_window_with_nobody_in_it_is_counted_and_not_answered(folder):
         recogniser.answer("a")
 
 
+def test_numbers_that_overflow_cost_their_own_track_its_window_and_no_other(folder):
+    recogniser = Recogniser(folder, ALWAYS)
+    # Finite, and their mean is not.
+    huge = np.full((V, 3), 3e38)
+    given = [("a", pose(1), 0.0), ("b", huge, 0.0), ("c", pose(2), 0.0)]
+    events = recogniser.push_many(given)
+    assert [(each.track, each.name) for each in events] == [("a", "wave"), ("c", "jump")]
+    assert [answer.track for answer in recogniser.answers] == ["a", "c"]
+    assert recogniser.unusable == 1
+    with pytest.raises(DataError, match="or one that is too large"):
+        recogniser.answer("b")
+    # Once it has left the window, the track is answered as any other.
+    for number in range(1, 9):
+        recogniser.push("b", pose(0), number / 30)
+    assert (len(recogniser.answers), recogniser.unusable) == (1, 8)
+
+
 def test_tracks_are_limited_until_some_have_left(folder):
     recogniser = Recogniser(folder, replace(ALWAYS, max_tracks=2, leave_after=1))
     recogniser.push("a", pose(0), 0.0)

@@ -245,6 +245,30 @@ def test_a_frame_without_numbers_is_the_one_before_and_one_of_nobody_begins_noth
         np.testing.assert_array_equal(found[number + 3], scores)
 
 
+def test_numbers_that_overflow_begin_their_own_stream_anew_and_no_other(folder):
+    given = {"a": poses(80), "b": poses(80, seed=1)}
+    # The first: all others are centred on it. Finite, and what the network makes of it is not.
+    given["b"][0] = 3e38
+    recogniser = Recogniser(folder, ALWAYS)
+    found: dict = {"a": {}, "b": {}}
+    for number in range(80):
+        recogniser.push_many([(track, given[track][number], number / 30) for track in given])
+        for answer in recogniser.answers:
+            found[answer.track][number + 1] = answer.scores
+    assert recogniser.unusable == CHUNK
+    alone = follow(Recogniser(folder, ALWAYS), given["a"])
+    assert list(found["a"]) == list(alone)
+    for number, scores in alone.items():
+        np.testing.assert_allclose(found["a"][number], scores, rtol=1e-5)
+    # As a track that began behind the call.
+    begun = min(found["b"]) - (DELAY + CHUNK)
+    assert begun in range(CHUNK, DELAY + CHUNK)
+    anew = follow(Recogniser(folder, ALWAYS), given["b"][begun:])
+    assert [number - begun for number in found["b"]] == list(anew)
+    for number, scores in anew.items():
+        np.testing.assert_allclose(found["b"][begun + number], scores, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "step",
     [

@@ -19,8 +19,9 @@ from teachers.errors import DataError, quoted
 TOP = 5
 # Seconds between two looks for idle sources, at least.
 OFTEN = 1.0
-# Of one message.
+# Of one message: errors that are told, and bad lines behind which it is read no further.
 MOST_ERRORS = 20
+MOST_BAD_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Limits:
     Attributes:
         sources: at once.
         tracks: of one source; of all together it is `max_tracks` of the folder's `live`.
-        poses_a_second: of one source, over a second.
+        poses_a_second: of one source, over a second; a line without one counts as one.
         body: bytes of a message or a request.
         queue: messages that wait to be computed; who sends more waits.
         idle: seconds without a pose that could be followed after which a source that does not hold a
@@ -165,17 +166,29 @@ class Hub:
         return max(0.0, -source.credit / rate)
 
     def read(self, source: Source, text: str) -> tuple[list[Pose], list[str]]:
-        """(poses, errors) of lines of JSON; a bad line does not spoil the others."""
+        """(poses, errors) of lines of JSON; a bad line does not spoil the others, unless there are
+        MOST_BAD_LINES. Poses are paid for by `pause`, a line without one here."""
         poses: list[Pose] = []
         errors: list[str] = []
-        for line in text.splitlines():
-            if not line.strip():
-                continue
+        bad = 0
+        left = [line for line in reversed(text.splitlines()) if line.strip()]
+        while left and bad < MOST_BAD_LINES:
             source.number += 1
+            found: list[Pose] = []
             try:
-                poses += source.lines.read(line, f"line {source.number}")
+                found = source.lines.read(left.pop(), f"line {source.number}")
             except DataError as error:
+                bad += 1
                 self._tell(errors, str(error))
+            # It takes as long to read as one with a pose, and holds up all others meanwhile.
+            source.credit -= not found
+            poses += found
+        if left:
+            source.number += len(left)
+            errors.append(
+                f"{len(left)} further lines were not read: {bad} of this message are wrong; correct"
+                " them, and send those behind them again"
+            )
         return poses, errors
 
     async def send(
@@ -255,6 +268,7 @@ class Hub:
         self.counts["poses"] += len(allowed)
         self.counts["windows"] += len(answers)
         self.counts["gaps"] = self.recogniser.gaps
+        self.counts["unusable"] = self.recogniser.unusable
         self.counts["events"] += len(events)
         self.counts["milliseconds"] += round(1000 * (time.perf_counter() - started))
 

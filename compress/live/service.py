@@ -32,6 +32,7 @@ COUNTERS = (
     "poses",
     "windows",
     "gaps",
+    "unusable",
     "events",
     "errors",
     "failures",
@@ -51,7 +52,7 @@ HEADERS = {
 
 
 def address(text: str) -> tuple[str, int]:
-    """(host, port) of `[HOST:]PORT`.
+    """(host, port) of `[HOST:]PORT`; an IPv6 address keeps its brackets, as URLs and `Host` have it.
 
     Raises:
         RecipeError: it is none.
@@ -59,6 +60,12 @@ def address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
         raise RecipeError(f"--serve {text}: expected [HOST:]PORT, for example 127.0.0.1:8000")
+    # `::1:8000` may be port 8000 or none; and "", what is left of `[]`, would be every address.
+    if (":" in host) != (host.startswith("[") and host.endswith("]")):
+        raise RecipeError(
+            f"--serve {text}: expected [HOST:]PORT, an IPv6 address in brackets; write"
+            f" [::1]:{port}, for example"
+        )
     return host or HERE, int(port)
 
 
@@ -89,7 +96,8 @@ def run(
         runner = web.AppRunner(application(recogniser, lines, where[0], demo, limits))
         await runner.setup()
         try:
-            site = web.TCPSite(runner, *where)
+            # A socket takes an IPv6 address without its brackets.
+            site = web.TCPSite(runner, where[0].strip("[]"), where[1])
             await site.start()
             on_start(f"http://{where[0]}:{runner.addresses[0][1]}")
             await asyncio.Event().wait()
@@ -227,20 +235,29 @@ class _Handlers:
         except UnicodeDecodeError:
             return self._error(400, "the body is no UTF-8 text; send lines of JSON")
         source = await self.hub.source(name)
+        # Before it is read, for reading is what lines without a pose are paid for.
+        seconds = self.hub.pause(source, 0)
+        if seconds > self.hub.limits.slow:
+            return self._too_fast(seconds)
         poses, errors = self.hub.read(source, text)
         seconds = self.hub.pause(source, len(poses))
         if seconds > self.hub.limits.slow:
             # Given back: what is refused was not computed.
             source.credit += len(poses)
-            rate = self.hub.limits.poses_a_second
-            return self._error(
-                429, f"more than {rate:g} poses a second", **{"Retry-After": f"{seconds:.0f}"}
-            )
+            return self._too_fast(seconds)
         await asyncio.sleep(seconds)
         self.hub.counts["messages"] += 1
         reply = await self.hub.send(source, poses, errors)
         bad = errors and not poses
         return self.web.json_response(reply, status=400 if bad else 200)
+
+    def _too_fast(self, seconds: float) -> Any:
+        rate = self.hub.limits.poses_a_second
+        return self._error(
+            429,
+            f"more than {rate:g} poses, or lines without one, a second",
+            **{"Retry-After": f"{seconds:.0f}"},
+        )
 
     async def live(self, request: Any) -> Any:
         """A connection is a source: every message is lines of JSON, and has one reply, in order."""

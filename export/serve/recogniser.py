@@ -125,7 +125,7 @@ class Recogniser:
     @property
     def unusable(self) -> int:
         """Windows that were not answered, or frames of a continual network that were passed over, as
-        no number or nobody was in them."""
+        no number or nobody was in them, or the network made numbers of them that are not finite."""
         return self._network.unusable
 
     def __len__(self) -> int:
@@ -204,7 +204,7 @@ class Recogniser:
         """What the network says of the frames of a track so far, due or not, without the rule.
 
         Raises:
-            DataError: there is no such track, or nobody in its frames.
+            DataError: there is no such track, nobody in its frames, or no finite score of them.
         """
         followed = self._tracks.get(track)
         if followed is None:
@@ -213,8 +213,8 @@ class Recogniser:
         scores = self._network.now(track, followed.track)
         if scores is None:
             raise DataError(
-                f"track {quoted(track)}: nobody is in its frames, or no number, or too few of them"
-                " went in yet"
+                f"track {quoted(track)}: nobody is in its frames, or no number, or one that is too"
+                " large, or too few of them went in yet"
             )
         return Answer(track, followed.track.time, scores, followed.track.covered)
 

@@ -21,7 +21,8 @@ class Frames:
 
     Attributes:
         pace: frames of the network for a pose.
-        unusable: frames with no number or nobody in them, which were passed over.
+        unusable: frames that were passed over: with no number or nobody in them, or those of a call
+            whose scores are not finite.
     """
 
     def __init__(self, description: Description, window: int):
@@ -183,8 +184,14 @@ class Streams:
                 f"live poses: the model returns states of {following.shape}, expected"
                 f" {states.shape}; export it again"
             )
-        serving.check_logits(logits, len(streams), self._description, "live poses")
-        for stream, row, state in zip(streams, logits, following, strict=True):
+        finite = serving.finite_rows(logits, len(streams), self._description, "live poses")
+        for stream, row, state, usable in zip(streams, logits, following, finite, strict=True):
+            if not usable:
+                # Anew: such numbers stay in a state, and the first frame, on which all may be centred,
+                # may be the one that is too large.
+                stream.clear()
+                self._frames.unusable += self._steps.chunk
+                continue
             # A copy: a view would keep the states of the whole batch.
             stream.state = state.copy()
             if stream.taken > self._steps.delay:

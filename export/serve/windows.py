@@ -17,7 +17,8 @@ class Network(Protocol):
     """What `Recogniser` asks a network.
 
     Attributes:
-        unusable: windows, or frames, with no number or nobody in them, which were passed over.
+        unusable: windows, or frames, that were passed over: with no number or nobody in them, or
+            whose scores are not finite.
     """
 
     @property
@@ -57,9 +58,10 @@ class Windows:
         for _, track in tracks:
             track.mark_answered()
         windows = [self._views(name, track) for name, track in tracks]
-        self.unusable += sum(views is None for views in windows)
         rows = iter(self._scores([views for views in windows if views is not None]))
-        return [None if views is None else next(rows) for views in windows]
+        scores = [None if views is None else next(rows) for views in windows]
+        self.unusable += sum(each is None for each in scores)
+        return scores
 
     def now(self, name: Hashable, track: Track) -> np.ndarray | None:
         """See `Network`."""
@@ -79,14 +81,18 @@ class Windows:
             [serving.prepare(clip, self._description, str(name), number) for number in numbers]
         )
 
-    def _scores(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _scores(self, windows: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        """Of each window; None where they are not finite, which is no fault of the others."""
         if not windows:
             return []
         logits, _ = self._served.run(np.concatenate(windows))
         logits = np.asarray(logits)
         count = self._description.views
-        serving.check_logits(logits, count * len(windows), self._description, "live poses")
-        rows = range(0, len(logits), count)
+        finite = serving.finite_rows(logits, count * len(windows), self._description, "live poses")
         # As `predict` scores a clip, so that thresholds mean the same in both.
         temperature = self._description.temperature
-        return [serving.scores_of(logits[row : row + count], temperature) for row in rows]
+        views = [slice(row, row + count) for row in range(0, len(logits), count)]
+        return [
+            serving.scores_of(logits[rows], temperature) if finite[rows].all() else None
+            for rows in views
+        ]

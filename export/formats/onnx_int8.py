@@ -10,6 +10,7 @@ there has to be room for them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import onnx
@@ -61,19 +62,11 @@ def room_for_biases(graph: onnx.GraphProto) -> None:
     maker = {name: node for node in graph.node for name in node.output}
     nodes = []
     for node in graph.node:
-        makers = [maker.get(name) for name in node.input[:2]]
-        if (
-            node.op_type in ("Conv", "Gemm")
-            and len(node.input) > 2
-            and all(one is not None and one.op_type == "DequantizeLinear" for one in makers)
-        ):
-            data, weight = makers
-            wider = _wider(
-                *(
-                    numpy_helper.to_array(stored[name])
-                    for name in (node.input[2], data.input[1], *weight.input[:2])
-                )
-            )
+        read = [one for name in node.input[:2] if _dequantizes(one := maker.get(name))]
+        if node.op_type in ("Conv", "Gemm") and len(node.input) > 2 and len(read) == 2:
+            data, weight = read
+            names = (node.input[2], data.input[1], *weight.input[:2])
+            wider = _wider(*(numpy_helper.to_array(stored[name]) for name in names))
             if wider is not None:
                 name = f"{node.output[0]}w"
                 levels, scales = wider
@@ -89,6 +82,10 @@ def room_for_biases(graph: onnx.GraphProto) -> None:
         del graph.node[:]
         graph.node.extend(nodes)
         onnx_model.drop_unread(graph)
+
+
+def _dequantizes(node: onnx.NodeProto | None) -> TypeGuard[onnx.NodeProto]:
+    return node is not None and node.op_type == "DequantizeLinear"
 
 
 def _wider(

@@ -147,6 +147,21 @@ raise SystemExit(main())
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (ending.BROKEN_PIPE, b"")
+    # As commands print, on either stream: rich exits with 1 by itself, which means "bad input" here.
+    for stream, printed in (("stdout", "show"), ("stderr", "say")):
+        program_of = program.replace('print("x" * 100_000)', f'{printed}("x" * 100_000)')
+        imported = f"from teachers.terminal.output import {printed}"
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [sys.executable, "-c", f"{imported}\n{program_of}"],
+            cwd=ROOT,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer},
+            timeout=60,
+            check=False,
+        )
+        os.close(writer)
+        assert (done.returncode, done.stdout or b"", done.stderr or b"") == (141, b"", b""), stream
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False

@@ -11,6 +11,7 @@ one JSON object.
 from __future__ import annotations
 
 import argparse
+import glob
 import shlex
 import sys
 from contextlib import ExitStack
@@ -203,9 +204,9 @@ def _resumed(recipe: Recipe, options: argparse.Namespace) -> Path:
     Raises:
         RecipeError: no such run, or it had other settings.
     """
-    # The star finds runs/NAME-2; a recipe whose name merely begins alike is refused below, since
-    # `name` is compared with the rest.
-    runs = [path.parent for path in RUNS.glob(f"{recipe.name}*/{effective.NAME}")]
+    # The star finds runs/NAME-2, and runs of recipes whose names merely begin alike, too.
+    found = RUNS.glob(f"{glob.escape(recipe.name)}*/{effective.NAME}")
+    runs = [path.parent for path in found if effective.name_in(path.parent) == recipe.name]
     newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
     folder = options.output or newest
     if folder is None or not (folder / effective.NAME).is_file():

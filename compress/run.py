@@ -35,6 +35,7 @@ from compress.recipe import effective, overrides
 from compress.recipe.types import Recipe
 from compress.reporting.next_steps import first_line, next_steps
 from compress.reporting.printed import last_line, print_recipes, print_summary
+from compress.search.log import NAME as SEARCH
 from teachers import storage
 from teachers.errors import FeatherboneError, RecipeError, StorageError
 from teachers.terminal import ending
@@ -246,8 +247,11 @@ def _begin(recipe: Recipe, folder: Path) -> None:
     """Make the folder a run's, with the effective recipe in it.
 
     Raises:
-        RecipeError: it holds a run.
+        RecipeError: it holds a run, or a search.
     """
+    # Either writes its weights and its report over the other's.
+    if (folder / SEARCH).exists():
+        raise RecipeError(f"--output {folder}: holds a search; choose another folder")
     if (folder / effective.NAME).exists():
         raise RecipeError(
             f"--output {folder}: holds a run already; add --resume to continue it, or choose"

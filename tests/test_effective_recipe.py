@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from compress import recipe, run
+from compress.cli import search
 from compress.recipe import effective as effective_recipe, to_dict, to_yaml
 from compress.recipe.listing import BUILT_IN
 from teachers.errors import RecipeError
@@ -47,6 +48,20 @@ def test_a_run_begins_with_it_in_its_folder(tmp_path):
     run._begin(effective, tmp_path)
     assert (tmp_path / "recipe.yaml").read_text(encoding="utf-8") == to_yaml(effective)
     assert json.loads((tmp_path / "recipe.json").read_text(encoding="utf-8"))["seed"] == 7
+
+
+def test_a_run_and_a_search_do_not_write_over_each_other(tmp_path, capsys, monkeypatch):
+    own = recipe.load("ctrgcn_lite_dml")
+    monkeypatch.setattr("compress.search.engine.execute", lambda request: pytest.fail("begun"))
+    run._begin(own, tmp_path)
+    line = ["--recipe", "ctrgcn_lite_dml", "--device", "cpu", "--output", str(tmp_path)]
+    assert search.main(line) == 1
+    assert f"--output {tmp_path}: holds a run; choose another folder" in capsys.readouterr().err
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "search.jsonl").touch()
+    with pytest.raises(RecipeError, match="holds a search; choose another folder"):
+        run._begin(own, tmp_path / "found")
+    assert not (tmp_path / "found" / "recipe.json").exists()
 
 
 @pytest.mark.parametrize("name", ["ctrgcn_lite_dml", "mine[1]"])

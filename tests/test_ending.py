@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -54,6 +55,15 @@ def test_what_a_user_can_cause_is_a_message(capsys, error, code, status, message
     found_code, found_status, err = ended(capsys, error)
     assert (found_code, found_status) == (code, status)
     assert err.startswith(message) and "Traceback" not in err
+
+
+def test_the_last_line_is_json_whatever_was_measured(capsys):
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+
+    ending.print_last_line({"rows": [{"loss": math.nan, "max_rel_diff": math.inf, "top1": 50.0}]})
+    last = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert last == {"rows": [{"loss": None, "max_rel_diff": None, "top1": 50.0}]}
 
 
 def test_a_mistake_of_the_program_is_shown_whole(capsys):

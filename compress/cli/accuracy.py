@@ -218,6 +218,12 @@ def compared(targets: list[Path], task: Task) -> list[Measured]:
             row, logits = accuracy.row(
                 candidate.name, watched, candidate.clips, reference, candidate.files
             )
+            silent = int(np.isnan(logits).any(axis=1).sum())
+            if silent:
+                say(
+                    f"note: {candidate.name}: answers {silent} of {len(logits)} clips with NaN; none of"
+                    " these answers is right"
+                )
             if found:
                 row = accuracy.against(row, logits, found[0].logits, candidate.clips.labels)
             result = split_result(logits, candidate.clips.labels, watched.seconds)

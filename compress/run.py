@@ -11,6 +11,7 @@ one JSON object.
 from __future__ import annotations
 
 import argparse
+import glob
 import shlex
 import sys
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ from compress.recipe import effective, overrides
 from compress.recipe.types import Recipe
 from compress.reporting.next_steps import first_line, next_steps
 from compress.reporting.printed import last_line, print_recipes, print_summary
+from compress.search.log import NAME as SEARCH
 from teachers import storage
 from teachers.errors import FeatherboneError, RecipeError, StorageError
 from teachers.terminal import ending
@@ -203,9 +205,9 @@ def _resumed(recipe: Recipe, options: argparse.Namespace) -> Path:
     Raises:
         RecipeError: no such run, or it had other settings.
     """
-    # The star finds runs/NAME-2; a recipe whose name merely begins alike is refused below, since
-    # `name` is compared with the rest.
-    runs = [path.parent for path in RUNS.glob(f"{recipe.name}*/{effective.NAME}")]
+    # The star finds runs/NAME-2, and runs of recipes whose names merely begin alike, too.
+    found = RUNS.glob(f"{glob.escape(recipe.name)}*/{effective.NAME}")
+    runs = [path.parent for path in found if effective.name_in(path.parent) == recipe.name]
     newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
     folder = options.output or newest
     if folder is None or not (folder / effective.NAME).is_file():
@@ -245,8 +247,11 @@ def _begin(recipe: Recipe, folder: Path) -> None:
     """Make the folder a run's, with the effective recipe in it.
 
     Raises:
-        RecipeError: it holds a run.
+        RecipeError: it holds a run, or a search.
     """
+    # Either writes its weights and its report over the other's.
+    if (folder / SEARCH).exists():
+        raise RecipeError(f"--output {folder}: holds a search; choose another folder")
     if (folder / effective.NAME).exists():
         raise RecipeError(
             f"--output {folder}: holds a run already; add --resume to continue it, or choose"

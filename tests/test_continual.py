@@ -19,7 +19,7 @@ from export.formats import onnx_continual, table
 from export.formats.options import Options
 from export.runtimes import steps as runtime
 from teachers import networks
-from teachers.errors import ExportMismatch, RecipeError
+from teachers.errors import DataError, ExportMismatch, RecipeError
 from teachers.skeleton import Skeleton
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
@@ -48,6 +48,11 @@ def network_of(name: str, plan: str, seed: int = 0):
         value.set_value(new.astype("float32"))
     network.eval()
     return network
+
+
+def of_seven(dataset):
+    """The same clips, of as many classes as these networks have."""
+    return replace(dataset, classes=tuple(f"class {number}" for number in range(7)))
 
 
 def noise(*shape: int, seed: int = 1) -> np.ndarray:
@@ -172,7 +177,7 @@ def test_accuracy_takes_a_folder_with_the_continual_form(tiny_dataset, tmp_path)
     api.export(network, tmp_path, clips, formats=formats, about=about)
     # What the description does not name is not the folder's.
     (tmp_path / "another.onnx").write_bytes(b"")
-    task = SimpleNamespace(dataset=tiny_dataset)
+    task = SimpleNamespace(dataset=of_seven(tiny_dataset))
     rows = [each.row for each in accuracy.compared([tmp_path], task)]
     assert {row.file: row.agreement for row in rows} == {
         "model.onnx": 1.0,
@@ -195,6 +200,28 @@ def test_accuracy_takes_a_folder_with_the_continual_form(tiny_dataset, tmp_path)
         "model_continual.onnx": "onnx",
         table.files("paddle")[0]: "paddle",
     }
+
+
+def test_accuracy_refuses_a_model_of_another_number_of_classes(tiny_dataset, tmp_path, capsys):
+    dataset = of_seven(tiny_dataset)
+    network = network_of("stgcnpp", "halves twice, two persons")
+    T = network.spec.input_shape[1]
+    about = {"preprocessing": [{"op": "fit", "frames": T}], "classes": list(dataset.classes)}
+    clips = noise(2, *network.spec.input_shape)
+    api.export(network, tmp_path, clips, formats=["onnx"], about=about)
+    accuracy.try_out([tmp_path], SimpleNamespace(dataset=dataset))
+    assert "other names" not in capsys.readouterr().err
+    turned = replace(dataset, classes=dataset.classes[::-1])
+    accuracy.try_out([tmp_path], SimpleNamespace(dataset=turned))
+    assert "other names than those of" in capsys.readouterr().err
+    for classes in (dataset.classes[:-1], (*dataset.classes, "one more")):
+        other = SimpleNamespace(dataset=replace(dataset, classes=classes))
+        with pytest.raises(DataError, match=f"answers with 7 classes, .* has {len(classes)}; give"):
+            accuracy.compared([tmp_path], other)
+        # Of a file without a description its answers alone tell.
+        (alone,) = accuracy.candidates(tmp_path, other, 1)
+        with pytest.raises(DataError, match="answers with 7 classes"):
+            alone.predict(clips)
 
 
 @pytest.mark.parametrize("name", ["stgcn", "stgcnpp"])

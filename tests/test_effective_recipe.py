@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from compress import recipe, run
-from compress.recipe import to_dict, to_yaml
+from compress.cli import search
+from compress.recipe import effective as effective_recipe, to_dict, to_yaml
 from compress.recipe.listing import BUILT_IN
+from teachers.errors import RecipeError
 
 GROUPS = recipe.by_data_set()
 FIVE = "{name: 'five: a', joints: 5, bones: [[2, 1], [3, 1], [4, 1], [5, 4]], centre: 1}"
@@ -44,3 +48,39 @@ def test_a_run_begins_with_it_in_its_folder(tmp_path):
     run._begin(effective, tmp_path)
     assert (tmp_path / "recipe.yaml").read_text(encoding="utf-8") == to_yaml(effective)
     assert json.loads((tmp_path / "recipe.json").read_text(encoding="utf-8"))["seed"] == 7
+
+
+def test_a_run_and_a_search_do_not_write_over_each_other(tmp_path, capsys, monkeypatch):
+    own = recipe.load("ctrgcn_lite_dml")
+    monkeypatch.setattr("compress.search.engine.execute", lambda request: pytest.fail("begun"))
+    run._begin(own, tmp_path)
+    line = ["--recipe", "ctrgcn_lite_dml", "--device", "cpu", "--output", str(tmp_path)]
+    assert search.main(line) == 1
+    assert f"--output {tmp_path}: holds a run; choose another folder" in capsys.readouterr().err
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "search.jsonl").touch()
+    with pytest.raises(RecipeError, match="holds a search; choose another folder"):
+        run._begin(own, tmp_path / "found")
+    assert not (tmp_path / "found" / "recipe.json").exists()
+
+
+@pytest.mark.parametrize("name", ["ctrgcn_lite_dml", "mine[1]"])
+def test_resume_takes_the_newest_run_of_the_recipe_and_no_newer_one_of_a_like_name(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    own = replace(recipe.load("ctrgcn_lite_dml"), name=name)
+    other = replace(recipe.load("ctrgcn_lite_dml_int8"), name=f"{name}_int8")
+    options = run.parser().parse_args(["--recipe", name, "--resume"])
+    for age, (folder, content) in enumerate(
+        ((name, own), (f"{name}-2", own), (f"{name}_int8", other))
+    ):
+        place = tmp_path / "runs" / folder
+        place.mkdir(parents=True)
+        effective_recipe.write(content, place)
+        os.utime(place, (age, age))
+    (tmp_path / "runs" / f"{name}_notes").mkdir()
+    (tmp_path / "runs" / f"{name}_notes" / "recipe.json").write_text("no run", encoding="utf-8")
+    assert run._resumed(own, options).name == f"{name}-2"
+    with pytest.raises(RecipeError, match="holds no run to continue"):
+        run._resumed(replace(own, name=f"{name}_"), options)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -54,6 +55,15 @@ def test_what_a_user_can_cause_is_a_message(capsys, error, code, status, message
     found_code, found_status, err = ended(capsys, error)
     assert (found_code, found_status) == (code, status)
     assert err.startswith(message) and "Traceback" not in err
+
+
+def test_the_last_line_is_json_whatever_was_measured(capsys):
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+
+    ending.print_last_line({"rows": [{"loss": math.nan, "max_rel_diff": math.inf, "top1": 50.0}]})
+    last = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert last == {"rows": [{"loss": None, "max_rel_diff": None, "top1": 50.0}]}
 
 
 def test_a_mistake_of_the_program_is_shown_whole(capsys):
@@ -147,6 +157,21 @@ raise SystemExit(main())
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (ending.BROKEN_PIPE, b"")
+    # As commands print, on either stream: rich exits with 1 by itself, which means "bad input" here.
+    for stream, printed in (("stdout", "show"), ("stderr", "say")):
+        program_of = program.replace('print("x" * 100_000)', f'{printed}("x" * 100_000)')
+        imported = f"from teachers.terminal.output import {printed}"
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [sys.executable, "-c", f"{imported}\n{program_of}"],
+            cwd=ROOT,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer},
+            timeout=60,
+            check=False,
+        )
+        os.close(writer)
+        assert (done.returncode, done.stdout or b"", done.stderr or b"") == (141, b"", b""), stream
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False

@@ -20,6 +20,14 @@ def test_accuracy_by_hand():
     assert abs(found.class_mean - 100 * (2 / 3 + 1) / 2) < 1e-9
 
 
+def test_what_is_no_number_is_no_right_answer():
+    logits = LOGITS.copy()
+    logits[0] = np.nan
+    logits[3, 5] = np.nan
+    found = accuracy(logits, np.array([0, 5, 0, 2]))
+    assert (found.top1, found.top5) == (50.0, 50.0)
+
+
 def test_confusion_rows_are_true_classes():
     matrix = confusion(LOGITS, np.array([0, 1, 0, 2]), 6)
     assert matrix.sum() == 4 and matrix[1, 5] == 1 and matrix[0, 0] == 2 and matrix[2, 2] == 1

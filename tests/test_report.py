@@ -202,6 +202,13 @@ def test_values_missing_anywhere_still_render(seed, capsys):
             "interrupted",
             "The run did not finish. This page shows what was recorded until then.",
         ),
+        # A scheduler's SIGTERM is no error of the run either.
+        (
+            {"status": "interrupted", "exit_code": 143, "gates": []},
+            "stopped",
+            "interrupted",
+            "The run did not finish. This page shows what was recorded until then.",
+        ),
     ],
 )
 def test_the_verdict(changes, state, word, says):

@@ -203,6 +203,16 @@ def test_the_kept_epoch_is_marked(full):
     assert curve.charts[0].legend[0].kept == curve.table.rows[kept[0] - 1][1]
 
 
+def test_the_page_says_which_clips_chose_the_epoch(full):
+    assert "Solid lines are the validation split or the loss" in text_of(full.section("curves"))
+    report = sample(epochs=3)
+    held_out = replace(report, data=replace(report.data, holdout_clips=120))
+    curves = text_of(page_of(held_out).section("curves"))
+    assert "is kept, the best on 120 clips held out of training" in curves
+    assert "Solid lines are 120 clips held out of training" in curves
+    assert "validation split" not in curves
+
+
 def test_a_training_that_kept_what_it_began_with_says_so():
     report = sample(epochs=3)
     curve = report.curves[0]

@@ -155,6 +155,15 @@ def test_a_page_of_many_classes_and_epochs_stays_small(tmp_path, tiny_dataset):
     assert "100 more are not listed" in html and len(html) < 1_000_000
 
 
+def test_a_chart_of_clips_held_out_does_not_call_them_validation(tmp_path, tiny_dataset):
+    first = report_of(tiny_dataset)
+    held_out = changed(first, data__holdout_clips=12)
+    made = [make(tmp_path / "a", first), make(tmp_path / "b", held_out)]
+    assert "top-1 of the clips that choose the epoch, %" in rendered(made, tmp_path)
+    html = rendered(made[:1], tmp_path)
+    assert "validation top-1, %" in html and "that choose the epoch" not in html
+
+
 def test_what_the_script_looks_for_is_in_the_page(html):
     shown = Page(html)
     classes = {

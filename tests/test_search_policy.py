@@ -215,6 +215,28 @@ def test_a_floor_of_the_recipe_is_a_limit():
     assert found.best_point["keeps"]["top1"] is False and report.exit_code(found) == 3
 
 
+@pytest.mark.parametrize(
+    "limits, code, said",
+    [
+        (Limits(10**6, 2.0, 25.0, None), 0, ""),
+        (Limits(10**6, None, 2.0, None), 3, "20.00 points below the teacher, at most 2"),
+        (Limits(10**6, None, 25.0, None, min_top1=80.0), 3, "top-1 70.00 %, at least 80"),
+        (Limits(999, 0.5, 25.0, None), 2, "1,000 bytes, at most 999; 1.00 ms, at most 0.5"),
+    ],
+)
+def test_a_best_that_misses_limits_is_not_passed_off_as_found(limits, code, said, tmp_path):
+    story = _delivered(Story().candidate("a").trained("a", 70.0), "a", 70.0, 1)
+    story.events[-1] |= {"predicted_ms": 1.0, "macs": 10}
+    found = results.found(story.events, limits, 90.0)
+    assert report.exit_code(found) == code
+    results.write(found, tmp_path, lambda point: "")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    printed = " ".join(map(str, report.printed(found, tmp_path)[1:]))
+    assert ("no network keeps all limits; the best has" in printed) == bool(said)
+    assert ("No network keeps all limits so far." in page) == bool(said)
+    assert said in printed and said in page
+
+
 def test_nothing_fits_is_said_only_where_it_was_judged(tmp_path):
     def ended(story, why):
         found = results.found(story.add("end", why=why).events, FREE, 90.0)

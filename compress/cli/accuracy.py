@@ -15,6 +15,7 @@ of stdout is JSON.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ from compress.task import Task, any_weights, as_deployed
 from export import deployed, runtimes
 from export.formats import table
 from export.runtimes import Predict, in_process, trial
-from teachers.errors import CheckpointError
+from teachers.errors import CheckpointError, DataError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
@@ -174,6 +175,7 @@ def try_out(targets: list[Path], task: Task) -> None:
 
     Raises:
         CheckpointError, ExportMismatch: a file that cannot be run, or a folder that was changed.
+        DataError: a folder of as many classes as the data have not.
     """
     for found in (files for target in targets for files in files_of(target)):
         if not found.kind:
@@ -183,10 +185,40 @@ def try_out(targets: list[Path], task: Task) -> None:
             note = deployed.unsealed_note(folder, deployed.read(folder))
             if note:
                 say(f"note: {note}")
+            _check_classes(found.model, deployed.read(folder).classes, task.dataset)
         load = partial(table.runtime(found.kind).load, found.paths)
         shape = as_deployed(folder, task).shape
         size_bytes = sum(file.stat().st_size for file in found.paths if file.is_file())
         trial.require(found.model, load, (1, *shape), size_bytes)
+
+
+def _check_classes(model: Path, classes: Sequence[str], dataset: Dataset) -> None:
+    _check_count(model, len(classes), dataset)
+    if tuple(classes) != tuple(map(printable, dataset.classes)):
+        # No error: a published network may have numbers for names, and other data other words.
+        say(
+            f"note: {model}: its classes have other names than those of {dataset.name}, or another"
+            " order; answers are held against labels by number"
+        )
+
+
+def _check_count(model: Path, count: int, dataset: Dataset) -> None:
+    if count != len(dataset.classes):
+        raise DataError(
+            f"{model}: answers with {count} classes, {dataset.name} has {len(dataset.classes)}; give"
+            " --recipe and -o of the data that it was trained on"
+        )
+
+
+def _checked(model: Path, predict: Predict, dataset: Dataset) -> Predict:
+    """The same, of a model that must have a score for each class of the data."""
+
+    def answers(x: np.ndarray) -> np.ndarray:
+        logits = predict(x)
+        _check_count(model, logits.shape[-1], dataset)
+        return logits
+
+    return answers
 
 
 def _candidate(found: Files, task: Task, threads: int) -> Candidate:
@@ -198,7 +230,8 @@ def _candidate(found: Files, task: Task, threads: int) -> Candidate:
         return Candidate(f"{path} (dygraph)", in_process(model.network), found.paths, clips)
     view = as_deployed(path.parent, task)
     clips = EvaluationSet(split, view, view.clips)
-    predict = table.runtime(found.kind).load(found.paths, threads)
+    # No file of a stranger says its classes; its answers do.
+    predict = _checked(path, table.runtime(found.kind).load(found.paths, threads), task.dataset)
     return Candidate(f"{path} ({table.runtime_title(found.kind)})", predict, found.paths, clips)
 
 
@@ -218,6 +251,12 @@ def compared(targets: list[Path], task: Task) -> list[Measured]:
             row, logits = accuracy.row(
                 candidate.name, watched, candidate.clips, reference, candidate.files
             )
+            silent = int(np.isnan(logits).any(axis=1).sum())
+            if silent:
+                say(
+                    f"note: {candidate.name}: answers {silent} of {len(logits)} clips with NaN; none of"
+                    " these answers is right"
+                )
             if found:
                 row = accuracy.against(row, logits, found[0].logits, candidate.clips.labels)
             result = split_result(logits, candidate.clips.labels, watched.seconds)

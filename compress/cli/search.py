@@ -19,7 +19,7 @@ from pathlib import Path
 from compress import recipe as recipes
 from compress.budget.sizes import parse_size
 from compress.process import lock, ranks
-from compress.recipe import overrides
+from compress.recipe import effective, overrides
 from compress.recipe.types import Recipe
 from teachers import storage
 from teachers.errors import RecipeError
@@ -124,6 +124,9 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
             f"--output {folder}: holds a search already; add --resume to continue it, or choose"
             " another folder"
         )
+    # Either writes its weights and its report over the other's.
+    if (folder / effective.NAME).exists():
+        raise RecipeError(f"--output {folder}: holds a run; choose another folder")
     if options.resume and not begun:
         raise RecipeError(f"--resume: {folder} holds no search; leave --resume out to start one")
     storage.make_folder(folder)

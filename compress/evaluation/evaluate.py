@@ -155,7 +155,10 @@ def _right(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """(whether the answer is right, whether the label is among the first five) of each clip (n,)."""
     # Stable, so that of equal logits the first class is the answer, as it is for argmax.
     order = np.argsort(-logits, axis=1, kind="stable")
-    return order[:, 0] == labels, (order[:, :5] == labels[:, None]).any(1)
+    # NaN has no order, and would make the first class of what is no answer at all.
+    answered = ~np.isnan(logits).any(axis=1)
+    right = (order[:, 0] == labels) & answered
+    return right, (order[:, :5] == labels[:, None]).any(1) & answered
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

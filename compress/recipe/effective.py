@@ -27,6 +27,15 @@ def write(recipe: Recipe, folder: Path) -> None:
     storage.write_text(folder / "recipe.yaml", to_yaml(recipe))
 
 
+def name_in(folder: Path) -> str:
+    """The name of the recipe that a folder is a run of; empty where its file cannot be read."""
+    try:
+        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(content.get("name", "")) if isinstance(content, dict) else ""
+
+
 def require_same(recipe: Recipe, folder: Path, option: str, otherwise: str) -> None:
     """
     Args:

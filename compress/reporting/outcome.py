@@ -10,6 +10,7 @@ from compress.reporting.before_after import NOT_DISTINGUISHABLE, distinguishable
 from compress.reporting.folder_size import baseline_of_deployed
 from compress.reporting.record import BudgetRecord, NetworkRow, Report
 from compress.reporting.wording import difference, number
+from teachers.terminal import interrupt
 
 # Parts of the report that every whole run has, in words.
 SECTIONS = {
@@ -27,8 +28,6 @@ SECTIONS = {
 }
 # A recipe may have no step, and a run whose teacher comes from a file may train nothing.
 MAY_BE_EMPTY = ("steps", "curves")
-# The shell's code for a process that Ctrl-C ended: 128 + SIGINT.
-INTERRUPTED = 130
 WARNED = "passed with warnings"
 
 
@@ -84,10 +83,10 @@ def missing(report: Report) -> list[str]:
 def verdict(report: Report) -> Verdict:
     """Passed, with or without warnings, failed or stopped, with the reason."""
     failed = [gate.name for gate in report.gates if not gate.passed]
-    if report.status != "ok" and report.exit_code in (None, INTERRUPTED):
+    if report.status != "ok" and report.exit_code in (None, *interrupt.EXIT_CODES):
         return Verdict(
             "stopped",
-            "interrupted" if report.exit_code == INTERRUPTED else "incomplete",
+            "incomplete" if report.exit_code is None else "interrupted",
             "The run did not finish. This page shows what was recorded until then.",
         )
     # The gates are asked again: a page that says "passed" above a gate that failed would be wrong,

@@ -57,8 +57,12 @@ class CurveView:
     table: EpochTable
 
 
-def curve_view(curve: Curve) -> CurveView:
-    """A training's charts; a chart without any value is left out."""
+def curve_view(curve: Curve, judged_on: str) -> CurveView:
+    """A training's charts; a chart without any value is left out.
+
+    Args:
+        judged_on: which clips its epochs were judged on, in words.
+    """
     accuracies = _accuracies(curve)
     losses = _losses(curve)
     rate = [_learning_rate(curve)]
@@ -72,19 +76,19 @@ def curve_view(curve: Curve) -> CurveView:
         title=curve.title or "training",
         epochs=len(curve.epochs),
         seconds=sum(recorded) / len(recorded) if recorded else None,
-        kept=_kept_in_words(curve),
+        kept=_kept_in_words(curve, judged_on),
         charts=tuple(chart for chart in charts if chart is not None),
         table=_table(curve, [*_shown(accuracies, "top-1, %"), *losses, *rate]),
     )
 
 
-def _kept_in_words(curve: Curve) -> str:
+def _kept_in_words(curve: Curve, judged_on: str) -> str:
     if curve.kept_epoch is None:
         return ""
     # A fine-tuning that never got better than what it began with keeps that (`Job.start_counts`).
     if curve.kept_epoch == 0:
         return "no epoch was better than the network before them, which is kept"
-    return f"epoch {curve.kept_epoch} is kept, the best on the validation split"
+    return f"epoch {curve.kept_epoch} is kept, the best on {judged_on}"
 
 
 def _shown(series: Sequence[Series], what: str) -> list[Series]:

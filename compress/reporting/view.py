@@ -38,6 +38,8 @@ SHOWN_CLASSES = 16
 # Points that a full bar of the class list stands for at least, so that a change of a single clip
 # does not fill it.
 SMALLEST_SCALE = 5.0
+# The clips that choose an epoch where a recipe says nothing else.
+VALIDATION = "the validation split"
 # Of a change (`before_after.Change.state`): the style sheet's class. Words say the same beside it.
 TONES = {"better": "good", "worse": "bad", "same": "soft", "": "soft"}
 
@@ -134,6 +136,7 @@ class View:
     networks: tuple[NetworkRow, ...]
     members: tuple[MemberRow, ...]
     curves: tuple[CurveView, ...]
+    judged_on: str
     layers: LayersView | None
     examples: tuple[ExampleView, ...]
     pairs: tuple[PairView, ...]
@@ -176,7 +179,8 @@ def view_of(report: Report) -> View:
         waterfall=waterfall(report, steps(report)),
         networks=report.networks,
         members=report.members,
-        curves=tuple(curve_view(curve) for curve in report.curves),
+        curves=tuple(curve_view(curve, judged_on(report)) for curve in report.curves),
+        judged_on=judged_on(report),
         layers=layers_view(report),
         examples=clips(report.examples) if report.examples is not None else (),
         pairs=pairs(report.examples) if report.examples is not None else (),
@@ -192,6 +196,13 @@ def view_of(report: Report) -> View:
         seeds=report.seeds,
     )
     return replace(view, sections=_sections(view))
+
+
+def judged_on(report: Report) -> str:
+    """Which clips the epochs of a run's trainings were judged on, in words: those that choose."""
+    if report.data is not None and report.data.holdout_clips:
+        return f"{report.data.holdout_clips} clips held out of training"
+    return VALIDATION
 
 
 def has_clean(report: Report) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.budget.sizes import format_size
-from compress.search.results import Found, to_json
+from compress.search.results import Found, missed, to_json
 from teachers.terminal.tables import Table
 
 
@@ -69,6 +69,9 @@ def printed(result: Found, folder: Path) -> list[Any]:
                 else "every network that fits failed, see the lines above"
             )
         )
+    found = missed(result)
+    if found:
+        lines.append(f"no network keeps all limits; the best has {'; '.join(found)}")
     if result.best_point is not None:
         lines.append(f"best     {folder / 'best' / 'deploy'}  ({result.best})")
     lines.append(f"recipes  {folder / 'front'}")

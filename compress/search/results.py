@@ -77,6 +77,26 @@ def found(events: Sequence[Event], limits: Limits, teacher_top1: float) -> Found
     )
 
 
+def missed(result: Found) -> list[str]:
+    """Which limits the best point does not keep, in words; empty where it keeps all, and where there is
+    none."""
+    best = result.best_point
+    if best is None:
+        return []
+    limits = result.limits
+    keeps = best["keeps"]
+    found = []
+    if not keeps["size"]:
+        found.append(f"{best['bytes']:,} bytes, at most {limits.max_size:,}")
+    if not keeps["ms"]:
+        found.append(f"{best['ms']:.2f} ms, at most {limits.max_ms:g}")
+    if not keeps["drop"]:
+        found.append(f"{best['drop']:.2f} points below the teacher, at most {limits.max_drop:g}")
+    if not keeps["top1"]:
+        found.append(f"top-1 {best['top1']:.2f} %, at least {limits.min_top1:g}")
+    return found
+
+
 def _point(event: Event, limits: Limits, teacher_top1: float) -> dict[str, Any]:
     kept = {key: value for key, value in event.items() if key not in ("kind", "elapsed")}
     return {
@@ -105,7 +125,7 @@ def write(result: Found, folder: Path, recipe_of: Callable[[dict[str, Any]], str
     if result.best_point is not None:
         _link(folder / "best", result.best_point["folder"])
     storage.write_text(folder / "front.json", json.dumps(to_json(result), indent=1) + "\n")
-    storage.write_text(folder / "report.html", chart.html(to_json(result)))
+    storage.write_text(folder / "report.html", chart.html(to_json(result), missed(result)))
     _sweep(folder / "points", {Path(point["folder"]).name for point in result.points})
 
 

@@ -62,7 +62,9 @@ class Watch:
         """Top-1 in percent before the first epoch, where that counts."""
         self.best = max(self.best, top1)
         if self.done == 0:
-            say(f"{self.title}: starts from {top1:.2f} % on the validation split")
+            # Not "of the validation split": `select_on: holdout` judges on other clips.
+            right = f"{self.lines.right(top1)}/{self.lines.clips}"
+            say(f"{self.title}: starts from {top1:.2f} % top-1 ({right})")
 
     def step(self, fraction: float, loss: float, top1: float, seen: int) -> None:
         """Within an epoch: the part done, mean loss and top-1 (percent) so far, clips so far."""

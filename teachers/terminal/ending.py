@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import math
 import os
 import sys
 import traceback
@@ -81,11 +82,21 @@ def print_last_line(values: dict[str, object]) -> None:
         return
     try:
         # In ASCII, as `json.dumps` writes it: every encoding has it.
-        print(json.dumps(values), flush=True)
+        print(json.dumps(_finite(values)), flush=True)
     except OSError:
         # Nobody reads it or the disk is full, and the message on stderr has said what there is to
         # say.
         _close_output()
+
+
+def _finite(value: object) -> object:
+    """The value with None in place of NaN and infinity, which a stranger's model may answer with and
+    JSON has not, though Python writes them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _replace_unprintable() -> None:

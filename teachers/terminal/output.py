@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import textwrap
 import traceback
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -18,9 +19,17 @@ from rich.text import Text
 
 from teachers.errors import FeatherboneError
 
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Leaves it to `teachers.terminal.ending` how a command ends that nobody reads: rich 15 itself
+        closes standard output, whichever stream it was, and exits with 1, "bad input or failure"."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
 # Made once, though the streams are looked up at every print: tests and notebooks replace them.
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+err = _Console(stderr=True, highlight=False)
+out = _Console(highlight=False)
 LOG_NAME = "run.log"
 # Of tables in the log and the same on every machine, whatever terminal the run was started in.
 LOG_WIDTH = 100

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from compress.reporting import view
 from compress.reporting.charts import Series, line_chart
 from compress.reporting.record import Curve, EpochRow
 from compress.reporting.runs.reading import Run
@@ -15,6 +16,8 @@ from compress.reporting.wording import number
 
 # Points of a line; more could not be told apart in a chart of 300 units.
 MOST_POINTS = 200
+# The clips of an epoch's top-1, where those of some run were held out of its training.
+CHOOSING = "top-1 of the clips that choose the epoch"
 # Titles of a run's curves (`compress.pipeline`): "teacher", "step 2: train".
 STEP = re.compile(r"step \d+: ")
 
@@ -52,8 +55,10 @@ def groups(runs: Sequence[Run]) -> tuple[CurveGroup, ...]:
 
 
 def _group(title: str, curves: Mapping[int, Curve], runs: Sequence[Run]) -> CurveGroup:
+    # Held-out clips are each run's own, and no part of the validation split.
+    alike = all(view.judged_on(runs[place].report) == view.VALIDATION for place in curves)
     charts = (
-        _chart("validation top-1, %", curves, runs, _top1),
+        _chart(f"{'validation top-1' if alike else CHOOSING}, %", curves, runs, _top1),
         _chart("training loss", curves, runs, lambda epoch: epoch.train.get("loss")),
     )
     first = next(iter(curves.values()))

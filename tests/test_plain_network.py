@@ -188,6 +188,29 @@ def test_a_batchnorm_is_folded_only_where_nothing_else_reads_the_convolution(
     assert default.foldable(network) == ({"conv": "bn"} if around == 0.0 else {})
 
 
+class Causal(nn.Layer):
+    """A convolution over frames that looks back alone."""
+
+    def __init__(self, spec, padding):
+        super().__init__()
+        self.spec = spec
+        self.conv = nn.Conv1D(3, 4, 3, padding=padding)
+        self.bn = nn.BatchNorm1D(4)
+
+    def forward(self, x):
+        return self.bn(self.conv(x.mean([3, 4])))[:, :, -1]
+
+
+@pytest.mark.parametrize("padding", [[2], [2, 0], [[0, 0], [0, 0], [2, 0]]])
+def test_a_convolution_over_frames_may_be_padded_at_one_end(spec, clips, randomised, padding):
+    network = randomised(Causal(spec, padding))
+    flat = default.flatten(network)
+    for form in (flat, prepared(flat, integers=True)):
+        found = verify.difference(logits_of(form, clips), logits_of(network, clips))
+        assert found["max_rel_diff"] < 1e-5
+    assert default.foldable(network) == {"conv": "bn"}
+
+
 class Bounded(nn.Layer):
     """ReLU6 in front of a convolution."""
 

@@ -275,6 +275,7 @@ def as_saved(path: Path, dataset: Dataset) -> Model:
             f"{path}: does not say through what input it sees clips; give a file of a run's"
             " weights/ folder, or name the checkpoint in the recipe's teacher, with its input"
         )
+    as_trained.check_classes(str(path), about.get("classes") or (), dataset)
     return _seen_as_trained(path, network, about, dataset)
 
 
@@ -303,8 +304,13 @@ def _seen_as_trained(
 
 def any_weights(path: Path, task: Task) -> Model:
     """A network from any weights file: through the input it was trained with if the file tells,
-    else through `task`."""
+    else through `task`.
+
+    Raises:
+        CheckpointError: it cannot be used, or is for other clips or classes.
+    """
     network, about = checkpoints.load_with_about(path, _hints(task))
+    as_trained.check_classes(str(path), about.get("classes") or (), task.dataset)
     if about.get("preprocessing"):
         return _seen_as_trained(path, network, about, task.dataset)
     check_fits(str(path), network.spec, task)
@@ -312,10 +318,15 @@ def any_weights(path: Path, task: Task) -> Model:
 
 
 def as_deployed(folder: Path, task: Task) -> View:
-    """The view that `deployed.json` in an exported file's folder tells of, else that of `task`."""
+    """The view that `deployed.json` in an exported file's folder tells of, else that of `task`.
+
+    Raises:
+        CheckpointError: its classes have other numbers in the data.
+    """
     if not (folder / deployed.NAME).is_file():
         return task.view
     description = deployed.read(folder)
+    as_trained.check_classes(str(folder), description.classes, task.dataset)
     return views.from_ops(
         tuple(dict(step) for step in description.preprocessing),
         description.input.clip,

@@ -12,7 +12,10 @@ import pytest
 
 from compress.inputs import as_trained
 from compress.recipe.types import Choice
-from compress.task import Task, check_fits, load_weights
+from compress.task import Task, any_weights, as_deployed, check_fits, load_weights
+from compress.training.model import Model
+from export import package
+from export.runtimes import in_process
 from teachers import ctrgcn, networks, stgcnpp, storage
 from teachers.ctrgcn import keys
 from teachers.errors import CheckpointError, StorageError
@@ -301,13 +304,48 @@ def test_a_graph_that_is_stored_must_have_the_skeletons_bones():
         check_graph(stored, Skeleton("own_3", 3, ((2, 1), (3, 1)), 1))
 
 
+def test_classes_of_other_numbers_are_refused_unless_the_classifier_follows():
+    """As many classes in another order fit by every shape, and nearly all answers are wrong."""
+    data = SimpleNamespace(name="own", classes=("clap", "kick", "wave"))
+    for same in ((), data.classes, ("clapping", "kick", "waving")):
+        as_trained.check_classes("net.npz", same, data)
+    about = {"classes": ["kick", "clap", "wave"], "preprocessing": [{"op": "fit", "frames": 288}]}
+    with pytest.raises(
+        CheckpointError, match="net.npz: its class 0 is 'kick', which is class 1 of"
+    ):
+        as_trained.check("net.npz", None, about, seen_as(), data, trains=False)
+    assert as_trained.check("net.npz", None, about, seen_as(), data, trains=True)
+
+
+def test_a_deployed_folder_and_saved_weights_are_judged_on_their_own_classes(
+    tmp_path, tiny_spec, tiny_dataset, tiny_view
+):
+    classes = tiny_dataset.classes
+    network = networks.build(tiny_spec)
+    network.eval()
+    task = Task(tiny_dataset, tiny_dataset.skeleton, tiny_view)
+    about = Model(network, tiny_view).about(tiny_dataset)
+    clips = np.zeros((2, *tiny_spec.input_shape), "float32")
+    for order, fits in ((classes, True), (classes[::-1], False)):
+        folder = tmp_path / order[0]
+        told = about | {"classes": list(order)}
+        checkpoints.save(tmp_path / "net.npz", network, told)
+        package.build(network, folder, ("onnx",), told, clips, in_process(network)(clips))
+        for judge, what in ((any_weights, tmp_path / "net.npz"), (as_deployed, folder)):
+            if fits:
+                judge(what, task)
+                continue
+            with pytest.raises(CheckpointError, match="every answer would be read as another"):
+                judge(what, task)
+
+
 def seen_as(*steps, frames=288):
     return SimpleNamespace(name="branches", shape=(18, frames, 25, 2), eval_ops=steps)
 
 
 def test_weights_that_see_clips_otherwise_than_in_training_say_so():
     spec = SimpleNamespace(network="efficientgcn", branches=3, skeleton=NTU_25)
-    data = SimpleNamespace(name="ntu")
+    data = SimpleNamespace(name="ntu", classes=())
     fit = {"op": "fit", "frames": 288}
     centre = {"op": "centre", "joint": 1, "frame": 0}
     turned = {"op": "view_transform", "centre": 1}

@@ -69,6 +69,14 @@ def test_a_published_checkpoint_becomes_ours(tmp_path, capsys, arrays):
     )
 
 
+def test_persons_that_the_weights_are_not_for_are_refused(tmp_path, capsys, arrays):
+    source, target = written(tmp_path / "net.pdparams", arrays), tmp_path / "net.npz"
+    code, _, err = run(capsys, source, target, "--persons", 2)
+    assert code == 1 and not target.exists()
+    assert err == f"error: --persons 2: the weights of {source} are for 1; leave out --persons\n"
+    assert run(capsys, source, target, "--persons", 1)[0] == 0
+
+
 def test_ours_stays_ours_with_what_it_was_trained_on(tmp_path, capsys, tiny_spec):
     checkpoints.save(tmp_path / "a.npz", networks.build(tiny_spec), {"classes": ["a", "b", "c"]})
     code, out, _ = run(capsys, tmp_path / "a.npz", tmp_path / "b.npz")

@@ -9,7 +9,7 @@ from export import runtimes, verify
 from export.flat.flatten import flatten
 from export.formats import paddle_model, paddle_weights, table
 from export.quantize import bits
-from teachers import networks
+from teachers import networks, stgcn
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,22 @@ def test_stored_weights_compute_what_rounded_weights_compute(network, clips, tmp
     for batch in (1, 8):
         assert verify.difference(predict(clips[:batch]), expected[:batch])["max_rel_diff"] < 1e-5
     assert np.array_equal(logits(flat, clips), before) and np.abs(expected - before).max() > 1e-6
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_an_odd_number_of_levels_leaves_half_a_byte(tiny_spec, randomised, tmp_path, stages):
+    config = stgcn.Config(width=7, stages=stages, inflate=(2,))
+    spec = stgcn.default_spec(3, tiny_spec.skeleton, 8, 1, config=config)
+    flat = flatten(randomised(networks.build(spec)))
+    plan = bits.make_plan(flat, "int4_weights")
+    sizes = [one.parameter.size for one in bits.weights(flat)]
+    assert sum(size for size in sizes if size >= bits.SMALL) % 2 == 1
+    clips = np.random.default_rng(0).standard_normal((2, *spec.input_shape)).astype("float32")
+    expected = logits(bits.quantize_weights(bits.duplicate(flat), plan), clips)
+    paddle_weights.save(flat, spec, tmp_path, plan)
+    files = (tmp_path / table.files("paddle")[0], tmp_path / "model.pdiparams")
+    predict = runtimes.paddle_inference(*files)
+    assert verify.difference(predict(clips), expected)["max_rel_diff"] < 1e-5
 
 
 def test_parameters_shrink(tiny_spec, randomised, tmp_path):

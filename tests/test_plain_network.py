@@ -8,13 +8,16 @@ import onnx
 import paddle
 import pytest
 from paddle import nn
+from paddle.nn import functional as F
 
 from compress import registry, run
 from export import deployed, package, runtimes, verify
 from export.flat import default
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
+from export.formats import onnx_int8
 from export.quantize import bits
+from export.quantize.calibrate import calibrate
 from export.quantize.quantized import Quantized, corrected
 from teachers import networks
 from teachers.errors import CheckpointError, RecipeError
@@ -183,6 +186,56 @@ def test_a_batchnorm_is_folded_only_where_nothing_else_reads_the_convolution(
     found = verify.difference(logits_of(flat, clips), logits_of(network, clips))
     assert found["max_rel_diff"] < 1e-5
     assert default.foldable(network) == ({"conv": "bn"} if around == 0.0 else {})
+
+
+class Causal(nn.Layer):
+    """A convolution over frames that looks back alone."""
+
+    def __init__(self, spec, padding):
+        super().__init__()
+        self.spec = spec
+        self.conv = nn.Conv1D(3, 4, 3, padding=padding)
+        self.bn = nn.BatchNorm1D(4)
+
+    def forward(self, x):
+        return self.bn(self.conv(x.mean([3, 4])))[:, :, -1]
+
+
+@pytest.mark.parametrize("padding", [[2], [2, 0], [[0, 0], [0, 0], [2, 0]]])
+def test_a_convolution_over_frames_may_be_padded_at_one_end(spec, clips, randomised, padding):
+    network = randomised(Causal(spec, padding))
+    flat = default.flatten(network)
+    for form in (flat, prepared(flat, integers=True)):
+        found = verify.difference(logits_of(form, clips), logits_of(network, clips))
+        assert found["max_rel_diff"] < 1e-5
+    assert default.foldable(network) == {"conv": "bn"}
+
+
+class Bounded(nn.Layer):
+    """ReLU6 in front of a convolution."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.spec = spec
+        self.first = nn.Conv2D(3, 8, 1)
+        self.last = nn.Conv2D(8, 8, 1)
+        self.fc = nn.Linear(8, spec.classes)
+
+    def forward(self, x):
+        C, T, V, M = self.spec.input_shape
+        x = x.transpose([0, 4, 1, 2, 3]).reshape([-1, C, T, V])
+        x = F.relu(self.last(F.relu6(self.first(x))))
+        return self.fc(x.mean([2, 3]).reshape([-1, M, 8]).mean(1))
+
+
+def test_a_bound_of_the_networks_own_is_not_rounded(spec, clips, randomised):
+    flat = default.flatten(randomised(Bounded(spec)))
+    ranges = calibrate(prepared(flat, integers=True), clips, "min_max")
+    plan = bits.make_plan(flat, "int8", ranges, {"last.last": "float32"})
+    graph = onnx_int8.convert(flat, spec, plan).graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("Clip") == 1
+    assert kinds.count("QuantizeLinear") == len(plan.ranges) == 2
 
 
 def test_names_on_disk_do_not_depend_on_what_was_built_before(network):

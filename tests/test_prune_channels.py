@@ -18,6 +18,7 @@ from compress.training.curves import Curves
 from compress.training.model import Model
 from export import deployed, package, verify
 from export.flat.flatten import flatten
+from export.flat.layers import prepared
 from export.formats import baseline
 from teachers import channels, ctrgcn, networks, stgcnpp
 from teachers.channels import CRITERIA, folded, score
@@ -315,6 +316,18 @@ def test_published_form_and_names_follow(network):
 
 def test_the_flat_network_of_all_blocks_computes_the_same(pruned):
     assert verify.difference(logits_of(flatten(pruned)), logits_of(pruned))["max_rel_diff"] < 1e-5
+
+
+@pytest.mark.parametrize("left", [(1, 2, 2, 1), (2, 1, 1, 1), (1, 1, 2, 1)])
+def test_the_form_for_eight_bits_fills_up_channels_whatever_branches_are_left(left, randomised):
+    """Up to a multiple of four, where a graph unit widens."""
+    whole = randomised(networks.build(narrow("ctrgcn", 8)))
+    groups = {one.id: one for one in ctrgcn_prune.groups(whole.spec)}
+    chain = groups["l1-l4.out"]
+    keep = {chain.id: channels.strongest(chain, np.zeros((1, chain.size)), left)}
+    small = network_of(*ctrgcn_prune.prune(whole.spec, networks.state_of(whole), keep))
+    found = logits_of(prepared(flatten(small), integers=True))
+    assert verify.difference(found, logits_of(small))["max_rel_diff"] < 1e-5
 
 
 @pytest.mark.parametrize("name", SILENT)

@@ -164,6 +164,15 @@ def test_frames_and_persons_differ_freely(network):
     assert carried(paddle.rand([2, C, T, V, M])).shape == [2, 4]
 
 
+def test_members_that_see_several_streams_are_carried_over_like_others(monkeypatch):
+    monkeypatch.setitem(SMALL["ensemble"], "streams", ("joint+bone", "bone_motion"))
+    source = source_of("ensemble")
+    carried, _ = carry(source, target(source, classes=("x", "y"), persons=1))
+    for name, channels in (("joint+bone", 6), ("bone_motion", 3)):
+        before = source.state[f"{name}.data_bn._mean"].reshape(2, 3 * channels)
+        np.testing.assert_array_equal(getattr(carried, name).data_bn._mean, before[0])
+
+
 @pytest.mark.parametrize("network", SMALL)
 def test_joints_are_carried_over_by_name(network):
     """Joint 0 there is joint 2 here, joint 2 there is 0 here, and joint 1 here is new."""

@@ -4,6 +4,7 @@ error."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -12,7 +13,7 @@ from compress.data.dataset import Dataset
 from compress.inputs.view import View
 from export.preprocess import normalise
 from teachers import networks
-from teachers.errors import CheckpointError
+from teachers.errors import CheckpointError, quoted
 
 
 def check(
@@ -28,6 +29,9 @@ def check(
         CheckpointError: a difference that is known to be wrong, for a network that is taken as it
             is.
     """
+    if not trains:
+        # Trained on, its classifier follows the names or starts afresh.
+        check_classes(path, about.get("classes") or (), dataset)
     if about.get("preprocessing"):
         return _unlike_saved(path, about, view)
     feeding = networks.feeding(spec.network, getattr(spec, "branches", None), None)
@@ -52,6 +56,25 @@ def check(
             )
         notes.append(moved)
     return notes
+
+
+def check_classes(where: str, classes: Sequence[str], dataset: Dataset) -> None:
+    """
+    Args:
+        where: what was trained, for the message.
+        classes: its names of them, in the order of the logits; none: it does not say.
+    Raises:
+        CheckpointError: a class has another number in the data.
+    """
+    here = {name: number for number, name in enumerate(dataset.classes)}
+    for number, name in enumerate(classes):
+        # A name that the data lack may be another word for the same class.
+        if here.get(name, number) != number:
+            raise CheckpointError(
+                f"{where}: its class {number} is {quoted(name)}, which is class {here[name]} of data"
+                f" set {dataset.name!r}: every answer would be read as another class; give data with"
+                " the classes in its order, or train it further on these (finetune: true)"
+            )
 
 
 def _unlike_saved(path: str, about: dict[str, Any], view: View) -> list[str]:

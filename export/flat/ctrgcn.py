@@ -84,7 +84,7 @@ class Block(FlatLayer):
         return self.point("out", F.relu(y))
 
     def branches(self, parts):
-        whole = [*parts, parts[0][:, : self.extra]] if self.extra else parts
+        whole = [*parts, *first_channels(parts, self.extra)]
         x = self.point("in", paddle.concat(whole, axis=1)) if len(whole) > 1 else parts[0]
         ends = self.temporal(x if self.graph is None else self.graph(x))
         if self.residual is not None:
@@ -109,6 +109,20 @@ class Block(FlatLayer):
             )
         if self.residual is not None:
             self.residual = self.residual.split(self.temporal.outer)
+
+
+def first_channels(parts: list, count: int) -> list:
+    """So many channels of a map that is given as a list of parts, from its first one on; from the
+    beginning again where it has fewer."""
+    taken: list = []
+    while count:
+        # Branches of a pruned network may have a single channel
+        part = parts[len(taken) % len(parts)]
+        # A slice of all there is would be left out by Paddle 3 and kept by Paddle 2.
+        part = part if part.shape[1] <= count else part[:, :count]
+        taken.append(part)
+        count -= part.shape[1]
+    return taken
 
 
 class Graph(FlatLayer):

@@ -150,8 +150,12 @@ def convolution(path: str, layer: nn.Layer, norm: nn.Layer | None) -> nn.Layer:
     if isinstance(layer, nn.Conv1D):
         # As a 2D convolution over a height of one: the pair rule and the kernels for eight bits
         # are made for four-dimensional weights
-        heights = zip((1, 0, 1), numbers, strict=True)
-        geometry = [[height, *_numbers(number, 1)] for height, number in heights]
+        stride, padding, dilation = numbers
+        geometry = [
+            [1, *_numbers(stride, 1)],
+            _with_height(_numbers(padding, 1)),
+            [1, *_numbers(dilation, 1)],
+        ]
         return Lifted(FlatConv(path, weight[:, :, None], bias, geometry, layer._groups))
     geometry = [_numbers(number, 2) for number in numbers]
     return FlatConv(path, weight, bias, geometry, layer._groups)
@@ -166,7 +170,7 @@ class FlatConv(FoldedConv):
         path: str,
         weight: np.ndarray,
         bias: np.ndarray,
-        geometry: list[list[int]],
+        geometry: list[list],
         groups: int,
     ):
         block, _, name = path.rpartition(".")
@@ -261,6 +265,15 @@ def _is_flat(network: nn.Layer, name: str) -> bool:
     """Whether a parameter belongs to a flat layer, which has named it already."""
     path, _, _ = name.rpartition(".")
     return bool(path) and isinstance(_at(network, path), FlatLayer)
+
+
+def _with_height(padding: list) -> list:
+    """The padding of a convolution over (B, C, L) as that of one over (B, C, 1, L)."""
+    if len(padding) == 1:
+        return [0, *padding]
+    # One end may have more than the other, as in a causal convolution: (before, after) of the
+    # length, or such a pair for every axis.
+    return [0, 0, *padding] if len(padding) == 2 else [*padding[:2], [0, 0], *padding[2:]]
 
 
 def _numbers(value, count: int) -> list[int]:

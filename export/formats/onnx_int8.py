@@ -10,7 +10,6 @@ there has to be room for them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeGuard
 
 import numpy as np
 import onnx
@@ -43,7 +42,7 @@ def convert(flat: nn.Sequential, spec, plan: Plan) -> onnx.ModelProto:
     rounded = bits.quantize_weights(prepared(flat, integers=True), plan)
     observe(rounded, cutting(plan))
     model = onnx_model.traced(rounded, spec)
-    quantize_points(model.graph)
+    quantize_points(model.graph, plan)
     onnx_weights.store(model, rounded, plan)
     room_for_biases(model.graph)
     require_pairs(model)
@@ -62,9 +61,13 @@ def room_for_biases(graph: onnx.GraphProto) -> None:
     maker = {name: node for node in graph.node for name in node.output}
     nodes = []
     for node in graph.node:
-        read = [one for name in node.input[:2] if _dequantizes(one := maker.get(name))]
-        if node.op_type in ("Conv", "Gemm") and len(node.input) > 2 and len(read) == 2:
-            data, weight = read
+        makers = [maker[name] for name in node.input[:2] if name in maker]
+        if (
+            node.op_type in ("Conv", "Gemm")
+            and len(node.input) > 2
+            and [one.op_type for one in makers] == ["DequantizeLinear"] * 2
+        ):
+            data, weight = makers
             names = (node.input[2], data.input[1], *weight.input[:2])
             wider = _wider(*(numpy_helper.to_array(stored[name]) for name in names))
             if wider is not None:
@@ -82,10 +85,6 @@ def room_for_biases(graph: onnx.GraphProto) -> None:
         del graph.node[:]
         graph.node.extend(nodes)
         onnx_model.drop_unread(graph)
-
-
-def _dequantizes(node: onnx.NodeProto | None) -> TypeGuard[onnx.NodeProto]:
-    return node is not None and node.op_type == "DequantizeLinear"
 
 
 def _wider(
@@ -120,23 +119,30 @@ def require_pairs(model: onnx.ModelProto) -> None:
 
 def cutting(plan: Plan):
     """An observer that marks a point with the two ends of its range."""
+    ends = _ends(plan)
+    return lambda name, value: value.clip(*ends[name]) if name in ends else value
+
+
+def _ends(plan: Plan) -> dict[str, tuple[float, float]]:
+    """Point -> the two ends of its levels."""
     ends = {}
     for name, given in plan.ranges.items():
         scale, zero = scale_and_zero(*given)
         # The ends of the levels, not of the range: `scale_and_zero` of them gives the same levels
         # again
         ends[name] = (-zero * scale, (255 - zero) * scale)
-    return lambda name, value: value.clip(*ends[name]) if name in ends else value
+    return ends
 
 
-def quantize_points(graph: onnx.GraphProto) -> None:
-    """Every Clip between two constants -> QuantizeLinear, DequantizeLinear to uint8."""
+def quantize_points(graph: onnx.GraphProto, plan: Plan) -> None:
+    """Every Clip that `cutting` has put there -> QuantizeLinear, DequantizeLinear to uint8."""
+    # By its ends: a ReLU6 is a Clip of the network's own, and is not rounded.
+    marked = {(np.float32(low), np.float32(high)) for low, high in _ends(plan).values()}
     stored = {one.name: one for one in graph.initializer}
     shared: dict[tuple, tuple[str, str]] = {}
     nodes = []
     for node in graph.node:
         if (
-            # Only what `cutting` has put there; a Clip with computed ends is the network's own
             node.op_type != "Clip"
             or len(node.input) != 3
             or not all(name in stored for name in node.input[1:])
@@ -144,6 +150,9 @@ def quantize_points(graph: onnx.GraphProto) -> None:
             nodes.append(node)
             continue
         low, high = (float(numpy_helper.to_array(stored[name])) for name in node.input[1:])
+        if (low, high) not in marked:
+            nodes.append(node)
+            continue
         scale, zero = scale_and_zero(low, high)
         # A point that is marked several times has one range, which is stored once
         if (scale, zero) not in shared:

@@ -145,7 +145,8 @@ class Stored(nn.Layer):
         )
         steps = self.halves.astype("float32")
         each_step = paddle.split(steps, counts) if len(counts) > 1 else [steps]
-        return [(part, step.reshape([-1, 1])) for part, step in zip(each, each_step, strict=True)]
+        parts = zip(each[: len(sizes)], each_step, strict=True)
+        return [(part, step.reshape([-1, 1])) for part, step in parts]
 
 
 def pack(levels: np.ndarray) -> np.ndarray:

@@ -186,6 +186,13 @@ def read_with(source: str | Path, hints: Hints, options: argparse.Namespace) -> 
             " --skeleton"
         )
     spec, state, about = checkpoints.read(source, hints)
+    persons = spec.input_shape[3]
+    # A CTR-GCN has statistics for each person, and is for no other number.
+    if options.persons not in (None, persons):
+        raise RecipeError(
+            f"--persons {options.persons}: the weights of {source} are for {persons}; leave out"
+            " --persons"
+        )
     if names is not None:
         if len(names) != spec.classes:
             raise RecipeError(

@@ -148,7 +148,6 @@ class _Moved:
             "class": rows,
             "person": [min(number, persons - 1) for number in range(getattr(after, "persons", 1))],
             "joint": everyone if joints is None else joints,
-            "channel": range(before.channels),
         }
         # -1: there is none.
         self.wanted = {
@@ -159,7 +158,8 @@ class _Moved:
             "class": before.classes,
             "person": persons,
             "joint": before.skeleton.joints,
-            "channel": before.channels,
+            # All there are: members of an ensemble may see several streams of the coordinates.
+            "channel": -1,
         }
 
     def state(self, source: Source, fresh: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -219,7 +219,8 @@ class _Moved:
         """(the entries that are wanted, whether they are there)."""
         known = np.ones((1,) * value.ndim, bool)
         for axis, part in enumerate(parts):
-            if not part:
+            # Coordinates stay: of others, no network is carried over.
+            if part not in self.wanted:
                 continue
             numbers = self.wanted[part]
             value = np.take(value, np.maximum(numbers, 0), axis)

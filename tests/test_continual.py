@@ -19,7 +19,7 @@ from export.formats import onnx_continual, table
 from export.formats.options import Options
 from export.runtimes import steps as runtime
 from teachers import networks
-from teachers.errors import DataError, ExportMismatch, RecipeError
+from teachers.errors import CheckpointError, DataError, ExportMismatch, RecipeError
 from teachers.skeleton import Skeleton
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
@@ -211,9 +211,12 @@ def test_accuracy_refuses_a_model_of_another_number_of_classes(tiny_dataset, tmp
     api.export(network, tmp_path, clips, formats=["onnx"], about=about)
     accuracy.try_out([tmp_path], SimpleNamespace(dataset=dataset))
     assert "other names" not in capsys.readouterr().err
-    turned = replace(dataset, classes=dataset.classes[::-1])
-    accuracy.try_out([tmp_path], SimpleNamespace(dataset=turned))
+    named = replace(dataset, classes=tuple(f"{name} again" for name in dataset.classes))
+    accuracy.try_out([tmp_path], SimpleNamespace(dataset=named))
     assert "other names than those of" in capsys.readouterr().err
+    turned = replace(dataset, classes=dataset.classes[::-1])
+    with pytest.raises(CheckpointError, match="its class 0 is 'class 0', which is class 6"):
+        accuracy.try_out([tmp_path], SimpleNamespace(dataset=turned))
     for classes in (dataset.classes[:-1], (*dataset.classes, "one more")):
         other = SimpleNamespace(dataset=replace(dataset, classes=classes))
         with pytest.raises(DataError, match=f"answers with 7 classes, .* has {len(classes)}; give"):

@@ -181,13 +181,14 @@ def try_out(targets: list[Path], task: Task) -> None:
         if not found.kind:
             continue
         folder = found.model.parent
+        # First: it refuses classes of other numbers.
+        shape = as_deployed(folder, task).shape
         if (folder / deployed.NAME).is_file():
             note = deployed.unsealed_note(folder, deployed.read(folder))
             if note:
                 say(f"note: {note}")
             _check_classes(found.model, deployed.read(folder).classes, task.dataset)
         load = partial(table.runtime(found.kind).load, found.paths)
-        shape = as_deployed(folder, task).shape
         size_bytes = sum(file.stat().st_size for file in found.paths if file.is_file())
         trial.require(found.model, load, (1, *shape), size_bytes)
 
@@ -197,8 +198,8 @@ def _check_classes(model: Path, classes: Sequence[str], dataset: Dataset) -> Non
     if tuple(classes) != tuple(map(printable, dataset.classes)):
         # No error: a published network may have numbers for names, and other data other words.
         say(
-            f"note: {model}: its classes have other names than those of {dataset.name}, or another"
-            " order; answers are held against labels by number"
+            f"note: {model}: its classes have other names than those of {dataset.name}; answers are"
+            " held against labels by number"
         )
 
 

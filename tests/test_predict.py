@@ -243,10 +243,11 @@ def test_clips_whose_numbers_overflow_are_named_and_the_rest_are_answered(
     folder, clips, recorded, tmp_path, size, capsys
 ):
     # Of clip 1 in the first of its two views alone, for the other begins with the next frame.
-    recorded[1][:, 0] = 3e38
-    recorded[4][:] = 3e38
+    large = recorded.copy()
+    large[1][:, 0] = 3e38
+    large[4][:] = 3e38
     for number in (1, 4):
-        np.save(clips / f"clip{number}.npy", recorded[number])
+        np.save(clips / f"clip{number}.npy", large[number])
     table = tmp_path / "scores.npz"
     command = [str(folder), str(clips), "--batch-size", size, "--scores", str(table)]
     assert main(command) == 1

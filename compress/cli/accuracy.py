@@ -184,10 +184,11 @@ def try_out(targets: list[Path], task: Task) -> None:
         # First: it refuses classes of other numbers.
         shape = as_deployed(folder, task).shape
         if (folder / deployed.NAME).is_file():
-            note = deployed.unsealed_note(folder, deployed.read(folder))
+            description = deployed.read(folder)
+            note = deployed.unsealed_note(folder, description)
             if note:
                 say(f"note: {note}")
-            _check_classes(found.model, deployed.read(folder).classes, task.dataset)
+            _check_classes(found.model, description.classes, task.dataset)
         load = partial(table.runtime(found.kind).load, found.paths)
         size_bytes = sum(file.stat().st_size for file in found.paths if file.is_file())
         trial.require(found.model, load, (1, *shape), size_bytes)

@@ -28,6 +28,8 @@ from teachers.terminal.output import say
 
 # Files that the latency model is fitted on.
 TIMED = 12
+# What the bytes of a file depend on: layers and channels that are removed, bits, layers in int8.
+Stored = tuple[tuple[str, ...], float, Bits, tuple[str, ...]]
 # Their folders; the first is what later timings are compared with.
 FOLDER = "timed"
 
@@ -56,8 +58,9 @@ class Bench:
         ]
         self._model = costs.fit(self._rows)
         # Frames and stream change a few digits of a file and no weight.
-        self._sizes = {
-            (row.shape.layers, row.shape.channels, row.bits): row.size_bytes for row in self._rows
+        self._sizes: dict[Stored, int] = {
+            (row.shape.layers, row.shape.channels, row.bits, ()): row.size_bytes
+            for row in self._rows
         }
 
     def points(self, shape: Shape, limits: Limits) -> tuple[dict[str, dict[str, Any]], str]:
@@ -88,7 +91,12 @@ class Bench:
         return round(first.ms * own / then, 4)
 
     def _point(
-        self, shape: Shape, bits: Bits, planned: Plan, limits: Limits
+        self,
+        shape: Shape,
+        bits: Bits,
+        planned: Plan,
+        limits: Limits,
+        in_int8: tuple[str, ...] = (),
     ) -> tuple[dict[str, Any] | None, str]:
         """(what a point costs; why it cannot keep the limits)."""
         spec: Any = planned.final_spec
@@ -100,7 +108,7 @@ class Bench:
         least = costs.least_bytes(spec, bits)
         if least > limits.max_size:
             return None, f"{bits}: more than {least / 1e6:.2f} MB of weights"
-        size_bytes = self._size(shape, bits, planned)
+        size_bytes = self._size((shape.layers, shape.channels, bits, in_int8), planned)
         if size_bytes > limits.max_size:
             return None, f"{bits}: {size_bytes / 1e6:.2f} MB"
         return {"bytes": size_bytes, "ms": round(ms, 4), "macs": macs}, ""
@@ -118,24 +126,20 @@ class Bench:
         # Counted by their weights alone: what the files hold beside them may be too much.
         while in_int8:
             recipe = self._context.recipe(shape, "mixed", in_int8=in_int8)
-            point, why = self._point(shape, "mixed", self._context.planned(recipe), limits)
+            planned = self._context.planned(recipe)
+            point, why = self._point(shape, "mixed", planned, limits, in_int8)
             if point is not None:
                 return {**point, "in_int8": list(in_int8)}, ""
             in_int8 = in_int8[:-1]
         return None, "mixed: all layers are in one kind"
 
-    def _size(self, shape: Shape, bits: Bits, planned: Plan) -> int:
-        if bits == "mixed":
-            return self._weighed(planned)
-        key = (shape.layers, shape.channels, bits)
+    def _size(self, key: Stored, planned: Plan) -> int:
         if key not in self._sizes:
-            self._sizes[key] = self._weighed(planned)
+            with storage.scratch() as folder:
+                self._sizes[key] = rehearsal.write(
+                    planned.recipe, planned.final_spec, planned.student.task, folder
+                )
         return self._sizes[key]
-
-    @staticmethod
-    def _weighed(planned: Plan) -> int:
-        with storage.scratch() as folder:
-            return rehearsal.write(planned.recipe, planned.final_spec, planned.student.task, folder)
 
     def _timed(self) -> list[Timed]:
         """Files of the space, timed in turns."""

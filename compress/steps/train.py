@@ -63,10 +63,10 @@ def apply(state: State, config: Config, work: Work, number: int) -> Outcome:
     trained = {"student": state.student}
     if moving:
         # Never an ensemble: the recipe refuses that
-        trained["teacher"] = replace(
-            state.teacher[0], network=networks.copy_of(state.teacher[0].network)
-        )
-        state = replace(state, teacher=(trained["teacher"],))
+        before = state.teacher[0]
+        teacher = replace(before, network=networks.copy_of(before.network))
+        trained["teacher"] = teacher
+        state = replace(state, teacher=(teacher,))
     # Only for a loss that asks for it: a teacher costs a forward pass at every batch.
     frozen = {"teacher": state.teacher} if needed and not moving else {}
     name = f"step{number}_train"

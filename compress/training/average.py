@@ -22,9 +22,7 @@ class Average:
         self.decay = decay
         # Starts as a copy of the learner, not from zeros, so it needs no bias correction in its
         # first steps.
-        self._network = networks.build(learner.spec)
-        networks.load_state(self._network, networks.state_of(learner), "average of weights")
-        self._network.eval()
+        self._network = networks.copy_of(learner)
         # An average of equal numbers is not always that number in float32, so what stays is left
         # out of it.
         names = [name for name in learner.state_dict() if name not in fixed]

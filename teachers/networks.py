@@ -40,7 +40,7 @@ class NetworkModule(Protocol):
     It may have `AXES`, which tensors depend on the data, so that its weights can be carried over to
     other data (`teachers.weights.transfer`): by a pattern of names, for each axis of the tensor what
     its entries stand for, slowest first, of "class", "person", "joint" and "channel"; () for an axis
-    that data do not decide. And it may have `absent(spec)`, where its published input makes something
+    that data do not decide; or `axes(spec)`, where that is the spec's to say. And it may have `absent(spec)`, where its published input makes something
     else than zeros of a person who is not there, see `absent` below.
     """
 
@@ -244,10 +244,12 @@ def module(network: str) -> typing.Any:
     return importlib.import_module(NETWORKS[network].network)
 
 
-def axes(network: str) -> Axes:
+def axes(spec: typing.Any) -> Axes:
     """Which tensors of a network depend on the data; see `NetworkModule`. None, where it does not
     say."""
-    return typing.cast(Axes, getattr(module(network), "AXES", {}))
+    of = module(spec.network)
+    own = getattr(of, "axes", None)
+    return typing.cast(Axes, getattr(of, "AXES", {}) if own is None else own(spec))
 
 
 def keys(network: str) -> KeysModule:

@@ -17,6 +17,7 @@ from compress.training.model import Model
 from export import api, deployed
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
+from export.formats import onnx_format
 from export.preprocess import ops, streams as made
 from export.quantize import bits, calibrate
 from teachers import ensemble, networks
@@ -24,7 +25,7 @@ from teachers.ensemble.network import member_states
 from teachers.ensemble.streams import STREAMS, parents, stream
 from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
-from teachers.weights import checkpoints
+from teachers.weights import checkpoints, transfer
 
 # Joint 5 is a child twice, of which the last counts; joints 1 and 6 are nobody's.
 SIX = Skeleton("six", 6, ((2, 1), (3, 1), (4, 1), (5, 4), (5, 3)), centre=1)
@@ -169,6 +170,55 @@ def test_members_of_different_width_are_one_int8_file_of_each_format(shared, tmp
     assert read == shared.spec
 
 
+@pytest.fixture(scope="module", params=["stgcn", "stgcnpp"])
+def staged(request, randomised):
+    """(stream, network, share) of two streams, of networks with a stage plan whose persons share
+    their statistics."""
+    paddle.seed(6)
+    config = ensemble.Config(member=request.param, width=12, stages=3, inflate=(3,), down=(2,))
+    spec = ensemble.default_spec(3, SIX, 8, 2, 3, config)
+    assert [block.out_channels for block in spec.blocks[0].blocks] == [12, 12, 24]
+    return [
+        (name, randomised(networks.build(spec.member(spec.blocks[0])), seed), share)
+        for seed, (name, share) in enumerate((("bone", 0.6), ("joint_motion", 0.4)))
+    ]
+
+
+def test_networks_with_a_stage_plan_are_one_int8_file_of_each_format(staged, tmp_path):
+    network = ensemble.joined(staged)
+    clips = clips_of(network.spec, 6)
+    # The second person is in every other clip.
+    clips[::2, ..., 1] = 0
+    each = [
+        logits_of(member, np.stack([ops.apply(clip, made.steps(name, SIX)) for clip in clips]))
+        for name, member, _ in staged
+    ]
+    expected = fusion.fuse(each, (0.6, 0.4))
+    found = logits_of(network, clips)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * abs(expected).max())
+    np.testing.assert_allclose(
+        logits_of(flatten(network), clips), found, rtol=0, atol=1e-5 * abs(found).max()
+    )
+    api.export(network, tmp_path, clips, quantized=api.quantize(network, clips))
+    record = deployed.read(tmp_path)
+    assert set(record.files) == {"onnx", "paddle"}
+    # As each of them by itself, and without the persons who are not there.
+    model = onnx.load(tmp_path / "model.onnx")
+    assert onnx_format.form_of(model) == "qoperator"
+    assert any(node.op_type == "ScatterND" for node in model.graph.node)
+
+
+def test_networks_with_a_stage_plan_are_carried_over_to_other_data(staged):
+    network = ensemble.joined(staged)
+    source = transfer.Source("a file", network.spec, networks.state_of(network), ("a", "b", "c"))
+    carried, _ = transfer.carry(source, transfer.Target(("b", "a"), 12, 1, SIX))
+    assert carried.spec.input_shape == (3, 12, 6, 1) and carried.spec.classes == 2
+    for name in ("bone", "joint_motion"):
+        np.testing.assert_array_equal(
+            getattr(carried, name).data_bn._mean, source.state[f"{name}.data_bn._mean"]
+        )
+
+
 def test_streams_and_blocks_of_members_can_be_dropped(whole):
     spec = whole.spec
     fewer = ensemble.drop_blocks(spec, ("bone", "bone_motion"))
@@ -196,7 +246,9 @@ def test_depth_is_counted_in_each_member(whole):
 @pytest.mark.parametrize(
     "keys, problem",
     [
-        ({"member": "stgcn"}, "member: must be one of ctrgcn"),
+        ({"member": "efficientgcn"}, "member: must be one of ctrgcn"),
+        ({"stages": 4}, "stages: ctrgcn has no such key"),
+        ({"member": "stgcnpp", "stages": 0}, "stages: must be at least 1"),
         ({"streams": ("joint", "velocity")}, "streams: must be some of joint"),
         ({"streams": ("joint", "joint")}, "streams: must be some of"),
         ({"streams": ("joint", "bone+joint")}, "streams: must be some of"),
@@ -215,7 +267,7 @@ seed: 1
 data: {{name: synthetic, train_clips: 24, val_clips: 12}}
 teacher:
   name: {name}
-  width: 8
+  {width}
   train: {{epochs: 1, lr: 0.02, batch_size: 12, warmup_epochs: 0}}
   ensemble:
     - {{input: {{stream: bone, {more}}}, weight: 0.25}}
@@ -228,9 +280,9 @@ budget: {{max_size: 2.5MB, max_top1_drop: 100}}
 """
 
 
-def tiny(folder, name="ctrgcn", second="joint_motion", more="frames: 16"):
+def tiny(folder, name="ctrgcn", second="joint_motion", more="frames: 16", width="width: 8"):
     path = folder / "tiny.yaml"
-    path.write_text(TINY.format(name=name, second=second, more=more))
+    path.write_text(TINY.format(name=name, second=second, more=more, width=width))
     return path
 
 
@@ -270,7 +322,7 @@ def test_a_recipe_trains_the_members_and_delivers_one_network(tmp_path):
     [
         ({"second": "bone"}, "see the same stream"),
         ({"more": "frames: 20"}, "differ in more than `stream`"),
-        ({"name": "stgcn"}, "stgcn cannot be a part of one network"),
+        ({"name": "efficientgcn", "width": "branches: 1"}, "efficientgcn cannot be a part of one"),
     ],
 )
 def test_what_cannot_be_one_network_is_said_before_any_training(keys, problem, tmp_path, capsys):

@@ -66,7 +66,7 @@ def test_every_tensor_that_depends_on_the_data_has_its_axes(network):
     before = networks.state_of(networks.build(spec_of(network)))
     larger = Skeleton("five", 5, ((1, 2), (3, 2), (4, 2), (5, 2)), 2)
     after = networks.state_of(networks.build(spec_of(network, 7, larger, 3)))
-    axes = networks.axes(network)
+    axes = networks.axes(spec_of(network))
     differing = {name for name in before if before[name].shape != after[name].shape}
     covered = {name for name in before if any(fnmatchcase(name, pattern) for pattern in axes)}
     assert differing == covered
@@ -185,7 +185,7 @@ def test_joints_are_carried_over_by_name(network):
     assert "2 of 3 joints are carried over by name" in notes[0]
     fresh = networks.state_of(networks.build(carried.spec))
     initial = networks.state_of(networks.build(source.spec))
-    patterns = [name for name, axes in networks.axes(network).items() if ("joint",) in axes]
+    patterns = [name for name, axes in networks.axes(carried.spec).items() if ("joint",) in axes]
     graphs = [name for name in state if any(fnmatchcase(name, each) for each in patterns)]
     assert len(graphs) >= len(carried.spec.blocks) // 2
     for name in graphs:

@@ -3,10 +3,11 @@ side, and one classifier on all their features."""
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 from paddle import nn
 
-from export.flat import ctrgcn
+from export.flat.flatten import flatten as flatten_any
 from export.flat.layers import Affine, FlatLayer, array
 from export.flat.persons import Entry, Head, features_of
 from teachers import networks
@@ -21,7 +22,7 @@ def flatten(network: Ensemble) -> nn.Sequential:
         member = networks.build(network.spec.member(branch))
         networks.load_state(member, state, f"the member {branch.id}")
         # Without its classifier, which is a part of the ensemble's.
-        layers = list(ctrgcn.flatten(member))[:-1]
+        layers = list(flatten_any(member))[:-1]
         _beside_channels(layers[0], member.spec.input_shape)
         for layer in layers:
             _name(layer, branch.id)
@@ -31,12 +32,14 @@ def flatten(network: Ensemble) -> nn.Sequential:
     return flat
 
 
-def _beside_channels(entry: ctrgcn.Input, shape: tuple[int, int, int, int]) -> None:
+def _beside_channels(entry: Entry, shape: tuple[int, int, int, int]) -> None:
     """Give the scale and shift of each person the layout that `Members.rows` has them in."""
     C, _, V, M = shape
     for name in ("scale", "shift"):
-        value = array(getattr(entry, name)).reshape(1, M * C, V, 1)
-        setattr(entry, name, entry.constant(name, value))
+        # One for all persons, or one each.
+        value = array(getattr(entry, name)).reshape(-1, C, V)
+        everybody = np.broadcast_to(value, (M, C, V)).reshape(1, M * C, V, 1)
+        setattr(entry, name, entry.constant(name, everybody))
 
 
 def _name(whole: nn.Layer, member: str) -> None:

@@ -62,7 +62,9 @@ def integers_of(spec: Spec, options: Options) -> Integers:
     """How a network's file in eight bits is written."""
     if options.onnx is not None:
         return options.onnx
-    faster = spec.network in FASTER_AS_QOPERATOR
+    # An ensemble as its members.
+    parts = {getattr(block, "network", spec.network) for block in spec.blocks}
+    faster = parts <= set(FASTER_AS_QOPERATOR)
     return "qoperator" if faster and not options.place.qdq else "qdq"
 
 

@@ -1,6 +1,6 @@
 """Several narrow networks on the streams of one clip, as one network."""
 
-from teachers.ensemble.network import AXES, Ensemble, build, joined
+from teachers.ensemble.network import Ensemble, axes, build, joined
 from teachers.ensemble.spec import (
     MEMBERS,
     Branch,
@@ -12,12 +12,12 @@ from teachers.ensemble.spec import (
 )
 
 __all__ = [
-    "AXES",
     "MEMBERS",
     "Branch",
     "Config",
     "Ensemble",
     "Spec",
+    "axes",
     "build",
     "default_spec",
     "drop_blocks",

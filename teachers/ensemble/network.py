@@ -20,13 +20,15 @@ from teachers import networks
 from teachers.ensemble.spec import Spec, spec_of
 from teachers.ensemble.streams import parents, stream
 
-# The members', behind their names; see `teachers.networks.NetworkModule`.
-AXES = {
-    "*.data_bn.*": (("person", "joint", "channel"),),
-    "*.graph.topology": ((), ("joint",), ("joint",)),
-    "fc.weight": ((), ("class",)),
-    "fc.bias": (("class",),),
-}
+
+def axes(spec: Spec) -> networks.Axes:
+    """The members', behind their names; see `teachers.networks.NetworkModule`."""
+    found: networks.Axes = {}
+    for branch in spec.blocks:
+        own = networks.axes(spec.member(branch))
+        found |= {f"{branch.id}.{pattern}": parts for pattern, parts in own.items()}
+    # A member's classifier is a part of the network's own.
+    return found | {"fc.weight": ((), ("class",)), "fc.bias": (("class",),)}
 
 
 class Ensemble(nn.Layer):

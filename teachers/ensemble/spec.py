@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from teachers import networks
@@ -13,7 +13,9 @@ from teachers.errors import RecipeError
 from teachers.skeleton import Skeleton
 
 # Networks that are fed joints as they are, and end in the classifier `fc` on a clip's features.
-MEMBERS = ("ctrgcn", "ctrgcn_light_v1", "ctrgcn_light_v2")
+MEMBERS = ("ctrgcn", "ctrgcn_light_v1", "ctrgcn_light_v2", "stgcn", "stgcnpp")
+# Keys of a stage plan (`teachers.stages.Config`), which not every member has.
+PLAN = ("ratio", "stages", "inflate", "down")
 
 
 def apart(name: str) -> tuple[str, ...]:
@@ -79,12 +81,17 @@ class Config:
         member: the network of each.
         width: of a member, as its own key.
         drop: blocks that no member has.
+        ratio, stages, inflate, down: of ST-GCN and STGCN++, as their own keys; None: as published.
     """
 
     streams: tuple[str, ...] = STREAMS
     member: str = "ctrgcn"
     width: int = 24
     drop: tuple[str, ...] = ()
+    ratio: float | None = None
+    stages: int | None = None
+    inflate: tuple[int, ...] | None = None
+    down: tuple[int, ...] | None = None
 
     def __post_init__(self):
         if self.member not in MEMBERS:
@@ -95,8 +102,22 @@ class Config:
             raise ValueError(
                 f"streams: must be some of {', '.join(STREAMS)}, each once; a+b gives one member both"
             )
-        # Raises about `width`, in the member's own words.
-        networks.module(self.member).Config(self.width)
+        # Raises about its keys, in the member's own words.
+        self.of_member()
+
+    def of_member(self) -> Any:
+        """The keys of every member.
+
+        Raises:
+            ValueError: a key that the member does not have, or what it says of the others.
+        """
+        config = networks.module(self.member).Config
+        known = {each.name for each in fields(config)}
+        given = {key: getattr(self, key) for key in PLAN if getattr(self, key) is not None}
+        for key in given:
+            if key not in known:
+                raise ValueError(f"{key}: {self.member} has no such key")
+        return config(width=self.width, **given)
 
 
 def default_spec(
@@ -113,9 +134,7 @@ def default_spec(
     branches = []
     for name in config.streams:
         seen = channels * len(apart(name))
-        spec = module.default_spec(
-            classes, skeleton, frames, persons, seen, module.Config(config.width)
-        )
+        spec = module.default_spec(classes, skeleton, frames, persons, seen, config.of_member())
         if config.drop:
             spec = module.drop_blocks(spec, config.drop)
         branches.append(Branch(name, config.member, spec.blocks))

@@ -103,7 +103,7 @@ def _spec_after(source: Source, target: Target) -> Any:
                 f" {target.skeleton.name!r}, have no joint of the same name; map the clips to"
                 f" {spec.skeleton.name!r}, or train from nothing"
             )
-    if changed and not networks.axes(spec.network):
+    if changed and not networks.axes(spec):
         raise CheckpointError(
             f"{source.path}: {spec.network} does not say which tensors depend on the data (AXES),"
             f" so that its {', '.join(changed)} cannot be changed; give weights trained on this data"
@@ -136,7 +136,7 @@ class _Moved:
     """Tensors of one spec as those of another that differs in classes, persons and joints."""
 
     def __init__(self, before: Any, after: Any, rows: Joints, joints: Joints | None):
-        self.axes = networks.axes(before.network)
+        self.axes = networks.axes(before)
         self.network = before.network
         # Of a skeleton of its own: what the graph was before training changed it.
         self.initial: dict[str, np.ndarray] = {}

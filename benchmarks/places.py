@@ -4,8 +4,9 @@ persons and of one.
 Run: python benchmarks/places.py --network ctrgcn [--drop l10] [--rounds 30] [--csv FILE]
 
 Fresh weights at NTU's shape, one thread. Each runs in turn with the default paddle2onnx file in ONNX
-Runtime, in one process; compare the ratios to it. Optional tools: `pip install openvino torch`, and
-`npm install onnxruntime-web` in a folder that ONNXRUNTIME_WEB names.
+Runtime, in one process; compare the ratios to it. Optional tools: `pip install openvino torch`, then
+`pip install 'setuptools<75'`, for PaddleSlim needs what later ones lack; and `npm install
+onnxruntime-web` in a folder that ONNXRUNTIME_WEB names.
 """
 
 from __future__ import annotations

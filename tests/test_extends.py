@@ -135,6 +135,17 @@ def test_weights_and_input_of_the_old_network_go_with_it(write):
     assert (same.weights, same.input.config.frames) == ("old.npz", 32)
 
 
+def test_a_student_with_a_name_is_no_longer_all_of_the_teachers(write):
+    members = "train: {epochs: 1, lr: 0.1}, ensemble: [{input: {stream: joint}}, {}]"
+    write(
+        whole=f"data: {{name: synthetic}}\nteacher: {{{members}}}\nstudent: {{from: ensemble}}\n"
+        "budget: {max_size: 10MB}\n",
+        top="extends: whole.yaml\nstudent: {name: stgcn, width: 16}\n",
+    )
+    student = recipe.load("top.yaml").student
+    assert (student.from_, student.network.config) == ("teacher", stgcn.Config(16))
+
+
 def test_steps_of_which_there_are_two_are_named_by_number(write):
     write(two=BASE.replace("budget:", "  - train: {epochs: 1, lr: 0.1}\nbudget:"))
     write(top="extends: two.yaml\nsteps: {2: {train: {kd: {temperature: 2}}}}\n")

@@ -108,7 +108,8 @@ def _kept(below: dict[str, Value], above: dict[str, Value], path: str) -> dict[s
         return {}
     network = before.data if before is not None else default
     if not isinstance(network, str) or network not in registry.NETWORKS.names():
-        return dict(below)
+        # A network of its own is no copy of a teacher, and not all of them as one.
+        return {key: value for key, value in below.items() if key != "from"}
     config = registry.NETWORKS.load(network).Config
     falling = {*OF_A_NETWORK, *(field.name for field in dataclasses.fields(config))}
     return {key: value for key, value in below.items() if key not in falling}

@@ -4,6 +4,7 @@ the way, and its recipes run."""
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,21 @@ def test_built_in_data_in_ten_minutes(tmp_path, capsys):
     assert code in (0, 3) and last["seconds"] <= 11 * 60
     assert last["front"] and last["best"]["bytes"] <= 3_000_000
     deployed.read(folder / "best" / "deploy")
+
+
+def test_its_log_says_how_it_ended(whole, patched, tmp_path, monkeypatch):
+    request, found = whole
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    folder = shutil.copytree(request.folder, tmp_path / "found", symlinks=True)
+    again = ["--recipe", "./tiny.yaml", "--output", str(folder), "--resume"]
+    assert command.main([*again, "--max-ms", "5"]) == 1
+    log = folder / "run.log"
+    assert "error: --resume: " in log.read_text() and "was searched with" in log.read_text()
+    # The search is over, and is told again.
+    monkeypatch.setattr(engine, "execute", lambda request: found)
+    assert command.main(again) == 0
+    assert f"best     {folder / 'best' / 'deploy'}" in log.read_text()
 
 
 def test_resuming_with_other_limits_is_refused(whole, patched):

@@ -37,7 +37,7 @@ from compress.task import Task, any_weights, as_deployed
 from export import deployed, runtimes
 from export.formats import table
 from export.runtimes import Predict, in_process, trial
-from teachers.errors import CheckpointError, DataError, printable
+from teachers.errors import CheckpointError, DataError, RecipeError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
@@ -272,6 +272,11 @@ def compared(targets: list[Path], task: Task) -> list[Measured]:
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = _parser(command).parse_args(arguments)
+    if options.dump_format is not None and options.dump is None:
+        raise RecipeError(
+            f"--dump-format {options.dump_format}: has no effect without --dump; leave it out, or"
+            " name the file: --dump result.pkl"
+        )
     device.select(options.device)
     name = options.recipe or recipe_of(options.targets[0]) or DEFAULT_RECIPE
     say(f"data of {name}")
@@ -290,7 +295,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     for each in measured:
         _print_result(each)
     if options.dump is not None:
-        _dump(options.dump, options.dump_format, measured[0], dataset)
+        form = options.dump_format or result_files.FORMATS[0]
+        _dump(options.dump, form, measured[0], dataset)
     ending.print_last_line(
         {
             "data": dataset.name,
@@ -318,8 +324,7 @@ def _parser(command: str) -> Parser:
     parser.add_argument(
         "--dump-format",
         choices=result_files.FORMATS,
-        default=result_files.FORMATS[0],
-        help="who reads that file (default: %(default)s)",
+        help=f"who reads that file (default: {result_files.FORMATS[0]})",
     )
     parser.add_argument("targets", nargs="+", type=deployed.place)
     return parser

@@ -64,6 +64,17 @@ def test_keys_survive_the_effective_recipe(tmp_path):
     ]
 
 
+def test_a_dry_run_names_files_where_the_runs_write_them(capsys):
+    tiny = ["-o", "data.train_clips=12", "-o", "data.val_clips=12", "-o", "seeds=2"]
+    assert command.main(["--recipe", "ctrgcn_lite_dml", *tiny, "--seed", "4", "--dry-run"]) == 0
+    *_, said, _, last = capsys.readouterr().out.splitlines()
+    files = json.loads(last)["files"]
+    assert {"seed4/deploy/model.onnx", "seed5/deploy/model.onnx", "seed5/report.json"} <= {*files}
+    assert [name for name in files if "/" not in name] == ["report.json", "report.html", "run.log"]
+    assert not [name for name in files if name.startswith(("deploy", "weights"))]
+    assert "run.log; in each of seed4/, seed5/: deploy/" in said
+
+
 @pytest.fixture
 def ran(monkeypatch, tmp_path):
     """Runs the seeds with runs that train nothing: (the function, seeds that were run)."""

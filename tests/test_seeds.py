@@ -124,6 +124,21 @@ def test_seeds_resume_and_come_to_mean_and_deviation(ran, tmp_path):
     assert (alone.seed, alone.seeds, alone.data_seed) == (2, 1, 1)
 
 
+def test_over_budget_comes_before_accuracy_whichever_run_failed_first(monkeypatch, tmp_path):
+    ends = {1: ("ok", 0), 2: ("accuracy gate failed", 3), 3: ("over budget", 2)}
+
+    def execute(run):
+        status, code = ends[run.recipe.seed]
+        networks = (NetworkRow("teacher", "a", top1=95.0), NetworkRow("student", "b", top1=90.0))
+        report = Report(recipe="x", status=status, exit_code=code, networks=networks)
+        reports.write(report, run.folder)
+        return report
+
+    monkeypatch.setattr(pipeline, "execute", execute)
+    report = seeds.execute(pipeline.Run(recipe("seeds=3"), tmp_path, tmp_path / "t", "typed"))
+    assert (report.status, report.exit_code) == ("over budget", 2)
+
+
 def test_the_epoch_is_chosen_by_clips_that_are_held_out(tiny_dataset, tiny_view, tmp_path):
     def work(dataset):
         return Work(tmp_path, dataset, Curves(tmp_path / "curves"), 1, identity.of(["x"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,23 @@ def test_resuming_with_other_limits_is_refused(whole, patched):
     )
     with pytest.raises(RecipeError, match=r"max_ms = None, now it is 5\.0"):
         engine.execute(other)
+
+
+def test_several_seeds_are_said_to_be_one(tmp_path, monkeypatch, capsys):
+    planned = []
+
+    def stop(run, made, heard):
+        planned.append(made)
+        raise Killed
+
+    monkeypatch.setattr(engine.contexts, "make", stop)
+    request = _request(tmp_path / "search")
+    with pytest.raises(Killed):
+        engine.execute(replace(request, recipe=replace(request.recipe, seeds=2)))
+    said = capsys.readouterr().err
+    assert "note: seeds: a search trains every network once" in said and "2 times" not in said
+    # So are recipes of the front: each makes its point again.
+    assert planned[0].recipe.seeds == 1
 
 
 def test_a_log_that_is_none_is_refused(tmp_path):

@@ -255,6 +255,13 @@ def test_a_format_of_no_dump_is_refused(capsys):
     assert said in capsys.readouterr().err
 
 
+def test_a_folder_of_several_seeds_says_which_to_give(tmp_path):
+    for folder in (tmp_path, tmp_path / "seed1", tmp_path / "seed2"):
+        storage.write_text(folder / accuracy.RECIPE, "seeds: 2\n")
+    with pytest.raises(CheckpointError, match="give one of them, such as .*seed1$"):
+        accuracy.files_of(tmp_path)
+
+
 def test_what_a_runs_folder_stands_for(run_folder, tmp_path):
     recipe = run_folder / accuracy.RECIPE
     with pytest.raises(CheckpointError, match="has deployed nothing yet"):

@@ -120,16 +120,23 @@ def files_of(target: Path) -> list[Files]:
     # Sorted: file systems list a folder in any order, and the first row is the reference.
     files = sorted((each for each in found if each.kind), key=lambda each: each.model)
     if not files and is_run:
-        raise CheckpointError(
-            f"{target}: the run has deployed nothing yet; finish it with --resume, or give a file of"
-            f" {target / 'weights'}"
-        )
+        raise CheckpointError(_nothing_deployed(target))
     if not files:
         raise CheckpointError(
             f"{target}: holds no .pdmodel, no .onnx and no .json of Paddle 3; give a weights file, a deployed folder or a"
             " run's folder"
         )
     return files
+
+
+def _nothing_deployed(run: Path) -> str:
+    seeds = sorted(each.parent for each in run.glob(f"seed*/{RECIPE}"))
+    if seeds:
+        return f"{run}: holds a run for each of several seeds; give one of them, such as {seeds[0]}"
+    return (
+        f"{run}: the run has deployed nothing yet; finish it with --resume, or give a file of"
+        f" {run / 'weights'}"
+    )
 
 
 def _described(folder: Path) -> list[Files]:

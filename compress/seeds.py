@@ -92,7 +92,7 @@ def _execute(run: pipeline.Run, recipe: Recipe, folder: Path) -> Report:
 
 
 def _summed(report: Report, recipe: Recipe, found: dict[int, Report], seconds: float) -> Report:
-    """The report over all runs that are there; it ends as the first run that failed a gate did."""
+    """The report over all runs that are there; where all are, it ends as the worst of them did."""
     rows: list[SeedRow] = []
     gates: list[Gate] = []
     for seed, each in found.items():

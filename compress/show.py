@@ -10,6 +10,7 @@ line of stdout is one JSON object.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sys
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from teachers.terminal.output import say
 COMMAND = "python -m compress.show"
 # Of a recipe's data, where nothing else is said.
 SPLIT = "train"
+# Of a strip, where nothing else is said.
+FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def parser(command: str = COMMAND) -> Parser:
         help="of a file: its joints, where their number does not say it",
     )
     found.add_argument("--draws", type=int, default=1, help="rows of augmented views")
-    found.add_argument("--frames", type=int, default=8, help="frames of a strip")
+    found.add_argument("--frames", type=int, help=f"of a .png, a strip ({FRAMES})")
     found.add_argument("--seed", type=int, default=1)
     found.add_argument("--output", type=Path, default=Path("clip.gif"), help="a .gif or .png file")
     return found
@@ -88,25 +91,14 @@ def parser(command: str = COMMAND) -> Parser:
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = parser(command).parse_args(arguments)
-    if options.output.suffix not in (".gif", ".png"):
-        raise RecipeError(f"--output {options.output}: must end in .gif or .png")
-    if (options.clip is None) == (options.recipe is None):
-        raise RecipeError("give either a clip file, or --recipe with --index")
-    of_file = options.recipe is None
-    without_effect = ("split", "overrides") if of_file else ("input", "skeleton")
-    useless = given(options, without_effect)
-    if useless:
-        beside = "a clip file, which is in no data set" if of_file else "--recipe, which says both"
-        raise RecipeError(f"{', '.join(useless)}: has no effect with {beside}; leave it out")
-    if min(options.draws, options.frames - 1) < 1:
-        raise RecipeError("--draws: must be at least 1, --frames at least 2")
+    _check(options)
     subject = from_file(options) if options.recipe is None else from_recipe(options)
     drawn = rows(subject, options.draws, options.seed)
     title = ": ".join(filter(None, (subject.label, subject.name)))
     picture = (
         drawing.animation(drawn, subject.skeleton, title)
         if options.output.suffix == ".gif"
-        else drawing.strip(drawn, subject.skeleton, title, options.frames)
+        else drawing.strip(drawn, subject.skeleton, title, options.frames or FRAMES)
     )
     drawing.save(picture, options.output)
     say(f"{options.output}: {title}, {subject.clip.shape[1]} frames, {subject.skeleton.name}")
@@ -122,6 +114,31 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
         },
     )
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """
+    Raises:
+        RecipeError: options that are wrong, or have no effect beside the others.
+    """
+    if options.output.suffix not in (".gif", ".png"):
+        raise RecipeError(f"--output {options.output}: must end in .gif or .png")
+    if (options.clip is None) == (options.recipe is None):
+        raise RecipeError("give either a clip file, or --recipe with --index")
+    of_file = options.recipe is None
+    without_effect = ("split", "overrides") if of_file else ("input", "skeleton")
+    useless = given(options, without_effect)
+    if useless:
+        beside = "a clip file, which is in no data set" if of_file else "--recipe, which says both"
+        raise RecipeError(f"{', '.join(useless)}: has no effect with {beside}; leave it out")
+    frames = FRAMES if options.frames is None else options.frames
+    if min(options.draws, frames - 1) < 1:
+        raise RecipeError("--draws: must be at least 1, --frames at least 2")
+    if options.frames is not None and options.output.suffix == ".gif":
+        raise RecipeError(
+            f"--frames: counts those of a strip, and {options.output} shows the whole clip; leave it"
+            " out, or give a .png as --output"
+        )
 
 
 def rows(subject: Subject, draws: int, seed: int) -> list[drawing.Row]:

@@ -72,7 +72,7 @@ def _parser(about: str, command: str | None = None, hints: Options = hint_option
 
 def _export(options: argparse.Namespace, kinds: tuple[str, ...], hints: Options) -> int:
     # Before the weights are read: options that contradict each other need no network.
-    placed = place_options.read(options)
+    placed = place_options.read(options, kinds)
     _require_kept(options.weights, options.out, kinds)
     spec, state, trained_on = hints.read(options.weights, options)
     # A published checkpoint says nothing of its data: what is guessed is said, here and in the folder.

@@ -153,6 +153,27 @@ def test_the_command_writes_the_page_and_says_its_bytes(folder, tmp_path, capsys
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["bytes"] > 10_000
 
 
+def test_bad_clips_are_named_and_the_others_are_on_the_page(folder, tmp_path, capsys):
+    huge, nobody = clip_of(1) * np.float32(8e37), np.full_like(clip_of(1), np.nan)
+    for name, clip in (("good", clip_of(1)), ("huge", huge), ("nobody", nobody)):
+        np.save(tmp_path / f"{name}.npy", clip)
+    output = tmp_path / "demo.html"
+    arguments = ["demo", str(folder), "--output", str(output), "--json", "--clip"]
+    clips = [str(tmp_path / name) for name in ("huge.npy", "good.npy", "nobody.npy")]
+    assert main([*arguments, *clips]) == 1
+    out, err = capsys.readouterr()
+    said = json.loads(out.splitlines()[-1])
+    assert said["clips"] == 1 and [each["clip"] for each in said["failed"]] == ["nobody", "huge"]
+    assert "2 of 3 clips are not on the page" in err and "huge: the model answers with" in err
+    shown = json.loads(Read(output.read_text("utf-8")).scripts["data"])["examples"]
+    assert [each["name"] for each in shown] == ["good"]
+    # Nothing is written of bad ones alone.
+    output.unlink()
+    assert main([*arguments, str(tmp_path / "huge.npy"), str(tmp_path / "nobody.npy")]) == 1
+    err = capsys.readouterr().err
+    assert not output.exists() and "huge: the model answers" in err and "nobody.npy: every" in err
+
+
 def test_a_number_of_clips_is_refused_beside_the_clips(folder, tmp_path, capsys):
     assert main(["demo", str(folder), "--clip", str(tmp_path / "a.npy"), "--examples", "8"]) == 1
     assert "--examples: counts clips of a recipe's data" in capsys.readouterr().err

@@ -7,7 +7,8 @@ import pytest
 
 from export import runtimes, verify
 from export.flat.flatten import flatten
-from export.formats import paddle_model, paddle_weights, table
+from export.flat.layers import prepared
+from export.formats import onnx_weights, paddle_model, paddle_weights, table
 from export.quantize import bits
 from teachers import networks, stgcn
 
@@ -63,7 +64,9 @@ def test_an_odd_number_of_levels_leaves_half_a_byte(tiny_spec, randomised, tmp_p
     config = stgcn.Config(width=7, stages=stages, inflate=(2,))
     spec = stgcn.default_spec(3, tiny_spec.skeleton, 8, 1, config=config)
     flat = flatten(randomised(networks.build(spec)))
-    plan = bits.make_plan(flat, "int4_weights")
+    # Named, for layers as small as these are kept in int8.
+    named = dict.fromkeys(bits.layers(flat), "int4_weights")
+    plan = bits.make_plan(flat, "int4_weights", overrides=named)
     sizes = [one.parameter.size for one in bits.weights(flat)]
     assert sum(size for size in sizes if size >= bits.SMALL) % 2 == 1
     clips = np.random.default_rng(0).standard_normal((2, *spec.input_shape)).astype("float32")
@@ -72,6 +75,30 @@ def test_an_odd_number_of_levels_leaves_half_a_byte(tiny_spec, randomised, tmp_p
     files = (tmp_path / table.files("paddle")[0], tmp_path / "model.pdiparams")
     predict = runtimes.paddle_inference(*files)
     assert verify.difference(predict(clips), expected)["max_rel_diff"] < 1e-5
+
+
+@pytest.mark.parametrize("module", [onnx_weights, paddle_weights])
+def test_int4_keeps_layers_in_int8_whose_files_are_smaller_so(network, tmp_path, module):
+    def size(*named: str) -> int:
+        # In the form for ONNX, as the steps plan it for all formats.
+        own = dict.fromkeys(named, "int4_weights")
+        plan = bits.make_plan(prepared(flatten(network)), "int4_weights", overrides=own)
+        files = module.save(flatten(network), network.spec, tmp_path, plan)
+        return sum(file.stat().st_size for file in files)
+
+    small = sorted(bits.smaller_in_int8(prepared(flatten(network))))
+    assert "l5.down" in small and "l8.values" not in small
+    ours = size()
+    # The two that gain least, and all of them.
+    for named in (["l1.values"], ["l5.down"], small):
+        assert size(*named) > ours
+
+
+def test_bytes_of_a_weight_in_four_and_eight_bits():
+    # 64 inputs in two groups of 32, and 45 in three of 15
+    assert bits.stored_bytes(512, 8, "int4_weights", 32) == 256 + 2 * 16
+    assert bits.stored_bytes(135, 3, "int4_weights", 32) == 68 + 2 * 9
+    assert bits.stored_bytes(512, 8, "int8_weights", 32) == 512 + 4 * 8
 
 
 def test_parameters_shrink(tiny_spec, randomised, tmp_path):

@@ -379,6 +379,11 @@ def test_the_command_takes_the_same_options(randomised, tmp_path, capsys):
     weights = tmp_path / "stgcn.npz"
     checkpoints.save(weights, network)
     arguments = ["--weights", str(weights), "--out", str(tmp_path / "deploy"), "--format", "onnx"]
+    assert scripts.main([*arguments[:-1], "paddle", "--opset", "17"]) == 1
+    assert scripts.main([*arguments, "--onnx", "qdq"]) == 1
+    said = capsys.readouterr().err
+    assert "--opset: say how model.onnx is written, and there is none of the format paddle" in said
+    assert "--onnx qdq: says how eight bits are written" in said
     assert scripts.main([*arguments, "--profile", "rknn", "--batch", "free"]) == 1
     assert "--batch: RKNN-Toolkit2 needs static shapes" in capsys.readouterr().err
     assert scripts.main([*arguments, "--profile", "rknn", "--opset", "17", "--batch", "3"]) == 0

@@ -489,6 +489,12 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path):
         ntu.Config("x", preparation="mine")
 
 
+def test_options_of_write_are_refused_without_it(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        prepare.main([str(tmp_path), "--to", str(tmp_path / "out"), "--benchmark", "xview"])
+    assert "--to, --benchmark: has no effect without --write" in capsys.readouterr().err
+
+
 def test_the_command_tells_what_it_did(raw, capsys, tmp_path):
     assert prepare.main([str(raw[0]), "--cache", str(tmp_path / "c"), "--workers", "2"]) == 0
     out = capsys.readouterr().out

@@ -249,6 +249,19 @@ def test_the_command_as_the_seeds_test(run_folder, tmp_path, capsys):
     assert -np.log(content[labels, labels]).mean() == pytest.approx(row["loss"], rel=1e-4)
 
 
+def test_a_format_of_no_dump_is_refused(capsys):
+    assert accuracy.main(["a.npz", "--dump-format", "mmaction2"]) == 1
+    said = "--dump-format mmaction2: has no effect without --dump; leave it out, or name the file"
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_of_several_seeds_says_which_to_give(tmp_path):
+    for folder in (tmp_path, tmp_path / "seed1", tmp_path / "seed2"):
+        storage.write_text(folder / accuracy.RECIPE, "seeds: 2\n")
+    with pytest.raises(CheckpointError, match="give one of them, such as .*seed1$"):
+        accuracy.files_of(tmp_path)
+
+
 def test_what_a_runs_folder_stands_for(run_folder, tmp_path):
     recipe = run_folder / accuracy.RECIPE
     with pytest.raises(CheckpointError, match="has deployed nothing yet"):

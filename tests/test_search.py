@@ -4,6 +4,8 @@ the way, and its recipes run."""
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,21 @@ def test_built_in_data_in_ten_minutes(tmp_path, capsys):
     deployed.read(folder / "best" / "deploy")
 
 
+def test_its_log_says_how_it_ended(whole, patched, tmp_path, monkeypatch):
+    request, found = whole
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    folder = shutil.copytree(request.folder, tmp_path / "found", symlinks=True)
+    again = ["--recipe", "./tiny.yaml", "--output", str(folder), "--resume"]
+    assert command.main([*again, "--max-ms", "5"]) == 1
+    log = folder / "run.log"
+    assert "error: --resume: " in log.read_text() and "was searched with" in log.read_text()
+    # The search is over, and is told again.
+    monkeypatch.setattr(engine, "execute", lambda request: found)
+    assert command.main(again) == 0
+    assert f"best     {folder / 'best' / 'deploy'}" in log.read_text()
+
+
 def test_resuming_with_other_limits_is_refused(whole, patched):
     request, _ = whole
     other = engine.Request(
@@ -188,6 +205,23 @@ def test_resuming_with_other_limits_is_refused(whole, patched):
     )
     with pytest.raises(RecipeError, match=r"max_ms = None, now it is 5\.0"):
         engine.execute(other)
+
+
+def test_several_seeds_are_said_to_be_one(tmp_path, monkeypatch, capsys):
+    planned = []
+
+    def stop(run, made, heard):
+        planned.append(made)
+        raise Killed
+
+    monkeypatch.setattr(engine.contexts, "make", stop)
+    request = _request(tmp_path / "search")
+    with pytest.raises(Killed):
+        engine.execute(replace(request, recipe=replace(request.recipe, seeds=2)))
+    said = capsys.readouterr().err
+    assert "note: seeds: a search trains every network once" in said and "2 times" not in said
+    # So are recipes of the front: each makes its point again.
+    assert planned[0].recipe.seeds == 1
 
 
 def test_a_log_that_is_none_is_refused(tmp_path):

@@ -181,9 +181,9 @@ def test_the_front_is_what_nothing_beats():
 
 def _delivered(story, name, top1, epoch, ms=1.0, bits="int8"):
     values = {"bytes": 1000, "ms": ms, "top1": top1, "best_epoch": epoch, "seconds": 1.0}
-    return story.add(
-        "point", shape=name, bits=bits, trained_top1=top1, folder=f"p-e{epoch}", **values
-    )
+    foretold = {"predicted_ms": ms, "macs": 10, "trained_top1": top1}
+    folder = f"points/{name}-{bits}-e{epoch}"
+    return story.add("point", shape=name, bits=bits, folder=folder, **foretold, **values)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,6 @@ def test_a_floor_of_the_recipe_is_a_limit():
 )
 def test_a_best_that_misses_limits_is_not_passed_off_as_found(limits, code, said, tmp_path):
     story = _delivered(Story().candidate("a").trained("a", 70.0), "a", 70.0, 1)
-    story.events[-1] |= {"predicted_ms": 1.0, "macs": 10}
     found = results.found(story.events, limits, 90.0)
     assert report.exit_code(found) == code
     results.write(found, tmp_path, lambda point: "")
@@ -235,6 +234,34 @@ def test_a_best_that_misses_limits_is_not_passed_off_as_found(limits, code, said
     assert ("no network keeps all limits; the best has" in printed) == bool(said)
     assert ("No network keeps all limits so far." in page) == bool(said)
     assert said in printed and said in page
+
+
+def test_only_files_of_its_own_are_removed(tmp_path):
+    def written(story):
+        found = results.found(story.events, FREE, 90.0)
+        results.write(found, tmp_path, lambda point: "")
+        return found.front
+
+    story = _delivered(Story().candidate("a").trained("a", 70.0), "a", 70.0, 1)
+    (tmp_path / "points" / "a-int8-e1").mkdir(parents=True)
+    assert written(story) == ("a-int8",)
+    mine = [tmp_path / "front" / "mine.yaml", tmp_path / "points" / "mine" / "note.txt"]
+    # Made of a recipe of the front, with the bits that the search had passed over
+    mine.append(tmp_path / "front" / "a-float32.yaml")
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    (tmp_path / "points" / "b-int8-e2").mkdir()  # begun, and stopped on the way
+    story.candidate("b").trained("b", 75.0, 80.0, 78.0)
+    _delivered(story, "b", 80.0, 3, ms=0.5)
+    (tmp_path / "points" / "b-int8-e3").mkdir()
+    assert written(story) == ("b-int8",)
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+    names = {path.name for path in (tmp_path / "front").iterdir()}
+    assert names == {"b-int8.yaml", "a-float32.yaml", "mine.yaml"}
+    names = {path.name for path in (tmp_path / "points").iterdir()}
+    # What others beat is kept, for the page shows it.
+    assert names == {"a-int8-e1", "b-int8-e3", "mine"}
 
 
 def test_nothing_fits_is_said_only_where_it_was_judged(tmp_path):
@@ -261,7 +288,7 @@ def test_more_time_goes_on_with_what_time_had_cut_off():
 def test_a_delivery_that_is_gone_from_the_disk_counts_no_more():
     story = _delivered(Story().candidate("a").trained("a", 88.0), "a", 88.0, 1)
     assert story.next() == Ask()
-    story.add("lost", folder="p-e1")
+    story.add("lost", folder="points/a-int8-e1")
     assert results.found(story.events, FREE, 89.0).best is None
     # It is made once more.
     assert story.next() == Deliver("a", "int8")

@@ -269,6 +269,13 @@ def test_shares_that_names_cannot_tell_apart_are_refused():
         recipes.load("ctrgcn_lite_dml", ["search.channels=[0.62, 0.625]"])
 
 
+def test_what_a_search_does_not_do_is_named():
+    changes = ["seeds=3", "robustness={}", "compare=[onnxruntime_static]"]
+    seeds, sections = spaces.notes(recipes.load("ctrgcn_lite_dml", changes))
+    assert seeds.startswith("seeds: a search trains every network once, with the seed 1;")
+    assert sections == "compare, robustness: no part of a search; run a recipe of its front"
+
+
 def test_gates_that_a_search_does_not_judge_are_named():
     recipe = recipes.load("ctrgcn_lite_dml", ["budget.max_drop_at_20pct_joints=3"])
     assert any("max_drop_at_20pct_joints is not judged" in note for note in spaces.notes(recipe))

@@ -64,6 +64,17 @@ def test_keys_survive_the_effective_recipe(tmp_path):
     ]
 
 
+def test_a_dry_run_names_files_where_the_runs_write_them(capsys):
+    tiny = ["-o", "data.train_clips=12", "-o", "data.val_clips=12", "-o", "seeds=2"]
+    assert command.main(["--recipe", "ctrgcn_lite_dml", *tiny, "--seed", "4", "--dry-run"]) == 0
+    *_, said, _, last = capsys.readouterr().out.splitlines()
+    files = json.loads(last)["files"]
+    assert {"seed4/deploy/model.onnx", "seed5/deploy/model.onnx", "seed5/report.json"} <= {*files}
+    assert [name for name in files if "/" not in name] == ["report.json", "report.html", "run.log"]
+    assert not [name for name in files if name.startswith(("deploy", "weights"))]
+    assert "run.log; in each of seed4/, seed5/: deploy/" in said
+
+
 @pytest.fixture
 def ran(monkeypatch, tmp_path):
     """Runs the seeds with runs that train nothing: (the function, seeds that were run)."""
@@ -111,6 +122,21 @@ def test_seeds_resume_and_come_to_mean_and_deviation(ran, tmp_path):
     assert "seed2/report.html: ok" in page and "91.00\u00a0±\u00a02.00" in page
     alone = recipes.load(tmp_path / "seed2" / "recipe.yaml")
     assert (alone.seed, alone.seeds, alone.data_seed) == (2, 1, 1)
+
+
+def test_over_budget_comes_before_accuracy_whichever_run_failed_first(monkeypatch, tmp_path):
+    ends = {1: ("ok", 0), 2: ("accuracy gate failed", 3), 3: ("over budget", 2)}
+
+    def execute(run):
+        status, code = ends[run.recipe.seed]
+        networks = (NetworkRow("teacher", "a", top1=95.0), NetworkRow("student", "b", top1=90.0))
+        report = Report(recipe="x", status=status, exit_code=code, networks=networks)
+        reports.write(report, run.folder)
+        return report
+
+    monkeypatch.setattr(pipeline, "execute", execute)
+    report = seeds.execute(pipeline.Run(recipe("seeds=3"), tmp_path, tmp_path / "t", "typed"))
+    assert (report.status, report.exit_code) == ("over budget", 2)
 
 
 def test_the_epoch_is_chosen_by_clips_that_are_held_out(tiny_dataset, tiny_view, tmp_path):

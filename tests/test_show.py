@@ -180,6 +180,13 @@ def test_files_of_other_kinds_and_what_cannot_be_drawn(tmp_path, capsys):
         ([], "give either a clip file, or --recipe with --index"),
         (["a.npy", "--frames", "1"], "--draws: must be at least 1, --frames at least 2"),
         (
+            ["a.npy", "--frames", "4"],
+            (
+                "--frames: counts those of a strip, and clip.gif shows the whole clip; leave it out,"
+                " or give a .png as --output"
+            ),
+        ),
+        (
             ["a.npy", "--split", "train", "-o", "input.frames=4"],
             "--split, -o: has no effect with a clip file, which is in no data set; leave it out",
         ),

@@ -217,6 +217,12 @@ def test_a_rule_without_a_single_alarm_is_never_written(tmp_path, monkeypatch):
     assert (folder / deployed.NAME).read_bytes() == before
 
 
+def test_a_share_whose_rule_is_not_written_is_refused(tmp_path, capsys):
+    folder = live_folder.make(tmp_path / "deploy")
+    assert stream_eval.main([str(folder), "--sensitivity", "0.8"]) == 1
+    assert "leave it out, or add --write" in capsys.readouterr().err
+
+
 def test_a_rule_for_several_shares_is_one_row_and_says_where_it_falls_short():
     alarms = Alarms(10, 1.0, 0.85, 2, 2.0, 0.5, None)
     live = replace(LIVE, threshold=0.6)

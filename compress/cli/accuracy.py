@@ -37,7 +37,7 @@ from compress.task import Task, any_weights, as_deployed
 from export import deployed, runtimes
 from export.formats import table
 from export.runtimes import Predict, in_process, trial
-from teachers.errors import CheckpointError, DataError, printable
+from teachers.errors import CheckpointError, DataError, RecipeError, printable
 from teachers.terminal import ending
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import say, show
@@ -120,16 +120,23 @@ def files_of(target: Path) -> list[Files]:
     # Sorted: file systems list a folder in any order, and the first row is the reference.
     files = sorted((each for each in found if each.kind), key=lambda each: each.model)
     if not files and is_run:
-        raise CheckpointError(
-            f"{target}: the run has deployed nothing yet; finish it with --resume, or give a file of"
-            f" {target / 'weights'}"
-        )
+        raise CheckpointError(_nothing_deployed(target))
     if not files:
         raise CheckpointError(
             f"{target}: holds no .pdmodel, no .onnx and no .json of Paddle 3; give a weights file, a deployed folder or a"
             " run's folder"
         )
     return files
+
+
+def _nothing_deployed(run: Path) -> str:
+    seeds = sorted(each.parent for each in run.glob(f"seed*/{RECIPE}"))
+    if seeds:
+        return f"{run}: holds a run for each of several seeds; give one of them, such as {seeds[0]}"
+    return (
+        f"{run}: the run has deployed nothing yet; finish it with --resume, or give a file of"
+        f" {run / 'weights'}"
+    )
 
 
 def _described(folder: Path) -> list[Files]:
@@ -272,6 +279,11 @@ def compared(targets: list[Path], task: Task) -> list[Measured]:
 def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     """The command, called as `command`; returns the exit code."""
     options = _parser(command).parse_args(arguments)
+    if options.dump_format is not None and options.dump is None:
+        raise RecipeError(
+            f"--dump-format {options.dump_format}: has no effect without --dump; leave it out, or"
+            " name the file: --dump result.pkl"
+        )
     device.select(options.device)
     name = options.recipe or recipe_of(options.targets[0]) or DEFAULT_RECIPE
     say(f"data of {name}")
@@ -290,7 +302,8 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     for each in measured:
         _print_result(each)
     if options.dump is not None:
-        _dump(options.dump, options.dump_format, measured[0], dataset)
+        form = options.dump_format or result_files.FORMATS[0]
+        _dump(options.dump, form, measured[0], dataset)
     ending.print_last_line(
         {
             "data": dataset.name,
@@ -318,8 +331,7 @@ def _parser(command: str) -> Parser:
     parser.add_argument(
         "--dump-format",
         choices=result_files.FORMATS,
-        default=result_files.FORMATS[0],
-        help="who reads that file (default: %(default)s)",
+        help=f"who reads that file (default: {result_files.FORMATS[0]})",
     )
     parser.add_argument("targets", nargs="+", type=deployed.place)
     return parser

@@ -21,7 +21,7 @@ from compress.data import clip_list
 from compress.data.file_classes import label_of
 from compress.demo import networks, page
 from compress.demo.networks import Network
-from compress.demo.page import Example
+from compress.demo.page import Example, Page
 from compress.plan import load_data
 from compress.process import console
 from compress.recipe import overrides
@@ -54,27 +54,54 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     shown.append(networks.read(options.folder, title, _say_note))
     if len(shown) > 1:
         networks.check_alike(*shown)
-    examples = _of_files(options.clip, shown[-1]) if options.clip else _of_data(options, shown[-1])
+    failed: list[dict[str, str]] = []
+    if options.clip:
+        examples = _of_files(options.clip, shown[-1], failed)
+    else:
+        examples = _of_data(options, shown[-1])
     made = page.render(shown, examples)
+    failed += made.failed
+    if len(made.failed) == len(examples):
+        raise DataError("\n  ".join(each["error"] for each in failed))
     storage.write_text(options.output, made.text)
+    return _end(options, shown, made, failed, len(examples) - len(made.failed))
+
+
+def _end(
+    options: argparse.Namespace,
+    shown: list[Network],
+    made: Page,
+    failed: list[dict[str, str]],
+    clips: int,
+) -> int:
+    """Say what was written, with so many clips in it; returns the exit code."""
     size = made.parts["all"]
     rows = [(name, f"{count:,}") for name, count in made.parts.items()]
     show(Table(("part", "bytes"), rows))
-    show(f"{options.output}: {format_size(size)}, {len(examples)} clips; open it in a browser")
+    show(f"{options.output}: {format_size(size)}, {clips} clips; open it in a browser")
     content = {
         "output": str(options.output),
         "bytes": size,
         "parts": {name: count for name, count in made.parts.items() if name != "all"},
-        "clips": len(examples),
+        "clips": clips,
         "networks": [each.title for each in shown],
     }
+    reasons = "".join(f"\n  {each['error']}" for each in failed)
+    missing = f"{len(failed)} of {len(failed) + clips} clips are not on the page:{reasons}"
+    if failed:
+        content["failed"] = failed
     if options.max_size is not None and size > options.max_size:
+        if failed:
+            say(missing)
         return ending.fail(
             f"{options.output}: {format_size(size)}, more than --max-size"
             f" {format_size(options.max_size)}; take fewer clips, or a smaller network",
             OVER_BUDGET,
             **content,
         )
+    if failed:
+        # As of predict: the others are there, and whoever asked for all of them has to know.
+        return ending.fail(missing, DataError.exit_code, **content)
     ending.print_last_line({"status": "written", **content})
     return 0
 
@@ -120,14 +147,16 @@ def _size(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _of_files(paths: list[Path], network: Network) -> list[Example]:
-    """The clips of files, each with the class that a public file name says."""
+def _of_files(paths: list[Path], network: Network, failed: list[dict[str, str]]) -> list[Example]:
+    """The clips of files, each with the class that a public file name says; `failed` gets those that
+    cannot be read."""
     description = network.description
     found = []
     files = clip_list.files_of(paths)
     for clip in clip_list.read(files, recording(description), image_of(description)):
         if clip.raw is None:
-            raise DataError(clip.problem)
+            failed.append({"clip": clip.name, "error": clip.problem})
+            continue
         for note in clip.notes:
             _say_note(f"{clip.name}: {note}")
         said = label_of(clip.name)

@@ -15,6 +15,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compress import recipe as recipes
 from compress.budget.sizes import parse_size
@@ -22,10 +23,13 @@ from compress.process import lock, ranks
 from compress.recipe import effective, overrides
 from compress.recipe.types import Recipe
 from teachers import storage
-from teachers.errors import RecipeError
+from teachers.errors import FeatherboneError, RecipeError
 from teachers.terminal import ending, interrupt
 from teachers.terminal.arguments import Parser
 from teachers.terminal.output import LOG_NAME, log_to, say, show
+
+if TYPE_CHECKING:
+    from compress.search.engine import Request
 
 COMMAND = "featherbone search"
 RUNS = Path("runs")
@@ -113,7 +117,7 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     recipe = _limited(recipes.load(options.recipe, options.overrides), options)
     with interrupt.loading():
         from compress.process import device
-        from compress.search import engine, report
+        from compress.search import engine
         from compress.search.log import NAME
         from compress.search.state import Limits
     device.select(options.device)
@@ -142,11 +146,21 @@ def main(arguments: list[str] | None = None, command: str = COMMAND) -> int:
     with lock.hold(folder / lock.NAME, advice), log_to(folder / LOG_NAME):
         say(f"{recipe.name}: search {'resumed ' if begun else ''}in {folder}")
         request = engine.Request(recipe, folder, limits, folder.parent / "teachers", typed)
-        try:
-            result = engine.execute(request)
-        except KeyboardInterrupt as stopped:
-            message = "interrupted; everything finished is kept. Continue with --resume"
-            return ending.fail(message, interrupt.exit_code(stopped), output=str(folder))
+        return _search(request)
+
+
+def _search(request: Request) -> int:
+    """The search, with what ends it and what it found in its log; returns the exit code."""
+    from compress.search import engine, report
+
+    folder = request.folder
+    try:
+        result = engine.execute(request)
+    except KeyboardInterrupt as stopped:
+        message = "interrupted; everything finished is kept. Continue with --resume"
+        return ending.fail(message, interrupt.exit_code(stopped), output=str(folder))
+    except FeatherboneError as error:
+        return ending.fail(str(error), error.exit_code, output=str(folder))
     for part in report.printed(result, folder):
         show(part)
     ending.print_last_line(report.last_line(result, folder))

@@ -125,6 +125,11 @@ def _parser(command: str) -> Parser:
 
 
 def _config(options: argparse.Namespace, usual: Config) -> Config:
+    if options.sensitivity is not None and not options.write:
+        raise RecipeError(
+            "--sensitivity: chooses the rule that --write keeps, and all are shown; leave it out, or"
+            " add --write"
+        )
     given = {key: getattr(options, key) for key in KEYS if getattr(options, key) is not None}
     try:
         return replace(usual, **given)

@@ -33,10 +33,12 @@ from compress.data.ntu.clip_cache import Cache
 from compress.process import ranks
 from compress.process.console import bar
 from teachers.terminal import ending
-from teachers.terminal.arguments import Parser
+from teachers.terminal.arguments import Parser, given
 from teachers.terminal.output import say
 
 COMMAND = "python -m compress.data.prepare"
+# Of --write, where nothing else is said.
+BENCHMARK = "xsub"
 
 
 def parser(command: str = COMMAND) -> Parser:
@@ -78,7 +80,7 @@ def parser(command: str = COMMAND) -> Parser:
     )
     line.add_argument("--to", type=Path, help="where --write makes its folders")
     line.add_argument(
-        "--benchmark", choices=("xsub", "xview", "xset"), default="xsub", help="split of --write"
+        "--benchmark", choices=("xsub", "xview", "xset"), help=f"split of --write ({BENCHMARK})"
     )
     return line
 
@@ -89,8 +91,13 @@ def _checked(line: Parser, options: argparse.Namespace) -> argparse.Namespace:
         line.error("--workers: must be at least 1")
     if options.write and options.to is None:
         line.error("--write: needs --to FOLDER, for nothing is written among the recordings")
+    useless = [] if options.write else given(options, ("to", "benchmark"))
+    if useless:
+        line.error(f"{', '.join(useless)}: has no effect without --write; leave it out, or add it")
     if options.write and options.preparation == "ctrgcn":
         line.error("--write: is of --preparation efficientgcn; leave --preparation out")
+    if options.benchmark is None:
+        options.benchmark = BENCHMARK
     if options.preparation is None:
         options.preparation = "efficientgcn" if options.write else PREPARATIONS[0]
     return options

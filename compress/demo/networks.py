@@ -64,14 +64,16 @@ class Network:
         """(views, K) of a clip (C, T, V, M) as it was recorded, by ONNX Runtime.
 
         Raises:
-            DataError, ExportMismatch: as `featherbone predict`.
+            DataError: it has no finite answer to this clip. ExportMismatch: the model does
+                not return one number for each class.
         """
         views = [
             serving.prepare(raw, self.description, name, number)
             for number in range(self.description.views)
         ]
         found = np.asarray(self.served.run(np.stack(views))[0])
-        serving.check_logits(found, len(views), self.description, name)
+        if not serving.finite_rows(found, len(views), self.description, name).all():
+            raise DataError(f"{name}: {serving.NOT_FINITE}")
         return found
 
 

@@ -17,6 +17,7 @@ from compress.reporting import wording
 from compress.reporting.design import PAGE
 from compress.reporting.policy import policy
 from export.serving import scores_of
+from teachers.errors import DataError
 
 HERE = Path(__file__).parent
 TEMPLATE = "demo.html.j2"
@@ -62,10 +63,12 @@ class Page:
 
     Attributes:
         parts: bytes by what they are for; they add up to the file's.
+        failed: clips that are not on it, and why, as `featherbone predict` says it.
     """
 
     text: str
     parts: dict[str, int]
+    failed: tuple[dict[str, str], ...] = ()
 
 
 def engine(names: Sequence[str] = ENGINE) -> str:
@@ -77,12 +80,13 @@ def render(networks: Sequence[Network], examples: Sequence[Example]) -> Page:
     """The page of one network, or of a teacher and its student.
 
     Args:
-        examples: the clips that it opens with, at least one.
+        examples: the clips that it opens with, but for those that a network cannot answer.
     Raises:
-        DataError, ExportMismatch: a clip that a network cannot answer.
+        ExportMismatch: a model that does not return one number for each class.
     """
     constants = [base64.b64encode(each.graph.constants).decode() for each in networks]
-    clips = _json([_example(each, networks) for each in examples])
+    answered, failed = _answered(networks, examples)
+    clips = f"[{','.join(answered)}]"
     graphs = [_json(each.graph.graph) for each in networks]
     texts = {
         "interpreter": engine(),
@@ -102,7 +106,7 @@ def render(networks: Sequence[Network], examples: Sequence[Example]) -> Page:
         parts = {**counted, "frame and labels": total - sum(counted.values()), "all": total}
         text = _html(networks, constants, texts, data, parts)
         if len(text.encode()) == total:
-            return Page(text, parts)
+            return Page(text, parts, tuple(failed))
         total = len(text.encode())
 
 
@@ -186,6 +190,20 @@ def _data(networks: Sequence[Network], clips: str, graphs: list[str]) -> str:
         for each, graph in zip(shown.pop("networks"), graphs, strict=True)
     )
     return f'{_json(shown)[:-1]},"networks":[{listed}],"examples":{clips}}}'
+
+
+def _answered(
+    networks: Sequence[Network], examples: Sequence[Example]
+) -> tuple[list[str], list[dict[str, str]]]:
+    """(JSON of the clips that all networks answer, the others with the reason)."""
+    answered = []
+    failed = []
+    for each in examples:
+        try:
+            answered.append(_json(_example(each, networks)))
+        except DataError as error:
+            failed.append({"clip": each.name, "error": str(error)})
+    return answered, failed
 
 
 def _example(example: Example, networks: Sequence[Network]) -> dict[str, Any]:

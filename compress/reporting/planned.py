@@ -12,6 +12,10 @@ from teachers.terminal import ending
 from teachers.terminal.output import show
 from teachers.terminal.tables import Table
 
+REPORT = ("report.json", "report.html")
+# Of several seeds there is one log, and a report over all of them beside each one's own.
+OF_ALL = (*REPORT, "run.log")
+
 
 def print_plan(plan: Plan) -> int:
     """Networks with parameters and MACs, steps, data counts and the files a run will write.
@@ -21,7 +25,6 @@ def print_plan(plan: Plan) -> int:
     """
     dataset = plan.dataset
     budget = plan.recipe.budget
-    files = _files(plan)
     show(_table(plan))
     if plan.recipe.extends:
         # Nobody can see it whole otherwise; keys at their default would bury those that were written.
@@ -34,7 +37,7 @@ def print_plan(plan: Plan) -> int:
     )
     for note in plan.notes:
         show(f"note: {note}")
-    show(f"files: {', '.join(files)}")
+    show(_files_in_words(plan))
     floor = "" if budget.min_top1 is None else f" and at least {budget.min_top1:g} %"
     if budget.max_drop_at_20pct_joints is not None:
         floor += f", at most {budget.max_drop_at_20pct_joints:g} lost with 20 % of the joints"
@@ -42,7 +45,7 @@ def print_plan(plan: Plan) -> int:
         f"gates: deployed folder at most {budget.max_size / 1e6:g} MB, top-1 at most"
         f" {budget.max_top1_drop:g} points below the teacher{floor}"
     )
-    ending.print_last_line(_last_line(plan, files))
+    ending.print_last_line(_last_line(plan))
     return 0
 
 
@@ -105,6 +108,33 @@ def _start(plan: Plan) -> str:
 
 def _files(plan: Plan) -> list[str]:
     """What a run writes into its folder, from its top."""
+    own = _files_of_one(plan)
+    if plan.recipe.seeds == 1:
+        return [*own, *OF_ALL]
+    return [
+        *(f"{folder}{name}" for folder in _seed_folders(plan) for name in (*own, *REPORT)),
+        *OF_ALL,
+    ]
+
+
+def _files_in_words(plan: Plan) -> str:
+    own = _files_of_one(plan)
+    if plan.recipe.seeds == 1:
+        return f"files: {', '.join((*own, *OF_ALL))}"
+    # Once for all seeds, of which there may be a hundred.
+    return (
+        f"files: {', '.join(OF_ALL)}; in each of {', '.join(_seed_folders(plan))}:"
+        f" {', '.join((*own, *REPORT))}"
+    )
+
+
+def _seed_folders(plan: Plan) -> list[str]:
+    # As `compress.seeds` names them.
+    return [f"seed{seed}/" for seed in plan.recipe.run_seeds]
+
+
+def _files_of_one(plan: Plan) -> list[str]:
+    """What a run of one seed writes but for its report."""
     files = []
     for format_name in plan.recipe.export.formats:
         files += [f"deploy/{name}" for name in table.files(format_name)]
@@ -114,7 +144,7 @@ def _files(plan: Plan) -> list[str]:
     files.append("weights/student.npz")
     if any(step.entry.enabled and step.entry.kind in QUANTISING for step in plan.steps):
         files.append("weights/quantized.npz")
-    return [*files, "scores.npz", "report.json", "report.html", "run.log", "curves/"]
+    return [*files, "scores.npz", "curves/"]
 
 
 def _teacher_files(teachers: tuple[PlannedTeacher, ...]) -> list[str]:
@@ -124,7 +154,7 @@ def _teacher_files(teachers: tuple[PlannedTeacher, ...]) -> list[str]:
     return [f"weights/teacher{number}.npz" for number in range(1, len(teachers) + 1)]
 
 
-def _last_line(plan: Plan, files: list[str]) -> dict[str, object]:
+def _last_line(plan: Plan) -> dict[str, object]:
     """The plan for programs: one JSON object."""
     specs = [teacher.spec for teacher in plan.teachers]
     return {
@@ -137,5 +167,5 @@ def _last_line(plan: Plan, files: list[str]) -> dict[str, object]:
         "student_macs": networks.macs(plan.final_spec),
         "train_clips": len(plan.dataset.train),
         "val_clips": len(plan.dataset.val),
-        "files": files,
+        "files": _files(plan),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,11 @@ def execute(request: Request) -> results.Found:
     _begin(request, log)
     with console.reading() as progress:
         dataset = plan.load_data(request.recipe, progress)
-    planned = plan.make(request.recipe, dataset)
+    # One seed, in the recipes of the front, too: each makes its point again.
+    planned = plan.make(replace(request.recipe, seeds=1), dataset)
     # Before the teacher is trained: what does not fit is no news to have hours later.
     sampler.check(spaces.of(planned))
-    for note in (*planned.notes, *spaces.notes(planned.recipe)):
+    for note in (*planned.notes, *spaces.notes(request.recipe)):
         say(f"note: {note}")
     run = pipeline.Run(planned.recipe, request.folder, request.teacher_cache, request.command)
 

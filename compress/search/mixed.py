@@ -11,8 +11,6 @@ from export.quantize import bits
 from teachers import networks
 from teachers.networks import Spec
 
-SCALE = {"int4_weights": 2, "int8_weights": 4}  # bytes of a stored scale
-
 
 def more_bytes(spec: Spec, config: weight_only.Config, copies: int) -> list[tuple[str, int]]:
     """(layer, bytes that its weights take in eight bits beyond four), the smallest first, of those
@@ -28,14 +26,12 @@ def more_bytes(spec: Spec, config: weight_only.Config, copies: int) -> list[tupl
     plan = bits.make_plan(flat, kind, overrides=quantising.overrides(config), group=config.group)
     more: dict[str, int] = {}
     for one in bits.weights(flat):
-        shape = one.parameter.shape
-        if plan.precision[one.layer] != "int4_weights" or one.parameter.size < bits.SMALL:
+        size = one.parameter.size
+        if plan.precision[one.layer] != "int4_weights" or size < bits.SMALL:
             continue
-        channels = shape[one.axis]
-        inputs = one.parameter.size // channels
-        groups = inputs // bits.group_size(inputs, config.group)
-        four = one.parameter.size // 2 + SCALE["int4_weights"] * channels * groups
-        eight = one.parameter.size + SCALE["int8_weights"] * channels
+        channels = one.parameter.shape[one.axis]
+        four = bits.stored_bytes(size, channels, "int4_weights", config.group)
+        eight = bits.stored_bytes(size, channels, "int8_weights", config.group)
         more[one.layer] = more.get(one.layer, 0) + copies * max(eight - four, 0)
     return sorted(more.items(), key=lambda entry: (entry[1], entry[0]))
 

@@ -26,6 +26,8 @@ class Found:
         front: names of those that no other beats in bytes, ms and top-1.
         best: the name of the most accurate that keeps most limits; None: there is none yet.
         why: it ended: "time", "space" or, under way, "".
+        delivered: names of all points that were ever delivered: `front/` may hold their recipes.
+        begun: see `compress.search.state.State.begun`.
     """
 
     points: tuple[dict[str, Any], ...]
@@ -37,6 +39,8 @@ class Found:
     counts: dict[str, int]
     latency: dict[str, Any]
     why: str = ""
+    delivered: frozenset[str] = frozenset()
+    begun: frozenset[str] = frozenset()
 
     @property
     def best_point(self) -> dict[str, Any] | None:
@@ -74,6 +78,8 @@ def found(events: Sequence[Event], limits: Limits, teacher_top1: float) -> Found
         },
         {key: fitted[0][key] for key in ("error", "largest")} if fitted else {},
         events[-1]["why"] if events and events[-1]["kind"] == "end" else "",
+        frozenset(_name(event) for event in events if event["kind"] == "point"),
+        state.begun,
     )
 
 
@@ -97,10 +103,14 @@ def missed(result: Found) -> list[str]:
     return found
 
 
+def _name(event: Event) -> str:
+    return f"{event['shape']}-{event['bits']}"
+
+
 def _point(event: Event, limits: Limits, teacher_top1: float) -> dict[str, Any]:
     kept = {key: value for key, value in event.items() if key not in ("kind", "elapsed")}
     return {
-        "name": f"{event['shape']}-{event['bits']}",
+        "name": _name(event),
         **kept,
         "drop": teacher_top1 - event["top1"],
         "keeps": keeps(event, limits, teacher_top1),
@@ -119,14 +129,15 @@ def write(result: Found, folder: Path, recipe_of: Callable[[dict[str, Any]], str
     recipes = storage.make_folder(folder / "front")
     for point in result.on_front:
         storage.write_text(recipes / f"{point['name']}.yaml", recipe_of(point))
-    for stale in recipes.glob("*.yaml"):
-        if stale.stem not in result.front:
-            stale.unlink()
+    # By name: whatever else lies there, recipes made of these among it, is somebody's own.
+    for stale in result.delivered - set(result.front):
+        (recipes / f"{stale}.yaml").unlink(missing_ok=True)
     if result.best_point is not None:
         _link(folder / "best", result.best_point["folder"])
     storage.write_text(folder / "front.json", json.dumps(to_json(result), indent=1) + "\n")
     storage.write_text(folder / "report.html", chart.html(to_json(result), missed(result)))
-    _sweep(folder / "points", {Path(point["folder"]).name for point in result.points})
+    kept = {Path(point["folder"]).name for point in result.points}
+    _sweep(folder / "points", result.begun - kept)
 
 
 def to_json(result: Found) -> dict[str, Any]:
@@ -157,8 +168,9 @@ def _link(path: Path, target: str) -> None:
         raise storage.failure(path, error) from error
 
 
-def _sweep(folder: Path, kept: set[str]) -> None:
-    """Remove deliveries that a better one of the same point has taken the place of."""
+def _sweep(folder: Path, stale: frozenset[str]) -> None:
+    """Remove deliveries that a better one of the same point has taken the place of, and those that
+    came to nothing."""
     for old in folder.iterdir() if folder.is_dir() else ():
-        if old.name not in kept:
+        if old.name in stale:
             shutil.rmtree(old, ignore_errors=True)

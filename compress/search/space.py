@@ -23,6 +23,8 @@ LAST_BLOCKS = 3
 CHANNELS = (0.0, 0.25, 0.5, 0.75)
 PARTS_OF_FRAMES = (1, 2, 4)
 FEWEST_FRAMES = 8
+# What a recipe asks of a run's files that a search does not do with those of its points.
+SECTIONS = ("compare", "robustness", "streams")
 
 
 @dataclass(frozen=True)
@@ -278,4 +280,12 @@ def notes(base: Recipe) -> list[str]:
         found.append(
             "budget.max_drop_at_20pct_joints is not judged by a search: run a recipe of its front"
         )
+    if base.seeds > 1:
+        found.append(
+            f"seeds: a search trains every network once, with the seed {base.seed}; run a recipe of its"
+            f" front with -o seeds={base.seeds}"
+        )
+    left_out = [key for key in SECTIONS if getattr(base, key)]
+    if left_out:
+        found.append(f"{', '.join(left_out)}: no part of a search; run a recipe of its front")
     return found

@@ -162,6 +162,17 @@ class State:
         closed = {name for wave in self.waves for name in wave}
         return [one for one in self.alive if one.name not in closed]
 
+    @property
+    def begun(self) -> frozenset[str]:
+        """Folders of every delivery that may have been begun: of one that was stopped on the way the
+        log says nothing."""
+        return frozenset(
+            delivery_name(one.name, bits, epoch)
+            for one in self.candidates.values()
+            for bits in one.points
+            for epoch in range(1, len(one.top1) + 1)
+        )
+
     def newest(self) -> list[Event]:
         """The last delivery of each point."""
         return list({(event["shape"], event["bits"]): event for event in self.points}.values())
@@ -236,6 +247,11 @@ def _candidate(event: Event, events: Sequence[Event]) -> Candidate:
         rests[-1]["epoch"] if rests else 0,
         rests[-1]["why"] if rests else "",
     )
+
+
+def delivery_name(shape: str, bits: Bits, epoch: int) -> str:
+    """The folder of a delivery with the weights of an epoch, below `points/`."""
+    return f"{shape}-{bits}-e{epoch}"
 
 
 def cost_of(point: Event) -> front.Cost:

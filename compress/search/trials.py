@@ -17,7 +17,7 @@ from compress.search.bench import Bench
 from compress.search.context import Context
 from compress.search.log import Log
 from compress.search.space import Shape
-from compress.search.state import Candidate, Limits
+from compress.search.state import Candidate, Limits, delivery_name
 from compress.steps.work import State
 from compress.training.curves import Curves
 from teachers.weights import identity
@@ -57,7 +57,7 @@ class Trials:
         in_int8 = one.in_int8(bits)
         recipe = self._context.recipe(shape, bits, one.best_epoch, in_int8)
         state = self._at_rest(shape)
-        folder = f"points/{recipe.name}-e{one.best_epoch}"
+        folder = f"points/{delivery_name(one.name, bits, one.best_epoch)}"
         work = replace(
             self._context.work,
             folder=self._context.folder / folder,

@@ -4,6 +4,7 @@ terminal anything but text."""
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import struct
 import time
@@ -227,6 +228,35 @@ def test_a_program_must_be_whole(folder, models):
         paddle_files.tensor_of(variable).dims[0] = 10**9
 
     refused(other, "tensors that are not the")
+
+
+def test_a_program_may_speak_of_weights_as_they_were_before_a_quantiser_wrote_them(folder, models):
+    """PaddleSlim's: int8 where float32 is declared, scales with a dimension more."""
+    program = programs(models)
+    names = paddle_files.parameter_names(folder / "model.pdmodel")
+    path = folder / "model.pdiparams"
+    parts = [(tensor, bytes(values)) for tensor, values in paddle_files.contents(path.read_bytes())]
+    # One of two sizes or more, or in one axis it would be no other tensor.
+    number = next(
+        i for i, (tensor, _) in enumerate(parts) if sum(size > 1 for size in tensor.dims) > 1
+    )
+    tensor, values = parts[number]
+    assert len(names) == len(parts) and tensor.data_type == paddle_program.FLOAT32
+    sizes = list(tensor.dims)
+
+    def stored(kind, dims, count):
+        tensor.data_type = kind
+        tensor.ClearField("dims")
+        tensor.dims.extend(dims)
+        parts[number] = tensor, values[:count]
+        path.write_bytes(paddle_files.combined(parts))
+
+    (folder / "model.pdmodel").write_bytes(program.SerializeToString())
+    stored(paddle_program.INT8, [1, *sizes], len(values) // 4)
+    paddle_program.check(folder / "model.pdmodel", path)
+    stored(paddle_program.FLOAT32, [math.prod(sizes)], len(values))
+    with pytest.raises(ExportMismatch, match="tensors that are not the"):
+        paddle_program.check(folder / "model.pdmodel", path)
 
 
 def test_parameters_that_claim_more_than_there_is_are_refused(folder):

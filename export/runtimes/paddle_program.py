@@ -61,6 +61,8 @@ OPERATORS = frozenset(
     unfold unsqueeze unsqueeze2 unstack where where_index
     """.split()  # noqa: SIM905  (a literal would take a line for each word)
 )
+# Numbers of VarType in Paddle's framework.proto.
+FLOAT32, INT8 = 5, 21
 
 
 def check(model: Path, parameters: Path) -> None:
@@ -168,8 +170,20 @@ def _check_parameters(
         raise ExportMismatch(
             f"{parameters}: damaged or truncated ({first_line(error)}); copy it again or export it again"
         ) from error
-    if expected != [(tensor.data_type, list(tensor.dims)) for tensor, _ in tensors]:
+    found = [(tensor.data_type, list(tensor.dims)) for tensor, _ in tensors]
+    if len(found) != len(expected) or not all(map(_fits, expected, found)):
         raise ExportMismatch(
             f"{parameters}: holds {len(tensors)} tensors that are not the {len(expected)} parameters"
             f" of {model.name}; copy both from the same export"
         )
+
+
+def _fits(declared: tuple[int, list[int]], stored: tuple[int, list[int]]) -> bool:
+    """Whether a tensor (type, dimensions) of the file is the one that the program speaks of.
+
+    PaddleSlim leaves what a program says of its weights as it was before it wrote them in eight bits,
+    and of its scales, which have dimensions of one more or fewer.
+    """
+    kinds = (declared[0], stored[0])
+    sizes = [[size for size in dims if size != 1] for _, dims in (declared, stored)]
+    return sizes[0] == sizes[1] and (kinds[0] == kinds[1] or kinds == (FLOAT32, INT8))

@@ -66,7 +66,9 @@ def subject(name: str, drop: str) -> nn.Layer:
     return network
 
 
-def makers(network: nn.Layer, clips: np.ndarray, folder: Path) -> dict[str, Callable]:
+def makers(
+    network: nn.Layer, clips: np.ndarray, folder: Path, wanted: Callable[[str], bool]
+) -> dict[str, Callable]:
     """What runs the network: name -> threads -> predict; the default file stands first."""
     save_baseline(network, folder / "baseline")
     default = folder / "baseline" / "model.onnx"
@@ -80,13 +82,15 @@ def makers(network: nn.Layer, clips: np.ndarray, folder: Path) -> dict[str, Call
         (file,) = onnx_format.save(flat, network.spec, folder / kind, plan)
         found[f"ONNX Runtime, our file, {kind}"] = lambda file=file: runtimes.onnx_runtime(file)
     for name, quantise in rivals.ONNX.items():
+        if not wanted(name):
+            continue
         try:
             file = quantise(default, clips, folder)
             found[name] = lambda file=file: runtimes.onnx_runtime(file)
         except Exception as problem:  # noqa: BLE001  (what other tools raise is a result, too)
             say(f"left out: {name}: {type(problem).__name__}: {problem}")
     for name, make in rivals.OTHERS.items():
-        if any(word in name for word in SKIPPED):
+        if any(word in name for word in SKIPPED) or not wanted(name):
             continue
         try:
             predict, _ = make(network, default, clips, folder)
@@ -117,19 +121,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--network", required=True, choices=networks.names())
     parser.add_argument("--drop", default="", help="blocks to leave out, l10 or l9,l10")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--only", action="append", default=[], help="rows with this in their name")
     parser.add_argument("--csv", type=Path, help="write the table as CSV")
     options = parser.parse_args(arguments)
     network = subject(options.network, options.drop)
     shape = (CALIBRATION_CLIPS, *network.spec.input_shape)
     clips = np.random.default_rng(1).standard_normal(shape).astype("float32")
     rows = []
+
+    def wanted(name: str) -> bool:
+        return not options.only or any(word in name for word in options.only)
+
     with tempfile.TemporaryDirectory() as temporary:
-        found = makers(network, clips, Path(temporary))
+        found = makers(network, clips, Path(temporary), wanted)
         default, *_ = found.values()
         expected = runtimes.in_process(network)(clips[:1])
         for name, make in found.items():
-            predict = make()
-            off = np.abs(predict(clips[:1]) - expected).max() / np.abs(expected).max()
+            if not wanted(name):
+                continue
+            try:
+                predict = make()
+                answers = predict(clips[:1])
+            except Exception as problem:  # noqa: BLE001  (what other tools raise is a result, too)
+                say(f"left out: {name}: {type(problem).__name__}: {problem}")
+                continue
+            off = np.abs(answers - expected).max() / np.abs(expected).max()
             row = {"runs": name, "rel_difference": float(f"{off:.1e}")}
             for persons in (2, 1):
                 x = clips[:1].copy()

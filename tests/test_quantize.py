@@ -170,6 +170,27 @@ def test_gradient_cuts_off_what_changes_no_logit():
     assert calibrate.calibrate(flat, clips, "mse")["l1.in"][0] < -9
 
 
+@pytest.mark.parametrize("outlier", [10.0, 1e4, 1e8])
+def test_percentile_finds_the_range_beside_a_single_enormous_value(outlier):
+    values = np.random.default_rng(0).standard_normal(40_000).astype("float32")
+    values[7] = outlier
+    clips = values.reshape(2, 1, -1, 1, 1)
+    low, high = calibrate.calibrate(nn.Sequential(Ended()), clips, "percentile")["l1.in"]
+    expected = np.quantile(values, [0.00005, 0.99995])
+    np.testing.assert_allclose([low, high], expected, rtol=0.1)
+
+
+def test_percentile_of_values_that_are_nearly_all_zero():
+    clips = np.zeros((2, 1, 40_000, 1, 1), "float32")
+    clips[0, 0, 3] = 1.0
+    flat = nn.Sequential(Ended())
+    found = calibrate.calibrate(flat, clips, "percentile")["l1.in"]
+    assert found == (0.0, 1 / calibrate.BINS)
+    for tiny in (0.0, 1e-42):
+        found = calibrate.calibrate(flat, clips * np.float32(tiny), "percentile")["l1.in"]
+        assert 0 <= found[1] <= tiny
+
+
 def test_calibration_needs_clips(flat, clips):
     with pytest.raises(
         DataError, match="calibration: no clips to calibrate with; give at least one"

@@ -109,6 +109,24 @@ def test_int4_weights_of_any_size_are_rounded_once(size):
         assert decibels(float((weight**2).sum()), float(((weight - once) ** 2).sum())) > 15
 
 
+def test_small_channels_beside_large_ones_keep_their_levels():
+    """Weights of a millionth behind activations of a million count as much as any other."""
+    weight = np.random.default_rng(4).standard_normal((8, 64, 1, 1)).astype("float32")
+    sizes = np.array([1, 1e-3, 1e-6, 1e-8, 1e-12, 1e3, 1e5, 1e8], "float32").reshape(-1, 1, 1, 1)
+    for kind in ("int8", "int8_weights"):
+        rounded = bits.rounded(weight * sizes, 0, kind)
+        np.testing.assert_allclose(rounded / sizes, bits.rounded(weight, 0, kind), atol=1e-5)
+
+
+def test_a_weight_that_is_wrong_in_a_small_channel_is_not_stored():
+    weight = np.random.default_rng(4).standard_normal((2, 64, 1, 1)).astype("float32")
+    weight[0] *= 1e6
+    once = bits.rounded(weight, 0, "int8_weights")
+    once[1, 5:] *= 1.3
+    with pytest.raises(ExportMismatch, match="w: is not rounded to int8_weights"):
+        bits.stored(once, "w", 0, "int8_weights", 32)
+
+
 @pytest.mark.parametrize(
     "kind, largest, expected",
     [

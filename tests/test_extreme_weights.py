@@ -12,6 +12,7 @@ import pytest
 
 from export import api, deployed
 from teachers import ctrgcn, networks
+from teachers.errors import ExportMismatch
 from teachers.skeleton import Skeleton
 
 FIVE = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)
@@ -63,6 +64,12 @@ def huge(name, value):
         value[0] = 1e4
 
 
+def infinite(name, value):
+    """An outlier that no logit can hold."""
+    if name == "fc.weight":
+        value[0] = 3e38
+
+
 def clips_of(network):
     shape = (4, *network.spec.input_shape)
     return np.random.default_rng(0).standard_normal(shape).astype("float32")
@@ -106,3 +113,11 @@ def test_both_files_hold_what_the_network_computes(network, kind, tmp_path):
     assert said == dict(Counter(quantized.plan.precision.values()))
     stored = {one.data_type for one in onnx.load(tmp_path / "model.onnx").graph.initializer}
     assert STORED[kind] in stored
+
+
+def test_a_network_without_finite_answers_is_named_as_the_cause(tmp_path):
+    network = changed(infinite)
+    clips = clips_of(network)
+    with pytest.raises(ExportMismatch, match="own logits are not finite on [1-4] of 4 clips"):
+        api.export(network, tmp_path / "deploy", 100 * clips, ["onnx"], ABOUT)
+    assert not (tmp_path / "deploy").exists()

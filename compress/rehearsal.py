@@ -2,7 +2,7 @@
 they go to will take them.
 
 The exporter writes the same network with other weights: neither sizes nor operators depend on what
-the weights are.
+the weights are, but for layers that training leaves beyond float16 (`export/quantize/halves.py`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from export.formats.options import USUAL, Options
 from export.formats.profiles import PROFILES
 from export.quantize.quantized import Quantized
 from teachers import storage
-from teachers.errors import CheckpointError
+from teachers.errors import CheckpointError, ExportMismatch
 from teachers.weights import pir_files
 
 
@@ -45,10 +45,11 @@ def build(
     Returns:
         per format, the differences of `export.verify.difference`.
     Raises:
-        ExportMismatch: a file does not compute what the network computes; nothing is left that
-            looks deployable.
+        ExportMismatch: a file does not compute what the network computes, or that is not finite;
+            nothing is left that looks deployable.
         StorageError: a file cannot be written.
     """
+    _require_finite(reference)
     storage.make_folder(folder)
     with storage.staging(folder) as unfinished:
         description = save(network, unfinished, formats, about, quantized, options)
@@ -66,6 +67,17 @@ def build(
         # Last: a folder without it is not one that anybody would deploy
         storage.deliver(deployed.write(unfinished, description, models=folder), folder)
     return differences
+
+
+def _require_finite(reference: np.ndarray) -> None:
+    # First: whatever is compared with them afterwards would be blamed for it.
+    broken = np.count_nonzero(~np.isfinite(reference).all(1))
+    if broken:
+        raise ExportMismatch(
+            f"the trained network's own logits are not finite on {broken} of {len(reference)} clips,"
+            " so no file can be compared with them: its weights, or coordinates of these clips, are"
+            " too large for float32; give an earlier checkpoint, or other clips"
+        )
 
 
 def names(formats: Sequence[str]) -> set[str]:

@@ -22,12 +22,14 @@ CLOSE = {
 # Answers whose two classes are closer than so many times the noise of a logit are a tie: the
 # difference of two noisy logits has a deviation of 1.4 times theirs, and twice that is usual.
 TIE = 3.0
+EQUAL = 300.0  # dB: what equal logits count as
 TOLERANCE = 1e-5  # largest logit difference, relative to the largest logit, of a float32 file
 
 
 def difference(logits: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     """How far logits (n, K) are from the trained network's: top-1 agreement (0..1), largest
     absolute difference, and that divided by the largest reference logit."""
+    logits, reference = logits.astype("float64"), reference.astype("float64")
     # NaN compares false with every limit, and would pass as close
     largest = float(np.abs(logits - reference).max()) if np.isfinite(logits).all() else float("inf")
     return {
@@ -50,7 +52,7 @@ def noise_of(logits: np.ndarray, reference: np.ndarray) -> float:
     square of each clip, and of these the median."""
     # The median: clips that a file computes wrongly must not raise the noise that would excuse
     # them. NaN is no noise, and excuses nothing.
-    each = np.sqrt(np.square(logits - reference).mean(1))
+    each = np.sqrt(_squared(logits - reference).mean(1))
     return float(np.median(each)) if np.isfinite(logits).all() else 0.0
 
 
@@ -124,11 +126,21 @@ def require_close(
 
 def closeness(logits: np.ndarray, simulated: np.ndarray) -> dict[str, float]:
     """What `difference` gives of logits (n, K), `clear_agreement`, and the signal to noise `snr_db`."""
-    energies = (float(np.square(one).sum()) for one in (simulated, logits - simulated))
-    # Equal logits have no noise, and the logarithm no zero
-    signal, noise = (max(one, 1e-30) for one in energies)
-    snr = 10 * math.log10(signal / noise) if math.isfinite(noise) else -math.inf
+    signal, noise = (float(_squared(one).sum()) for one in (simulated, logits - simulated))
+    if noise == 0:
+        # Equal logits, be they zeros: a number for JSON, and more than float32 can have
+        snr = EQUAL
+    elif signal == 0 or not math.isfinite(noise):
+        snr = -math.inf
+    else:
+        snr = 10 * math.log10(signal / noise)
     return _compared(logits, simulated, noise_of(logits, simulated)) | {"snr_db": snr}
+
+
+def _squared(values: np.ndarray) -> np.ndarray:
+    """In float64: the square of a float32 number is infinite from 1.8e19 on, and then no noise is too
+    much."""
+    return np.square(values.astype("float64"))
 
 
 def _compared(logits: np.ndarray, reference: np.ndarray, noise: float) -> dict[str, float]:

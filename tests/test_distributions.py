@@ -28,6 +28,14 @@ def test_shares_are_percent_of_equal_bins():
     assert len(shares(np.zeros(5), 0, 0)) == BINS
 
 
+@pytest.mark.parametrize("low, high", [(1.0, 1.0000001), (0.0, 1e-42)])
+def test_values_that_are_nearly_the_same_have_shares(low, high):
+    """Between them float32 has no room for bins, which NumPy 2 refuses."""
+    values = np.array([low, high, high, high], "float32")
+    found = shares(values, float(values[0]), float(values[1]))
+    assert (found[0], found[-1]) == (25.0, 75.0)
+
+
 def test_what_lies_outside_of_a_range_is_counted_exactly():
     values = Values((-1.0, 2.0))
     values.add(np.array([[-3.0, 0.0], [1.0, 2.0]], "float32"))

@@ -94,6 +94,79 @@ def test_rounding_twice_changes_nothing(kind):
             bits.stored(weight, "l1.values.w", 0, kind, 32)
 
 
+@pytest.mark.parametrize("size", [3e-8, 4e-7, 7e-7, 9e-7, 4e-6, 5e-5, 1.0, 1e5])
+def test_int4_weights_of_any_size_are_rounded_once(size):
+    """Below 0.00006 float16 scales are whole multiples of a step."""
+    weight = np.random.default_rng(1).standard_normal((24, 64, 1, 1)) * size
+    weight[2] = 0.0
+    weight[3] *= 1e-3
+    once = bits.rounded(weight.astype("float32"), 0, "int4_weights")
+    found, scales = bits.stored(once, "l1.values.w", 0, "int4_weights", 32)
+    assert np.array_equal(bits.values(found, scales, weight.shape, 0), once)
+    assert np.isfinite(scales).all() and (scales > 0).all() and not once[2].any()
+    assert np.array_equal(scales.astype("float16").astype("float32"), scales)
+    if size > 1e-6:
+        assert decibels(float((weight**2).sum()), float(((weight - once) ** 2).sum())) > 15
+
+
+def test_small_channels_beside_large_ones_keep_their_levels():
+    """Weights of a millionth behind activations of a million count as much as any other."""
+    weight = np.random.default_rng(4).standard_normal((8, 64, 1, 1)).astype("float32")
+    sizes = np.array([1, 1e-3, 1e-6, 1e-8, 1e-12, 1e3, 1e5, 1e8], "float32").reshape(-1, 1, 1, 1)
+    for kind in ("int8", "int8_weights"):
+        rounded = bits.rounded(weight * sizes, 0, kind)
+        np.testing.assert_allclose(rounded / sizes, bits.rounded(weight, 0, kind), atol=1e-5)
+
+
+def test_a_weight_that_is_wrong_in_a_small_channel_is_not_stored():
+    weight = np.random.default_rng(4).standard_normal((2, 64, 1, 1)).astype("float32")
+    weight[0] *= 1e6
+    once = bits.rounded(weight, 0, "int8_weights")
+    once[1, 5:] *= 1.3
+    with pytest.raises(ExportMismatch, match="w: is not rounded to int8_weights"):
+        bits.stored(once, "w", 0, "int8_weights", 32)
+
+
+@pytest.mark.parametrize(
+    "kind, largest, expected",
+    [
+        ("float16", 6e4, "float16"),
+        ("float16", 7e4, "float32"),
+        ("float16", 1e-3, "float16"),
+        ("float16", 3e-6, "float32"),
+        ("float16", 0.0, "float16"),
+        ("int4_weights", 4e5, "int4_weights"),
+        ("int4_weights", 5e5, "int8_weights"),
+        ("int4_weights", 1e-3, "int4_weights"),
+        ("int4_weights", 1e-4, "int8_weights"),
+        ("int4_weights", 0.0, "int4_weights"),
+    ],
+)
+def test_layers_beyond_float16_are_planned_in_more_bits(kind, largest, expected):
+    # A channel of nothing, or one that is huge, is no reason: its layer is what counts.
+    weight = np.random.default_rng(4).uniform(-1, 1, (64, 64, 1, 1)) * largest * 1e-3
+    weight[0] = 0.0
+    weight[1, 1] = largest
+    flat = conv(weight)
+    plan = bits.make_plan(flat, kind)
+    assert plan.precision == {"l1.values": expected}
+    once = bits.quantize_weights(flat, plan)[0].weight_.numpy()
+    assert np.abs(once - weight).max() <= 0.1 * largest
+
+
+def test_what_float16_does_not_hold_stays_as_it_is():
+    """Also by plans that were made before it was known."""
+    flat = conv(np.full((4, 64, 1, 1), 7e4))
+    flat[0].constant("graphs", np.full((30, 30), -7e4, "float32"))
+    bits.quantize_weights(flat, Plan({"l1.values": "float16"}, others="float16"))
+    assert (flat[0].weight_.numpy() == 7e4).all() and (flat[0].graphs.numpy() == -7e4).all()
+    flat = conv(np.full((4, 64, 1, 1), 7e5))
+    with pytest.raises(RecipeError) as problem:
+        bits.quantize_weights(flat, Plan({"l1.values": "int4_weights"}))
+    for part in ("l1.values.w: has weights up to 700000", "int4 reaches 458528", "int8_weights"):
+        assert part in str(problem.value)
+
+
 def test_zero_is_a_level_of_every_range():
     assert calibrate.scale_and_zero(0.0, 2.55)[1] == 0 and calibrate.scale_and_zero(0.0, 2.55)[
         0
@@ -168,6 +241,27 @@ def test_gradient_cuts_off_what_changes_no_logit():
     assert low == pytest.approx(-10 * calibrate.FRACTIONS[0]) and 0.8 < high <= 1
     # By size alone, those below zero are most of the error.
     assert calibrate.calibrate(flat, clips, "mse")["l1.in"][0] < -9
+
+
+@pytest.mark.parametrize("outlier", [10.0, 1e4, 1e8])
+def test_percentile_finds_the_range_beside_a_single_enormous_value(outlier):
+    values = np.random.default_rng(0).standard_normal(40_000).astype("float32")
+    values[7] = outlier
+    clips = values.reshape(2, 1, -1, 1, 1)
+    low, high = calibrate.calibrate(nn.Sequential(Ended()), clips, "percentile")["l1.in"]
+    expected = np.quantile(values, [0.00005, 0.99995])
+    np.testing.assert_allclose([low, high], expected, rtol=0.1)
+
+
+def test_percentile_of_values_that_are_nearly_all_zero():
+    clips = np.zeros((2, 1, 40_000, 1, 1), "float32")
+    clips[0, 0, 3] = 1.0
+    flat = nn.Sequential(Ended())
+    found = calibrate.calibrate(flat, clips, "percentile")["l1.in"]
+    assert found == (0.0, 1 / calibrate.BINS)
+    for tiny in (0.0, 1e-42):
+        found = calibrate.calibrate(flat, clips * np.float32(tiny), "percentile")["l1.in"]
+        assert 0 <= found[1] <= tiny
 
 
 def test_calibration_needs_clips(flat, clips):

@@ -120,7 +120,7 @@ def test_a_channel_of_nearly_nothing_that_touches_the_rule_is_rounded_once(above
 
 
 @pytest.mark.parametrize("shape, axis", SHAPES)
-@pytest.mark.parametrize("kind", ["normal", "equal", "positive", "sparse", "tiny", "zero"])
+@pytest.mark.parametrize("kind", ["normal", "equal", "positive", "sparse", "tiny", "least", "zero"])
 def test_no_pair_is_above_the_bound_and_rounding_again_changes_nothing(shape, axis, kind):
     generator = np.random.default_rng(sum(shape))
     for _ in range(20):
@@ -130,6 +130,7 @@ def test_no_pair_is_above_the_bound_and_rounding_again_changes_nothing(shape, ax
             "positive": generator.random(shape),
             "sparse": generator.standard_normal(shape) * (generator.random(shape) < 0.3),
             "tiny": generator.standard_normal(shape) * 1e-6,
+            "least": generator.standard_normal(shape) * bits.SMALLEST,
             "zero": np.zeros(shape),
         }[kind].astype("float32")
         found, once = levels_of(weight, axis), bits.rounded(weight, axis, "int8")

@@ -92,6 +92,20 @@ def test_an_onnx_model_shrinks_and_keeps_its_names(exported, tmp_path):
     assert kinds[1]["Constant"] == 0 and done.given["max_rel_diff"] < 1e-5
 
 
+def test_weights_that_float16_does_not_hold_stay_as_they_are():
+    large = np.full((8, 16, 1, 1), 7e4, "float32")
+    small = np.full((8, 8, 1, 1), 0.3, "float32")
+    nodes = [
+        helper.make_node("Conv", ["x", "large"], ["y"]),
+        helper.make_node("Conv", ["y", "small"], ["z"]),
+    ]
+    tensors = [numpy_helper.from_array(large, "large"), numpy_helper.from_array(small, "small")]
+    model = helper.make_model(helper.make_graph(nodes, "g", [], [], tensors))
+    assert onnx_rewrite.store(model, "float16") == 1
+    stored = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    assert np.array_equal(stored["large"], large) and stored["smallh"].dtype == np.float16
+
+
 def test_weights_in_fewer_bits(exported, tmp_path, name):
     model = exported[0] / name
     found = {

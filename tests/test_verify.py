@@ -79,6 +79,27 @@ def test_what_is_no_number_excuses_nothing(broken):
         verify.require_same(FILE, served(logits), clips_of(CLASSES), reference)
 
 
+def test_zeros_that_are_zeros_are_equal():
+    """As of a network that weight decay has killed."""
+    zeros = np.zeros((8, 3), "float32")
+    assert verify.is_close(verify.closeness(zeros, zeros))
+    assert not verify.is_close(verify.closeness(zeros + np.float32(1e-12), zeros))
+    tiny = np.random.default_rng(0).standard_normal((8, 3)).astype("float32") * np.float32(1e-18)
+    assert verify.closeness(tiny * np.float32(1.001), tiny)["snr_db"] == pytest.approx(60, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e15, 1e20, 1e30])
+def test_huge_logits_excuse_nothing(size):
+    expected = (np.random.default_rng(0).standard_normal((8, 3)) * size).astype("float32")
+    wrong = (expected * np.float32(1.5)).astype("float32")
+    assert verify.closeness(wrong, expected)["snr_db"] == pytest.approx(6.02, abs=0.01)
+    near = (expected * np.float32(1.03)).astype("float32")
+    near[1] = -expected[1]
+    assert verify.closeness(near, expected)["clear_agreement"] == 7 / 8
+    with pytest.raises(ExportMismatch, match="does not compute what was simulated"):
+        verify.require_close(Path("f.onnx"), lambda x: wrong, np.zeros((8, 1)), expected)
+
+
 def test_clips_that_are_wrong_do_not_raise_the_noise():
     reference = np.zeros((9, CLASSES))
     logits = reference + 0.25

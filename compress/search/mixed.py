@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from compress.steps import quantising, weight_only
 from export.flat.flatten import flatten
 from export.flat.layers import prepared
@@ -20,8 +22,10 @@ def more_bytes(spec: Spec, config: weight_only.Config, copies: int) -> list[tupl
     Args:
         copies: how often weights are stored: once in every format.
     """
-    # Names and shapes alone are looked at.
+    # Names and shapes alone are looked at: fresh weights may be too small for four bits.
     flat = prepared(flatten(networks.build(spec)))
+    for one in bits.weights(flat):
+        one.parameter.set_value(np.ones(one.parameter.shape, "float32"))
     kind = weight_only.KINDS[config.kind]
     plan = bits.make_plan(flat, kind, overrides=quantising.overrides(config), group=config.group)
     more: dict[str, int] = {}

@@ -56,9 +56,11 @@ class Stored(nn.Layer):
         for one in bits.weights(flat):
             kind, weight = plan.precision[one.layer], one.parameter.numpy()
             # What turns a small weight back costs more bytes than its bits save
-            if kind != "float32" and weight.size >= bits.SMALL:
+            if weight.size >= bits.SMALL and not bits.stays(weight, kind):
                 self._store(one, weight, kind, plan.group, nibbles, halves)
-        for one in bits.others(flat) if plan.others != "float32" else ():
+        for one in bits.others(flat):
+            if bits.stays(one.numpy(), plan.others):
+                continue
             owner, attribute = next(
                 (owner, attribute)
                 for owner in flat.sublayers()

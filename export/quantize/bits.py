@@ -17,7 +17,7 @@ import paddle
 from paddle import nn
 
 from export.flat.layers import Affine, FlatLayer, duplicate
-from export.quantize import saturation
+from export.quantize import halves, saturation
 from export.quantize.calibrate import Range, observe, scale_and_zero
 from teachers.errors import ExportMismatch, RecipeError
 
@@ -26,12 +26,14 @@ Overrides = dict[str, str]
 # From precise to coarse; int8: activations too
 KINDS = ("float32", "float16", "int8_weights", "int4_weights", "int8")
 LIMIT = {"int8": 127, "int8_weights": 127, "int4_weights": 7}
-# Fractions of the largest weight that are tried as the largest level of int4
-SHRINK = np.linspace(0.6, 1.0, 21)
 # What every channel of a block is multiplied by; four bits would be too few for it
 FINE = "topology"
-# A zero scale would divide by zero when levels are taken
-SMALLEST = 1e-6  # scales are at least those of such a weight: channels of zeros have one, too
+# A zero scale would divide by zero when levels are taken: channels of zeros have that of such a
+# weight, fine enough for the bias of an integer layer.
+ZEROS = 1e-6
+# Below it weights become zeros: times the step of an input at rest a smaller scale is no normal
+# float32.
+SMALLEST = 1e-20
 LATTICE = 1e-4  # of a level, what rounded weights may be off a whole one; float32 is exact to 3e-5
 GROUP = 32  # inputs of a channel that share a scale in int4, where nothing else is asked for
 SMALL = 64  # weights smaller than this stay as they are
@@ -126,6 +128,8 @@ def layers(flat: nn.Layer) -> list[str]:
 
 def stays(weight: np.ndarray, kind: str) -> bool:
     """Whether a weight of this kind is kept in float32 all the same; none is in integer layers."""
+    if kind == "float16" and not halves.hold(weight):
+        return True
     return kind == "float32" or (kind != "int8" and weight.size < SMALL)
 
 
@@ -153,6 +157,23 @@ def smaller_in_int8(flat: nn.Layer, group: int = GROUP) -> set[str]:
     return {layer for layer, more_bytes in more.items() if more_bytes < 0}
 
 
+def in_more_bits(flat: nn.Layer, precision: dict[str, str]) -> dict[str, str]:
+    """Layer -> the next kind that holds its weights, of those that float16 numbers or scales do not:
+    a BatchNorm that is nearly zero, or one that divides by nearly nothing, is folded into them."""
+    values: dict[str, list[np.ndarray]] = {}
+    for one in weights(flat):
+        values.setdefault(one.layer, []).append(one.parameter.numpy().reshape(-1))
+    found = {}
+    for layer, parts in values.items():
+        weight = np.concatenate(parts)
+        kind = precision[layer]
+        if kind == "float16" and not halves.hold(weight):
+            found[layer] = "float32"
+        if kind == "int4_weights" and not halves.hold(weight / LIMIT[kind]):
+            found[layer] = "int8_weights"
+    return found
+
+
 def make_plan(
     flat: nn.Sequential,
     kind: str,
@@ -162,7 +183,7 @@ def make_plan(
 ) -> Plan:
     """Everything as `kind`, but for `overrides`: a block, layer or point -> its kind (a point:
     float32 or int8). int4 leaves layers in int8 that need it or take fewer bytes there, unless
-    `overrides` names them.
+    `overrides` names them. Layers whose weights a kind cannot hold are kept in the next that can.
 
     Raises:
         RecipeError: an unknown kind, or a name that the network does not have.
@@ -193,6 +214,7 @@ def make_plan(
         and layer not in overrides
         and precision[layer] == "int4_weights"
     }
+    precision |= in_more_bits(flat, precision)
     return Plan(
         precision,
         {
@@ -238,27 +260,16 @@ def levels(
     )
     size = group_size(rows.shape[1], group) if kind == "int4_weights" else rows.shape[1]
     parts = rows.reshape(len(rows), -1, size)
-    scales = np.maximum(np.abs(parts).max(axis=2, keepdims=True), SMALLEST) / limit
+    if kind == "int4_weights":
+        # As they are stored, so that levels are chosen for the scale a reader will see
+        scales = halves.scales(parts, limit)
+    else:
+        largest = np.abs(parts).max(axis=2, keepdims=True)
+        scales = np.where(largest == 0, ZEROS, np.maximum(largest, SMALLEST)) / limit
     neighbours = saturation.multiplied(weight.astype("float64"), axis) if kind == "int8" else None
     if neighbours is not None:
         # Larger levels would be cut off in 16 bits by CPUs without VNNI
         scales = paired_scales(neighbours, scales[:, 0, 0])[:, None, None]
-    if kind == "int4_weights":
-        # As they are stored, so that levels are chosen for the scale a reader will see
-        scales = scales.astype("float16").astype("float64")
-        # A second search would find another scale for weights that lie on levels already
-        if np.abs(parts / scales - np.round(parts / scales)).max() > 1e-3:  # not rounded already
-            tried = [
-                np.maximum(scales * factor, 1e-7).astype("float16").astype("float64")
-                for factor in SHRINK
-            ]
-            errors = [
-                np.square(np.clip(np.round(parts / one), -limit, limit) * one - parts).sum(2)
-                for one in tried
-            ]
-            scales = np.take_along_axis(
-                np.stack(tried), np.argmin(errors, axis=0)[None, :, :, None], 0
-            )[0]
     scales = scales.astype("float32")
     return np.clip(np.round(parts / scales), -limit, limit).astype("int8"), scales
 
@@ -322,9 +333,14 @@ def quantize_weights(flat: nn.Sequential, plan: Plan) -> nn.Sequential:
             raise RecipeError(
                 f"plan: has no layer {one.layer!r}; it was made for another network, make a new one"
             )
-        one.parameter.set_value(
-            rounded(one.parameter.numpy(), one.axis, plan.precision[one.layer], plan.group)
-        )
+        kind, weight = plan.precision[one.layer], one.parameter.numpy()
+        if kind == "int4_weights" and not halves.reach(weight / LIMIT[kind]):
+            raise RecipeError(
+                f"{one.name}: has weights up to {np.abs(weight).max():g}, and int4 reaches"
+                f" {LIMIT[kind] * halves.LARGEST:g}; keep the layer in more bits"
+                f" (precision: [[{one.layer}, int8_weights]])"
+            )
+        one.parameter.set_value(rounded(weight, one.axis, kind, plan.group))
     for one in others(flat):
         one.set_value(rounded(one.numpy(), 0, plan.others))
     return flat
@@ -370,9 +386,11 @@ def stored(
         ExportMismatch: it is not.
     """
     found, scales = levels(weight, axis, kind, group)
-    off = np.abs(values(found, scales, weight.shape, axis) - weight).max()
+    off = np.abs(values(found, scales, weight.shape, axis) - weight)
+    # Each by its own scale: that of one huge channel would excuse whatever the others hold
+    allowed = values(np.ones_like(found), 1e-3 * scales, weight.shape, axis)
     # Rounding again would hide that the file differs from what was simulated
-    if off > 1e-3 * scales.max():
+    if (off > allowed).any():
         raise ExportMismatch(
             f"{name}: is not rounded to {kind}; round the weights by the plan before they are"
             " stored"

@@ -31,6 +31,13 @@ KEEP = 0.9999  # of all values: what `percentile` keeps inside
 SHRINK = np.linspace(0.25, 1.0, 31)  # fractions of the observed range that `entropy` and `mse` try
 LEVELS = 256
 BATCH = 8
+# A range that is less of its histogram is found again in a histogram of itself: behind a single
+# enormous value all others lie in one bin.
+NARROW = 1 / 32
+# A billion times what the others are; each is one more run of the network
+ZOOMS = 3
+# Ranges below it are none: bins of float32 numbers so small are not distinct
+NOTHING = 1e-30
 
 Range = tuple[float, float]
 
@@ -83,16 +90,51 @@ def calibrate(flat: nn.Sequential, clips: np.ndarray, method: str = "mse") -> di
             name: mse(weights[name], *ends, FRACTIONS) if weights[name].any() else ends
             for name, ends in extremes.items()
         }
-    counts = {name: np.zeros(BINS) for name in extremes}
+    # A second pass: bins need the range, and activations of all clips do not fit in memory
+    counts = histograms(flat, clips, extremes)
+    choose = {"percentile": percentile, "entropy": entropy, "mse": mse}[method]
+    found = {name: choose(counts[name], *extremes[name]) for name in extremes}
+    # The others take a part of the observed range that bins are fine enough for
+    return zoomed(flat, clips, extremes, found) if method == "percentile" else found
+
+
+def histograms(flat: nn.Layer, clips: np.ndarray, ends: dict[str, Range]) -> dict[str, np.ndarray]:
+    """(BINS,) of every point of `ends`: how many of its values lie in each equal bin between its
+    ends; what is beyond an end counts as the end."""
+    counts = {name: np.zeros(BINS) for name in ends}
 
     def count(name: str, value):
-        counts[name] += np.histogram(value.numpy(), BINS, _between(extremes[name]))[0]
+        if name in counts:
+            between = _between(ends[name])
+            counts[name] += np.histogram(np.clip(value.numpy(), *between), BINS, between)[0]
         return value
 
-    # A second pass: bins need the range, and activations of all clips do not fit in memory
     run(flat, clips, count)
-    choose = {"percentile": percentile, "entropy": entropy, "mse": mse}[method]
-    return {name: choose(counts[name], *extremes[name]) for name in extremes}
+    return counts
+
+
+def zoomed(
+    flat: nn.Layer, clips: np.ndarray, seen: dict[str, Range], found: dict[str, Range]
+) -> dict[str, Range]:
+    """Ranges of `percentile`, found again where they are so small a part of what was seen that a bin
+    is much of them. One stays as it was found where nearly all values are zero."""
+    known = dict(found)
+    for _ in range(ZOOMS):
+        narrow = {name: found[name] for name in found if _is_narrow(found[name], seen[name])}
+        if not narrow:
+            break
+        counts = histograms(flat, clips, narrow)
+        seen, found = narrow, {name: percentile(counts[name], *narrow[name]) for name in narrow}
+        known |= {name: ends for name, ends in found.items() if not _is_narrow(ends, narrow[name])}
+    return known
+
+
+def _is_narrow(ends: Range, seen: Range) -> bool:
+    return _width(seen) > NOTHING and _width(ends) < NARROW * _width(seen)
+
+
+def _width(ends: Range) -> float:
+    return ends[1] - ends[0]
 
 
 def run(flat: nn.Layer, clips: np.ndarray, observer: Callable) -> None:
@@ -112,7 +154,7 @@ def run(flat: nn.Layer, clips: np.ndarray, observer: Callable) -> None:
 
 def _between(ends: Range) -> Range:
     """What a histogram goes over; all values of a point may be zero."""
-    return ends if ends[1] > ends[0] else (0.0, 1.0)
+    return ends if _width(ends) > NOTHING else (0.0, 1.0)
 
 
 def squared_gradients(

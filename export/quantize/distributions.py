@@ -119,7 +119,9 @@ def _of_layer(name: str, ones: list[bits.Weight], plan: Plan) -> dict[str, Any]:
 def shares(values: np.ndarray, low: float, high: float) -> list[float]:
     """Percent of the values in each of BINS equal bins from `low` to `high`."""
     # All values may be the same.
-    counts, _ = np.histogram(values, BINS, (low, high if high > low else low + 1.0))
+    ends = (low, high if high > low else low + 1.0)
+    # In float64: between values that are nearly the same float32 has no room for bins.
+    counts, _ = np.histogram(values.astype("float64"), BINS, ends)
     return [round(float(share), 2) for share in 100 * counts / max(values.size, 1)]
 
 

@@ -302,8 +302,9 @@ def test_auto_keeps_the_most_harmful_layer_precise(state, work, clips, monkeypat
     )
     monkeypatch.setattr(bits, "rounded", rounded)
     labels = runtimes.in_process(state.student.network)(clips).argmax(1)
-    work.dataset.val.labels[:] = labels  # the float network is right everywhere
-    work = replace(work, prepared={})
+    # The float network is right everywhere, in a copy: the data set is that of other tests, too.
+    right = replace(work.dataset.val, labels=labels)
+    work = replace(work, dataset=replace(work.dataset, val=right), prepared={})
     outcome = weight_only.apply(state, weight_only.Config("int8", auto=0.0), work, 1)
     plan = outcome.state.quantized.plan
     assert (

@@ -66,10 +66,9 @@ def subject(name: str, drop: str) -> nn.Layer:
     return network
 
 
-def makers(
-    network: nn.Layer, clips: np.ndarray, folder: Path, wanted: Callable[[str], bool]
-) -> dict[str, Callable]:
-    """What runs the network: name -> threads -> predict; the default file stands first."""
+def makers(network: nn.Layer, clips: np.ndarray, folder: Path) -> dict[str, Callable]:
+    """What runs the network: name -> what makes its file and predicts with it; the default file
+    stands first."""
     save_baseline(network, folder / "baseline")
     default = folder / "baseline" / "model.onnx"
     found: dict[str, Callable] = {"paddle2onnx default": lambda: runtimes.onnx_runtime(default)}
@@ -82,21 +81,12 @@ def makers(
         (file,) = onnx_format.save(flat, network.spec, folder / kind, plan)
         found[f"ONNX Runtime, our file, {kind}"] = lambda file=file: runtimes.onnx_runtime(file)
     for name, quantise in rivals.ONNX.items():
-        if not wanted(name):
-            continue
-        try:
-            file = quantise(default, clips, folder)
-            found[name] = lambda file=file: runtimes.onnx_runtime(file)
-        except Exception as problem:  # noqa: BLE001  (what other tools raise is a result, too)
-            say(f"left out: {name}: {type(problem).__name__}: {problem}")
+        found[name] = lambda quantise=quantise: runtimes.onnx_runtime(
+            quantise(default, clips, folder)
+        )
     for name, make in rivals.OTHERS.items():
-        if any(word in name for word in SKIPPED) or not wanted(name):
-            continue
-        try:
-            predict, _ = make(network, default, clips, folder)
-            found[name] = lambda predict=predict: predict(1)
-        except Exception as problem:  # noqa: BLE001  (what other tools raise is a result, too)
-            say(f"left out: {name}: {type(problem).__name__}: {problem}")
+        if not any(word in name for word in SKIPPED):
+            found[name] = lambda make=make: make(network, default, clips, folder)[0](1)
     return found
 
 
@@ -128,16 +118,12 @@ def main(arguments: list[str] | None = None) -> int:
     shape = (CALIBRATION_CLIPS, *network.spec.input_shape)
     clips = np.random.default_rng(1).standard_normal(shape).astype("float32")
     rows = []
-
-    def wanted(name: str) -> bool:
-        return not options.only or any(word in name for word in options.only)
-
     with tempfile.TemporaryDirectory() as temporary:
-        found = makers(network, clips, Path(temporary), wanted)
+        found = makers(network, clips, Path(temporary))
         default, *_ = found.values()
         expected = runtimes.in_process(network)(clips[:1])
         for name, make in found.items():
-            if not wanted(name):
+            if options.only and not any(word in name for word in options.only):
                 continue
             try:
                 predict = make()

@@ -40,8 +40,9 @@ class NetworkModule(Protocol):
     It may have `AXES`, which tensors depend on the data, so that its weights can be carried over to
     other data (`teachers.weights.transfer`): by a pattern of names, for each axis of the tensor what
     its entries stand for, slowest first, of "class", "person", "joint" and "channel"; () for an axis
-    that data do not decide; or `axes(spec)`, where that is the spec's to say. And it may have `absent(spec)`, where its published input makes something
-    else than zeros of a person who is not there, see `absent` below.
+    that data do not decide; or `axes(spec)`, where that depends on the spec. And it may have
+    `absent(spec)`, where its published input makes something else than zeros of a person who is not
+    there, see `absent` below.
     """
 
     Config: type

@@ -91,6 +91,8 @@ def tiny_dataset():
         clips = generator.normal(0, 0.3, (count, 3, 8, 5, 2)).astype("float32")
         for clip, label in zip(clips, labels, strict=True):
             clip[:, :, label] += np.sin(np.arange(8, dtype="float32"))[None, :, None]
+        # Whoever changes them changes them for every test behind.
+        labels.flags.writeable = clips.flags.writeable = False
         return Split(tuple(f"{name}{index}" for index in range(count)), list(clips), labels)
 
     five = Skeleton("five", 5, ((2, 1), (3, 1), (4, 1), (5, 4)), centre=1)

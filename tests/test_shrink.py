@@ -17,7 +17,7 @@ from export import runtimes, shrink
 from export.formats import baseline, onnx_model, paddle_version
 from export.formats.foreign import arithmetic, onnx_rewrite, paddle_constants, paddle_rewrite
 from export.formats.foreign.program import Program, setting, slot
-from export.runtimes import inference, ort
+from export.runtimes import inference, ort, paddle_program
 from teachers import networks
 from teachers.errors import ExportMismatch, RecipeError
 from teachers.weights import paddle_files
@@ -173,6 +173,30 @@ def test_every_value_gets_a_name_of_its_own(old):
         if not program.is_parameter(name)
     ]
     assert len(made) == len(set(made)) and made.count(OUTPUT) == 1
+
+
+@NEEDS_PADDLE_2
+def test_weights_that_are_stored_otherwise_than_declared_are_written_as_stored(old, tmp_path):
+    """PaddleSlim's are in eight bits, and its programs declare float32."""
+    model, parameters = old
+    stored = [
+        (tensor, bytes(data)) for tensor, data in paddle_files.contents(parameters.read_bytes())
+    ]
+    number = max(range(len(stored)), key=lambda index: len(stored[index][1]))
+    tensor, data = stored[number]
+    tensor.data_type = paddle_program.INT8
+    stored[number] = tensor, data[: len(data) // 4]
+    (tmp_path / "slim.pdiparams").write_bytes(paddle_files.combined(stored))
+    program = Program(model, tmp_path / "slim.pdiparams")
+    for path, content in zip(
+        (tmp_path / "m.pdmodel", tmp_path / "m.pdiparams"), program.written(), strict=True
+    ):
+        path.write_bytes(content)
+    paddle_program.check(tmp_path / "m.pdmodel", tmp_path / "m.pdiparams")
+    kinds = [
+        each.data_type for each, _ in paddle_files.contents((tmp_path / "m.pdiparams").read_bytes())
+    ]
+    assert kinds.count(paddle_program.INT8) == 1
 
 
 @NEEDS_PADDLE_2

@@ -55,6 +55,10 @@ class Program:
                     " is not rewritten; export the network in float32"
                 )
             self.values[name] = np.frombuffer(content, kind).reshape(tensor.dims)
+            # What is declared may be what it was before a quantiser wrote it in eight bits.
+            declared = paddle_files.tensor_of(self.variables[name])
+            declared.data_type = tensor.data_type
+            declared.dims[:] = tensor.dims
 
     def readers(self) -> Counter[str]:
         """How often each value is read."""
